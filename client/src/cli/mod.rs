@@ -1,0 +1,238 @@
+//! The command line: every command, flag and help text. Nothing here acts.
+
+mod artifact;
+mod daemon;
+mod settings;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
+pub(crate) use daemon::{DaemonCommand, LogsArgs, WatchArgs};
+pub(crate) use settings::{
+    CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
+    Shell,
+};
+
+/// Keeps your library of coding-agent artifacts: skills, commands, agents, hooks, MCP servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sm",
+    bin_name = "sm",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  sm init                          set up a home with a first collection
+  sm add --all ~/src/my-skills     add every artifact of a folder
+  sm list --type skill             list skills
+  sm search \"pdf forms\"            search names, descriptions and texts
+  sm show skill:pdf                everything known of one artifact
+
+The daemon `skillmeatd` starts by itself when a command needs it.
+Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 conflict, 5 permission, 6 upstream,
+7 daemon unavailable, 8 timeout, 9 partial failure, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print data and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print more: more columns, codes of errors, what happens behind the scenes
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// The home folder [default: $SKILLMEAT_HOME or ~/.skillmeat]
+    #[arg(long, global = true, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) home: Option<PathBuf>,
+    /// Do not start the daemon if none runs
+    #[arg(long, global = true)]
+    pub(crate) no_autostart: bool,
+    /// Give up on an answer after so many seconds [default: 30]
+    #[arg(long, global = true, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: Option<u64>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    pub(crate) color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On terminals, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set up the home: folders, config and a first collection; harmless if done already
+    #[command(after_help = "Examples:
+  sm init
+  sm init --name work")]
+    Init(InitArgs),
+    /// Add local artifacts to a collection
+    #[command(after_help = "Examples:
+  sm add ./my-skill                       one artifact; its kind is detected
+  sm add ./review.md --type command       one artifact of a given kind
+  sm add ./my-skill --name better-name    under another name
+  sm add --all ~/src/agents --dry-run     what a whole tree would bring, and what would be skipped
+  sm add --all ~/src/agents -c work       add it to the collection `work`
+
+Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4).
+With --all, name clashes and duplicates are skipped; exit 9 says that an artifact failed.")]
+    Add(AddArgs),
+    /// List artifacts
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:
+  sm list
+  sm list --type skill --type agent --tag pdf
+  sm list --status missing --all
+  sm list --sort updated --limit 10
+  sm list --json | jq -r '.artifacts[].id'"
+    )]
+    List(ListArgs),
+    /// Show everything known of an artifact
+    #[command(after_help = "Examples:
+  sm show pdf
+  sm show skill:pdf
+  sm show pdf -c work --json")]
+    Show(ShowArgs),
+    /// Search names, aliases, descriptions, tags and texts
+    #[command(after_help = "Examples:
+  sm search pdf
+  sm search '\"fill in forms\"' --type skill
+  sm search kubernets               near words are found too
+  sm search TODO --in content --limit 5")]
+    Search(SearchArgs),
+    /// List, show, choose and create collections
+    #[command(subcommand, arg_required_else_help = true)]
+    Collection(CollectionCommand),
+    /// Show the state of the daemon and of the collections
+    #[command(after_help = "Examples:
+  sm status
+  sm status --json | jq .daemon.state")]
+    Status,
+    /// Print changes as they happen
+    #[command(after_help = "Examples:
+  sm watch
+  sm watch --json | jq -r .artifact
+  sm watch --since 120              begin with the events after number 120
+
+Each event has a number. The first line says whether the stream is continuous: if it is not, events between
+the number given and the first one shown were lost, and the state should be read anew.")]
+    Watch(WatchArgs),
+    /// Look after the cache of artifacts
+    #[command(subcommand, arg_required_else_help = true)]
+    Cache(CacheCommand),
+    /// Read and change the configuration
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
+    /// Run, start, stop and inspect the daemon
+    #[command(subcommand, arg_required_else_help = true)]
+    Daemon(DaemonCommand),
+    /// Print the version of this program, and of the daemon if one runs
+    #[command(after_help = "Examples:
+  sm version
+  sm version --json")]
+    Version,
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  bash          echo 'source <(sm completions bash)' >> ~/.bashrc
+  zsh           echo 'source <(sm completions zsh)' >> ~/.zshrc
+  fish          sm completions fish > ~/.config/fish/completions/sm.fish
+  elvish        echo 'eval (sm completions elvish | slurp)' >> ~/.config/elvish/rc.elv
+  powershell    Add-Content $PROFILE 'sm completions powershell | Out-String | Invoke-Expression'
+
+Names of artifacts, collections, tags and groups are completed from the daemon if it runs.")]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands to a folder
+    #[command(after_help = "Examples:
+  sm man | man -l -
+  sm man --dir ~/.local/share/man/man1")]
+    Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_takes_the_global_flags() {
+        fn visit(command: &clap::Command, path: &str) {
+            let mut leaves = 0;
+            for child in command
+                .get_subcommands()
+                .filter(|child| child.get_name() != "help")
+            {
+                visit(child, &format!("{path} {}", child.get_name()));
+                leaves += 1;
+            }
+            if leaves == 0 {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(
+                    help.contains("Examples:") && help.contains(path.trim()),
+                    "{path}"
+                );
+                assert!(command.get_about().is_some(), "{path}");
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        visit(&command, "sm");
+        for text in [
+            "sm list --json -q --home /x --no-autostart --timeout 5 --color never",
+            "sm daemon status --json",
+        ] {
+            assert!(Cli::try_parse_from(text.split(' ')).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "sm",
+            "sm nothing",
+            "sm list --timeout 0",
+            "sm list -q -v",
+            "sm add",
+            "sm list --all -c work",
+            "sm search",
+            "sm list --type rubbish",
+            "sm completions tcsh",
+        ] {
+            assert!(Cli::try_parse_from(text.split(' ')).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Arguments of `init`, `collection`, `cache`, `config`, `completions` and `man`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use crate::commands::completions::{artifacts, collections, config_keys};
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The name of the first collection
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CollectionCommand {
+    /// List collections
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:
+  sm collection list
+  sm collection list --json"
+    )]
+    List,
+    /// Show a collection: counts, groups, tags, problems
+    #[command(after_help = "Examples:
+  sm collection show
+  sm collection show work")]
+    Show {
+        /// The collection [default: the default one]
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: Option<String>,
+    },
+    /// Make a collection the default one
+    #[command(after_help = "Examples:
+  sm collection use work")]
+    Use {
+        /// The collection
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: String,
+    },
+    /// Create an empty collection
+    #[command(after_help = "Examples:
+  sm collection create work")]
+    Create {
+        /// The name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Show size, freshness and hit rate of the cache
+    #[command(after_help = "Examples:
+  sm cache status
+  sm cache status --json | jq .stale_artifacts")]
+    Status,
+    /// Compare the cache with the files now
+    #[command(after_help = "Examples:
+  sm cache refresh
+  sm cache refresh -c work --force")]
+    Refresh(RefreshArgs),
+    /// Mark artifacts as stale; they are read again in the background
+    #[command(after_help = "Examples:
+  sm cache invalidate                  everything
+  sm cache invalidate -c work          one collection
+  sm cache invalidate skill:pdf xlsx   two artifacts of the default collection")]
+    Invalidate(InvalidateArgs),
+    /// Drop the cache and build it anew from the files
+    #[command(after_help = "Examples:
+  sm cache clear")]
+    Clear,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RefreshArgs {
+    /// The collection [default: every collection]
+    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    pub(crate) collection: Option<String>,
+    /// Read every file, whatever its size and times say
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvalidateArgs {
+    /// NAME or TYPE:NAME [default: the whole collection]
+    #[arg(value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
+    pub(crate) artifacts: Vec<String>,
+    /// The collection [default: every collection; with artifacts the default one]
+    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    pub(crate) collection: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print a value
+    #[command(after_help = "Examples:
+  sm config get cache.metadata_ttl
+  sm config get log.level --json    with where it comes from")]
+    Get {
+        /// The key
+        #[arg(add = ArgValueCompleter::new(config_keys))]
+        key: String,
+    },
+    /// Set a value in the config file
+    #[command(after_help = "Examples:
+  sm config set cache.metadata_ttl 1h
+  sm config set settings.default-collection work
+  sm config set github-token - < token    read from standard input, so that it shows in no list of processes")]
+    Set {
+        /// The key
+        #[arg(add = ArgValueCompleter::new(config_keys))]
+        key: String,
+        /// The value; `-` reads it from standard input
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Remove a value from the config file
+    #[command(after_help = "Examples:
+  sm config unset cache.metadata_ttl")]
+    Unset {
+        /// The key
+        #[arg(add = ArgValueCompleter::new(config_keys))]
+        key: String,
+    },
+    /// List all values and where each comes from
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:
+  sm config list
+  sm config list --changed"
+    )]
+    List {
+        /// Only values that are not the default
+        #[arg(long)]
+        changed: bool,
+    },
+    /// Print the path of the config file
+    #[command(after_help = "Examples:
+  sm config path")]
+    Path,
+    /// Edit the config file; it is checked before it is kept
+    #[command(after_help = "Examples:
+  sm config edit
+  EDITOR=nano sm config edit")]
+    Edit,
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// Elvish
+    Elvish,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write a page for every command to this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,267 @@
+//! `sm collection`: list, show, use, create.
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+use skillmeat_shared::time::Timestamp;
+
+use super::{Context, Outcome, now, show};
+use crate::cli::CollectionCommand;
+use crate::connect::service;
+use crate::output::escape::{escape, one_line};
+use crate::output::style::Tone;
+use crate::output::table::{Cell, Column, Table};
+use crate::output::{json, units};
+
+/// The JSON of `sm collection use`.
+#[derive(Serialize)]
+struct Use {
+    name: String,
+    before: Option<String>,
+}
+
+pub(super) async fn run(context: &mut Context, command: CollectionCommand) -> Outcome {
+    match command {
+        CollectionCommand::List => list(context).await,
+        CollectionCommand::Show { name } => show(context, name.unwrap_or_default()).await,
+        CollectionCommand::Use { name } => choose(context, name).await,
+        CollectionCommand::Create { name } => create(context, name).await,
+    }
+}
+
+/// The tone of a collection's state.
+pub(super) fn state_tone(state: &str) -> Tone {
+    match state {
+        "ok" | "watching" | "ready" => Tone::Good,
+        "broken" | "unreachable" | "failed" | "missing" | "degraded" => Tone::Bad,
+        _ => Tone::Warn,
+    }
+}
+
+/// Counts with their names, such as `3 skill, 1 agent`.
+pub(super) fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> String {
+    let parts: Vec<String> = counts
+        .into_iter()
+        .map(|(name, count)| format!("{count} {}", escape(name)))
+        .collect();
+    parts.join(", ")
+}
+
+async fn list(context: &mut Context) -> Outcome {
+    let session = context.session().await?;
+    let answer: v1::ListCollectionsResponse = session
+        .call(
+            v1::ListCollectionsRequest {},
+            |channel, request| async move { service::collections(channel).list(request).await },
+        )
+        .await?;
+    let freshness = answer.freshness.unwrap_or_default();
+    if context.out.json {
+        let total = answer.collections.len();
+        context.out.document(&json::Collections {
+            collections: json::all(answer.collections),
+            total,
+            stale: freshness.stale,
+            complete: freshness.complete,
+        })?;
+        return Ok(());
+    }
+    if answer.collections.is_empty() {
+        context
+            .out
+            .note("no collections; `sm init` makes the first one");
+        return Ok(());
+    }
+    let mut table = Table::new(vec![
+        Column::text("NAME"),
+        Column::text("STATE"),
+        Column::number("ARTIFACTS"),
+        Column::number("SIZE"),
+        Column::text("PATH"),
+    ]);
+    for collection in &answer.collections {
+        let mark = if collection.is_default { " *" } else { "" };
+        table.row(vec![
+            Cell::new(format!("{}{mark}", escape(&collection.name)), Tone::Strong),
+            Cell::new(escape(&collection.state), state_tone(&collection.state)),
+            collection.artifacts.to_string().into(),
+            units::size(collection.size).into(),
+            Cell::new(escape(&collection.path), Tone::Dim),
+        ]);
+    }
+    context.out.table(&table)?;
+    context.out.flush()?;
+    context.out.note("* the default collection");
+    context.note_freshness(&freshness);
+    Ok(())
+}
+
+async fn show(context: &mut Context, name: String) -> Outcome {
+    let session = context.session().await?;
+    let answer: v1::ShowCollectionResponse = session
+        .call(
+            v1::ShowCollectionRequest { name },
+            |channel, request| async move { service::collections(channel).show(request).await },
+        )
+        .await?;
+    let freshness = answer.freshness.unwrap_or_default();
+    let collection = answer.collection.unwrap_or_default();
+    if context.out.json {
+        context.out.document(&json::CollectionShow {
+            collection: collection.into(),
+            groups: json::all(answer.groups),
+            tag_definitions: json::all(answer.tag_definitions),
+            tags: json::all(answer.tags),
+            unknown_keys: answer.unknown_keys,
+            complete: freshness.complete,
+        })?;
+        return Ok(());
+    }
+    facts(context, &collection)?;
+    let out = &mut context.out;
+    if !answer.tags.is_empty() {
+        let mut tags: Vec<String> = answer
+            .tags
+            .iter()
+            .take(20)
+            .map(|tag| format!("{} ({})", one_line(&tag.name), tag.count))
+            .collect();
+        let more = answer.tags.len().saturating_sub(tags.len());
+        if more > 0 {
+            tags.push(format!("and {more} more"));
+        }
+        out.field("tags", &tags.join(", "))?;
+    }
+    let keys: Vec<String> = answer
+        .unknown_keys
+        .iter()
+        .map(|key| one_line(key))
+        .collect();
+    out.field("unknown keys", &keys.join(", "))?;
+    if !answer.groups.is_empty() {
+        let mut table = Table::new(vec![
+            Column::text("GROUP"),
+            Column::number("MEMBERS"),
+            Column::prose("DESCRIPTION"),
+        ]);
+        for group in &answer.groups {
+            table.row(vec![
+                Cell::new(one_line(&group.name), Tone::Strong),
+                group.members.len().to_string().into(),
+                one_line(&group.description).into(),
+            ]);
+        }
+        out.line("")?;
+        out.table(&table)?;
+    }
+    if !collection.problems.is_empty() {
+        let title = out.paint.apply(Tone::Strong, "\nProblems");
+        out.line(&title)?;
+        show::problems(context, &collection.problems)?;
+    }
+    context.out.flush()?;
+    context.note_freshness(&freshness);
+    Ok(())
+}
+
+/// What a collection is, label by label.
+fn facts(context: &mut Context, collection: &v1::Collection) -> Outcome {
+    let out = &mut context.out;
+    let paint = out.paint;
+    let mut title = paint.apply(Tone::Strong, &escape(&collection.name));
+    if collection.is_default {
+        title.push_str(&paint.apply(Tone::Dim, " (default)"));
+    }
+    if collection.external {
+        title.push_str(&paint.apply(Tone::Dim, " (outside of the home)"));
+    }
+    out.line(&title)?;
+    out.field(
+        "state",
+        &paint.apply(state_tone(&collection.state), &escape(&collection.state)),
+    )?;
+    out.field("path", &escape(&collection.path))?;
+    let kinds = counts(
+        collection
+            .by_kind
+            .iter()
+            .map(|count| (count.name.as_str(), count.count)),
+    );
+    let kinds = if kinds.is_empty() {
+        kinds
+    } else {
+        format!(" ({kinds})")
+    };
+    out.field("artifacts", &format!("{}{kinds}", collection.artifacts))?;
+    let statuses = collection
+        .by_status
+        .iter()
+        .map(|count| (count.name.as_str(), count.count));
+    out.field("status", &counts(statuses))?;
+    out.field("size", &units::size(collection.size))?;
+    out.field(
+        "version",
+        &one_line(collection.manifest_version.as_deref().unwrap_or_default()),
+    )?;
+    out.field(
+        "created",
+        &one_line(collection.created.as_deref().unwrap_or_default()),
+    )?;
+    out.field(
+        "updated",
+        &one_line(collection.updated.as_deref().unwrap_or_default()),
+    )?;
+    let verified = match collection.verified_at {
+        Some(at) => units::ago(Timestamp(at), now()),
+        None => "not yet".to_owned(),
+    };
+    out.field("verified", &verified)?;
+    if collection.stale > 0 {
+        out.field("stale", &collection.stale.to_string())?;
+    }
+    Ok(())
+}
+
+async fn choose(context: &mut Context, name: String) -> Outcome {
+    let session = context.session().await?;
+    let answer: v1::UseCollectionResponse = session
+        .call(
+            v1::UseCollectionRequest { name },
+            |channel, request| async move { service::collections(channel).r#use(request).await },
+        )
+        .await?;
+    if context.out.json {
+        let before = (!answer.before.is_empty()).then_some(answer.before);
+        context.out.document(&Use {
+            name: answer.name,
+            before,
+        })?;
+    } else {
+        context.out.note(&if answer.before == answer.name {
+            format!(
+                "`{}` is the default collection already",
+                escape(&answer.name)
+            )
+        } else {
+            format!("`{}` is the default collection now", escape(&answer.name))
+        });
+    }
+    Ok(())
+}
+
+async fn create(context: &mut Context, name: String) -> Outcome {
+    let session = context.session().await?;
+    let answer: v1::CreateCollectionResponse = session
+        .call(
+            v1::CreateCollectionRequest { name },
+            |channel, request| async move { service::collections(channel).create(request).await },
+        )
+        .await?;
+    let collection = answer.collection.unwrap_or_default();
+    if context.out.json {
+        context.out.document(&json::Collection::from(collection))?;
+    } else {
+        let (name, path) = (escape(&collection.name), escape(&collection.path));
+        context.out.note(&format!("created `{name}` in {path}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Shell completion: the script that a shell loads, and the answers to what it asks.
+//!
+//! Answers come from the daemon if it runs. Completion never starts one, never waits for long, and never
+//! says a word when it fails: a shell has no place for it.
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap_complete::CompleteEnv;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::Shells;
+use skillmeat_proto::v1;
+use skillmeat_shared::paths::{Home, ProcessEnvironment};
+use skillmeat_shared::{Code, Error, Kind, config};
+
+use super::{Context, Outcome};
+use crate::cli::Shell;
+use crate::connect::{existing, service};
+
+/// Set by the scripts when they ask for completions.
+const VARIABLE: &str = "SM_COMPLETE";
+/// How long a person waits for a list after pressing a key.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// More than anybody reads.
+const MOST: u32 = 200;
+
+/// Answers a shell that asks for completions. `None` if this is an ordinary run.
+pub(crate) fn complete() -> Option<ExitCode> {
+    std::env::var_os(VARIABLE)?;
+    let completed = CompleteEnv::with_factory(crate::command)
+        .var(VARIABLE)
+        .bin("sm")
+        .completer("sm")
+        .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref());
+    match completed {
+        Ok(true) => Some(ExitCode::SUCCESS),
+        Ok(false) => None,
+        Err(_) => Some(ExitCode::FAILURE),
+    }
+}
+
+pub(super) fn run(context: &mut Context, shell: Shell) -> Outcome {
+    let name = match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Powershell => "powershell",
+        Shell::Elvish => "elvish",
+    };
+    let shells = Shells::builtins();
+    let completer = shells
+        .completer(name)
+        .ok_or_else(|| Error::new(Code::Internal, format!("no completions for `{name}`")))?;
+    let mut script = Vec::new();
+    completer.write_registration(VARIABLE, "sm", "sm", "sm", &mut script)?;
+    context.out.raw(&script)?;
+    Ok(())
+}
+
+/// Names of artifacts that begin like this.
+pub(crate) fn artifacts(current: &OsStr) -> Vec<CompletionCandidate> {
+    ask(current, "artifact")
+}
+
+/// Names of collections that begin like this.
+pub(crate) fn collections(current: &OsStr) -> Vec<CompletionCandidate> {
+    ask(current, "collection")
+}
+
+/// Tags that begin like this.
+pub(crate) fn tags(current: &OsStr) -> Vec<CompletionCandidate> {
+    ask(current, "tag")
+}
+
+/// Groups that begin like this.
+pub(crate) fn groups(current: &OsStr) -> Vec<CompletionCandidate> {
+    ask(current, "group")
+}
+
+/// Kinds that begin like this.
+pub(crate) fn kinds(current: &OsStr) -> Vec<CompletionCandidate> {
+    starting(current, Kind::KNOWN.iter().map(Kind::as_str))
+}
+
+/// Config keys that begin like this.
+pub(crate) fn config_keys(current: &OsStr) -> Vec<CompletionCandidate> {
+    starting(current, config::keys::KEYS.iter().map(|key| key.name))
+}
+
+fn starting<'a>(current: &OsStr, all: impl Iterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else {
+        return Vec::new();
+    };
+    all.filter(|text| text.starts_with(current))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+fn ask(current: &OsStr, what: &str) -> Vec<CompletionCandidate> {
+    let Some(prefix) = current.to_str() else {
+        return Vec::new();
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+    else {
+        return Vec::new();
+    };
+    let request = v1::CompleteNamesRequest {
+        prefix: prefix.to_owned(),
+        what: what.to_owned(),
+        limit: MOST,
+    };
+    let answer = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, names(request))
+            .await
+            .ok()
+            .flatten()
+    });
+    answer
+        .unwrap_or_default()
+        .into_iter()
+        // A line break would be two candidates to the shell.
+        .filter(|candidate| !candidate.value.contains(char::is_control))
+        .map(|candidate| {
+            let help = crate::output::escape::one_line(&candidate.help);
+            let help = (!help.is_empty()).then(|| help.into());
+            CompletionCandidate::new(candidate.value).help(help)
+        })
+        .collect()
+}
+
+/// What the daemon that runs answers; `None` whatever goes wrong.
+async fn names(request: v1::CompleteNamesRequest) -> Option<Vec<v1::Completion>> {
+    // The flags of the line that is being completed are not known here: the environment decides.
+    let home = Home::resolve(None, &ProcessEnvironment).ok()?;
+    let session = existing(&home, PATIENCE).await.ok()??;
+    let answer: v1::CompleteNamesResponse = session
+        .call(request, |channel, request| async move {
+            service::artifacts(channel).complete_names(request).await
+        })
+        .await
+        .ok()?;
+    Some(answer.completions)
+}

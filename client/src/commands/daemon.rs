@@ -1,0 +1,242 @@
+//! `sm daemon`: run, start, stop, restart, status.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+use skillmeat_shared::fs::FileLock;
+use skillmeat_shared::paths::Home;
+use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::{Code, Error, config};
+
+use super::{Context, Failure, Outcome, logs, status};
+use crate::cli::DaemonCommand;
+use crate::connect::{self, Autostart, CALL, Session, service};
+use crate::output::style::Tone;
+
+/// How long a daemon may go on after its drain timeout: its own hard limit and a little.
+const AFTER_DRAIN: Duration = Duration::from_secs(10);
+/// How long a daemon that is ended by force may take to end in good order.
+const AFTER_TERM: Duration = Duration::from_secs(5);
+/// How long to wait for whoever is starting a daemon.
+const START_LOCK: Duration = Duration::from_secs(15);
+
+/// The JSON of `sm daemon start` and `restart`.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
+struct Started {
+    running: bool,
+    started: bool,
+    pid: u32,
+    version: String,
+    socket: String,
+}
+
+/// The JSON of `sm daemon stop`, and of `status` when none runs.
+#[derive(Serialize)]
+struct Stopped {
+    running: bool,
+    stopped: Option<u32>,
+}
+
+pub(super) async fn run(context: &mut Context, command: DaemonCommand) -> Outcome {
+    match command {
+        DaemonCommand::Start => start(context).await,
+        DaemonCommand::Stop { force } => {
+            let pid = stop(context, force).await?;
+            report_stop(context, pid)
+        }
+        DaemonCommand::Restart { force } => {
+            stop(context, force).await?;
+            start(context).await
+        }
+        DaemonCommand::Status => show(context).await,
+        DaemonCommand::Logs(args) => logs::run(context, args).await,
+        // Done before there is a runtime.
+        DaemonCommand::Run => foreground(context),
+    }
+}
+
+/// Becomes the daemon. Returns only if that fails.
+pub(super) fn foreground(context: &mut Context) -> Outcome {
+    let home = context.home()?;
+    let program = connect::program(&context.env)?;
+    context.out.flush()?;
+    let error = Command::new(&program).arg("--home").arg(home.root()).exec();
+    let io = Error::io("start", &program, &error);
+    Err(Error {
+        code: Code::DaemonStartFailed,
+        ..io
+    }
+    .into())
+}
+
+async fn start(context: &mut Context) -> Outcome {
+    let home = context.home()?;
+    let deadline = context.deadline(CALL);
+    let running = connect::existing(&home, deadline).await?;
+    let started = running.is_none();
+    let session = match running {
+        Some(session) => session,
+        None => connect::connect(&home, &context.env, Autostart::Asked, deadline).await?,
+    };
+    // A process that listens and does not answer is no daemon that runs.
+    let status = status::ask(&session).await?;
+    if context.out.json {
+        context.out.document(&Started {
+            running: true,
+            started,
+            pid: status.pid,
+            version: status.version,
+            socket: status.socket,
+        })?;
+    } else {
+        let verb = if started { "started" } else { "runs already" };
+        context.out.note(&format!(
+            "skillmeatd {} {verb} (pid {})",
+            status.version, status.pid
+        ));
+    }
+    Ok(())
+}
+
+/// Ends the daemon and waits until it is gone. The process that ended; `None` if there was none.
+async fn stop(context: &Context, force: bool) -> Result<Option<u32>, Failure> {
+    let home = context.home()?;
+    if !home.lock_file().exists() {
+        return Ok(None);
+    }
+    // Nobody starts another one meanwhile, and our looks at the lock get in nobody's way.
+    let _held = FileLock::acquire(&home.start_lock(), START_LOCK)?;
+    let reached = connect::existing(&home, context.deadline(CALL)).await;
+    let asked = match reached {
+        Ok(Some(session)) => shut_down(&session).await.map(Some),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let patience = config::load(&home, &context.env)
+        .config
+        .daemon_drain_timeout
+        + AFTER_DRAIN;
+    match asked {
+        Ok(Some(pid)) => {
+            if connect::wait_until_free(&home, patience).await? {
+                return Ok(Some(pid));
+            }
+            if !force {
+                return Err(Error::new(
+                    Code::DaemonTimeout,
+                    format!("the daemon (pid {pid}) does not end"),
+                )
+                .hint("run `sm daemon stop --force`")
+                .into());
+            }
+        }
+        Ok(None) => {
+            if connect::wait_until_free(&home, Duration::ZERO).await? {
+                return Ok(None);
+            }
+            if !force {
+                return Err(Error::new(
+                    Code::DaemonUnreachableOwner,
+                    format!(
+                        "a daemon owns `{}`, but it can't be reached from here",
+                        home.root().display()
+                    ),
+                )
+                .hint("run the command again with `--force`")
+                .into());
+            }
+        }
+        // A daemon of another protocol can't be asked, but it ends in good order at a signal.
+        Err(error) if !force && error.code != Code::DaemonProtocol => return Err(error.into()),
+        Err(_) => {}
+    }
+    let pid = named(&home);
+    connect::end_by_force(&home, if force { AFTER_TERM } else { patience }).await?;
+    Ok(pid)
+}
+
+/// The process that the rendezvous names.
+fn named(home: &Home) -> Option<u32> {
+    Rendezvous::load(&home.rendezvous())
+        .ok()
+        .flatten()
+        .map(|found| found.pid)
+}
+
+async fn shut_down(session: &Session) -> skillmeat_shared::Result<u32> {
+    let answer: skillmeat_shared::Result<v1::ShutdownResponse> = session
+        .call(v1::ShutdownRequest {}, |channel, request| async move {
+            service::daemon(channel).shutdown(request).await
+        })
+        .await;
+    match answer {
+        Ok(answer) => Ok(answer.pid),
+        // It may be gone before its answer is on the way, or was ending already.
+        Err(error) if matches!(error.code, Code::DaemonUnavailable | Code::DaemonDraining) => {
+            Ok(session.rendezvous.pid)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn report_stop(context: &mut Context, pid: Option<u32>) -> Outcome {
+    if context.out.json {
+        context.out.document(&Stopped {
+            running: false,
+            stopped: pid,
+        })?;
+        return Ok(());
+    }
+    context.out.note(&match pid {
+        Some(pid) => format!("stopped skillmeatd (pid {pid})"),
+        None => "no daemon is running".to_owned(),
+    });
+    Ok(())
+}
+
+async fn show(context: &mut Context) -> Outcome {
+    let home = context.home()?;
+    let Some(session) = connect::existing(&home, context.deadline(CALL)).await? else {
+        if connect::is_owned_or_starting(&home)? {
+            return Err(Error::new(
+                Code::DaemonUnreachableOwner,
+                format!(
+                    "a daemon owns `{}`, but its socket can't be reached",
+                    home.root().display()
+                ),
+            )
+            .hint("it may be starting or ending: run the command again in a moment")
+            .hint("`sm daemon restart --force` starts a new one")
+            .into());
+        }
+        if context.out.json {
+            context.out.document(&Stopped {
+                running: false,
+                stopped: None,
+            })?;
+        } else {
+            let state = context.out.paint.apply(Tone::Warn, "not running");
+            context.out.field("daemon", &state)?;
+            let home = home.root().display().to_string();
+            context
+                .out
+                .field("home", &crate::output::escape::escape(&home))?;
+            context.out.flush()?;
+            context
+                .out
+                .note("it starts by itself when a command needs it");
+        }
+        return Err(Failure::Told(Code::DaemonUnavailable.kind().exit_code()));
+    };
+    let answer = status::ask(&session).await?;
+    if context.out.json {
+        context.out.document(&status::Daemon::from(&answer))?;
+        return Ok(());
+    }
+    status::daemon(context, &answer)?;
+    status::warnings(context, &answer)
+}

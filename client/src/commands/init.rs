@@ -1,0 +1,72 @@
+//! `sm init`: home, config and first collection.
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+
+use super::{Context, Outcome};
+use crate::cli::InitArgs;
+use crate::connect::service;
+use crate::output::escape::escape;
+use crate::output::units::count;
+
+/// The JSON of `sm init`.
+#[derive(Serialize)]
+struct Init {
+    home: String,
+    collection: String,
+    config: String,
+    created_collection: bool,
+    created_config: bool,
+    artifacts: u64,
+}
+
+pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
+    let session = context.session().await?;
+    let request = v1::InitRequest {
+        name: args.name.unwrap_or_default(),
+    };
+    let answer: v1::InitResponse = session
+        .call(request, |channel, request| async move {
+            service::collections(channel).init(request).await
+        })
+        .await?;
+    if context.out.json {
+        context.out.document(&Init {
+            home: answer.home,
+            collection: answer.collection,
+            config: answer.config,
+            created_collection: answer.created_collection,
+            created_config: answer.created_config,
+            artifacts: answer.artifacts,
+        })?;
+        return Ok(());
+    }
+    if context.out.quiet {
+        return Ok(());
+    }
+    let state = |created| if created { "created" } else { "there already" };
+    context.out.field("home", &escape(&answer.home))?;
+    context.out.field(
+        "collection",
+        &format!(
+            "{} ({}, {})",
+            escape(&answer.collection),
+            state(answer.created_collection),
+            count(answer.artifacts, "artifact")
+        ),
+    )?;
+    context.out.field(
+        "config",
+        &format!(
+            "{} ({})",
+            escape(&answer.config),
+            state(answer.created_config)
+        ),
+    )?;
+    if answer.artifacts == 0 {
+        context
+            .out
+            .note("next: `sm add PATH` adds an artifact, `sm add --all FOLDER` all of a folder");
+    }
+    Ok(())
+}

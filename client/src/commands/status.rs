@@ -1,0 +1,350 @@
+//! `sm status`, and what `sm daemon status` shows of it.
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+use skillmeat_shared::time::Timestamp;
+
+use super::collection::{counts, state_tone};
+use super::{Context, Outcome, now};
+use crate::connect::{Session, service};
+use crate::output::escape::{escape, one_line};
+use crate::output::style::Tone;
+use crate::output::table::{Cell, Column, Table};
+use crate::output::{json, units};
+
+/// The JSON of `sm status`.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
+struct Status {
+    home: String,
+    default_collection: String,
+    artifacts: u64,
+    by_status: Vec<json::Count>,
+    stale: u64,
+    daemon: Daemon,
+    collections: Vec<json::Collection>,
+    roots: Vec<Root>,
+    schedules: Vec<Schedule>,
+    warnings: Vec<Warning>,
+}
+
+/// The daemon; also the JSON of `sm daemon status`, where `running` is always there.
+#[derive(Serialize)]
+pub(super) struct Daemon {
+    running: bool,
+    state: String,
+    version: String,
+    protocol: String,
+    instance: String,
+    pid: u32,
+    manager: String,
+    started_at: Option<String>,
+    uptime_seconds: u64,
+    home: String,
+    socket: String,
+    log_file: String,
+    memory_bytes: u64,
+    last_seq: u64,
+    error: Option<ErrorJson>,
+    tasks: Vec<Task>,
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    code: String,
+    message: String,
+    hints: Vec<String>,
+    path: Option<String>,
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Task {
+    name: String,
+    essential: bool,
+    running: bool,
+}
+
+#[derive(Serialize)]
+struct Root {
+    collection: String,
+    path: String,
+    state: String,
+    backend: String,
+    last_event_at: Option<String>,
+    last_full_pass_at: Option<String>,
+    reason: Option<String>,
+    events: u64,
+    echoes: u64,
+    overflows: u64,
+}
+
+#[derive(Serialize)]
+struct Schedule {
+    name: String,
+    every: String,
+    next_due: Option<String>,
+    last_run: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Warning {
+    code: String,
+    severity: String,
+    message: String,
+    hints: Vec<String>,
+}
+
+/// How long the daemon has run.
+fn uptime(status: &v1::StatusResponse) -> std::time::Duration {
+    now().since(Timestamp(status.started_at))
+}
+
+impl From<&v1::StatusResponse> for Daemon {
+    fn from(from: &v1::StatusResponse) -> Self {
+        let error = from.error.clone().map(|error| ErrorJson {
+            code: error.code,
+            message: error.message,
+            hints: error.hints,
+            path: error.path,
+            line: error.line,
+        });
+        let task = |task: &v1::TaskStatus| Task {
+            name: task.name.clone(),
+            essential: task.essential,
+            running: task.running,
+        };
+        Self {
+            running: true,
+            state: from.state.clone(),
+            version: from.version.clone(),
+            protocol: from.protocol.clone(),
+            instance: from.instance.clone(),
+            pid: from.pid,
+            manager: from.manager.clone(),
+            started_at: json::moment(from.started_at),
+            uptime_seconds: uptime(from).as_secs(),
+            home: from.home.clone(),
+            socket: from.socket.clone(),
+            log_file: from.log_file.clone(),
+            memory_bytes: from.memory_bytes,
+            last_seq: from.last_seq,
+            error,
+            tasks: from.tasks.iter().map(task).collect(),
+        }
+    }
+}
+
+impl From<v1::RootStatus> for Root {
+    fn from(from: v1::RootStatus) -> Self {
+        Self {
+            collection: from.collection,
+            path: from.path,
+            state: from.state,
+            backend: from.backend,
+            last_event_at: from.last_event_at.and_then(json::moment),
+            last_full_pass_at: from.last_full_pass_at.and_then(json::moment),
+            reason: (!from.reason.is_empty()).then_some(from.reason),
+            events: from.events,
+            echoes: from.echoes,
+            overflows: from.overflows,
+        }
+    }
+}
+
+impl From<v1::ScheduleStatus> for Schedule {
+    fn from(from: v1::ScheduleStatus) -> Self {
+        Self {
+            name: from.name,
+            every: from.every,
+            next_due: json::moment(from.next_due),
+            last_run: from.last_run.and_then(json::moment),
+        }
+    }
+}
+
+impl From<v1::Warning> for Warning {
+    fn from(from: v1::Warning) -> Self {
+        Self {
+            code: from.code,
+            severity: from.severity,
+            message: from.message,
+            hints: from.hints,
+        }
+    }
+}
+
+/// Asks the daemon how it is.
+pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::StatusResponse> {
+    session
+        .call(v1::StatusRequest {}, |channel, request| async move {
+            service::daemon(channel).status(request).await
+        })
+        .await
+}
+
+pub(super) async fn run(context: &mut Context) -> Outcome {
+    let session = context.session().await?;
+    let status = ask(&session).await?;
+    let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> = session
+        .call(
+            v1::ListCollectionsRequest {},
+            |channel, request| async move { service::collections(channel).list(request).await },
+        )
+        .await;
+    // A daemon that can't open its rows must still be able to say so.
+    let collections = match collections {
+        Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
+        answer => answer?,
+    };
+    if context.out.json {
+        context.out.document(&Status {
+            home: status.home.clone(),
+            default_collection: status.default_collection.clone(),
+            artifacts: status.artifacts,
+            stale: status.stale_artifacts,
+            daemon: Daemon::from(&status),
+            collections: json::all(collections.collections),
+            by_status: json::all(status.artifacts_by_status),
+            roots: json::all(status.roots),
+            schedules: json::all(status.schedules),
+            warnings: json::all(status.warnings),
+        })?;
+        return Ok(());
+    }
+    daemon(context, &status)?;
+    let out = &mut context.out;
+    let by_status = counts(
+        status
+            .artifacts_by_status
+            .iter()
+            .map(|count| (count.name.as_str(), count.count)),
+    );
+    let by_status = if by_status.is_empty() {
+        by_status
+    } else {
+        format!(" ({by_status})")
+    };
+    out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
+    out.field("stale", &status.stale_artifacts.to_string())?;
+    roots(context, &status, &collections.collections)?;
+    warnings(context, &status)
+}
+
+/// What the daemon is, label by label.
+pub(super) fn daemon(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
+    let out = &mut context.out;
+    let state = out
+        .paint
+        .apply(state_tone(&status.state), &escape(&status.state));
+    let detail = format!(
+        "{state}, up {}, pid {}, version {}",
+        units::span(uptime(status)),
+        status.pid,
+        escape(&status.version)
+    );
+    out.field("daemon", &detail)?;
+    out.field("home", &escape(&status.home))?;
+    out.field("socket", &escape(&status.socket))?;
+    out.field("memory", &units::size(status.memory_bytes))?;
+    if out.verbose {
+        out.field("protocol", &escape(&status.protocol))?;
+        out.field("instance", &escape(&status.instance))?;
+        out.field("started by", &escape(&status.manager))?;
+        out.field("log", &escape(&status.log_file))?;
+        out.field("last event", &status.last_seq.to_string())?;
+        let tasks: Vec<String> = status
+            .tasks
+            .iter()
+            .map(|task| {
+                let state = if task.running { "" } else { " (ended)" };
+                format!("{}{state}", one_line(&task.name))
+            })
+            .collect();
+        out.field("tasks", &tasks.join(", "))?;
+        let now = now();
+        for schedule in &status.schedules {
+            let due = Timestamp(schedule.next_due).since(now);
+            let (name, every) = (one_line(&schedule.name), one_line(&schedule.every));
+            let text = format!("{name} every {every}, next in {}", units::span(due));
+            out.field("schedule", &text)?;
+        }
+    }
+    if status.version != env!("CARGO_PKG_VERSION") {
+        out.note("`sm daemon restart` lets the installed version serve");
+    }
+    Ok(())
+}
+
+/// Collections, and whether each is watched.
+fn roots(
+    context: &mut Context,
+    status: &v1::StatusResponse,
+    collections: &[v1::Collection],
+) -> Outcome {
+    if collections.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(vec![
+        Column::text("COLLECTION"),
+        Column::text("STATE"),
+        Column::number("ARTIFACTS"),
+        Column::number("STALE"),
+        Column::text("WATCH"),
+        Column::text("PATH"),
+    ]);
+    for collection in collections {
+        let root = status
+            .roots
+            .iter()
+            .find(|root| root.collection == collection.name);
+        let watch = match root {
+            Some(root) if root.reason.is_empty() => {
+                Cell::new(escape(&root.state), state_tone(&root.state))
+            }
+            Some(root) => {
+                let text = format!("{}: {}", root.state, root.reason);
+                Cell::new(one_line(&text), state_tone(&root.state))
+            }
+            None => Cell::new("-", Tone::Dim),
+        };
+        let mark = if collection.is_default { " *" } else { "" };
+        table.row(vec![
+            Cell::new(format!("{}{mark}", escape(&collection.name)), Tone::Strong),
+            Cell::new(escape(&collection.state), state_tone(&collection.state)),
+            collection.artifacts.to_string().into(),
+            collection.stale.to_string().into(),
+            watch,
+            Cell::new(escape(&collection.path), Tone::Dim),
+        ]);
+    }
+    context.out.line("")?;
+    Ok(context.out.table(&table)?)
+}
+
+/// What needs a look.
+pub(super) fn warnings(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
+    let out = &mut context.out;
+    if let Some(error) = &status.error {
+        let label = out.paint.apply(Tone::Bad, "error:");
+        out.line(&format!("{label} {}", one_line(&error.message)))?;
+        for hint in &error.hints {
+            out.line(&format!("  {}", one_line(hint)))?;
+        }
+    }
+    for warning in &status.warnings {
+        let tone = match warning.severity.as_str() {
+            "error" => Tone::Bad,
+            "warning" => Tone::Warn,
+            _ => Tone::Dim,
+        };
+        let label = out
+            .paint
+            .apply(tone, &format!("{}:", escape(&warning.severity)));
+        out.line(&format!("{label} {}", one_line(&warning.message)))?;
+        for hint in &warning.hints {
+            out.line(&format!("  {}", one_line(hint)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! Reaching the daemon: where it is, whether it is ours, starting it when none runs, and calls with a
+//! deadline.
+//!
+//! The rendezvous says where to knock; the lock decides who owns the home. A daemon is started by one
+//! client at a time (the start lock); whoever waits looks again before starting another one.
+
+mod channel;
+mod owner;
+mod spawn;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::time::Duration;
+
+use skillmeat_proto::{MAX_MESSAGE_BYTES, status_to_error, v1};
+use skillmeat_shared::fs::FileLock;
+use skillmeat_shared::paths::{Environment, Home, ProcessEnvironment};
+use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::{Code, Error, Result, config};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+
+use channel::{Reach, Silence};
+
+pub(crate) use owner::{end_by_force, is_owned_or_starting, wait_until_free};
+pub(crate) use spawn::program;
+
+/// The deadline of a call that nobody gave one.
+pub(crate) const CALL: Duration = Duration::from_secs(30);
+/// How long to go on trying to get a daemon: longer than one may take to drain.
+const GET_DAEMON: Duration = Duration::from_secs(15);
+/// How far past the deadline that the daemon was told we still listen: its own error says more than ours.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// The rest between two attempts of a call that the daemon can't take yet: the first, and the longest.
+const FIRST_REST: Duration = Duration::from_millis(5);
+const LAST_REST: Duration = Duration::from_millis(200);
+
+/// Whether a command may start the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Autostart {
+    /// If flags, environment and config allow it.
+    Allowed,
+    /// Whatever the config says: the user asked for a daemon.
+    Asked,
+    /// Never.
+    Never,
+}
+
+/// A daemon that answers.
+pub(crate) struct Session {
+    link: RefCell<Link>,
+    /// How to find the next daemon, if this one is about to end.
+    heir: Option<(Home, Autostart)>,
+    deadline: Duration,
+    /// Where it was found.
+    pub(crate) rendezvous: Rendezvous,
+}
+
+/// A connection.
+#[derive(Clone)]
+struct Link {
+    channel: Channel,
+    silence: Silence,
+}
+
+/// The service clients of a channel, with the limits of the protocol.
+macro_rules! services {
+    ($($name:ident: $module:ident::$client:ident;)*) => {
+        $(pub(crate) fn $name(channel: Channel) -> v1::$module::$client<Channel> {
+            v1::$module::$client::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
+        })*
+    };
+}
+
+/// Clients of the daemon's services.
+pub(crate) mod service {
+    use super::{Channel, MAX_MESSAGE_BYTES, v1};
+
+    services! {
+        artifacts: artifact_service_client::ArtifactServiceClient;
+        cache: cache_service_client::CacheServiceClient;
+        collections: collection_service_client::CollectionServiceClient;
+        daemon: daemon_service_client::DaemonServiceClient;
+        events: event_service_client::EventServiceClient;
+        search: search_service_client::SearchServiceClient;
+    }
+}
+
+/// The daemon that runs, if one does. Starts nothing.
+///
+/// # Errors
+/// If a daemon is there and can't be used.
+pub(crate) async fn existing(home: &Home, deadline: Duration) -> Result<Option<Session>> {
+    let Some(rendezvous) = Rendezvous::load(&home.rendezvous())? else {
+        return Ok(None);
+    };
+    match channel::reach(&rendezvous.socket).await? {
+        Reach::Nobody => Ok(None),
+        Reach::Connected(stream) => {
+            channel::check_protocol(&rendezvous)?;
+            let (channel, silence) = channel::open(stream).await?;
+            let link = RefCell::new(Link { channel, silence });
+            Ok(Some(Session {
+                link,
+                heir: None,
+                deadline,
+                rendezvous,
+            }))
+        }
+    }
+}
+
+/// The daemon of this home; it is started if none runs and `autostart` allows it. Its calls outlive a
+/// restart of the daemon.
+pub(crate) async fn connect(
+    home: &Home,
+    env: &dyn Environment,
+    autostart: Autostart,
+    deadline: Duration,
+) -> Result<Session> {
+    let mut session = find(home, env, autostart, deadline).await?;
+    session.heir = Some((home.clone(), autostart));
+    Ok(session)
+}
+
+async fn find(
+    home: &Home,
+    env: &dyn Environment,
+    autostart: Autostart,
+    deadline: Duration,
+) -> Result<Session> {
+    if let Some(session) = existing(home, deadline).await? {
+        return Ok(session);
+    }
+    if !may_start(home, env, autostart) {
+        return Err(if is_owned_or_starting(home)? {
+            unreachable_owner(home)
+        } else {
+            Error::new(
+                Code::DaemonUnavailable,
+                "no daemon is running, and none may be started",
+            )
+            .hint("start it with `sm daemon start`")
+        });
+    }
+    let give_up = Instant::now() + GET_DAEMON;
+    let mut rest = Duration::from_millis(10);
+    loop {
+        // Somebody else may be starting one; whoever comes later finds it ready.
+        if let Some(_held) = FileLock::try_acquire(&home.start_lock())? {
+            if let Some(session) = existing(home, deadline).await? {
+                return Ok(session);
+            }
+            match spawn::start(home, env) {
+                Ok(_) => {
+                    if let Some(session) = existing(home, deadline).await? {
+                        return Ok(session);
+                    }
+                }
+                // Another one runs: not reachable yet, or about to end and to leave its place.
+                Err(error)
+                    if matches!(
+                        error.code,
+                        Code::DaemonAlreadyRunning | Code::DaemonUnreachableOwner
+                    ) =>
+                {
+                    rest = rest.max(Duration::from_millis(50));
+                }
+                Err(error) => return Err(error),
+            }
+        } else if let Some(session) = existing(home, deadline).await? {
+            return Ok(session);
+        }
+        if Instant::now() >= give_up {
+            return Err(unreachable_owner(home));
+        }
+        sleep(rest).await;
+        rest = (rest * 2).min(Duration::from_millis(500));
+    }
+}
+
+fn may_start(home: &Home, env: &dyn Environment, autostart: Autostart) -> bool {
+    match autostart {
+        Autostart::Asked => true,
+        Autostart::Never => false,
+        Autostart::Allowed => {
+            env.var("SM_NO_AUTOSTART")
+                .is_none_or(|value| value.is_empty() || value == "0")
+                && config::load(home, env).config.daemon_autostart
+        }
+    }
+}
+
+fn unreachable_owner(home: &Home) -> Error {
+    Error::new(
+        Code::DaemonUnreachableOwner,
+        format!(
+            "a daemon owns `{}`, but its socket can't be reached from here",
+            home.root().display()
+        ),
+    )
+    .hint("it may be starting or ending: run the command again in a moment")
+    .hint("if it lives in another container, run `sm` there; else run `sm daemon restart --force`")
+}
+
+impl Session {
+    /// Calls the daemon once. While it starts, the call is repeated until the deadline.
+    ///
+    /// # Errors
+    /// What the daemon answers; [`Code::DaemonTimeout`] if it does not.
+    pub(crate) async fn call<Q, R, F>(
+        &self,
+        message: Q,
+        method: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<R>
+    where
+        Q: Clone,
+        F: Future<Output = std::result::Result<Response<R>, Status>>,
+    {
+        let give_up = Instant::now() + self.deadline;
+        let mut rest = FIRST_REST;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            let mut request = Request::new(message.clone());
+            request.set_timeout(left.max(Duration::from_millis(1)));
+            match self.attempt(left, request, &method).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(error) => self.again(error, give_up, &mut rest).await?,
+            }
+        }
+    }
+
+    /// Opens a stream of answers. The stream itself has no deadline.
+    pub(crate) async fn stream<Q, R, F>(
+        &self,
+        message: Q,
+        method: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<Streaming<R>>
+    where
+        Q: Clone,
+        F: Future<Output = std::result::Result<Response<Streaming<R>>, Status>>,
+    {
+        let give_up = Instant::now() + self.deadline;
+        let mut rest = FIRST_REST;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            match self
+                .attempt(left, Request::new(message.clone()), &method)
+                .await
+            {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(error) => self.again(error, give_up, &mut rest).await?,
+            }
+        }
+    }
+
+    /// After a call that was refused and not begun: waits, and finds the next daemon if this one ends.
+    ///
+    /// # Errors
+    /// The same error if trying again is of no use.
+    async fn again(&self, error: Error, give_up: Instant, rest: &mut Duration) -> Result<()> {
+        let heir = match error.code {
+            Code::DaemonStarting => None,
+            Code::DaemonDraining if self.heir.is_some() => self.heir.as_ref(),
+            _ => return Err(error),
+        };
+        if Instant::now() + *rest >= give_up {
+            return Err(error);
+        }
+        sleep(*rest).await;
+        *rest = (*rest * 2).min(LAST_REST);
+        if let Some((home, autostart)) = heir {
+            let next = find(home, &ProcessEnvironment, *autostart, self.deadline).await?;
+            self.link.replace(next.link.into_inner());
+        }
+        Ok(())
+    }
+
+    /// The next message of a stream that must not fall silent for longer than the deadline.
+    pub(crate) async fn next<R>(&self, stream: &mut Streaming<R>) -> Result<Option<R>> {
+        match timeout(self.deadline, stream.message()).await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(status)) => Err(status_to_error(&status)),
+            Err(_) => Err(too_late(self.deadline)),
+        }
+    }
+
+    async fn attempt<Q, R, F>(
+        &self,
+        left: Duration,
+        request: Request<Q>,
+        method: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<R>
+    where
+        F: Future<Output = std::result::Result<R, Status>>,
+    {
+        let Link { channel, silence } = self.link.borrow().clone();
+        tokio::select! {
+            biased;
+            answer = timeout(left + GRACE, method(channel, request)) => match answer {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(status)) => Err(status_to_error(&status)),
+                Err(_) => Err(too_late(self.deadline)),
+            },
+            () = silence.broken_off() => Err(channel::wedged()),
+        }
+    }
+}
+
+fn too_late(deadline: Duration) -> Error {
+    Error::new(
+        Code::DaemonTimeout,
+        format!("the daemon did not answer within {} s", deadline.as_secs()),
+    )
+    .hint("give it more time with `--timeout`, or look at `sm daemon status`")
+}

@@ -1,0 +1,124 @@
+//! How an error looks: `error:`, the place, `hint:` lines; or one JSON object.
+
+use serde::Serialize;
+use skillmeat_shared::Error;
+
+use super::escape::{escape, paragraph};
+use super::style::{Paint, Tone};
+
+/// The JSON shape of a failed command, printed on standard error.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    error: ErrorJson<'a>,
+}
+
+/// The JSON shape of an error.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorJson<'a> {
+    code: &'static str,
+    message: &'a str,
+    hints: &'a [String],
+    path: Option<String>,
+    line: Option<u32>,
+}
+
+impl<'a> From<&'a Error> for ErrorJson<'a> {
+    fn from(error: &'a Error) -> Self {
+        Self {
+            code: error.code.as_str(),
+            message: &error.message,
+            hints: &error.hints,
+            path: error.path.as_ref().map(|path| path.display().to_string()),
+            line: error.line,
+        }
+    }
+}
+
+/// The error as lines for a person.
+pub(crate) fn text(error: &Error, verbose: bool, paint: Paint) -> String {
+    let mut text = format!(
+        "{} {}",
+        paint.apply(Tone::Bad, "error:"),
+        paragraph(&error.message)
+    );
+    if verbose {
+        text.push(' ');
+        text.push_str(&paint.apply(Tone::Dim, &format!("[{}]", error.code)));
+    }
+    text.push('\n');
+    if let Some(path) = &error.path {
+        let path = path.display().to_string();
+        // A path that the message names already is not said again.
+        let place = match error.line {
+            Some(line) => Some(format!("{path}:{line}")),
+            None => Some(path).filter(|path| !error.message.contains(path)),
+        };
+        if let Some(place) = place {
+            text.push_str("  at ");
+            text.push_str(&escape(&place));
+            text.push('\n');
+        }
+    }
+    for hint in &error.hints {
+        text.push_str(&paint.apply(Tone::Label, "hint:"));
+        text.push(' ');
+        text.push_str(&paragraph(hint));
+        text.push('\n');
+    }
+    text
+}
+
+/// The error as one JSON object, on one line.
+pub(crate) fn json(error: &Error) -> String {
+    serde_json::to_string(&Report {
+        error: error.into(),
+    })
+    .unwrap_or_default()
+        + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use skillmeat_shared::Code;
+
+    use super::*;
+
+    fn error() -> Error {
+        Error::new(
+            Code::ManifestInvalid,
+            "the manifest of `a\u{1b}b` can't be read",
+        )
+        .hint("mend it, then run `sm cache refresh`")
+        .at("/home/collection.toml", Some(7))
+    }
+
+    #[test]
+    fn text_names_the_place_and_the_way_out() {
+        assert_eq!(
+            text(&error(), false, Paint::off()),
+            "error: the manifest of `a\\u{1b}b` can't be read\n  at /home/collection.toml:7\n\
+             hint: mend it, then run `sm cache refresh`\n"
+        );
+        assert!(text(&error(), true, Paint::off()).contains("[manifest.invalid]"));
+    }
+
+    #[test]
+    fn a_path_in_the_message_is_not_said_twice() {
+        let error = Error::new(Code::FileNotFound, "can't read `/a/b`: gone").at("/a/b", None);
+        assert_eq!(
+            text(&error, false, Paint::off()),
+            "error: can't read `/a/b`: gone\n"
+        );
+    }
+
+    #[test]
+    fn json_is_one_object() {
+        let value: serde_json::Value = serde_json::from_str(&json(&error())).unwrap();
+        assert_eq!(value["error"]["code"], "manifest.invalid");
+        assert_eq!(value["error"]["line"], 7);
+        assert_eq!(
+            value["error"]["hints"][0],
+            "mend it, then run `sm cache refresh`"
+        );
+    }
+}

@@ -1,0 +1,547 @@
+//! Adding local artifacts to a collection: plan, copy, then manifest and lock, then rows.
+//!
+//! Invariants: everything is checked before the first byte is written; nothing that exists is overwritten;
+//! what fails alone fails alone; when the manifest can't be written, the copies are taken back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::artifact::read::{self, Reading};
+use skillmeat_shared::artifact::scan::{self, EntryKind, Scan};
+use skillmeat_shared::artifact::{detect, discover, name};
+use skillmeat_shared::collection::edit::{self, NewEntry};
+use skillmeat_shared::collection::lockfile::{self, LockEntry};
+use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
+use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::fs::{Expected, copy, read_bounded, swap};
+use skillmeat_shared::kind::Shape;
+use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
+
+use super::App;
+use crate::store::list::{self, Existing};
+
+/// Largest manifest or lock that is edited, bytes.
+const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
+
+/// How often an edit is tried again when somebody else writes at the same time.
+const TRIES: usize = 5;
+
+/// What is to be added.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of AddArtifactsRequest; see artifact.proto")]
+pub struct AddRequest {
+    pub collection: String,
+    pub paths: Vec<PathBuf>,
+    pub kind: Option<Kind>,
+    pub name: Option<String>,
+    pub all: bool,
+    pub dry_run: bool,
+}
+
+/// What became of one artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddItem {
+    /// `type:name`; empty if that can't be told.
+    pub id: String,
+    /// Where it came from.
+    pub source: PathBuf,
+    /// added, would-add, unchanged, skipped, conflict or failed.
+    pub result: &'static str,
+    /// Why, if it was not added.
+    pub reason: String,
+    /// Where it lies in the collection.
+    pub path: String,
+    /// The error, if it failed or conflicts.
+    pub code: Option<Code>,
+}
+
+/// How the addition ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of AddSummary; see artifact.proto")]
+pub struct AddSummary {
+    pub collection: String,
+    pub added: u64,
+    pub unchanged: u64,
+    pub skipped: u64,
+    pub conflicts: u64,
+    pub failed: u64,
+    pub dry_run: bool,
+    pub seq: u64,
+}
+
+/// What is told while adding.
+#[derive(Debug, Clone)]
+pub enum AddEvent {
+    /// How far it is: done, all, and with what.
+    Progress(u64, u64, &'static str),
+    /// One artifact is done.
+    Item(AddItem),
+}
+
+/// An artifact to add, checked.
+struct Planned {
+    id: ArtifactId,
+    source: PathBuf,
+    /// The entry's path in the collection.
+    path: String,
+    /// Where the source is copied to, relative to the collection; none if it lies there already.
+    copy_to: Option<String>,
+    /// The manifest names it already.
+    has_entry: bool,
+}
+
+enum Decision {
+    Add(Planned),
+    Not(AddItem),
+}
+
+/// The copy in the collection, as manifest and lock record it.
+struct Copied {
+    planned: Planned,
+    reading: Reading,
+}
+
+/// What is known before deciding.
+struct Collection {
+    root: PathBuf,
+    by_id: HashMap<ArtifactId, Existing>,
+    by_hash: HashMap<String, ArtifactId>,
+}
+
+fn item(id: &str, source: &Path, result: &'static str, reason: impl Into<String>) -> AddItem {
+    AddItem {
+        id: id.to_owned(),
+        source: source.to_owned(),
+        result,
+        reason: reason.into(),
+        path: String::new(),
+        code: None,
+    }
+}
+
+fn failed(id: &str, source: &Path, error: &Error) -> AddItem {
+    let mut reason = error.message.clone();
+    for hint in &error.hints {
+        reason.push_str("; ");
+        reason.push_str(hint);
+    }
+    let result = if error.code == Code::ArtifactExists { "conflict" } else { "failed" };
+    AddItem { code: Some(error.code), ..item(id, source, result, reason) }
+}
+
+impl App {
+    /// Adds local artifacts to a collection. Tells of each step and each artifact; fails only if nothing
+    /// can be added at all.
+    pub fn add(&self, request: &AddRequest, tell: &dyn Fn(AddEvent)) -> Result<AddSummary> {
+        let store = self.store()?;
+        let asked = self.asked(&store, &request.collection, false)?;
+        let Some((row, name)) = asked.first().cloned() else {
+            return Err(super::collections::not_found(&self.collection_or_default(&request.collection)));
+        };
+        if request.name.is_some() && (request.all || request.paths.len() != 1) {
+            return Err(Error::new(Code::InvalidArgument, "a name is given for several artifacts")
+                .hint("use `--name` with a single path and without `--all`"));
+        }
+        let _one_at_a_time = self.mutation.lock();
+        let root = self.root_of(&name)?;
+        let root = std::fs::canonicalize(&root).map_err(|error| {
+            let io = Error::io("open", &root, &error);
+            Error { code: Code::CollectionUnreachable, ..io }
+        })?;
+        // A manifest that can't be read can't be written either: say so before anything is copied.
+        edited_manifest(&root, &name, &[], self.now())?;
+        let existing = store.read(|connection| list::existing(connection, row))?;
+        let mut collection = Collection {
+            root,
+            by_hash: existing
+                .iter()
+                .filter_map(|one| one.content_hash.clone().map(|hash| (hash, one.id.clone())))
+                .collect(),
+            by_id: existing.into_iter().map(|one| (one.id.clone(), one)).collect(),
+        };
+        let mut summary = AddSummary {
+            collection: name.clone(),
+            dry_run: request.dry_run,
+            ..AddSummary::default()
+        };
+        let planned = plan(request, &mut collection, tell, &mut summary);
+        if request.dry_run {
+            for planned in planned {
+                let told = AddItem {
+                    path: planned.path,
+                    ..item(&planned.id.to_string(), &planned.source, "would-add", "")
+                };
+                report(told, tell, &mut summary);
+            }
+            return Ok(summary);
+        }
+        if !planned.is_empty() {
+            self.apply(&name, &collection.root, planned, tell, &mut summary)?;
+        }
+        summary.seq = self.last_seq();
+        Ok(summary)
+    }
+
+    fn apply(
+        &self,
+        name: &str,
+        root: &Path,
+        planned: Vec<Planned>,
+        tell: &dyn Fn(AddEvent),
+        summary: &mut AddSummary,
+    ) -> Result<()> {
+        let hold = self.ingest.hold(name);
+        let total = planned.len() as u64;
+        let mut copied = Vec::new();
+        for (done, planned) in (0..).zip(planned) {
+            tell(AddEvent::Progress(done, total, "adding"));
+            let (id, source) = (planned.id.to_string(), planned.source.clone());
+            match self.copy(root, planned) {
+                Ok(one) => copied.push(one),
+                Err(error) => report(failed(&id, &source, &error), tell, summary),
+            }
+        }
+        tell(AddEvent::Progress(total, total, "adding"));
+        if let Err(error) = self.record(name, root, &copied) {
+            for one in &copied {
+                take_back(root, &one.planned);
+            }
+            return Err(error);
+        }
+        drop(hold);
+        let mut paths: BTreeSet<String> =
+            copied.iter().map(|one| one.planned.path.clone()).collect();
+        paths.insert(MANIFEST.to_owned());
+        self.ingest.run(name, Scope::Paths(paths), "own-write")?;
+        for one in copied {
+            let told = AddItem {
+                path: one.planned.path,
+                ..item(&one.planned.id.to_string(), &one.planned.source, "added", "")
+            };
+            report(told, tell, summary);
+        }
+        Ok(())
+    }
+
+    fn copy(&self, root: &Path, planned: Planned) -> Result<Copied> {
+        let place = root.join(&planned.path);
+        if let Some(target) = &planned.copy_to {
+            self.ledger.note(&place);
+            let notes = copy::copy_artifact(&planned.source, &root.join(target))?;
+            for note in notes {
+                tracing::info!(target: "add", id = %planned.id, "{}", note.message);
+            }
+        }
+        let outcome = scan::scan(&place, root)
+            .and_then(|scan| read::read(&planned.id.kind, &planned.id.name, &place, &scan, false));
+        match outcome {
+            Ok(reading) => Ok(Copied { planned, reading }),
+            Err(error) => {
+                take_back(root, &planned);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes manifest and lock; reads and edits them again when somebody else wrote meanwhile.
+    fn record(&self, name: &str, root: &Path, copied: &[Copied]) -> Result<()> {
+        let now = self.now();
+        let entries: Vec<NewEntry> = copied
+            .iter()
+            .filter(|one| !one.planned.has_entry)
+            .map(|one| new_entry(one, now))
+            .collect();
+        let locks: Vec<(ArtifactId, LockEntry)> = copied
+            .iter()
+            .map(|one| {
+                let entry = LockEntry {
+                    content_hash: one.reading.hashes.content.clone(),
+                    fetched: Some(now.to_manifest()),
+                    ..LockEntry::default()
+                };
+                (one.planned.id.clone(), entry)
+            })
+            .filter(|(_, entry)| entry.content_hash.is_some())
+            .collect();
+        let write = |file: &str, edit: &dyn Fn() -> Result<(Expected, String)>| {
+            let path = root.join(file);
+            self.ledger.note(&path);
+            let mut tries = 0;
+            loop {
+                let (expected, text) = edit()?;
+                match swap(&path, &expected, text.as_bytes()) {
+                    Err(error) if error.code == Code::FileChanged && tries < TRIES => tries += 1,
+                    outcome => return outcome,
+                }
+            }
+        };
+        if !entries.is_empty() {
+            write(MANIFEST, &|| edited_manifest(root, name, &entries, now))?;
+        }
+        write(LOCK, &|| {
+            let (expected, text) = current(&root.join(LOCK))?;
+            let text = text.unwrap_or_else(|| lockfile::render_new().to_owned());
+            Ok((expected, lockfile::set_entries(&text, &locks)?))
+        })
+    }
+}
+
+fn report(item: AddItem, tell: &dyn Fn(AddEvent), summary: &mut AddSummary) {
+    match item.result {
+        "added" | "would-add" => summary.added += 1,
+        "unchanged" => summary.unchanged += 1,
+        "skipped" => summary.skipped += 1,
+        "conflict" => summary.conflicts += 1,
+        _ => summary.failed += 1,
+    }
+    tell(AddEvent::Item(item));
+}
+
+/// Deletes a copy that we made. What lay there before is never touched.
+fn take_back(root: &Path, planned: &Planned) {
+    if planned.copy_to.is_none() {
+        return;
+    }
+    let place = root.join(&planned.path);
+    let outcome = match std::fs::symlink_metadata(&place) {
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&place),
+        Ok(_) => std::fs::remove_file(&place),
+        Err(_) => Ok(()),
+    };
+    if let Err(error) = outcome {
+        tracing::warn!(target: "add", "can't take back `{}`: {error}", place.display());
+    }
+}
+
+fn current(path: &Path) -> Result<(Expected, Option<String>)> {
+    match read_bounded(path, MAX_MANIFEST) {
+        Ok(bytes) => {
+            let expected = Expected::after_reading(Some(&bytes));
+            let text = String::from_utf8(bytes).map_err(|_| {
+                Error::new(Code::ManifestInvalid, format!("`{}` is not UTF-8", path.display()))
+                    .at(path, None)
+                    .hint("mend the file, then try again")
+            })?;
+            Ok((expected, Some(text)))
+        }
+        Err(error) if error.code == Code::FileNotFound => Ok((Expected::after_reading(None), None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn edited_manifest(
+    root: &Path,
+    name: &str,
+    entries: &[NewEntry],
+    now: skillmeat_shared::time::Timestamp,
+) -> Result<(Expected, String)> {
+    let path = root.join(MANIFEST);
+    let (expected, text) = current(&path)?;
+    let text = text.unwrap_or_else(|| edit::render_new(name, now));
+    if let Err(error) = Manifest::parse(&text) {
+        return Err(Error::new(
+            Code::ManifestInvalid,
+            format!("the manifest of `{name}` can't be read: {}", error.message),
+        )
+        .at(&path, Some(error.line))
+        .hint("mend the file, then try again; nothing was changed"));
+    }
+    if entries.is_empty() {
+        return Ok((expected, text));
+    }
+    let edited = edit::add_entries(&text, entries, now).map_err(|error| error.at(&path, None))?;
+    Ok((expected, edited))
+}
+
+fn new_entry(copied: &Copied, now: skillmeat_shared::time::Timestamp) -> NewEntry {
+    let metadata = &copied.reading.metadata;
+    let mut entry = NewEntry::local(copied.planned.id.clone(), copied.planned.path.clone(), now);
+    entry.tags.clone_from(&metadata.tags);
+    entry.metadata = EntryMetadata {
+        title: metadata.title.clone(),
+        description: metadata.description.clone(),
+        author: metadata.author.clone(),
+        license: metadata.license.clone(),
+        version: metadata.version.clone(),
+        tags: Vec::new(),
+        tools: metadata.tools.clone(),
+        dependencies: metadata.dependencies.clone(),
+    };
+    entry
+}
+
+/// Decides about every artifact that the request names, telling of those that are not added.
+fn plan(
+    request: &AddRequest,
+    collection: &mut Collection,
+    tell: &dyn Fn(AddEvent),
+    summary: &mut AddSummary,
+) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    let mut sources: HashMap<ArtifactId, PathBuf> = HashMap::new();
+    for path in &request.paths {
+        let candidates = if request.all {
+            let mut progress = |found: usize| tell(AddEvent::Progress(found as u64, 0, "searching"));
+            match discover::discover(path, &mut progress) {
+                Ok(found) => {
+                    for (path, reason) in found.skipped {
+                        report(item("", &path, "skipped", reason), tell, summary);
+                    }
+                    found.candidates
+                }
+                Err(error) => {
+                    report(failed("", path, &error), tell, summary);
+                    continue;
+                }
+            }
+        } else {
+            match single(request, path) {
+                Ok(candidate) => vec![candidate],
+                Err(error) => {
+                    report(failed("", path, &error), tell, summary);
+                    continue;
+                }
+            }
+        };
+        let total = candidates.len() as u64;
+        for (done, candidate) in (0..).zip(candidates) {
+            if request.kind.as_ref().is_some_and(|kind| *kind != candidate.kind) {
+                continue;
+            }
+            tell(AddEvent::Progress(done, total, "comparing"));
+            match decide(&candidate, request.all, collection, &mut sources) {
+                Decision::Add(one) => planned.push(one),
+                Decision::Not(item) => report(item, tell, summary),
+            }
+        }
+    }
+    planned
+}
+
+fn single(request: &AddRequest, path: &Path) -> Result<discover::Candidate> {
+    if let Err(error) = std::fs::symlink_metadata(path) {
+        return Err(Error::io("open", path, &error));
+    }
+    let kind = match &request.kind {
+        Some(kind) => kind.clone(),
+        None => detect::detect(path)?,
+    };
+    let name = match &request.name {
+        Some(name) => name.clone(),
+        None => name::default_name(path, &kind).ok_or_else(|| {
+            Error::new(Code::InvalidName, format!("`{}` gives no name", path.display()))
+                .hint("give one with `--name`")
+        })?,
+    };
+    Ok(discover::Candidate { kind, name, path: path.to_owned(), plugin: None })
+}
+
+fn decide(
+    candidate: &discover::Candidate,
+    all: bool,
+    collection: &mut Collection,
+    sources: &mut HashMap<ArtifactId, PathBuf>,
+) -> Decision {
+    let id = ArtifactId::new(candidate.kind.clone(), candidate.name.clone());
+    let text = id.to_string();
+    let source = &candidate.path;
+    let checked = name::validate(&id.name)
+        .and_then(|()| detect::check(&id.kind, source))
+        .and_then(|()| place(&id, source))
+        .and_then(|places| Ok((places, hash_as_copied(&id, source)?)));
+    let ((path, copy_to), hash) = match checked {
+        Ok(checked) => checked,
+        Err(error) => return Decision::Not(failed(&text, source, &error)),
+    };
+    let not = |result, reason: String, code| {
+        Decision::Not(AddItem { code, path: path.clone(), ..item(&text, source, result, reason) })
+    };
+    if let Some(first) = sources.get(&id) {
+        let same = hash.is_some() && collection.by_hash.get(hash.as_deref().unwrap_or_default()) == Some(&id);
+        let what = if same { "the same artifact as" } else { "name clash with" };
+        let how = if same { "" } else { "; add it alone with `--name`" };
+        return not("skipped", format!("{what} `{}`{how}", first.display()), None);
+    }
+    let mut planned = Planned {
+        id: id.clone(),
+        source: source.clone(),
+        path: path.clone(),
+        copy_to: Some(copy_to),
+        has_entry: false,
+    };
+    if let Some(existing) = collection.by_id.get(&id) {
+        let same = hash.is_some() && existing.content_hash == hash;
+        match (existing.status.as_str(), same) {
+            ("missing", _) if existing.path == path => planned.has_entry = true,
+            ("unmanaged", true) if existing.path == path => planned.copy_to = None,
+            (_, true) => return not("unchanged", "it is there already".to_owned(), None),
+            _ => {
+                let reason = format!(
+                    "`{id}` exists already with other content; nothing was overwritten; \
+                     give it another name with `--name`"
+                );
+                return not("conflict", reason, Some(Code::ArtifactExists));
+            }
+        }
+    } else if let Some(other) = hash.as_ref().filter(|_| all).and_then(|hash| collection.by_hash.get(hash)) {
+        return not("skipped", format!("same content as `{other}`"), None);
+    } else if std::fs::symlink_metadata(collection.root.join(&path)).is_ok() {
+        let reason = format!("something lies at `{path}` already; nothing was overwritten");
+        return not("conflict", reason, Some(Code::ArtifactExists));
+    }
+    if let Some(hash) = hash {
+        collection.by_hash.insert(hash, id.clone());
+    }
+    sources.insert(id, source.clone());
+    Decision::Add(planned)
+}
+
+/// The entry's path in a collection, and where the source is copied to. They differ for a lone MCP file,
+/// which gets a folder of its own.
+fn place(id: &ArtifactId, source: &Path) -> Result<(String, String)> {
+    let container = id.kind.container().ok_or_else(|| {
+        Error::new(Code::ArtifactInvalid, format!("artifacts of kind `{}` have no place", id.kind))
+            .hint("name one of skill, command, agent, hook, mcp, workflow, composite with `--type`")
+    })?;
+    let file_name = || {
+        source.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let is_file = source.is_file();
+    Ok(match id.kind.shape() {
+        Shape::Markdown => {
+            let path = format!("{container}/{}.md", id.name);
+            (path.clone(), path)
+        }
+        Shape::Folder => {
+            let path = format!("{container}/{}", id.name);
+            let copy_to = if is_file { format!("{path}/{}", file_name()) } else { path.clone() };
+            (path, copy_to)
+        }
+        Shape::Any => {
+            let extension = source.extension().filter(|_| is_file);
+            let suffix =
+                extension.map(|ext| format!(".{}", ext.to_string_lossy())).unwrap_or_default();
+            let path = format!("{container}/{}{suffix}", id.name);
+            (path.clone(), path)
+        }
+    })
+}
+
+/// The content hash that the copy in the collection will have.
+fn hash_as_copied(id: &ArtifactId, source: &Path) -> Result<Option<String>> {
+    let mut scan: Scan = scan::scan(source, source)?;
+    scan.entries.retain(|entry| {
+        let is_copied = matches!(entry.kind, EntryKind::File | EntryKind::LinkedFile);
+        is_copied && !entry.path.iter().any(copy::is_excluded)
+    });
+    let parent = source.parent().unwrap_or(source);
+    let root = if scan.is_file && id.kind.shape() == Shape::Folder {
+        // A lone file that gets a folder of its own.
+        scan.is_file = false;
+        parent
+    } else {
+        source
+    };
+    Ok(read::read(&id.kind, &id.name, root, &scan, false)?.hashes.content)
+}

@@ -1,0 +1,207 @@
+//! Use-cases of collections: list, show, create, use, init.
+
+use std::path::PathBuf;
+
+use skillmeat_shared::collection::manifest::TagDefinition;
+use skillmeat_shared::collection::{LOCK, MANIFEST, edit, lockfile};
+use skillmeat_shared::fs::create_new;
+use skillmeat_shared::paths::ensure_private_dir;
+use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
+
+use super::{App, Freshness};
+use crate::store::collection::{self, CollectionView, GroupView};
+
+/// Mode of the files that we write into collections.
+const MODE: u32 = 0o600;
+
+/// A collection with what lists tell of it besides its row.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its row.
+    pub view: CollectionView,
+    /// Whether commands mean it when they name none.
+    pub is_default: bool,
+    /// Its freshness.
+    pub freshness: Freshness,
+}
+
+/// Everything about one collection.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// The collection.
+    pub described: Described,
+    /// Its groups.
+    pub groups: Vec<GroupView>,
+    /// Its tag definitions.
+    pub tag_definitions: Vec<TagDefinition>,
+    /// Tags in use, most used first.
+    pub tags: Vec<(String, u64)>,
+}
+
+/// What `init` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Initialised {
+    /// The home.
+    pub home: PathBuf,
+    /// The collection's name.
+    pub collection: String,
+    /// The config file.
+    pub config: PathBuf,
+    /// The collection was made.
+    pub created_collection: bool,
+    /// The config file was made.
+    pub created_config: bool,
+    /// Artifacts in the collection.
+    pub artifacts: u64,
+}
+
+pub(super) fn not_found(name: &str) -> Error {
+    Error::new(Code::CollectionNotFound, format!("there is no collection `{name}`"))
+        .hint("`sm collection list` shows those that there are")
+}
+
+/// The same, naming the nearest of the collections that there are.
+pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
+    let error = Error::new(Code::CollectionNotFound, format!("there is no collection `{name}`"));
+    let nearest = names
+        .iter()
+        .map(|(_, other)| (strsim::damerau_levenshtein(other, name), other))
+        .filter(|(distance, _)| *distance <= 3)
+        .min();
+    match (names.is_empty(), nearest) {
+        (true, _) => error.hint("`sm init` makes the first one"),
+        (false, Some((_, other))) => error.hint(format!("did you mean `{other}`?")),
+        (false, None) => error.hint("`sm collection list` shows those that there are"),
+    }
+}
+
+impl App {
+    /// All collections.
+    pub fn collections(&self) -> Result<Vec<Described>> {
+        let store = self.store()?;
+        let default = self.collection_or_default("");
+        let described = store.read(|connection| {
+            let mut described = Vec::new();
+            for view in collection::all(connection)? {
+                let freshness = self.freshness_of(connection, &[(view.row, view.name.clone())])?;
+                described.push(Described { is_default: view.name == default, view, freshness });
+            }
+            Ok(described)
+        })?;
+        let is_complete = described.iter().all(|one| one.freshness.complete);
+        self.counters.read(is_complete);
+        Ok(described)
+    }
+
+    /// Everything about one collection; the default one if the name is empty.
+    pub fn collection(&self, name: &str) -> Result<Whole> {
+        let wanted = self.collection_or_default(name);
+        let store = self.store()?;
+        let names = store.read(collection::names)?;
+        let described = self
+            .collections()?
+            .into_iter()
+            .find(|described| described.view.name == wanted)
+            .ok_or_else(|| not_found_near(&wanted, &names))?;
+        let row = described.view.row;
+        store.read(|connection| {
+            Ok(Whole {
+                groups: collection::groups(connection, row)?,
+                tag_definitions: collection::tag_definitions(connection, row)?,
+                tags: collection::tags(connection, Some(row))?,
+                described,
+            })
+        })
+    }
+
+    /// Makes an empty collection.
+    pub fn create_collection(&self, name: &str) -> Result<Described> {
+        artifact::name::validate(name)?;
+        let _one_at_a_time = self.mutation.lock();
+        let path = self.boot.home.collection(name);
+        if path.join(MANIFEST).symlink_metadata().is_ok() {
+            return Err(Error::new(
+                Code::CollectionExists,
+                format!("the collection `{name}` exists already"),
+            )
+            .hint(format!("`sm collection use {name}` makes it the default one")));
+        }
+        ensure_private_dir(&path)?;
+        for kind in [Kind::Skill, Kind::Command, Kind::Agent] {
+            if let Some(container) = kind.container() {
+                ensure_private_dir(&path.join(container))?;
+            }
+        }
+        // The manifest comes last: from then on the folder is a collection.
+        if path.join(LOCK).symlink_metadata().is_err() {
+            create_new(&path.join(LOCK), lockfile::render_new().as_bytes(), MODE)?;
+        }
+        let manifest = edit::render_new(name, self.now());
+        create_new(&path.join(MANIFEST), manifest.as_bytes(), MODE)?;
+        self.ingest.look_at_home();
+        self.settle(name)?;
+        self.collections()?
+            .into_iter()
+            .find(|described| described.view.name == name)
+            .ok_or_else(|| not_found(name))
+    }
+
+    /// Waits until a collection that was just made has its rows.
+    fn settle(&self, name: &str) -> Result<()> {
+        let scope = Scope::All { force: false, confirmed: false };
+        self.ingest.run(name, scope, "own-write").map(|_| ())
+    }
+
+    /// Makes a collection the default one; returns the name of the one before.
+    pub fn use_collection(&self, name: &str) -> Result<String> {
+        let store = self.store()?;
+        let names = store.read(collection::names)?;
+        if !names.iter().any(|(_, other)| other == name) {
+            return Err(not_found_near(name, &names));
+        }
+        let before = self.collection_or_default("");
+        if before != name {
+            config::set(&self.boot.home, "settings.default-collection", name)?;
+            self.reload_config();
+        }
+        Ok(before)
+    }
+
+    /// Sets up what is missing of a home: config and collection. What is there stays as it is.
+    pub fn initialise(&self, name: &str) -> Result<Initialised> {
+        let name = if name.is_empty() { "default" } else { name };
+        artifact::name::validate(name)?;
+        let config = self.boot.home.config();
+        let created_config = config.symlink_metadata().is_err();
+        if created_config {
+            create_new(&config, config::default_text().as_bytes(), MODE)?;
+            if name != "default" {
+                config::set(&self.boot.home, "settings.default-collection", name)?;
+            }
+            self.reload_config();
+        }
+        let created_collection = match self.create_collection(name) {
+            Ok(_) => true,
+            Err(error) if error.code == Code::CollectionExists => {
+                self.ingest.look_at_home();
+                self.settle(name)?;
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        let artifacts = self
+            .collections()?
+            .iter()
+            .find(|described| described.view.name == name)
+            .map_or(0, |described| described.view.artifacts());
+        Ok(Initialised {
+            home: self.boot.home.root().to_owned(),
+            collection: name.to_owned(),
+            config,
+            created_collection,
+            created_config,
+            artifacts,
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! How old rows are: when they were last compared with their files. Kept in memory, so that verifying
+//! unchanged files writes nothing; persisted only at the end of the process.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use skillmeat_shared::time::Timestamp;
+
+use super::App;
+use crate::store::list::Summary;
+
+/// How fresh the rows behind an answer are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// When the oldest of the collections asked was last compared as a whole.
+    pub verified_at: Option<Timestamp>,
+    /// Rows of them that are stale.
+    pub stale: u64,
+    /// Whether all their rows exist.
+    pub complete: bool,
+}
+
+#[derive(Debug, Default)]
+struct Of {
+    verified_at: Option<Timestamp>,
+    /// Rows compared since then, alone.
+    rows: HashMap<i64, Timestamp>,
+}
+
+/// When what was verified.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    collections: HashMap<String, Of>,
+    /// Collections whose rows are still being built for the first time.
+    pub(super) building: HashSet<String>,
+    /// The first look at the home is not over: there may be collections that nobody knows yet.
+    pub(super) unknown: bool,
+}
+
+/// Whether a moment lies further back than `ttl`, or in the future, which only a clock set back explains.
+fn is_old(moment: Timestamp, now: Timestamp, ttl: Duration) -> bool {
+    moment > now || now.since(moment) > ttl
+}
+
+impl Table {
+    /// Notes that a whole collection was compared with its files.
+    pub(super) fn verified(&mut self, collection: &str, at: Timestamp) {
+        let of = self.collections.entry(collection.to_owned()).or_default();
+        of.verified_at = Some(at);
+        of.rows.clear();
+    }
+
+    /// Notes that some rows were.
+    pub(super) fn verified_rows(&mut self, collection: &str, rows: &[i64], at: Timestamp) {
+        let of = self.collections.entry(collection.to_owned()).or_default();
+        of.rows.extend(rows.iter().map(|row| (*row, at)));
+    }
+
+    /// When a collection was last compared as a whole.
+    pub(super) fn verified_at(&self, collection: &str) -> Option<Timestamp> {
+        self.collections.get(collection)?.verified_at
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.collections.clear();
+    }
+
+    pub(super) fn is_stale(&self, row: &Summary, now: Timestamp, ttl: Duration) -> bool {
+        if row.invalidated {
+            return true;
+        }
+        let of = self.collections.get(&row.collection);
+        let moments = [
+            of.and_then(|of| of.verified_at),
+            of.and_then(|of| of.rows.get(&row.row).copied()),
+            Some(Timestamp(row.synced_at)),
+        ];
+        moments.into_iter().flatten().all(|moment| is_old(moment, now, ttl))
+    }
+}
+
+impl App {
+    /// How long a row is believed without being compared with its files.
+    pub(super) fn metadata_ttl(&self) -> Duration {
+        self.config().config.cache_metadata_ttl
+    }
+
+    /// Whether one row is stale.
+    pub fn is_stale(&self, row: &Summary) -> bool {
+        let ttl = self.metadata_ttl();
+        self.freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_stale(row, self.now(), ttl)
+    }
+
+    /// Stale rows of a collection.
+    pub(super) fn stale_of(
+        &self,
+        connection: &Connection,
+        collection: (i64, &str),
+    ) -> rusqlite::Result<u64> {
+        let (now, ttl) = (self.now(), self.metadata_ttl());
+        let (row, name) = collection;
+        let fresh: Option<HashSet<i64>> = {
+            let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            match table.collections.get(name) {
+                Some(of) if of.verified_at.is_some_and(|at| !is_old(at, now, ttl)) => None,
+                Some(of) => Some(
+                    of.rows
+                        .iter()
+                        .filter(|(_, at)| !is_old(**at, now, ttl))
+                        .map(|(row, _)| *row)
+                        .collect(),
+                ),
+                None => Some(HashSet::new()),
+            }
+        };
+        let Some(fresh) = fresh else {
+            return connection
+                .prepare_cached(
+                    "SELECT count(*) FROM artifact WHERE invalidated = 1 AND collection_id = ?1",
+                )?
+                .query_row([row], |row| row.get(0));
+        };
+        let oldest = now.0.saturating_sub(i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX));
+        let mut statement = connection.prepare_cached(
+            "SELECT id, invalidated FROM artifact WHERE collection_id = ?1
+               AND (invalidated = 1 OR synced_at < ?2 OR synced_at > ?3)",
+        )?;
+        let mut rows = statement.query([row, oldest, now.0])?;
+        let mut stale = 0;
+        while let Some(row) = rows.next()? {
+            let (id, invalidated): (i64, bool) = (row.get(0)?, row.get(1)?);
+            stale += u64::from(invalidated || !fresh.contains(&id));
+        }
+        Ok(stale)
+    }
+
+    /// How fresh an answer about these collections is. An answer that is not fresh asks for a pass in the
+    /// background; it never waits for it.
+    pub(super) fn freshness_of(
+        &self,
+        connection: &Connection,
+        collections: &[(i64, String)],
+    ) -> rusqlite::Result<Freshness> {
+        let mut freshness = Freshness { complete: true, ..Freshness::default() };
+        for (row, name) in collections {
+            let stale = self.stale_of(connection, (*row, name))?;
+            freshness.stale += stale;
+            if stale > 0 {
+                self.ingest.submit(
+                    name,
+                    skillmeat_shared::reconcile::Scope::All { force: false, confirmed: false },
+                    "ttl",
+                );
+            }
+        }
+        let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        freshness.complete = !table.unknown
+            && !collections.iter().any(|(_, name)| table.building.contains(name));
+        freshness.verified_at = collections
+            .iter()
+            .map(|(_, name)| table.verified_at(name))
+            .min()
+            .flatten();
+        Ok(freshness)
+    }
+}

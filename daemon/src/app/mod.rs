@@ -1,0 +1,227 @@
+//! The composition root: wires store, watcher, scheduler and reconciling, and holds the use-cases that
+//! services call. Everything here blocks and runs on the blocking pool or on threads of its own.
+
+mod add;
+mod clear;
+mod collections;
+mod freshness;
+mod gate;
+mod home;
+mod indexer;
+mod ingest;
+mod queries;
+mod schedule;
+mod searching;
+mod status;
+mod watching;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use skillmeat_shared::config::{self, Loaded};
+use skillmeat_shared::paths::ProcessEnvironment;
+use skillmeat_shared::search::Vocabulary;
+use skillmeat_shared::time::{Clock, SystemClock};
+use skillmeat_shared::{Error, Result};
+use tokio::sync::watch as signal;
+use tonic::service::Routes;
+
+use crate::jobs::scheduler::{CronScheduler, Scheduler as _};
+use crate::lifecycle::{Application, Boot, Policy, Supervisor};
+use crate::store::Store;
+use crate::watch::{self, Dirty, Ledger, Watcher};
+
+pub use add::{AddEvent, AddItem, AddRequest, AddSummary};
+pub use clear::Invalidated;
+pub use collections::{Described, Initialised, Whole};
+pub use freshness::Freshness;
+pub use ingest::Tally;
+pub use queries::{ListRequest, Listed, Shown};
+pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
+pub use status::{Counters, Overview, Phase, Warning, memory_bytes};
+pub use watching::{EventPage, EventStart};
+
+/// The daemon's application: one per process.
+pub struct App {
+    boot: Boot,
+    clock: Arc<dyn Clock>,
+    config: RwLock<Arc<Loaded>>,
+    gate: gate::Gate,
+    ingest: ingest::Ingest,
+    indexer: indexer::Indexer,
+    freshness: Mutex<freshness::Table>,
+    counters: status::Counters,
+    ledger: Arc<Ledger>,
+    watcher: OnceLock<Watcher>,
+    scheduler: OnceLock<CronScheduler>,
+    vocabulary: Mutex<(u64, Arc<Vocabulary>)>,
+    /// Grows with every committed change; tells subscribers to look at the event log.
+    changes: signal::Sender<u64>,
+    generation: AtomicU64,
+    /// One mutation at a time.
+    mutation: Mutex<()>,
+    ready: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
+}
+
+/// Makes the application. Opens nothing yet: the socket must answer first.
+pub fn build(boot: Boot) -> Result<Arc<App>> {
+    let config = Arc::new(boot.loaded.clone());
+    Ok(Arc::new(App {
+        boot,
+        clock: Arc::new(SystemClock),
+        config: RwLock::new(config),
+        gate: gate::Gate::default(),
+        ingest: ingest::Ingest::default(),
+        indexer: indexer::Indexer::default(),
+        freshness: Mutex::default(),
+        counters: status::Counters::default(),
+        ledger: Arc::new(Ledger::new()),
+        watcher: OnceLock::new(),
+        scheduler: OnceLock::new(),
+        vocabulary: Mutex::default(),
+        changes: signal::channel(0).0,
+        generation: AtomicU64::new(0),
+        mutation: Mutex::new(()),
+        ready: OnceLock::new(),
+    }))
+}
+
+impl App {
+    /// The config in force.
+    pub fn config(&self) -> Arc<Loaded> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The open cache; waits a while if the daemon is still starting.
+    pub fn store(&self) -> Result<Arc<Store>> {
+        self.gate.wait()
+    }
+
+    /// Told after every change of rows.
+    pub fn subscribe(&self) -> signal::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Ends the process in order.
+    pub fn shut_down(&self) {
+        self.boot.shutdown.request("asked by a client");
+    }
+
+    /// A future that ends when the process is about to.
+    pub async fn until_shutdown(&self) {
+        self.boot.shutdown.wait().await;
+    }
+
+    fn announce_change(&self) {
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        self.changes.send_replace(generation);
+    }
+
+    fn now(&self) -> skillmeat_shared::time::Timestamp {
+        self.clock.now()
+    }
+
+    /// Reads the config anew and puts it in force. A file with errors changes only what it says well.
+    fn reload_config(&self) {
+        let loaded = config::load(&self.boot.home, &ProcessEnvironment);
+        for problem in &loaded.problems {
+            tracing::warn!(target: "config", "{problem}");
+        }
+        self.boot.telemetry.set_level(loaded.config.log_level);
+        self.boot.telemetry.set_limits(
+            loaded.config.log_max_size_mb.saturating_mul(1024 * 1024),
+            usize::try_from(loaded.config.log_max_files).unwrap_or(usize::MAX),
+        );
+        let before = self.config();
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+        let now = self.config();
+        if let Some(scheduler) = self.scheduler.get() {
+            scheduler
+                .set_period(schedule::VERIFY, schedule::verify_period(now.config.cache_metadata_ttl));
+        }
+        if now.config.cache_max_size_mb > before.config.cache_max_size_mb {
+            self.indexer.readmit();
+        }
+        self.log_event("config.changed", "", "");
+    }
+
+    /// Appends an event of the home and tells subscribers.
+    fn log_event(&self, kind: &'static str, collection: &str, detail: &str) {
+        use crate::store::event::{self, NewEvent};
+        let Some(store) = self.gate.open() else { return };
+        let event = NewEvent::collection(kind, collection, detail);
+        match store.write(move |transaction| event::append(transaction, &[event])) {
+            Ok(()) => self.announce_change(),
+            Err(error) => tracing::warn!(target: "store", "can't log {kind}: {error}"),
+        }
+    }
+
+    fn report_ready(&self, ready: bool) {
+        if let Some(report) = self.ready.get() {
+            report(ready);
+        }
+    }
+}
+
+/// Hands what the watcher sees to reconciling.
+struct Ears(Arc<App>);
+
+impl watch::Sink for Ears {
+    fn root_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
+        self.0.note_dirty(root, dirty, why);
+    }
+
+    fn collections_changed(&self) {
+        self.0.ingest.look_at_home();
+    }
+
+    fn config_changed(&self) {
+        self.0.ingest.look_at_config();
+    }
+}
+
+impl Application for App {
+    fn start(self: Arc<Self>, supervisor: &Supervisor) {
+        let app = Arc::clone(&self);
+        supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
+        supervisor.spawn_thread("text-index", Policy::Essential, move || self.run_indexer());
+    }
+
+    fn services(self: Arc<Self>) -> Routes {
+        crate::services::routes(&self)
+    }
+
+    fn service_names(&self) -> &'static [&'static str] {
+        crate::services::NAMES
+    }
+
+    fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>) {
+        drop(self.ready.set(report));
+    }
+
+    fn drain(&self) {
+        if let Some(scheduler) = self.scheduler.get() {
+            scheduler.stop();
+        }
+        if let Some(watcher) = self.watcher.get() {
+            watcher.stop();
+        }
+        self.ingest.stop();
+        self.indexer.stop();
+        self.boot.supervisor.wait_for(
+            |name| name == "ingest" || name == "text-index",
+            self.config().config.daemon_drain_timeout,
+        );
+        if let Some(store) = self.gate.open() {
+            if let Err(error) = self.persist(&store) {
+                tracing::warn!(target: "store", "can't keep the counters: {error}");
+            }
+            store.close();
+        }
+    }
+}
+
+/// The error for everything that must not happen.
+fn internal(what: &str) -> Error {
+    Error::new(skillmeat_shared::Code::Internal, what)
+}

@@ -1,0 +1,391 @@
+//! Reading artifacts: pages, one in full, names for completion, and what a name means.
+
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::reconcile::Kept;
+use skillmeat_shared::{Code, Error, Kind, Result};
+
+use super::{App, Freshness};
+use crate::store::list::{self, Cursor, Query, Sort, Summary};
+use crate::store::{Store, collection, show};
+
+/// Rows of a page at most.
+const MAX_PAGE: u32 = 1000;
+
+/// Rows of a page if the request names no number.
+const PAGE: u32 = 50;
+
+/// Names that an error suggests at most.
+const SUGGESTIONS: usize = 3;
+
+/// What a page is asked for.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of ListArtifactsRequest; see artifact.proto")]
+pub struct ListRequest {
+    pub collection: String,
+    pub all_collections: bool,
+    pub kinds: Vec<String>,
+    pub tags: Vec<String>,
+    pub group: String,
+    pub origin: String,
+    pub status: String,
+    pub sort: Sort,
+    pub page_size: u32,
+    pub page_token: String,
+}
+
+/// A page.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// Its rows.
+    pub rows: Vec<Summary>,
+    /// Matches on all pages.
+    pub total: u64,
+    /// Token of the next page; empty on the last one.
+    pub next: String,
+    /// How fresh the rows are.
+    pub freshness: Freshness,
+    /// Collections that were asked.
+    pub collections: Vec<String>,
+}
+
+/// An artifact in full.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Everything known of it.
+    pub detail: show::Detail,
+    /// How fresh that is.
+    pub freshness: Freshness,
+}
+
+impl Shown {
+    fn kept(&self) -> Kept {
+        let of = |text: &Option<String>| text.as_deref().map(str::to_owned);
+        Kept {
+            entry: of(&self.detail.manifest).and_then(|text| serde_json::from_str(&text).ok()),
+            lock: of(&self.detail.lock).and_then(|text| serde_json::from_str(&text).ok()),
+        }
+    }
+
+    /// The manifest's entry as JSON, as it stands there; empty without one.
+    pub fn manifest_json(&self) -> String {
+        match self.kept().entry {
+            Some(entry) => entry.raw.to_string(),
+            // The declaration of an MCP server.
+            None => self.detail.manifest.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The lock's entry as JSON, as it stands there; empty without one.
+    pub fn lock_json(&self) -> String {
+        self.kept().lock.map(|lock| lock.raw.to_string()).unwrap_or_default()
+    }
+
+    /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
+    pub fn modified(&self) -> Option<bool> {
+        let recorded = self.kept().lock?.content_hash?;
+        Some(*self.detail.summary.content_hash.as_ref()? != recorded)
+    }
+
+    /// Fields in which the manifest and the artifact's files disagree: field, files, manifest.
+    pub fn differences(&self) -> Vec<(&'static str, Option<String>, Option<String>)> {
+        let Some(entry) = self.kept().entry else { return Vec::new() };
+        if self.detail.summary.status != "managed" {
+            return Vec::new();
+        }
+        let own = &self.detail.summary;
+        let said = &entry.metadata;
+        [
+            ("title", &own.title, &said.title),
+            ("description", &own.description, &said.description),
+            ("author", &own.author, &said.author),
+            ("license", &own.license, &said.license),
+            ("version", &own.version, &said.version),
+        ]
+        .into_iter()
+        // What the manifest leaves out, it does not deny.
+        .filter(|(_, own, said)| said.is_some() && own != said)
+        .map(|(field, own, said)| (field, own.clone(), said.clone()))
+        .collect()
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Kinds as requests spell them, checked.
+pub(super) fn kinds_of(texts: &[String]) -> Result<Vec<String>> {
+    texts
+        .iter()
+        .map(|text| {
+            // A kind that no program knows may still stand in a manifest.
+            let known = text.parse::<Kind>();
+            known.map(|kind| kind.as_str().to_owned())
+        })
+        .collect()
+}
+
+impl App {
+    /// A page of artifacts.
+    pub fn list(&self, request: ListRequest) -> Result<Listed> {
+        let store = self.store()?;
+        let asked = self.asked(&store, &request.collection, request.all_collections)?;
+        let after: Option<Cursor> = if request.page_token.is_empty() {
+            None
+        } else {
+            Some(serde_json::from_str(&request.page_token).map_err(|_| {
+                Error::new(Code::InvalidArgument, "the page token is not one of ours")
+                    .hint("begin again with the first page")
+            })?)
+        };
+        let status = some(request.status);
+        if let Some(status) = &status
+            && skillmeat_shared::artifact::Status::parse(status).is_none()
+        {
+            let known = skillmeat_shared::artifact::Status::ALL.map(|s| s.as_str()).join(", ");
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("`{status}` is no status of an artifact"),
+            )
+            .hint(format!("use one of {known}")));
+        }
+        let one = match asked.as_slice() {
+            [(row, _)] if !request.all_collections => Some(*row),
+            // The collection is on disk, but its row is still to come.
+            [] if !request.all_collections => Some(0),
+            _ => None,
+        };
+        let query = Query {
+            collection: one,
+            kinds: kinds_of(&request.kinds)?,
+            tags: request.tags,
+            group: some(request.group),
+            origin: some(request.origin),
+            status,
+            sort: request.sort,
+            after,
+            limit: if request.page_size == 0 { PAGE } else { request.page_size.min(MAX_PAGE) },
+        };
+        let listed = store.read(|connection| {
+            let (rows, cursor) = list::page(connection, &query)?;
+            Ok(Listed {
+                rows,
+                total: list::total(connection, &query)?,
+                next: cursor
+                    .and_then(|cursor| serde_json::to_string(&cursor).ok())
+                    .unwrap_or_default(),
+                freshness: self.freshness_of(connection, &asked)?,
+                collections: asked.iter().map(|(_, name)| name.clone()).collect(),
+            })
+        })?;
+        self.counters.read(listed.freshness.complete);
+        Ok(listed)
+    }
+
+    /// One artifact in full.
+    pub fn show(&self, collection: &str, reference: &ArtifactRef) -> Result<Shown> {
+        let store = self.store()?;
+        let found = self.resolve(&store, collection, reference)?;
+        let shown = store.read(|connection| {
+            let Some(detail) = show::detail(connection, found.row)? else { return Ok(None) };
+            let asked: Vec<(i64, String)> = collection::names(connection)?
+                .into_iter()
+                .filter(|(_, name)| *name == found.collection)
+                .collect();
+            Ok(Some(Shown { detail, freshness: self.freshness_of(connection, &asked)? }))
+        })?;
+        let shown = shown.ok_or_else(|| unknown(reference, None))?;
+        self.counters.read(true);
+        Ok(shown)
+    }
+
+    /// The artifact that a name means: in the collection that is named, or in the default one, or, failing
+    /// that, in any.
+    pub(super) fn resolve(
+        &self,
+        store: &Store,
+        collection: &str,
+        reference: &ArtifactRef,
+    ) -> Result<Summary> {
+        if !collection.is_empty() {
+            return self.resolve_in(store, collection.to_owned(), reference);
+        }
+        let default = self.collection_or_default("");
+        let names = store.read(collection::names)?;
+        if names.iter().any(|(_, name)| *name == default) {
+            match self.resolve_in(store, default, reference) {
+                Err(error) if error.code == Code::ArtifactNotFound => {}
+                found => return found,
+            }
+        }
+        let found = store.read(|connection| find(connection, None, reference))?;
+        match found.len() {
+            0 => {
+                self.counters.read(self.is_everything_known());
+                Err(unknown(reference, Some(&store.read(|c| show::names(c, None))?)))
+            }
+            _ => the_one(found, reference),
+        }
+    }
+
+    /// The artifact that a name means in one collection.
+    pub(super) fn resolve_in(
+        &self,
+        store: &Store,
+        collection: String,
+        reference: &ArtifactRef,
+    ) -> Result<Summary> {
+        let asked = self.asked(store, &collection, false)?;
+        let row = asked.first().map_or(0, |(row, _)| *row);
+        let found = store.read(|connection| find(connection, Some(row), reference))?;
+        if found.is_empty() {
+            let names = store.read(|connection| show::names(connection, Some(row)))?;
+            return Err(unknown(reference, Some(&names)));
+        }
+        the_one(found, reference)
+    }
+
+    fn is_everything_known(&self) -> bool {
+        self.phase() == super::Phase::Ready
+    }
+
+    /// Names that begin with a prefix, with help.
+    pub fn complete(&self, what: &str, prefix: &str, limit: u32) -> Result<Vec<(String, String)>> {
+        let store = self.store()?;
+        let limit = if limit == 0 { 200 } else { limit.min(1000) };
+        let starts = |name: &str| name.to_lowercase().starts_with(&prefix.to_lowercase());
+        let mut found: Vec<(String, String)> = store.read(|connection| match what {
+            "collection" => Ok(collection::all(connection)?
+                .into_iter()
+                .map(|view| {
+                    let help = format!("{} artifacts", view.artifacts());
+                    (view.name, help)
+                })
+                .filter(|(name, _)| starts(name))
+                .collect()),
+            "tag" => Ok(collection::tags(connection, None)?
+                .into_iter()
+                .filter(|(tag, _)| starts(tag))
+                .map(|(tag, uses)| (tag, format!("{uses} artifacts")))
+                .collect()),
+            "group" => {
+                let mut groups = Vec::new();
+                for (row, _) in collection::names(connection)? {
+                    for group in collection::groups(connection, row)? {
+                        if starts(&group.group.name) {
+                            groups.push((group.group.name, group.group.description));
+                        }
+                    }
+                }
+                Ok(groups)
+            }
+            _ => complete_artifacts(connection, prefix, limit),
+        })?;
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+}
+
+fn complete_artifacts(
+    connection: &rusqlite::Connection,
+    prefix: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    let typed = prefix.split_once(':').and_then(|(kind, name)| {
+        kind.parse::<Kind>().ok().map(|kind| (kind.as_str().to_owned(), name))
+    });
+    let (kind, name) = match &typed {
+        Some((kind, name)) => (Some(kind.as_str()), *name),
+        None => (None, prefix),
+    };
+    let names = show::complete(connection, name, limit)?;
+    Ok(names
+        .into_iter()
+        .filter(|(_, of, _)| kind.is_none_or(|kind| kind == of))
+        .map(|(name, of, description)| {
+            let value = if kind.is_some() { format!("{of}:{name}") } else { name };
+            (value, description.unwrap_or(of))
+        })
+        .collect())
+}
+
+fn find(
+    connection: &rusqlite::Connection,
+    collection: Option<i64>,
+    reference: &ArtifactRef,
+) -> rusqlite::Result<Vec<Summary>> {
+    let found = show::find(connection, collection, reference.kind.as_ref(), &reference.name)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // Existing programs accept the file's name, too.
+    let bare = [".md", ".txt", ".json", ".yaml", ".yml"]
+        .iter()
+        .find_map(|suffix| reference.name.strip_suffix(suffix));
+    if let Some(bare) = bare {
+        let found = show::find(connection, collection, reference.kind.as_ref(), bare)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    let mut found = show::find_alias(connection, collection, &reference.name)?;
+    if let Some(kind) = &reference.kind {
+        found.retain(|summary| summary.kind == kind.as_str());
+    }
+    Ok(found)
+}
+
+/// The only one; or the managed one among files that share an id; or an error that names all.
+fn the_one(mut found: Vec<Summary>, reference: &ArtifactRef) -> Result<Summary> {
+    let same_id = found.windows(2).all(|pair| match pair {
+        [a, b] => (&a.collection, &a.kind, &a.name) == (&b.collection, &b.kind, &b.name),
+        _ => true,
+    });
+    if same_id && !found.is_empty() {
+        return Ok(found.swap_remove(0));
+    }
+    let mut error = Error::new(
+        Code::ArtifactAmbiguous,
+        format!("`{}` names {} artifacts", reference.name, found.len()),
+    );
+    for summary in found.iter().take(10) {
+        error = error.hint(format!(
+            "`{}:{}` in `{}`: `sm show {}:{} -c {}`",
+            summary.kind, summary.name, summary.collection, summary.kind, summary.name, summary.collection
+        ));
+    }
+    Err(error)
+}
+
+fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error {
+    let wanted = match &reference.kind {
+        Some(kind) => format!("{kind}:{}", reference.name),
+        None => reference.name.clone(),
+    };
+    let error =
+        Error::new(Code::ArtifactNotFound, format!("there is no artifact `{wanted}`"));
+    let near = nearest(&reference.name, names.unwrap_or_default());
+    if near.is_empty() {
+        return error.hint(format!("`sm search {}` looks for it everywhere", reference.name));
+    }
+    let list: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    error.hint(format!("did you mean {}?", list.join(" or ")))
+}
+
+/// The nearest names: few edits, or one contains the other.
+fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let tolerance = (wanted.chars().count() / 3).clamp(1, 3);
+    let mut scored: Vec<(usize, &str)> = names
+        .iter()
+        .filter_map(|(_, name)| {
+            let lower = name.to_lowercase();
+            let distance = strsim::damerau_levenshtein(&lower, &wanted);
+            let contains = wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower));
+            (distance <= tolerance || contains).then_some((distance, name.as_str()))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
+}

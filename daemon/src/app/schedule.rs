@@ -1,0 +1,114 @@
+//! What the daemon does by the clock.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::time::Timestamp;
+
+use super::App;
+use crate::jobs::scheduler::{CronScheduler, Due, DueStore, Scheduler as _};
+use crate::store::{Store, collection, meta};
+
+/// Compares stale rows with their files.
+pub(super) const VERIFY: &str = "verify-stale";
+
+/// Keeps the cache below its size.
+pub(super) const EVICT: &str = "evict";
+
+/// How often the cache's size is looked at.
+const EVICT_PERIOD: Duration = Duration::from_secs(3600);
+
+/// How often stale rows are looked for: often enough that none stays stale for long.
+pub(super) fn verify_period(ttl: Duration) -> Duration {
+    (ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(300))
+}
+
+/// Keeps due times in the cache.
+struct Dues(Arc<Store>);
+
+impl DueStore for Dues {
+    fn load(&self) -> Vec<Due> {
+        let rows = self.0.read(meta::schedules).unwrap_or_else(|error| {
+            tracing::warn!(target: "schedule", "can't read due times: {error}");
+            Vec::new()
+        });
+        rows.into_iter()
+            .map(|row| Due {
+                name: row.name,
+                next_due: Timestamp(row.next_due),
+                last_run: row.last_run.map(Timestamp),
+            })
+            .collect()
+    }
+
+    fn save(&self, due: &Due) {
+        let row = meta::DueRow {
+            name: due.name.clone(),
+            next_due: due.next_due.0,
+            last_run: due.last_run.map(|at| at.0),
+        };
+        if let Err(error) =
+            self.0.write(move |transaction| meta::save_schedule(transaction, &row))
+        {
+            tracing::warn!(target: "schedule", "can't keep a due time: {error}");
+        }
+    }
+}
+
+impl App {
+    pub(super) fn start_schedules(self: &Arc<Self>, store: &Arc<Store>) {
+        let dues = Arc::new(Dues(Arc::clone(store)));
+        let runtime = self.boot.supervisor.runtime();
+        let scheduler = match CronScheduler::start(dues, Arc::clone(&self.clock), runtime) {
+            Ok(scheduler) => scheduler,
+            Err(error) => {
+                tracing::error!(target: "schedule", "{error}");
+                return;
+            }
+        };
+        // The application owns the scheduler: its jobs must not own the application.
+        let app = Arc::downgrade(self);
+        let verify = Arc::new(move || {
+            if let Some(app) = app.upgrade() {
+                app.verify_stale();
+            }
+        });
+        scheduler.every(VERIFY, verify_period(self.metadata_ttl()), verify);
+        let app = Arc::downgrade(self);
+        let evict = Arc::new(move || {
+            if let Some(app) = app.upgrade() {
+                app.indexer.look_at_size();
+            }
+        });
+        scheduler.every(EVICT, EVICT_PERIOD, evict);
+        drop(self.scheduler.set(scheduler));
+    }
+
+    /// Asks for passes over collections with rows that are stale, or will be before the next look.
+    fn verify_stale(&self) {
+        let Some(store) = self.gate.open() else { return };
+        let (now, ttl) = (self.now(), self.metadata_ttl());
+        let horizon = ttl.saturating_sub(verify_period(ttl));
+        let names = match store.read(collection::names) {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::warn!(target: "schedule", "can't look for stale rows: {error}");
+                return;
+            }
+        };
+        for (row, name) in names {
+            let verified = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .verified_at(&name);
+            let is_due = verified.is_none_or(|at| at > now || now.since(at) >= horizon);
+            let has_stale =
+                || store.read(|c| self.stale_of(c, (row, &name))).is_ok_and(|stale| stale > 0);
+            if is_due || has_stale() {
+                self.ingest.submit(&name, Scope::All { force: false, confirmed: false }, "ttl");
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The command line of the daemon.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// The daemon of SkillMeat. It serves one home in the foreground until it is told to stop; `sm` starts it by
+/// itself when it is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
+#[command(name = "skillmeatd", version)]
+pub struct Args {
+    /// The folder that holds collections, config and cache [default: `SKILLMEAT_HOME`, else `~/.skillmeat`]
+    #[arg(long, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+
+    /// Say in one line of JSON on standard output whether it serves, then leave the terminal
+    #[arg(long, hide = true)]
+    pub startup_report: bool,
+}
+
+impl Args {
+    /// Reads the process's arguments. `Err` is the exit code after help, version or a usage error was
+    /// printed.
+    pub fn read() -> Result<Self, u8> {
+        Self::try_parse().map_err(|error| {
+            // Nowhere to say that standard output is closed.
+            drop(error.print());
+            u8::try_from(error.exit_code()).unwrap_or(2)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,4 @@
+//! Work that the daemon does by itself.
+
+pub mod due;
+pub mod scheduler;

@@ -1,0 +1,300 @@
+//! From the arguments to the exit code.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use skillmeat_shared::config::{self, Loaded};
+use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir};
+use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
+use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
+use skillmeat_shared::{Code, Error, Result};
+
+use super::lock::Lock;
+use super::placed::{self, Placed};
+use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
+use super::supervisor::{Policy, Supervisor};
+use super::{Application, Boot, descriptors, serve, signals, socket};
+use crate::cli::Args;
+use crate::telemetry::{self, Telemetry};
+
+/// Another daemon owns the home. Service managers must not try again.
+const EXIT_ALREADY_RUNNING: u8 = 75;
+/// The home can't be used. Service managers must not try again.
+const EXIT_UNUSABLE: u8 = 78;
+
+/// The whole shutdown takes no longer; what hangs then is cut off.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// Runs the daemon until it is told to stop. Call it from `main` and nowhere else: it closes every
+/// descriptor above the standard streams.
+pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A>>) -> ExitCode {
+    descriptors::close_inherited();
+    let mut announce = Announce {
+        to_starter: args.startup_report,
+        home: None,
+    };
+    let lived = catch_unwind(AssertUnwindSafe(|| live(args, build, &mut announce)));
+    let failed = match lived {
+        Ok(Ok(code)) => return ExitCode::from(code),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            let said = telemetry::take_panic().unwrap_or_else(|| "no message".to_owned());
+            Error::new(Code::Internal, format!("the daemon panicked: {said}"))
+        }
+    };
+    announce.failed(&failed);
+    ExitCode::from(exit_code(&failed))
+}
+
+const fn exit_code(error: &Error) -> u8 {
+    match error.code {
+        Code::DaemonAlreadyRunning | Code::DaemonUnreachableOwner => EXIT_ALREADY_RUNNING,
+        Code::Internal => EXIT_FAILED,
+        _ => EXIT_UNUSABLE,
+    }
+}
+
+/// What exists before the lock is taken.
+struct Prepared {
+    started_at: Timestamp,
+    home: Home,
+    loaded: Loaded,
+    log_file: PathBuf,
+    telemetry: Telemetry,
+}
+
+fn live<A: Application>(
+    args: &Args,
+    build: impl FnOnce(Boot) -> Result<Arc<A>>,
+    announce: &mut Announce,
+) -> Result<u8> {
+    let prepared = prepare(args, announce)?;
+    let telemetry = prepared.telemetry.clone();
+    let lived = own(prepared, build, announce);
+    match &lived {
+        Ok(code) => tracing::info!(code, "ended"),
+        Err(error) => tracing::error!(code = %error.code, "not started: {error}"),
+    }
+    telemetry.flush(Duration::from_secs(1));
+    lived
+}
+
+/// Home, config, log.
+fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
+    let started_at = SystemClock.now();
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let env = ProcessEnvironment;
+    let home = Home::resolve(args.home.as_deref(), &env)?;
+    ensure_private_dir(home.root())?;
+    ensure_private_dir(&home.run_dir())?;
+    announce.home = Some(home.clone());
+    // A folder that we stand in can't be unmounted. Our paths are absolute by now.
+    std::env::set_current_dir("/")
+        .map_err(|error| Error::new(Code::Internal, format!("can't enter `/`: {error}")))?;
+    let mut loaded = config::load(&home, &env);
+    let log_file = home.log_file();
+    loaded.problems.extend(telemetry::probe(&log_file).err());
+    let telemetry = Telemetry::start(telemetry::Settings {
+        path: log_file.clone(),
+        level: loaded.config.log_level,
+        max_size: loaded.config.log_max_size_mb.saturating_mul(1 << 20),
+        max_old: usize::try_from(loaded.config.log_max_files).unwrap_or(usize::MAX),
+        to_stderr: !announce.to_starter && telemetry::stderr_is_terminal(),
+    })?;
+    if announce.to_starter
+        && let Err(error) = rustix::process::setsid()
+    {
+        // The leader of a group gets this; the starter's signals do not reach it either.
+        tracing::debug!(%error, "no session of our own");
+    }
+    for problem in &loaded.problems {
+        tracing::warn!(code = %problem.code, "{problem}");
+    }
+    Ok(Prepared {
+        started_at,
+        home,
+        loaded,
+        log_file,
+        telemetry,
+    })
+}
+
+/// Takes the lock and serves until the end.
+fn own<A: Application>(
+    prepared: Prepared,
+    build: impl FnOnce(Boot) -> Result<Arc<A>>,
+    announce: &mut Announce,
+) -> Result<u8> {
+    let Prepared {
+        started_at,
+        home,
+        loaded,
+        log_file,
+        telemetry,
+    } = prepared;
+    let instance = new_instance(started_at);
+    let _lock = Lock::acquire(&home, &instance)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_name("serve")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::Internal, format!("can't start the runtime: {error}")))?;
+    let context = runtime.enter();
+    let shutdown = Shutdown::new();
+    let supervisor = Supervisor::new(runtime.handle().clone(), shutdown.clone());
+    let _until_the_end = limit_shutdown(&supervisor, &shutdown, &telemetry);
+    signals::listen(&supervisor, &shutdown, &telemetry)?;
+
+    let (socket, listener) = socket::bind(&home, &ProcessEnvironment)?;
+    let at = Rendezvous {
+        socket: socket.path.clone(),
+        pid: std::process::id(),
+        instance: instance.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: skillmeat_proto::PROTOCOL.to_owned(),
+        manager: announce.manager().to_owned(),
+        started_at: started_at.nanos(),
+        exe: std::env::current_exe().ok(),
+    };
+    let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
+    let drain_timeout = loaded.config.daemon_drain_timeout.min(LONGEST_SHUTDOWN);
+    let application: Arc<dyn Application> = build(Boot {
+        home: home.clone(),
+        loaded,
+        instance,
+        started_at,
+        socket: at.socket.clone(),
+        manager: at.manager.clone(),
+        log_file,
+        telemetry,
+        shutdown: shutdown.clone(),
+        supervisor: supervisor.clone(),
+    })?;
+    placed.announce()?;
+    let listeners = serve::start(listener, &application, &supervisor, &shutdown)?;
+    placed::look_after(&placed, listeners, &supervisor, &shutdown);
+    tracing::info!(
+        version = at.version,
+        pid = at.pid,
+        home = %home.root().display(),
+        socket = %at.socket.display(),
+        "serving"
+    );
+    announce.serving(&home, &at);
+    Arc::clone(&application).start(&supervisor);
+
+    runtime.block_on(shutdown.wait());
+    if !supervisor.wait_for(|name| name == serve::SERVER, drain_timeout) {
+        tracing::warn!("open calls were cut off");
+    }
+    application.drain();
+    drop(application);
+    drop(context);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(placed);
+    Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
+}
+
+fn new_instance(started_at: Timestamp) -> String {
+    // Its keys come from the system's source of randomness.
+    format!(
+        "{:016x}",
+        RandomState::new().hash_one((std::process::id(), started_at))
+    )
+}
+
+/// Cuts the process off when its shutdown hangs, on a thread that waits for nothing else. The returned
+/// sender is dropped at the orderly end.
+fn limit_shutdown(
+    supervisor: &Supervisor,
+    shutdown: &Shutdown,
+    telemetry: &Telemetry,
+) -> SyncSender<()> {
+    let (until_the_end, end) = sync_channel(0);
+    let (shutdown, telemetry) = (shutdown.clone(), telemetry.clone());
+    supervisor.spawn_thread("shutdown-limit", Policy::Background, move || {
+        while !shutdown.wait_timeout(Duration::from_hours(1)) {}
+        if end.recv_timeout(LONGEST_SHUTDOWN) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the shutdown hangs and is cut off");
+            signals::end_now(&telemetry, i32::from(EXIT_FAILED));
+        }
+    });
+    until_the_end
+}
+
+/// Tells whoever started us how it went.
+struct Announce {
+    /// By a report in one line, instead of words for a person.
+    to_starter: bool,
+    home: Option<Home>,
+}
+
+impl Announce {
+    const fn manager(&self) -> &'static str {
+        if self.to_starter {
+            "auto"
+        } else {
+            "foreground"
+        }
+    }
+
+    fn serving(&self, home: &Home, at: &Rendezvous) {
+        let report = StartupReport::started(at);
+        if self.to_starter {
+            say(&report.to_line());
+            if let Err(error) = descriptors::leave_streams() {
+                tracing::warn!(%error, "the starter's streams stay open");
+            }
+        } else {
+            say(&format!(
+                "skillmeatd {} serving {} on {}\n",
+                at.version,
+                home.root().display(),
+                at.socket.display()
+            ));
+        }
+        if let Err(error) = report.save(&home.last_start()) {
+            tracing::warn!(%error, "the report of this start was not kept");
+        }
+    }
+
+    fn failed(&self, error: &Error) {
+        let report = StartupReport::from(error);
+        // Who lost against a running daemon must not overwrite that one's report.
+        if exit_code(error) != EXIT_ALREADY_RUNNING
+            && let Some(home) = &self.home
+            && let Err(error) = report.save(&home.last_start())
+        {
+            tracing::warn!(%error, "the report of this start was not kept");
+        }
+        if self.to_starter {
+            say(&report.to_line());
+        } else {
+            let mut text = format!("error: {error}\n");
+            for hint in &error.hints {
+                text.push_str("  hint: ");
+                text.push_str(hint);
+                text.push('\n');
+            }
+            // Nobody is left to hear that standard error is closed.
+            drop(std::io::stderr().write_all(text.as_bytes()));
+        }
+    }
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::debug!(%error, "nobody listens at standard output");
+    }
+}

@@ -1,0 +1,72 @@
+//! The life of the process: boot, lock, socket, readiness, supervision, shutdown.
+//!
+//! Order of a start: arguments, inherited descriptors, home, config, log, lock, signals, socket, application,
+//! rendezvous, serving. From the first answer on the daemon is `starting`; the application says when it is
+//! ready. Invariants: the lock alone decides who is the daemon; whatever is removed at our path is removed
+//! while we hold it; what we remove at the end is still ours; a start that fails says why, to whoever
+//! started it.
+
+mod boot;
+mod descriptors;
+pub mod lock;
+mod placed;
+mod serve;
+pub mod shutdown;
+mod signals;
+mod socket;
+pub mod supervisor;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skillmeat_shared::config::Loaded;
+use skillmeat_shared::paths::Home;
+use skillmeat_shared::time::Timestamp;
+use tonic::service::Routes;
+
+use crate::telemetry::Telemetry;
+
+pub use boot::run;
+pub use shutdown::Shutdown;
+pub use supervisor::{Policy, Supervisor, TaskState};
+
+/// What the application is built from.
+#[derive(Clone)]
+pub struct Boot {
+    /// The home that is served.
+    pub home: Home,
+    /// The config as it was found, with its problems.
+    pub loaded: Loaded,
+    /// New at every start: 16 hex digits.
+    pub instance: String,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// Where we serve.
+    pub socket: PathBuf,
+    /// Who started us: `auto` or `foreground`.
+    pub manager: String,
+    /// The log.
+    pub log_file: PathBuf,
+    /// Changes how we log.
+    pub telemetry: Telemetry,
+    /// Ends the process, or tells that it ends.
+    pub shutdown: Shutdown,
+    /// Starts tasks and threads.
+    pub supervisor: Supervisor,
+}
+
+/// What the lifecycle serves.
+pub trait Application: Send + Sync + 'static {
+    /// Called once clients can connect. Starts its threads and returns.
+    fn start(self: Arc<Self>, supervisor: &Supervisor);
+    /// All services, for the server.
+    fn services(self: Arc<Self>) -> Routes;
+    /// The full names of these services, for the health service.
+    fn service_names(&self) -> &'static [&'static str];
+    /// Takes what to call whenever readiness changes: true when all is served, false otherwise. Called
+    /// before [`start`](Self::start).
+    fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>);
+    /// Called once the server has stopped: ends the application's threads and persists what must be.
+    /// Blocks until done.
+    fn drain(&self);
+}

@@ -1,0 +1,65 @@
+//! Signals: the first asks for an orderly end, the second ends at once.
+
+use std::io;
+use std::time::Duration;
+
+use skillmeat_shared::{Code, Error, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::shutdown::Shutdown;
+use super::supervisor::{Policy, Supervisor};
+use crate::telemetry::Telemetry;
+
+/// Listens from now on. Needs a runtime's context.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub(crate) fn listen(
+    supervisor: &Supervisor,
+    shutdown: &Shutdown,
+    telemetry: &Telemetry,
+) -> Result<()> {
+    let failed =
+        |error: io::Error| Error::new(Code::Internal, format!("can't handle signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
+    let (shutdown, telemetry) = (shutdown.clone(), telemetry.clone());
+    supervisor.spawn("signals", Policy::Essential, async move {
+        let mut first = true;
+        loop {
+            let (name, number) = next(&mut terminate, &mut interrupt, &mut hang_up).await;
+            if first {
+                first = false;
+                shutdown.request(format!("signal {name}"));
+            } else {
+                tracing::warn!(signal = name, "second signal: ending at once");
+                end_now(&telemetry, 128 + number);
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn next(
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    hang_up: &mut Signal,
+) -> (&'static str, i32) {
+    tokio::select! {
+        _ = terminate.recv() => ("SIGTERM", 15),
+        _ = interrupt.recv() => ("SIGINT", 2),
+        _ = hang_up.recv() => ("SIGHUP", 1),
+    }
+}
+
+/// Ends the process without cleaning up; the next start clears what stays.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "an orderly end was tried and is stuck"
+)]
+pub(crate) fn end_now(telemetry: &Telemetry, code: i32) -> ! {
+    telemetry.flush(Duration::from_millis(200));
+    std::process::exit(code)
+}

@@ -1,0 +1,301 @@
+//! Starts tasks and threads, and notices when they end.
+//!
+//! A panic ends its task, never the process, and is logged with its place. When an essential task ends by
+//! itself, however it ends, the process shuts down with exit code 70: a daemon that can't do its work must
+//! not look alive.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::shutdown::Shutdown;
+use crate::telemetry::take_panic;
+
+/// What the end of a task means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The process can't go on without it.
+    Essential,
+    /// It may end.
+    Background,
+}
+
+/// What status tells of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskState {
+    /// Its name.
+    pub name: String,
+    /// Whether the process ends with it.
+    pub essential: bool,
+    /// Whether one of this name runs.
+    pub running: bool,
+}
+
+struct Task {
+    name: String,
+    policy: Policy,
+    running: usize,
+}
+
+struct Inner {
+    tasks: Mutex<Vec<Task>>,
+    ended: Condvar,
+    shutdown: Shutdown,
+    runtime: Handle,
+}
+
+/// Starts and watches tasks. Clones are one and the same.
+#[derive(Clone)]
+pub struct Supervisor {
+    inner: Arc<Inner>,
+}
+
+impl Supervisor {
+    /// A supervisor of nothing yet.
+    pub fn new(runtime: Handle, shutdown: Shutdown) -> Self {
+        let inner = Inner {
+            tasks: Mutex::new(Vec::new()),
+            ended: Condvar::new(),
+            shutdown,
+            runtime,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The runtime of the transport and of timers.
+    pub fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    /// Runs a future on the runtime.
+    pub fn spawn(
+        &self,
+        name: impl Into<String>,
+        policy: Policy,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let running = Running::begin(Arc::clone(&self.inner), name.into(), policy);
+        let mut future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
+        // Detached: `running` reports its end.
+        drop(self.inner.runtime.spawn(async move {
+            let end = poll_fn(move |context| {
+                match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(())) => Poll::Ready(None),
+                    Err(payload) => Poll::Ready(Some(payload)),
+                }
+            })
+            .await;
+            running.end(end);
+        }));
+    }
+
+    /// Runs a function on a thread of its own.
+    pub fn spawn_thread(
+        &self,
+        name: impl Into<String>,
+        policy: Policy,
+        work: impl FnOnce() + Send + 'static,
+    ) {
+        let name = name.into();
+        let running = Running::begin(Arc::clone(&self.inner), name.clone(), policy);
+        let spawned = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                let end = catch_unwind(AssertUnwindSafe(work)).err();
+                running.end(end);
+            });
+        if let Err(error) = spawned {
+            // The closure, and `running` in it, was dropped: the end is counted.
+            tracing::error!(task = name, %error, "no thread could be started");
+        }
+    }
+
+    /// All tasks so far, by the order of their first start.
+    pub fn status(&self) -> Vec<TaskState> {
+        let tasks = self.inner.tasks();
+        let states = tasks.iter().map(|task| TaskState {
+            name: task.name.clone(),
+            essential: task.policy == Policy::Essential,
+            running: task.running > 0,
+        });
+        states.collect()
+    }
+
+    /// Waits until the tasks of these names have ended, at most so long. Whether they have.
+    pub fn wait_for(&self, wanted: impl Fn(&str) -> bool, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut tasks = self.inner.tasks();
+        while tasks
+            .iter()
+            .any(|task| task.running > 0 && wanted(&task.name))
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            tasks = self
+                .inner
+                .ended
+                .wait_timeout(tasks, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+}
+
+impl Inner {
+    fn tasks(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a task as running until it is dropped.
+struct Running {
+    inner: Arc<Inner>,
+    name: String,
+    policy: Policy,
+}
+
+impl Running {
+    fn begin(inner: Arc<Inner>, name: String, policy: Policy) -> Self {
+        let mut tasks = inner.tasks();
+        match tasks.iter_mut().find(|task| task.name == name) {
+            Some(task) => {
+                task.running += 1;
+                task.policy = policy;
+            }
+            None => tasks.push(Task {
+                name: name.clone(),
+                policy,
+                running: 1,
+            }),
+        }
+        drop(tasks);
+        Self {
+            inner,
+            name,
+            policy,
+        }
+    }
+
+    fn end(self, panic: Option<Box<dyn Any + Send>>) {
+        let Some(payload) = panic else { return };
+        let said = take_panic().or_else(|| {
+            let text = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned());
+            text.or_else(|| payload.downcast_ref::<String>().cloned())
+        });
+        let said = said.unwrap_or_else(|| "no message".to_owned());
+        tracing::error!(task = self.name, "the task panicked: {said}");
+        if self.policy == Policy::Essential {
+            self.inner
+                .shutdown
+                .fail(format!("the task `{}` panicked: {said}", self.name));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = self
+            .inner
+            .tasks()
+            .iter_mut()
+            .find(|task| task.name == self.name)
+        {
+            task.running = task.running.saturating_sub(1);
+        }
+        self.inner.ended.notify_all();
+        if self.policy == Policy::Essential && !self.inner.shutdown.is_requested() {
+            self.inner
+                .shutdown
+                .fail(format!("the task `{}` ended", self.name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shutdown::EXIT_FAILED;
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn supervised(work: impl FnOnce(&Supervisor)) -> Shutdown {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let shutdown = Shutdown::new();
+        work(&Supervisor::new(runtime.handle().clone(), shutdown.clone()));
+        shutdown
+    }
+
+    fn any(_: &str) -> bool {
+        true
+    }
+
+    #[test]
+    fn a_background_panic_ends_the_task_only() {
+        let shutdown = supervised(|supervisor| {
+            supervisor.spawn("async", Policy::Background, async { panic!("first") });
+            supervisor.spawn_thread("thread", Policy::Background, || panic!("second"));
+            assert!(supervisor.wait_for(any, PATIENCE));
+            assert!(
+                supervisor
+                    .status()
+                    .iter()
+                    .all(|task| !task.running && !task.essential)
+            );
+            assert_eq!(supervisor.status().len(), 2);
+        });
+        assert!(!shutdown.is_requested());
+    }
+
+    #[test]
+    fn an_essential_panic_ends_the_process() {
+        let shutdown = supervised(|supervisor| {
+            supervisor.spawn_thread("store", Policy::Essential, || panic!("disk gone"));
+            assert!(supervisor.wait_for(any, PATIENCE));
+        });
+        assert!(shutdown.wait_timeout(PATIENCE));
+        let reason = shutdown.reason().unwrap();
+        assert_eq!(reason.exit, EXIT_FAILED);
+        assert!(
+            reason.text.contains("store") && reason.text.contains("disk gone"),
+            "{reason:?}"
+        );
+    }
+
+    #[test]
+    fn an_essential_task_that_returns_ends_the_process_too() {
+        let shutdown = supervised(|supervisor| {
+            supervisor.spawn("server", Policy::Essential, async {});
+            assert!(supervisor.wait_for(any, PATIENCE));
+        });
+        assert!(shutdown.wait_timeout(PATIENCE));
+        assert_eq!(shutdown.reason().unwrap().exit, EXIT_FAILED);
+    }
+
+    #[test]
+    fn an_essential_task_may_end_while_shutting_down() {
+        let shutdown = supervised(|supervisor| {
+            supervisor.inner.shutdown.request("asked");
+            supervisor.spawn("server", Policy::Essential, async {});
+            assert!(supervisor.wait_for(any, PATIENCE));
+        });
+        assert_eq!(shutdown.reason().unwrap().exit, 0);
+    }
+}

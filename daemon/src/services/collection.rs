@@ -1,0 +1,142 @@
+//! Collections over the wire.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skillmeat_proto::v1;
+use tonic::{Request, Response, Status};
+use v1::collection_service_server::CollectionService;
+
+use super::{READ, WORK, run, wire};
+use crate::app::{App, Described, Freshness};
+
+pub(super) struct Service(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl CollectionService for Service {
+    async fn list(
+        &self,
+        _: Request<v1::ListCollectionsRequest>,
+    ) -> Result<Response<v1::ListCollectionsResponse>, Status> {
+        let described = run(&self.0, READ, App::collections).await?;
+        let freshness = Freshness {
+            verified_at: described.iter().map(|one| one.freshness.verified_at).min().flatten(),
+            stale: described.iter().map(|one| one.freshness.stale).sum(),
+            complete: described.iter().all(|one| one.freshness.complete),
+        };
+        Ok(Response::new(v1::ListCollectionsResponse {
+            freshness: Some(wire::freshness(&freshness)),
+            collections: described.into_iter().map(collection).collect(),
+        }))
+    }
+
+    async fn show(
+        &self,
+        request: Request<v1::ShowCollectionRequest>,
+    ) -> Result<Response<v1::ShowCollectionResponse>, Status> {
+        let name = request.into_inner().name;
+        let whole = run(&self.0, READ, move |app| app.collection(&name)).await?;
+        Ok(Response::new(v1::ShowCollectionResponse {
+            freshness: Some(wire::freshness(&whole.described.freshness)),
+            unknown_keys: whole.described.view.unknown_keys.clone(),
+            collection: Some(collection(whole.described)),
+            groups: whole
+                .groups
+                .into_iter()
+                .map(|view| v1::Group {
+                    name: view.group.name,
+                    description: view.group.description,
+                    color: view.group.color,
+                    icon: view.group.icon,
+                    position: view.group.position,
+                    members: view
+                        .group
+                        .members
+                        .into_iter()
+                        .zip(view.resolved)
+                        .map(|(member, id)| v1::GroupMember { member, id })
+                        .collect(),
+                })
+                .collect(),
+            tag_definitions: whole
+                .tag_definitions
+                .into_iter()
+                .map(|tag| v1::TagDefinition {
+                    name: tag.name,
+                    slug: tag.slug,
+                    color: tag.color,
+                    description: tag.description,
+                })
+                .collect(),
+            tags: whole.tags.into_iter().map(|(name, count)| v1::Count { name, count }).collect(),
+        }))
+    }
+
+    async fn create(
+        &self,
+        request: Request<v1::CreateCollectionRequest>,
+    ) -> Result<Response<v1::CreateCollectionResponse>, Status> {
+        let name = request.into_inner().name;
+        let described = run(&self.0, WORK, move |app| app.create_collection(&name)).await?;
+        Ok(Response::new(v1::CreateCollectionResponse { collection: Some(collection(described)) }))
+    }
+
+    async fn r#use(
+        &self,
+        request: Request<v1::UseCollectionRequest>,
+    ) -> Result<Response<v1::UseCollectionResponse>, Status> {
+        let name = request.into_inner().name;
+        let wanted = name.clone();
+        let before = run(&self.0, WORK, move |app| app.use_collection(&wanted)).await?;
+        Ok(Response::new(v1::UseCollectionResponse { name, before }))
+    }
+
+    async fn init(
+        &self,
+        request: Request<v1::InitRequest>,
+    ) -> Result<Response<v1::InitResponse>, Status> {
+        let name = request.into_inner().name;
+        let done = run(&self.0, WORK, move |app| app.initialise(&name)).await?;
+        Ok(Response::new(v1::InitResponse {
+            home: done.home.display().to_string(),
+            collection: done.collection,
+            config: done.config.display().to_string(),
+            created_collection: done.created_collection,
+            created_config: done.created_config,
+            artifacts: done.artifacts,
+        }))
+    }
+}
+
+fn collection(described: Described) -> v1::Collection {
+    let view = described.view;
+    let artifacts = view.artifacts();
+    let mut by_kind = BTreeMap::new();
+    let mut by_status = BTreeMap::new();
+    let mut size = 0;
+    for (kind, status, count, bytes) in view.counts {
+        *by_kind.entry(kind).or_insert(0) += count;
+        *by_status.entry(status).or_insert(0) += count;
+        size += bytes;
+    }
+    let counts = |counts: BTreeMap<String, u64>| {
+        counts.into_iter().map(|(name, count)| v1::Count { name, count }).collect()
+    };
+    v1::Collection {
+        name: view.name,
+        path: view.path,
+        state: view.state.as_str().to_owned(),
+        is_default: described.is_default,
+        external: view.external,
+        artifacts,
+        by_kind: counts(by_kind),
+        by_status: counts(by_status),
+        manifest_version: view.header.version,
+        created: view.header.created,
+        updated: view.header.updated,
+        verified_at: described.freshness.verified_at.map(|at| at.0),
+        problems: view.problems.into_iter().map(wire::problem).collect(),
+        stale: described.freshness.stale,
+        size,
+    }
+}

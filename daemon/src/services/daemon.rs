@@ -1,0 +1,103 @@
+//! The daemon itself over the wire.
+
+use std::sync::Arc;
+
+use skillmeat_proto::{PROTOCOL, v1};
+use tonic::{Request, Response, Status};
+use v1::daemon_service_server::DaemonService;
+
+use super::{READ, run};
+use crate::app::{App, memory_bytes};
+
+pub(super) struct Service(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl DaemonService for Service {
+    async fn status(
+        &self,
+        _: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        Ok(Response::new(run(&self.0, READ, |app| Ok(status(app))).await?))
+    }
+
+    async fn shutdown(
+        &self,
+        _: Request<v1::ShutdownRequest>,
+    ) -> Result<Response<v1::ShutdownResponse>, Status> {
+        self.0.shut_down();
+        Ok(Response::new(v1::ShutdownResponse { pid: std::process::id() }))
+    }
+}
+
+fn status(app: &App) -> v1::StatusResponse {
+    let boot = app.boot();
+    let overview = app.overview();
+    v1::StatusResponse {
+        state: app.phase().as_str().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL.to_owned(),
+        instance: boot.instance.clone(),
+        pid: std::process::id(),
+        started_at: boot.started_at.0,
+        home: boot.home.root().display().to_string(),
+        socket: boot.socket.display().to_string(),
+        log_file: boot.log_file.display().to_string(),
+        manager: boot.manager.clone(),
+        memory_bytes: memory_bytes(),
+        artifacts: overview.by_status.iter().map(|(_, count)| count).sum(),
+        artifacts_by_status: overview
+            .by_status
+            .into_iter()
+            .map(|(name, count)| v1::StatusCount { name, count })
+            .collect(),
+        roots: app
+            .roots()
+            .into_iter()
+            .map(|(root, verified)| v1::RootStatus {
+                collection: root.name,
+                path: root.path.display().to_string(),
+                state: root.state.as_str().to_owned(),
+                backend: root.backend.to_owned(),
+                last_event_at: root.last_event_at.map(|at| at.0),
+                last_full_pass_at: verified.map(|at| at.0),
+                reason: root.reason,
+                events: root.events,
+                echoes: root.echoes,
+                overflows: root.overflows,
+            })
+            .collect(),
+        warnings: app
+            .warnings()
+            .into_iter()
+            .map(|warning| v1::Warning {
+                code: warning.code.to_owned(),
+                severity: warning.severity.to_owned(),
+                message: warning.message,
+                hints: warning.hints,
+            })
+            .collect(),
+        schedules: app
+            .schedules()
+            .into_iter()
+            .map(|schedule| v1::ScheduleStatus {
+                name: schedule.name,
+                next_due: schedule.next_due.0,
+                last_run: schedule.last_run.map(|at| at.0),
+                every: skillmeat_shared::config::duration::format(schedule.every),
+            })
+            .collect(),
+        tasks: app
+            .tasks()
+            .into_iter()
+            .map(|task| v1::TaskStatus {
+                name: task.name,
+                essential: task.essential,
+                running: task.running,
+            })
+            .collect(),
+        error: app.failure().as_ref().map(Into::into),
+        default_collection: app.config().config.default_collection.clone(),
+        stale_artifacts: overview.stale,
+        last_seq: app.last_seq(),
+    }
+}

@@ -1,0 +1,394 @@
+//! Writing the rows of artifacts, with their index, and reading what reconciling needs of them.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use rusqlite::{Connection, Row, ToSql, Transaction, params};
+use skillmeat_shared::artifact::Status;
+use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows, Seen};
+use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{ArtifactId, Kind, Result};
+
+use super::event::{self, NewEvent};
+use super::{Store, collection, text};
+
+/// JSON of a value for a column; an empty text if it can't be had, which no type of ours causes.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn fixed(bytes: &[u8]) -> [u8; 16] {
+    bytes.try_into().unwrap_or_default()
+}
+
+impl Rows for Store {
+    fn collection(&self, name: &str) -> Result<Option<skillmeat_shared::reconcile::KnownCollection>> {
+        let name = name.to_owned();
+        self.read(|connection| collection::known(connection, &name))
+    }
+
+    fn known(&self, collection: i64, paths: Option<&BTreeSet<String>>) -> Result<Vec<Known>> {
+        self.read(|connection| match paths {
+            None => known_all(connection, collection),
+            Some(paths) => known_at(connection, collection, paths),
+        })
+    }
+
+    fn kept(&self, row: i64) -> Result<Kept> {
+        self.read(|connection| kept(connection, row))
+    }
+
+    fn apply(&self, batch: Batch) -> Result<()> {
+        let written = self.write(move |transaction| {
+            let before = transaction.total_changes();
+            apply(transaction, &batch)?;
+            Ok(transaction.total_changes() - before)
+        })?;
+        self.rows_written.fetch_add(written, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+const KNOWN: &str = "SELECT id, kind, name, path, status, signature, newest, scanned_at, entry_hash, row_hash, \
+     invalidated FROM artifact";
+
+fn read_known(row: &Row<'_>) -> rusqlite::Result<Known> {
+    let kind: String = row.get(1)?;
+    let status: String = row.get(4)?;
+    Ok(Known {
+        row: row.get(0)?,
+        id: ArtifactId::new(Kind::from_manifest(&kind), row.get::<_, String>(2)?),
+        path: row.get(3)?,
+        status: Status::parse(&status).unwrap_or(Status::Unmanaged),
+        seen: Seen {
+            signature: fixed(row.get_ref(5)?.as_blob()?),
+            newest: row.get(6)?,
+            at: Timestamp(row.get(7)?),
+        },
+        entry_hash: fixed(row.get_ref(8)?.as_blob()?),
+        row_hash: fixed(row.get_ref(9)?.as_blob()?),
+        invalidated: row.get(10)?,
+    })
+}
+
+fn known_all(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<Known>> {
+    connection
+        .prepare_cached(&format!("{KNOWN} WHERE collection_id = ?1"))?
+        .query_map([collection], read_known)?
+        .collect()
+}
+
+fn known_at(
+    connection: &Connection,
+    collection: i64,
+    paths: &BTreeSet<String>,
+) -> rusqlite::Result<Vec<Known>> {
+    let mut statement =
+        connection.prepare_cached(&format!("{KNOWN} WHERE collection_id = ?1 AND path = ?2"))?;
+    let mut known = Vec::new();
+    for path in paths {
+        for row in statement.query_map(params![collection, path], read_known)? {
+            known.push(row?);
+        }
+    }
+    Ok(known)
+}
+
+fn kept(connection: &Connection, row: i64) -> rusqlite::Result<Kept> {
+    let mut statement = connection
+        .prepare_cached("SELECT manifest, lock FROM artifact_detail WHERE artifact_id = ?1")?;
+    let mut rows = statement.query([row])?;
+    let Some(row) = rows.next()? else { return Ok(Kept::default()) };
+    let entry: Option<String> = row.get(0)?;
+    let lock: Option<String> = row.get(1)?;
+    Ok(Kept {
+        entry: entry.and_then(|text| serde_json::from_str(&text).ok()),
+        lock: lock.and_then(|text| serde_json::from_str(&text).ok()),
+    })
+}
+
+fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut events = Vec::new();
+    if let Some(put) = &batch.collection_row {
+        collection::put(transaction, put, &mut events)?;
+    }
+    if !batch.changes.is_empty() {
+        let collection: i64 = transaction
+            .prepare_cached("SELECT id FROM collection WHERE name = ?1")?
+            .query_row([&batch.collection], |row| row.get(0))?;
+        for change in &batch.changes {
+            apply_change(transaction, collection, &batch.collection, change, &mut events)?;
+        }
+    }
+    event::append(transaction, &events)
+}
+
+fn apply_change(
+    transaction: &Transaction<'_>,
+    collection: i64,
+    collection_name: &str,
+    change: &Change,
+    events: &mut Vec<NewEvent>,
+) -> rusqlite::Result<()> {
+    match change {
+        Change::Touch { row, seen } => {
+            transaction
+                .prepare_cached(
+                    "UPDATE artifact SET signature = ?2, newest = ?3, scanned_at = ?4, invalidated = 0
+                     WHERE id = ?1",
+                )?
+                .execute(params![row, seen.signature, seen.newest, seen.at.0])?;
+        }
+        Change::Remove { row, id } => {
+            unindex(transaction, *row)?;
+            transaction.prepare_cached("DELETE FROM artifact WHERE id = ?1")?.execute([row])?;
+            events.push(NewEvent::artifact("artifact.removed", collection_name, id, ""));
+        }
+        Change::Put { row, artifact, seen, entry_hash, row_hash, texts, differs } => {
+            let before = match row {
+                Some(row) => summary_of(transaction, *row)?,
+                None => None,
+            };
+            let id = put(transaction, collection, *row, artifact, seen, entry_hash, row_hash)?;
+            if *differs {
+                put_parts(transaction, id, artifact)?;
+                index_metadata(transaction, id, artifact, row.is_some())?;
+                text::replace(transaction, id, texts.as_deref())?;
+                let (kind, detail) = before.as_ref().map_or_else(
+                    || ("artifact.added", artifact.status.to_string()),
+                    |before| ("artifact.changed", difference(before, artifact)),
+                );
+                events.push(NewEvent::artifact(kind, collection_name, &artifact.id, &detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an event tells of a row that is overwritten.
+struct Summary {
+    id: String,
+    status: String,
+    content_hash: Option<String>,
+    description: Option<String>,
+    tags: String,
+    path: String,
+}
+
+fn summary_of(transaction: &Transaction<'_>, row: i64) -> rusqlite::Result<Option<Summary>> {
+    use rusqlite::OptionalExtension as _;
+    transaction
+        .prepare_cached(
+            "SELECT kind || ':' || name, status, content_hash, description, tags, path FROM artifact WHERE id = ?1",
+        )?
+        .query_row([row], |row| {
+            Ok(Summary {
+                id: row.get(0)?,
+                status: row.get(1)?,
+                content_hash: row.get(2)?,
+                description: row.get(3)?,
+                tags: row.get(4)?,
+                path: row.get(5)?,
+            })
+        })
+        .optional()
+}
+
+/// What changed, in words.
+fn difference(before: &Summary, now: &ArtifactRow) -> String {
+    let mut words = Vec::new();
+    if before.id != now.id.to_string() {
+        words.push(format!("was {}", before.id));
+    }
+    if before.status != now.status.as_str() {
+        words.push(format!("{} -> {}", before.status, now.status));
+    }
+    if before.content_hash != now.content_hash {
+        words.push("content".to_owned());
+    }
+    if before.description != now.metadata.description {
+        words.push("description".to_owned());
+    }
+    if before.tags != json(&now.metadata.tags) {
+        words.push("tags".to_owned());
+    }
+    if before.path != now.path {
+        words.push("path".to_owned());
+    }
+    if words.is_empty() {
+        words.push("metadata".to_owned());
+    }
+    words.join(", ")
+}
+
+fn put(
+    transaction: &Transaction<'_>,
+    collection: i64,
+    row: Option<i64>,
+    artifact: &ArtifactRow,
+    seen: &Seen,
+    entry_hash: &[u8; 16],
+    row_hash: &[u8; 16],
+) -> rusqlite::Result<i64> {
+    let metadata = &artifact.metadata;
+    let (tags, tools, aliases) =
+        (json(&metadata.tags), json(&metadata.tools), json(&metadata.aliases));
+    let file_count = i64::try_from(artifact.file_count).unwrap_or(i64::MAX);
+    let size = i64::try_from(artifact.size).unwrap_or(i64::MAX);
+    let columns: [(&str, &dyn ToSql); 33] = [
+        ("collection_id", &collection),
+        ("kind", &artifact.id.kind.as_str()),
+        ("name", &artifact.id.name),
+        ("path", &artifact.path),
+        ("status", &artifact.status.as_str()),
+        ("origin", &artifact.origin),
+        ("description", &metadata.description),
+        ("title", &metadata.title),
+        ("author", &metadata.author),
+        ("license", &metadata.license),
+        ("version", &metadata.version),
+        ("tags", &tags),
+        ("tools", &tools),
+        ("aliases", &aliases),
+        ("scope", &metadata.scope),
+        ("source", &artifact.source),
+        ("origin_source", &artifact.origin_source),
+        ("version_spec", &artifact.version_spec),
+        ("resolved_sha", &artifact.resolved_sha),
+        ("resolved_version", &artifact.resolved_version),
+        ("content_hash", &artifact.content_hash),
+        ("structure_hash", &artifact.structure_hash),
+        ("file_count", &file_count),
+        ("size", &size),
+        ("parse_status", &metadata.parse_status.as_str()),
+        ("problem_count", &artifact.problems.len()),
+        ("synced_at", &seen.at.0),
+        ("updated_at", &artifact.updated_at.0),
+        ("signature", &seen.signature),
+        ("newest", &seen.newest),
+        ("scanned_at", &seen.at.0),
+        ("entry_hash", entry_hash),
+        ("row_hash", row_hash),
+    ];
+    let values: Vec<&dyn ToSql> = columns.iter().map(|(_, value)| *value).collect();
+    if let Some(row) = row {
+        let sets: Vec<String> = (1..).zip(&columns).map(|(at, (name, _))| format!("{name} = ?{at}")).collect();
+        let mut values = values;
+        values.push(&row);
+        transaction
+            .prepare_cached(&format!(
+                "UPDATE artifact SET {}, invalidated = 0 WHERE id = ?{}",
+                sets.join(", "),
+                values.len()
+            ))?
+            .execute(values.as_slice())?;
+        return Ok(row);
+    }
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let marks: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
+    transaction
+        .prepare_cached(&format!(
+            "INSERT INTO artifact ({}) VALUES ({})",
+            names.join(", "),
+            marks.join(", ")
+        ))?
+        .execute(values.as_slice())?;
+    Ok(transaction.last_insert_rowid())
+}
+
+fn put_parts(transaction: &Transaction<'_>, id: i64, artifact: &ArtifactRow) -> rusqlite::Result<()> {
+    let metadata = &artifact.metadata;
+    let (error, line) = match &metadata.parse_error {
+        Some((message, line)) => (Some(message), *line),
+        None => (None, None),
+    };
+    let manifest = match (&artifact.kept.entry, &artifact.declared) {
+        (Some(entry), _) => Some(json(entry)),
+        (None, declared) => declared.as_ref().map(json),
+    };
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO artifact_detail VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![
+            id,
+            json(&metadata.tool_patterns),
+            json(&metadata.dependencies),
+            json(&metadata.frontmatter),
+            error,
+            line,
+            manifest,
+            artifact.kept.lock.as_ref().map(json),
+            json(&artifact.problems),
+        ])?;
+    transaction.prepare_cached("DELETE FROM artifact_file WHERE artifact_id = ?1")?.execute([id])?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO artifact_file VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for file in &artifact.files {
+        let size = i64::try_from(file.size).unwrap_or(i64::MAX);
+        insert.execute(params![id, file.path, size, file.kind, file.executable, file.modified_at])?;
+    }
+    transaction.prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?.execute([id])?;
+    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO artifact_tag VALUES (?1, ?2)")?;
+    for tag in &metadata.tags {
+        insert.execute(params![tag, id])?;
+    }
+    Ok(())
+}
+
+fn index_metadata(
+    transaction: &Transaction<'_>,
+    id: i64,
+    artifact: &ArtifactRow,
+    existed: bool,
+) -> rusqlite::Result<()> {
+    if existed {
+        transaction.prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?.execute([id])?;
+    }
+    let metadata = &artifact.metadata;
+    transaction
+        .prepare_cached(
+            "INSERT INTO metadata_index (rowid, name, aliases, title, tags, description, author)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            id,
+            artifact.id.name,
+            metadata.aliases.join("\n"),
+            metadata.title,
+            metadata.tags.join("\n"),
+            metadata.description,
+            metadata.author,
+        ])?;
+    Ok(())
+}
+
+/// Takes an artifact out of both indexes. Its texts' rows go with its own row.
+pub(super) fn unindex(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    text::remove(transaction, id)?;
+    transaction.prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Marks artifacts as not to be trusted; returns how many there were.
+pub fn invalidate(
+    transaction: &Transaction<'_>,
+    collection: &str,
+    rows: Option<&[i64]>,
+) -> rusqlite::Result<usize> {
+    match rows {
+        None => transaction
+            .prepare_cached(
+                "UPDATE artifact SET invalidated = 1
+                 WHERE collection_id = (SELECT id FROM collection WHERE name = ?1)",
+            )?
+            .execute([collection]),
+        Some(rows) => {
+            let mut update = transaction
+                .prepare_cached("UPDATE artifact SET invalidated = 1 WHERE id = ?1")?;
+            let mut count = 0;
+            for row in rows {
+                count += update.execute([row])?;
+            }
+            Ok(count)
+        }
+    }
+}

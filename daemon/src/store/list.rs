@@ -1,0 +1,372 @@
+//! Pages of artifacts: filters, order, totals. Every hot query runs along an index.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use serde::{Deserialize, Serialize};
+use skillmeat_shared::{ArtifactId, Kind};
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sort {
+    /// By name, case folded.
+    #[default]
+    Name,
+    /// Newest first.
+    Updated,
+    /// Largest first.
+    Size,
+}
+
+/// What a list is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// One collection; none: all.
+    pub collection: Option<i64>,
+    /// Any of these kinds; empty: all.
+    pub kinds: Vec<String>,
+    /// All of these tags.
+    pub tags: Vec<String>,
+    /// Members of the group of this name.
+    pub group: Option<String>,
+    /// Of this origin.
+    pub origin: Option<String>,
+    /// Of this status.
+    pub status: Option<String>,
+    /// The order.
+    pub sort: Sort,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+    /// Rows on a page.
+    pub limit: u32,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    sort: Sort,
+    name: String,
+    kind: String,
+    number: i64,
+    id: i64,
+}
+
+/// A row of a list.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the columns of the table artifact; see the schema")]
+pub struct Summary {
+    pub row: i64,
+    pub collection: String,
+    pub kind: String,
+    pub name: String,
+    pub path: String,
+    pub status: String,
+    pub origin: String,
+    pub description: Option<String>,
+    pub title: Option<String>,
+    pub author: Option<String>,
+    pub license: Option<String>,
+    pub version: Option<String>,
+    pub tags: Vec<String>,
+    pub tools: Vec<String>,
+    pub aliases: Vec<String>,
+    pub scope: Option<String>,
+    pub source: Option<String>,
+    pub origin_source: Option<String>,
+    pub version_spec: Option<String>,
+    pub resolved_sha: Option<String>,
+    pub resolved_version: Option<String>,
+    pub content_hash: Option<String>,
+    pub structure_hash: Option<String>,
+    pub file_count: u64,
+    pub size: u64,
+    pub parse_status: String,
+    pub problem_count: u32,
+    pub synced_at: i64,
+    pub updated_at: i64,
+    pub invalidated: bool,
+    pub groups: Vec<String>,
+}
+
+/// Separates the names of groups in one column.
+const UNIT: char = '\u{1f}';
+
+/// The columns of [`Summary`], for `artifact a JOIN collection c`.
+pub(super) const COLUMNS: &str = "a.id, c.name, a.kind, a.name, a.path, a.status, a.origin, a.description, a.title, \
+     a.author, a.license, a.version, a.tags, a.tools, a.aliases, a.scope, a.source, a.origin_source, \
+     a.version_spec, a.resolved_sha, a.resolved_version, a.content_hash, a.structure_hash, a.file_count, \
+     a.size, a.parse_status, a.problem_count, a.synced_at, a.updated_at, a.invalidated, \
+     (SELECT group_concat(g.name, char(31) ORDER BY g.position, g.id) \
+      FROM group_member m JOIN collection_group g ON g.id = m.group_id \
+      WHERE m.collection_id = a.collection_id AND m.name = a.name AND (m.kind IS NULL OR m.kind = a.kind))";
+
+fn list_of(text: &str) -> Vec<String> {
+    if text == "[]" { Vec::new() } else { serde_json::from_str(text).unwrap_or_default() }
+}
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let text = |at: usize| row.get_ref(at)?.as_str().map(list_of).map_err(rusqlite::Error::from);
+    let groups: Option<String> = row.get(30)?;
+    Ok(Summary {
+        row: row.get(0)?,
+        collection: row.get(1)?,
+        kind: row.get(2)?,
+        name: row.get(3)?,
+        path: row.get(4)?,
+        status: row.get(5)?,
+        origin: row.get(6)?,
+        description: row.get(7)?,
+        title: row.get(8)?,
+        author: row.get(9)?,
+        license: row.get(10)?,
+        version: row.get(11)?,
+        tags: text(12)?,
+        tools: text(13)?,
+        aliases: text(14)?,
+        scope: row.get(15)?,
+        source: row.get(16)?,
+        origin_source: row.get(17)?,
+        version_spec: row.get(18)?,
+        resolved_sha: row.get(19)?,
+        resolved_version: row.get(20)?,
+        content_hash: row.get(21)?,
+        structure_hash: row.get(22)?,
+        file_count: row.get(23)?,
+        size: row.get(24)?,
+        parse_status: row.get(25)?,
+        problem_count: row.get(26)?,
+        synced_at: row.get(27)?,
+        updated_at: row.get(28)?,
+        invalidated: row.get(29)?,
+        groups: groups
+            .map(|names| names.split(UNIT).map(str::to_owned).collect())
+            .unwrap_or_default(),
+    })
+}
+
+/// A condition with its values.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    pub(super) clauses: Vec<String>,
+    pub(super) values: Vec<Value>,
+}
+
+impl Conditions {
+    pub(super) fn add(&mut self, clause: &str, values: impl IntoIterator<Item = Value>) {
+        self.clauses.push(clause.to_owned());
+        self.values.extend(values);
+    }
+
+    /// The conditions that lists and searches share.
+    pub(super) fn filter(collection: Option<i64>, kinds: &[String], tags: &[String]) -> Self {
+        let mut conditions = Self::default();
+        if let Some(collection) = collection {
+            conditions.add("a.collection_id = ?", [Value::Integer(collection)]);
+        }
+        if !kinds.is_empty() {
+            let marks = vec!["?"; kinds.len()].join(", ");
+            conditions
+                .add(&format!("a.kind IN ({marks})"), kinds.iter().cloned().map(Value::Text));
+        }
+        for tag in tags {
+            conditions.add(
+                "EXISTS (SELECT 1 FROM artifact_tag t WHERE t.tag = ? AND t.artifact_id = a.id)",
+                [Value::Text(tag.clone())],
+            );
+        }
+        conditions
+    }
+
+    pub(super) fn sql(&self) -> String {
+        if self.clauses.is_empty() { "1".to_owned() } else { self.clauses.join(" AND ") }
+    }
+}
+
+fn conditions(query: &Query) -> Conditions {
+    let mut conditions = Conditions::filter(query.collection, &query.kinds, &query.tags);
+    if let Some(group) = &query.group {
+        conditions.add(
+            "EXISTS (SELECT 1 FROM group_member m JOIN collection_group g ON g.id = m.group_id
+                     WHERE m.collection_id = a.collection_id AND m.name = a.name
+                       AND (m.kind IS NULL OR m.kind = a.kind) AND g.name = ? COLLATE NOCASE)",
+            [Value::Text(group.clone())],
+        );
+    }
+    if let Some(origin) = &query.origin {
+        conditions.add("a.origin = ?", [Value::Text(origin.clone())]);
+    }
+    if let Some(status) = &query.status {
+        conditions.add("a.status = ?", [Value::Text(status.clone())]);
+    }
+    conditions
+}
+
+/// The statement of a page.
+fn page_sql(query: &Query, conditions: &mut Conditions) -> String {
+    if let Some(after) = query.after.as_ref().filter(|after| after.sort == query.sort) {
+        let number = [Value::Integer(after.number), Value::Integer(after.number)];
+        match query.sort {
+            Sort::Name => conditions.add(
+                "(a.name, a.kind, a.id) > (?, ?, ?)",
+                [
+                    Value::Text(after.name.clone()),
+                    Value::Text(after.kind.clone()),
+                    Value::Integer(after.id),
+                ],
+            ),
+            Sort::Updated => conditions.add(
+                "a.updated_at <= ? AND NOT (a.updated_at = ? AND a.id <= ?)",
+                number.into_iter().chain([Value::Integer(after.id)]),
+            ),
+            Sort::Size => conditions.add(
+                "a.size <= ? AND NOT (a.size = ? AND a.id <= ?)",
+                number.into_iter().chain([Value::Integer(after.id)]),
+            ),
+        }
+    }
+    let order = match query.sort {
+        Sort::Name => "a.name, a.kind, a.id",
+        Sort::Updated => "a.updated_at DESC, a.id",
+        Sort::Size => "a.size DESC, a.id",
+    };
+    // The order of the join is given, so that the planner walks the index of the order.
+    format!(
+        "SELECT {COLUMNS} FROM artifact a CROSS JOIN collection c ON c.id = a.collection_id
+         WHERE {} ORDER BY {order} LIMIT ?",
+        conditions.sql()
+    )
+}
+
+/// A page of artifacts, and where it ends if there are more.
+pub fn page(
+    connection: &Connection,
+    query: &Query,
+) -> rusqlite::Result<(Vec<Summary>, Option<Cursor>)> {
+    let mut conditions = conditions(query);
+    let sql = page_sql(query, &mut conditions);
+    conditions.values.push(Value::Integer(i64::from(query.limit) + 1));
+    let mut rows: Vec<Summary> = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(&conditions.values), read)?
+        .collect::<rusqlite::Result<_>>()?;
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let cursor = rows.last().filter(|_| more).map(|last| Cursor {
+        sort: query.sort,
+        name: last.name.clone(),
+        kind: last.kind.clone(),
+        number: match query.sort {
+            Sort::Name => 0,
+            Sort::Updated => last.updated_at,
+            Sort::Size => i64::try_from(last.size).unwrap_or(i64::MAX),
+        },
+        id: last.row,
+    });
+    Ok((rows, cursor))
+}
+
+/// What an addition must know of an artifact that is there.
+#[derive(Debug, Clone)]
+pub struct Existing {
+    /// Its id.
+    pub id: ArtifactId,
+    /// Relative to the collection.
+    pub path: String,
+    /// Where it stands.
+    pub status: String,
+    /// Its content hash, if it has files.
+    pub content_hash: Option<String>,
+}
+
+/// All artifacts of a collection, as an addition must know them.
+pub fn existing(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<Existing>> {
+    connection
+        .prepare_cached(
+            "SELECT kind, name, path, status, content_hash FROM artifact WHERE collection_id = ?1",
+        )?
+        .query_map([collection], |row| {
+            let kind: String = row.get(0)?;
+            Ok(Existing {
+                id: ArtifactId::new(Kind::from_manifest(&kind), row.get::<_, String>(1)?),
+                path: row.get(2)?,
+                status: row.get(3)?,
+                content_hash: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+/// Artifacts that match, on all pages.
+pub fn total(connection: &Connection, query: &Query) -> rusqlite::Result<u64> {
+    if query.tags.is_empty() && query.group.is_none() && query.origin.is_none() {
+        let mut counted = Conditions::filter(query.collection, &query.kinds, &[]);
+        if let Some(status) = &query.status {
+            counted.add("a.status = ?", [Value::Text(status.clone())]);
+        }
+        return connection
+            .prepare_cached(&format!(
+                "SELECT coalesce(sum(a.artifacts), 0) FROM artifact_count a WHERE {}",
+                counted.sql()
+            ))?
+            .query_row(params_from_iter(&counted.values), |row| row.get(0));
+    }
+    let conditions = conditions(query);
+    connection
+        .prepare_cached(&format!("SELECT count(*) FROM artifact a WHERE {}", conditions.sql()))?
+        .query_row(params_from_iter(&conditions.values), |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::*;
+
+    fn plan(store: &Store, query: &Query) -> String {
+        store
+            .read(|connection| {
+                let mut conditions = conditions(query);
+                let sql = page_sql(query, &mut conditions);
+                conditions.values.push(Value::Integer(50));
+                let lines: Vec<String> = connection
+                    .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                    .query_map(params_from_iter(&conditions.values), |row| row.get(3))?
+                    .collect::<rusqlite::Result<_>>()?;
+                Ok(lines.join("\n"))
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn pages_walk_an_index_and_never_sort() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("cache.db")).unwrap();
+        for sort in [Sort::Name, Sort::Updated, Sort::Size] {
+            for collection in [None, Some(1)] {
+                for after in [false, true] {
+                    let after = after.then(|| Cursor {
+                        sort,
+                        name: "a".to_owned(),
+                        kind: "skill".to_owned(),
+                        number: 5,
+                        id: 5,
+                    });
+                    let query = Query { collection, sort, after, limit: 50, ..Query::default() };
+                    let plan = plan(&store, &query);
+                    let index = match (sort, collection) {
+                        (Sort::Name, Some(_)) => "artifact_name ",
+                        (Sort::Name, None) => "artifact_name_anywhere",
+                        (Sort::Updated, Some(_)) => "artifact_updated ",
+                        (Sort::Updated, None) => "artifact_updated_anywhere",
+                        (Sort::Size, Some(_)) => "artifact_size ",
+                        (Sort::Size, None) => "artifact_size_anywhere",
+                    };
+                    let first = plan.lines().next().unwrap();
+                    assert!(format!("{first} ").contains(index), "{sort:?} {collection:?}: {plan}");
+                    assert!(!first.contains("TEMP B-TREE"), "{plan}");
+                    assert!(!plan.contains("USE TEMP B-TREE FOR ORDER BY\nSEARCH a"), "{plan}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+DROP TABLE text_terms;
+DROP TABLE metadata_terms;
+DROP TABLE text_index;
+DROP TABLE metadata_index;
+DROP TABLE artifact_text;
+DROP TABLE event;
+DROP TABLE tag_definition;
+DROP TABLE group_member;
+DROP TABLE collection_group;
+DROP TABLE artifact_count;
+DROP TABLE artifact_tag;
+DROP TABLE artifact_file;
+DROP TABLE artifact_detail;
+DROP TABLE artifact;
+DROP TABLE collection;
+DROP TABLE schedule;
+DROP TABLE meta;

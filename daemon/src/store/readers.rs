@@ -1,0 +1,76 @@
+//! The readers: a small pool of read-only connections.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use skillmeat_shared::Result;
+
+use super::{connection, sql_error};
+
+/// Connections at most; more callers wait for one.
+const CONNECTIONS: usize = 4;
+
+#[derive(Debug, Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    open: usize,
+}
+
+/// Hands out read-only connections, opened when they are first needed.
+#[derive(Debug)]
+pub struct Readers {
+    path: PathBuf,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+/// Gives the connection back, also when the reading panics.
+struct Lease<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.connection.take() {
+            Some(connection) => pool.idle.push(connection),
+            None => pool.open -= 1,
+        }
+        drop(pool);
+        self.readers.returned.notify_one();
+    }
+}
+
+impl Readers {
+    /// Readers of the database at `path`.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), pool: Mutex::default(), returned: Condvar::new() }
+    }
+
+    /// Runs `work` on a connection; waits while all are in use.
+    pub fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let lease = self.lease()?;
+        let connection = lease.connection.as_ref().ok_or_else(|| sql_error(&rusqlite::Error::InvalidQuery))?;
+        work(connection).map_err(|error| sql_error(&error))
+    }
+
+    fn lease(&self) -> Result<Lease<'_>> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = pool.idle.pop() {
+                return Ok(Lease { readers: self, connection: Some(connection) });
+            }
+            if pool.open < CONNECTIONS {
+                pool.open += 1;
+                drop(pool);
+                let mut lease = Lease { readers: self, connection: None };
+                lease.connection =
+                    Some(connection::open_reader(&self.path).map_err(|error| sql_error(&error))?);
+                return Ok(lease);
+            }
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Looking up words in the two indexes. Bounded: of very common words not every hit is ranked.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::list::{self, Conditions, Summary};
+
+/// Hits that are ranked; beyond that a word is so common that its rank tells nothing.
+const RANKED: u32 = 2000;
+
+/// Weights of the columns of metadata_index: name, aliases, title, tags, description, author.
+const WEIGHTS: &str = "10, 8, 5, 4, 2, 1";
+
+/// What a search is limited to.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// One collection; none: all.
+    pub collection: Option<i64>,
+    /// Any of these kinds; empty: all.
+    pub kinds: Vec<String>,
+    /// All of these tags.
+    pub tags: Vec<String>,
+}
+
+/// An artifact that matches.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Its row.
+    pub artifact: i64,
+    /// The text that matches, for hits in contents.
+    pub text: Option<i64>,
+    /// Smaller is better.
+    pub rank: f64,
+}
+
+fn sorted(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank).then(a.artifact.cmp(&b.artifact)));
+    hits
+}
+
+/// Artifacts whose metadata match, best first. `names_only` looks at names and aliases alone.
+pub fn in_metadata(
+    connection: &Connection,
+    expression: &str,
+    names_only: bool,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<Hit>> {
+    let expression = if names_only {
+        format!("{{name aliases}} : ({expression})")
+    } else {
+        expression.to_owned()
+    };
+    let conditions = Conditions::filter(filter.collection, &filter.kinds, &filter.tags);
+    let join = if conditions.clauses.is_empty() {
+        ""
+    } else {
+        "JOIN artifact a ON a.id = metadata_index.rowid"
+    };
+    let sql = format!(
+        "SELECT metadata_index.rowid, bm25(metadata_index, {WEIGHTS}) FROM metadata_index {join}
+         WHERE metadata_index MATCH ? AND {} LIMIT {RANKED}",
+        conditions.sql()
+    );
+    let values = std::iter::once(Value::Text(expression)).chain(conditions.values);
+    let hits = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| {
+            Ok(Hit { artifact: row.get(0)?, text: None, rank: row.get(1)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(sorted(hits))
+}
+
+/// Artifacts with a file that matches, best first, each with its best file.
+pub fn in_texts(
+    connection: &Connection,
+    expression: &str,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<Hit>> {
+    let conditions = Conditions::filter(filter.collection, &filter.kinds, &filter.tags);
+    let join = if conditions.clauses.is_empty() {
+        ""
+    } else {
+        "JOIN artifact a ON a.id = artifact_text.artifact_id"
+    };
+    let sql = format!(
+        "SELECT artifact_text.artifact_id, artifact_text.id, bm25(text_index)
+         FROM text_index JOIN artifact_text ON artifact_text.id = text_index.rowid {join}
+         WHERE text_index MATCH ? AND {} LIMIT {RANKED}",
+        conditions.sql()
+    );
+    let values = std::iter::once(Value::Text(expression.to_owned())).chain(conditions.values);
+    let hits: Vec<Hit> = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| {
+            Ok(Hit { artifact: row.get(0)?, text: Some(row.get(1)?), rank: row.get(2)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut seen = std::collections::HashSet::new();
+    let mut hits = sorted(hits);
+    hits.retain(|hit| seen.insert(hit.artifact));
+    Ok(hits)
+}
+
+/// Whether anything matches an expression in either index.
+pub fn matches_anything(connection: &Connection, expression: &str) -> rusqlite::Result<bool> {
+    let mut metadata = connection
+        .prepare_cached("SELECT 1 FROM metadata_index WHERE metadata_index MATCH ?1 LIMIT 1")?;
+    if metadata.exists([expression])? {
+        return Ok(true);
+    }
+    connection
+        .prepare_cached("SELECT 1 FROM text_index WHERE text_index MATCH ?1 LIMIT 1")?
+        .exists([expression])
+}
+
+/// The list's row of an artifact.
+pub fn summary(connection: &Connection, row: i64) -> rusqlite::Result<Summary> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {} FROM artifact a JOIN collection c ON c.id = a.collection_id WHERE a.id = ?1",
+            list::COLUMNS
+        ))?
+        .query_row([row], list::read)
+}
+
+/// Path and contents of a text.
+pub fn text(connection: &Connection, id: i64) -> rusqlite::Result<(String, String)> {
+    connection
+        .prepare_cached("SELECT path, text FROM artifact_text WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Path and beginning of the first text of an artifact, where its frontmatter stands.
+pub fn first_text(
+    connection: &Connection,
+    artifact: i64,
+    characters: u32,
+) -> rusqlite::Result<Option<(String, String)>> {
+    use rusqlite::OptionalExtension as _;
+    connection
+        .prepare_cached(
+            "SELECT path, substr(text, 1, ?2) FROM artifact_text WHERE artifact_id = ?1 ORDER BY id LIMIT 1",
+        )?
+        .query_row(params![artifact, characters], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}

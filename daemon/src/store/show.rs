@@ -1,0 +1,176 @@
+//! Everything known of one artifact, and finding the one that a name means.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use skillmeat_shared::Kind;
+
+use super::list::{self, Summary};
+
+/// What `show` adds to a list's row.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the columns of artifact_detail and its sisters; see the schema")]
+pub struct Detail {
+    pub summary: Summary,
+    pub root: String,
+    pub tool_patterns: Vec<String>,
+    pub dependencies: Vec<String>,
+    pub frontmatter: String,
+    pub parse_error: Option<String>,
+    pub parse_line: Option<u32>,
+    pub manifest: Option<String>,
+    pub lock: Option<String>,
+    pub problems: Vec<skillmeat_shared::artifact::Problem>,
+    pub files: Vec<File>,
+    pub groups: Vec<(String, u32)>,
+}
+
+/// A file of an artifact.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of artifact_file; see the schema")]
+pub struct File {
+    pub path: String,
+    pub size: u64,
+    pub kind: String,
+    pub executable: bool,
+    pub modified_at: i64,
+}
+
+/// Artifacts of a name, in one collection or in all; managed ones first.
+pub fn find(
+    connection: &Connection,
+    collection: Option<i64>,
+    kind: Option<&Kind>,
+    name: &str,
+) -> rusqlite::Result<Vec<Summary>> {
+    let mut sql = format!(
+        "SELECT {} FROM artifact a JOIN collection c ON c.id = a.collection_id WHERE a.name = ?",
+        list::COLUMNS
+    );
+    let mut values = vec![Value::Text(name.to_owned())];
+    if let Some(collection) = collection {
+        sql.push_str(" AND a.collection_id = ?");
+        values.push(Value::Integer(collection));
+    }
+    if let Some(kind) = kind {
+        sql.push_str(" AND a.kind = ?");
+        values.push(Value::Text(kind.as_str().to_owned()));
+    }
+    sql.push_str(" ORDER BY a.status = 'unmanaged', c.name, a.kind, a.path LIMIT 100");
+    let found: Vec<Summary> = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), list::read)?
+        .collect::<rusqlite::Result<_>>()?;
+    // The column folds case: an exact match wins over a folded one.
+    if found.iter().any(|summary| summary.name == name) {
+        return Ok(found.into_iter().filter(|summary| summary.name == name).collect());
+    }
+    Ok(found)
+}
+
+/// Artifacts that carry a name as an alias.
+pub fn find_alias(
+    connection: &Connection,
+    collection: Option<i64>,
+    alias: &str,
+) -> rusqlite::Result<Vec<Summary>> {
+    let sql = format!(
+        "SELECT {} FROM artifact a JOIN collection c ON c.id = a.collection_id
+         WHERE a.aliases <> '[]' AND (?2 IS NULL OR a.collection_id = ?2)
+           AND EXISTS (SELECT 1 FROM json_each(a.aliases) WHERE value = ?1 COLLATE NOCASE)
+         ORDER BY c.name, a.kind, a.path LIMIT 100",
+        list::COLUMNS
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![alias, collection], list::read)?
+        .collect()
+}
+
+/// All names, for suggestions.
+pub fn names(
+    connection: &Connection,
+    collection: Option<i64>,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT kind, name FROM artifact WHERE ?1 IS NULL OR collection_id = ?1 ORDER BY name LIMIT 20000",
+        )?
+        .query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Names that start with a prefix, with their kinds and descriptions.
+pub fn complete(
+    connection: &Connection,
+    prefix: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let end = format!("{prefix}\u{10ffff}");
+    connection
+        .prepare_cached(
+            "SELECT name, kind, description FROM artifact WHERE name >= ?1 AND name < ?2
+             ORDER BY name, kind LIMIT ?3",
+        )?
+        .query_map(params![prefix, end, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect()
+}
+
+/// Everything known of the artifact of a row.
+pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Detail>> {
+    let sql = format!(
+        "SELECT {}, c.path, d.tool_patterns, d.dependencies, d.frontmatter, d.parse_error, d.parse_line,
+                d.manifest, d.lock, d.problems
+         FROM artifact a JOIN collection c ON c.id = a.collection_id
+         JOIN artifact_detail d ON d.artifact_id = a.id WHERE a.id = ?1",
+        list::COLUMNS
+    );
+    let json = |row: &rusqlite::Row<'_>, at: usize| -> rusqlite::Result<String> { row.get(at) };
+    let detail = connection
+        .prepare_cached(&sql)?
+        .query_row([row], |row| {
+            Ok(Detail {
+                summary: list::read(row)?,
+                root: row.get(31)?,
+                tool_patterns: serde_json::from_str(&json(row, 32)?).unwrap_or_default(),
+                dependencies: serde_json::from_str(&json(row, 33)?).unwrap_or_default(),
+                frontmatter: row.get(34)?,
+                parse_error: row.get(35)?,
+                parse_line: row.get(36)?,
+                manifest: row.get(37)?,
+                lock: row.get(38)?,
+                problems: serde_json::from_str(&json(row, 39)?).unwrap_or_default(),
+                files: Vec::new(),
+                groups: Vec::new(),
+            })
+        })
+        .optional()?;
+    let Some(mut detail) = detail else { return Ok(None) };
+    detail.files = connection
+        .prepare_cached(
+            "SELECT path, size, kind, executable, modified_at FROM artifact_file
+             WHERE artifact_id = ?1 ORDER BY path",
+        )?
+        .query_map([row], |row| {
+            Ok(File {
+                path: row.get(0)?,
+                size: row.get(1)?,
+                kind: row.get(2)?,
+                executable: row.get(3)?,
+                modified_at: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    detail.groups = connection
+        .prepare_cached(
+            "SELECT g.name, m.position FROM artifact a
+             JOIN group_member m ON m.collection_id = a.collection_id AND m.name = a.name
+                                AND (m.kind IS NULL OR m.kind = a.kind)
+             JOIN collection_group g ON g.id = m.group_id
+             WHERE a.id = ?1 ORDER BY g.position, g.id",
+        )?
+        .query_map([row], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(detail))
+}

@@ -1,0 +1,135 @@
+//! The writer: a thread that owns the one writing connection and runs closures in transactions.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use skillmeat_shared::{Code, Error, Result};
+
+use super::{evict, meta, sql_error};
+
+/// Closures that may wait for the writer before callers block.
+const QUEUE: usize = 64;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+enum Message {
+    Run(Job),
+    /// Checkpoint, mark the end as clean, and stop.
+    Close,
+    /// Stop at once; the files are about to be deleted.
+    Stop,
+}
+
+/// Handle of the writer thread.
+#[derive(Debug)]
+pub struct Writer {
+    sender: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(connection: Connection) -> Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || serve(connection, &receiver))
+            .map_err(|error| {
+                Error::new(Code::Internal, format!("can't start the writer thread: {error}"))
+            })?;
+        Ok(Self { sender, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in an immediate transaction, commits, and returns its result; an error or a panic
+    /// rolls back.
+    pub fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.run_outside(move |connection| transact(connection, work))
+    }
+
+    /// Runs `work` outside of a transaction, for what SQLite allows only there.
+    pub fn run_outside<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = sync_channel(1);
+        let job: Job = Box::new(move |connection| {
+            let result = work(connection);
+            // The caller may have given up waiting.
+            drop(reply.send(result));
+        });
+        self.sender.send(Message::Run(job)).map_err(|_| gone())?;
+        match answer.recv() {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(sql_error(&error)),
+            Err(_) => Err(gone()),
+        }
+    }
+
+    /// Checkpoints, marks the end as clean, and waits for the thread.
+    pub fn close(&self) {
+        self.end(Message::Close);
+    }
+
+    /// Waits for the closures that are queued and ends the thread.
+    pub fn stop(&self) {
+        self.end(Message::Stop);
+    }
+
+    fn end(&self, message: Message) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // An error means that the thread has ended already.
+            drop(self.sender.send(message));
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Code::CacheUnavailable, "the cache is being closed or rebuilt")
+        .hint("run the command again")
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
+    while let Ok(message) = receiver.recv() {
+        match message {
+            Message::Run(job) => {
+                let outcome =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut connection)));
+                if outcome.is_err() {
+                    tracing::error!(target: "store", "a write panicked and was rolled back");
+                }
+            }
+            Message::Close => {
+                if let Err(error) = meta::mark_ended(&connection).and_then(|()| evict::checkpoint(&connection)) {
+                    tracing::warn!(target: "store", "can't mark the cache as closed: {error}");
+                }
+                break;
+            }
+            Message::Stop => break,
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The watch thread: takes signals, sorts paths to roots, waits until it is quiet, tells the sink.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use skillmeat_shared::time::{Clock as _, SystemClock};
+
+use super::Shared;
+use super::backend::{Change, Refusal, Signal};
+use super::debounce::{Debounce, Due, Settings};
+use super::ledger::Echo;
+use super::roots::State;
+
+/// Signals taken in one go before due things are looked at.
+const BATCH: usize = 4_096;
+
+const LOST: &str = "events were lost";
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Config,
+    Collections,
+    Root(String),
+}
+
+/// The state of the watch thread.
+pub(crate) struct Pump {
+    shared: Arc<Shared>,
+    debounce: Debounce<Key>,
+}
+
+impl Pump {
+    pub(crate) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
+        Self {
+            shared,
+            debounce: Debounce::new(settings),
+        }
+    }
+
+    /// Runs until the watcher stops.
+    pub(crate) fn run(mut self, signals: &Receiver<Signal>) {
+        let _fails_if_it_ends = Guard(Arc::clone(&self.shared));
+        loop {
+            let first = match self.debounce.deadline() {
+                None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => signals.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            if self.shared.stopping.load(Ordering::Acquire)
+                || first == Err(RecvTimeoutError::Disconnected)
+            {
+                return;
+            }
+            for signal in first.into_iter().chain(signals.try_iter()).take(BATCH) {
+                self.take(signal);
+            }
+            if self.shared.overflow.swap(false, Ordering::AcqRel) {
+                self.take(Signal::Lost);
+            }
+            let due = self.debounce.take_due(Instant::now());
+            if !due.is_empty() {
+                self.shared.ledger.prune();
+            }
+            for due in due {
+                self.deliver(due);
+            }
+        }
+    }
+
+    fn take(&mut self, signal: Signal) {
+        let now = Instant::now();
+        match signal {
+            Signal::Event(change, paths) => {
+                for path in paths {
+                    self.event(change, &path, now);
+                }
+            }
+            Signal::Lost => {
+                let mut names = Vec::new();
+                for root in &mut self.shared.table().roots {
+                    root.shown.overflows += 1;
+                    names.push(root.shown.name.clone());
+                }
+                tracing::warn!("events were lost; every collection is looked at again");
+                for name in names {
+                    self.debounce.all(&Key::Root(name), LOST, now);
+                }
+                self.debounce.all(&Key::Collections, LOST, now);
+                self.debounce.all(&Key::Config, LOST, now);
+            }
+            Signal::Limit(path) => {
+                let mut names = Vec::new();
+                let mut table = self.shared.table();
+                for root in &mut table.roots {
+                    if path
+                        .as_ref()
+                        .is_none_or(|path| path.starts_with(&root.real))
+                    {
+                        root.fail(&Refusal::Limit);
+                        names.push(root.shown.name.clone());
+                    }
+                }
+                drop(table);
+                for name in names {
+                    tracing::warn!(
+                        collection = name,
+                        reason = Refusal::Limit.reason(),
+                        "not watched"
+                    );
+                    self.debounce.all(&Key::Root(name), "watch limit", now);
+                }
+            }
+            Signal::Back(name) => self.debounce.all(&Key::Root(name), "watched again", now),
+            Signal::Wake => {}
+        }
+    }
+
+    fn event(&mut self, change: Change, path: &Path, now: Instant) {
+        if path == self.shared.config {
+            self.debounce.all(&Key::Config, "event", now);
+            return;
+        }
+        let is_child = path.parent() == Some(&self.shared.collections);
+        if change != Change::Touched && (is_child || path == self.shared.collections) {
+            self.debounce.all(&Key::Collections, "event", now);
+        }
+        let echo = self.shared.ledger.judge(path);
+        let mut inside: Vec<(String, PathBuf)> = Vec::new();
+        let mut again: Vec<usize> = Vec::new();
+        let mut table = self.shared.table();
+        for at in table.at(path) {
+            let Some(root) = table.roots.get_mut(at) else {
+                continue;
+            };
+            root.shown.events += 1;
+            root.shown.last_event_at = Some(SystemClock.now());
+            if echo != Echo::Foreign {
+                root.shown.echoes += 1;
+            }
+            let relative = path.strip_prefix(&root.real).unwrap_or(path).to_owned();
+            if relative.as_os_str().is_empty() && change != Change::Touched {
+                again.push(at);
+            } else if echo != Echo::Settled {
+                inside.push((root.shown.name.clone(), relative));
+            }
+        }
+        if change != Change::Touched && change != Change::Gone {
+            again.extend(table.waiting_below(path));
+            again.sort_unstable();
+            again.dedup();
+        }
+        drop(table);
+        for (name, relative) in inside {
+            let key = Key::Root(name);
+            if is_new_folder(change, path) {
+                self.debounce.folder(&key, &relative, now);
+            } else {
+                self.debounce.path(&key, relative, "event", now);
+            }
+        }
+        for at in again {
+            self.rearm(at, now);
+        }
+    }
+
+    /// The root's own folder came, went or was replaced.
+    fn rearm(&mut self, at: usize, now: Instant) {
+        let mut backend = self.shared.backend();
+        let mut table = self.shared.table();
+        let watching = table.rearm(at, backend.as_mut());
+        let name = table.roots.get(at).map(|root| root.shown.name.clone());
+        drop(table);
+        drop(backend);
+        if let Some(name) = name {
+            tracing::info!(
+                collection = name,
+                watching,
+                "the collection's folder came or went"
+            );
+            let why = if watching {
+                "folder appeared"
+            } else {
+                "folder is missing"
+            };
+            self.debounce.all(&Key::Root(name), why, now);
+            self.debounce.all(&Key::Collections, why, now);
+        }
+    }
+
+    fn deliver(&mut self, due: Due<Key>) {
+        match due.key {
+            Key::Config => self.shared.sink.config_changed(),
+            Key::Collections => {
+                self.shared.watch_home();
+                let now = Instant::now();
+                let missing = self.shared.table().missing();
+                for at in missing {
+                    let mut backend = self.shared.backend();
+                    let mut table = self.shared.table();
+                    let back = table.rearm(at, backend.as_mut());
+                    let name = table.roots.get(at).map(|root| root.shown.name.clone());
+                    drop(table);
+                    drop(backend);
+                    if let (true, Some(name)) = (back, name) {
+                        self.debounce.all(&Key::Root(name), "folder appeared", now);
+                    }
+                }
+                self.shared.sink.collections_changed();
+            }
+            Key::Root(name) => {
+                // Folders that were made while events were lost have no watch yet.
+                if due.why == LOST {
+                    self.watch_again(&name);
+                }
+                self.shared.sink.root_dirty(&name, due.dirty, due.why);
+            }
+        }
+    }
+
+    fn watch_again(&self, name: &str) {
+        let mut backend = self.shared.backend();
+        let mut table = self.shared.table();
+        if let Some(at) = table.roots.iter().position(|root| root.shown.name == name) {
+            table.rearm(at, backend.as_mut());
+        }
+    }
+}
+
+fn is_new_folder(change: Change, path: &Path) -> bool {
+    match change {
+        Change::Created { folder } => folder,
+        Change::Arrived => path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_dir()),
+        Change::Gone | Change::Touched => false,
+    }
+}
+
+/// Shows each root as failed when the thread ends although nobody asked it to.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.stopping.load(Ordering::Acquire) {
+            for root in &mut self.0.table().roots {
+                root.shown.state = State::Failed;
+                "the watch thread ended; restart the daemon".clone_into(&mut root.shown.reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
+mod tests {
+    use std::fs;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::super::backend::{Backend, Depth};
+    use super::super::roots::{Table, WatchRoot};
+    use super::super::{Dirty, Ledger, Sink};
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Sink for Heard {
+        fn root_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
+            let what = match dirty {
+                Dirty::All => "all".to_owned(),
+                Dirty::Paths(paths) => format!("{paths:?}"),
+            };
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("{root}: {what}: {why}"));
+        }
+
+        fn collections_changed(&self) {
+            self.0.lock().unwrap().push("collections".to_owned());
+        }
+
+        fn config_changed(&self) {
+            self.0.lock().unwrap().push("config".to_owned());
+        }
+    }
+
+    /// Counts what is asked of it.
+    struct Counting(Arc<Mutex<Vec<String>>>);
+
+    impl Backend for Counting {
+        fn watch(&mut self, path: &Path, _: Depth) -> Result<(), Refusal> {
+            self.0.lock().unwrap().push(format!("+{}", path.display()));
+            Ok(())
+        }
+
+        fn unwatch(&mut self, path: &Path) {
+            self.0.lock().unwrap().push(format!("-{}", path.display()));
+        }
+    }
+
+    struct Setting {
+        _dir: tempfile::TempDir,
+        root: PathBuf,
+        heard: Arc<Heard>,
+        asked: Arc<Mutex<Vec<String>>>,
+        pump: Pump,
+    }
+
+    fn setting() -> Setting {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        let collections = home.join("collections");
+        let root = collections.join("work");
+        fs::create_dir_all(&root).unwrap();
+        let (heard, asked) = (Arc::new(Heard::default()), Arc::default());
+        let shared = Arc::new(Shared {
+            config: home.join("config.toml"),
+            home,
+            collections,
+            table: Mutex::new(Table::default()),
+            backend: Mutex::new(Box::new(Counting(Arc::clone(&asked)))),
+            overflow: Arc::new(AtomicBool::new(false)),
+            stopping: AtomicBool::new(false),
+            sink: Arc::clone(&heard) as Arc<dyn Sink>,
+            ledger: Arc::new(Ledger::new()),
+        });
+        let wanted = WatchRoot {
+            name: "work".to_owned(),
+            path: root.clone(),
+        };
+        shared
+            .table()
+            .replace(vec![wanted], shared.backend().as_mut());
+        asked.lock().unwrap().clear();
+        let pump = Pump::new(shared, Settings::default());
+        Setting {
+            _dir: dir,
+            root,
+            heard,
+            asked,
+            pump,
+        }
+    }
+
+    fn deliver_all(setting: &mut Setting) -> Vec<String> {
+        for due in setting
+            .pump
+            .debounce
+            .take_due(Instant::now() + Duration::from_mins(1))
+        {
+            setting.pump.deliver(due);
+        }
+        setting.heard.0.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn lost_events_dirty_everything_and_watch_anew() {
+        let mut setting = setting();
+        setting
+            .pump
+            .take(Signal::Event(Change::Touched, vec![setting.root.join("a")]));
+        setting.pump.take(Signal::Lost);
+        setting.pump.take(Signal::Lost);
+        let heard = deliver_all(&mut setting);
+        assert_eq!(
+            heard,
+            ["config", "collections", "work: all: events were lost"]
+        );
+        let root = setting.root.display();
+        let asked = setting.asked.lock().unwrap().clone();
+        let again = [format!("-{root}"), format!("+{root}")];
+        assert_eq!(
+            asked.iter().filter(|asked| again.contains(asked)).count(),
+            2,
+            "{asked:?}"
+        );
+        assert_eq!(setting.pump.shared.table().roots[0].shown.overflows, 2);
+    }
+
+    #[test]
+    fn the_limit_fails_the_root_it_hits() {
+        let mut setting = setting();
+        setting
+            .pump
+            .take(Signal::Limit(Some(setting.root.join("skills/deep"))));
+        assert_eq!(
+            setting.pump.shared.table().roots[0].shown.state,
+            State::Failed
+        );
+        assert_eq!(deliver_all(&mut setting), ["work: all: watch limit"]);
+    }
+
+    #[test]
+    fn a_settled_echo_is_counted_and_goes_no_further() {
+        let mut setting = setting();
+        let file = setting.root.join("a.md");
+        fs::write(&file, "x").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while setting.pump.shared.ledger.judge(&file) != Echo::Settled {
+            assert!(Instant::now() < deadline, "it never settles");
+            setting.pump.shared.ledger.note_settled(&file);
+        }
+        setting
+            .pump
+            .take(Signal::Event(Change::Touched, vec![file.clone()]));
+        assert_eq!(setting.pump.debounce.deadline(), None);
+        assert_eq!(setting.pump.shared.table().roots[0].shown.echoes, 1);
+        fs::write(&file, "foreign").unwrap();
+        setting
+            .pump
+            .take(Signal::Event(Change::Touched, vec![file]));
+        assert_eq!(deliver_all(&mut setting), ["work: {\"a.md\"}: event"]);
+    }
+
+    #[test]
+    fn a_thread_that_ends_unasked_shows() {
+        let setting = setting();
+        let shared = Arc::clone(&setting.pump.shared);
+        drop(Guard(Arc::clone(&shared)));
+        assert_eq!(shared.table().roots[0].shown.state, State::Failed);
+    }
+}

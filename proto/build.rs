@@ -1,0 +1,33 @@
+//! Compiles the .proto files without a system protoc.
+#![expect(clippy::disallowed_methods, reason = "a build script writes where Cargo tells it to")]
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+const FILES: [&str; 8] = [
+    "skillmeat/v1/artifact.proto",
+    "skillmeat/v1/cache.proto",
+    "skillmeat/v1/collection.proto",
+    "skillmeat/v1/common.proto",
+    "skillmeat/v1/daemon.proto",
+    "skillmeat/v1/event.proto",
+    "skillmeat/v1/rpc_status.proto",
+    "skillmeat/v1/search.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=skillmeat");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
+        .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Reads an artifact: every file once, for its hashes, its metadata and its text together.
+//!
+//! Invariants: nothing but regular files is opened; memory holds one file's beginning and the texts
+//! that were asked for, whatever the files' sizes; a file that can't be read is a [`Problem`], not an
+//! error.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::artifact::frontmatter::{self, Document};
+use crate::artifact::hash::{self, Feed, Hashes};
+use crate::artifact::scan::{Entry, Scan};
+use crate::artifact::{Metadata, ParseStatus, Problem, content, metadata};
+use crate::{Kind, Result};
+
+/// Bytes of a manifest file (`SKILL.md` and its like) that are looked at for metadata.
+pub const MANIFEST_BYTES: usize = 128 * 1024;
+
+/// The text of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileText {
+    /// The path relative to the artifact; for an artifact of one file, the file's name.
+    pub path: String,
+    /// The text, cut to [`content::MAX_FILE_BYTES`].
+    pub text: String,
+}
+
+/// What one reading of an artifact gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Its hashes.
+    pub hashes: Hashes,
+    /// What it says of itself.
+    pub metadata: Metadata,
+    /// The texts for the index, manifest file first; empty unless they were asked for.
+    pub texts: Vec<FileText>,
+    /// What a person should know or mend; the scan's problems are among them.
+    pub problems: Vec<Problem>,
+    /// The file that the metadata comes from, relative to the artifact.
+    pub manifest_file: Option<String>,
+}
+
+/// Reads the artifact at `path`, which `scan` has just walked. `texts` asks for the texts of its files.
+///
+/// # Errors
+///
+/// None today: whatever can't be read becomes a [`Problem`].
+pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> Result<Reading> {
+    let manifest = metadata::manifest_file(kind, scan);
+    let mut reader = Reader::new(path, scan, texts, manifest.is_some());
+    let mut document = Document::default();
+    for entry in scan.entries.iter().filter(|entry| entry.kind.is_hashed()) {
+        let is_manifest = manifest.as_ref() == Some(&entry.path);
+        if reader.entry(entry, is_manifest) && is_manifest {
+            document = frontmatter::parse_file(&entry.path, &reader.head);
+        }
+    }
+    let mut problems = reader.problems;
+    problems.extend(document_problems(
+        kind,
+        scan,
+        manifest.as_deref(),
+        &document,
+    ));
+    let mut texts = reader.texts;
+    texts.sort_by_key(|(is_manifest, _)| !is_manifest);
+    Ok(Reading {
+        hashes: Hashes {
+            content: reader.hash.map(|hash| hash::hex(&hash.finalize())),
+            structure: hash::structure(scan),
+        },
+        metadata: metadata::extract(kind, name, &document),
+        texts: texts.into_iter().map(|(_, text)| text).collect(),
+        problems,
+        manifest_file: manifest.map(|path| path.display().to_string()),
+    })
+}
+
+fn document_problems(
+    kind: &Kind,
+    scan: &Scan,
+    manifest: Option<&Path>,
+    document: &Document,
+) -> Vec<Problem> {
+    let Some(manifest) = manifest else {
+        let wanted = metadata::required_file(kind).filter(|_| !scan.is_file);
+        let problem = wanted.map(|wanted| {
+            let message = format!("the folder has no {wanted}");
+            Problem::new("artifact.no_manifest", message).at(scan.label(Path::new("")), None)
+        });
+        return problem.into_iter().collect();
+    };
+    let label = scan.label(manifest);
+    let mut problems = Vec::new();
+    if let Some((message, line)) = &document.error {
+        let code = match document.status {
+            ParseStatus::Repaired => "frontmatter.repaired",
+            ParseStatus::Strict | ParseStatus::Fallback => "frontmatter.invalid",
+        };
+        problems.push(Problem::new(code, message.clone()).at(label.clone(), *line));
+    }
+    if document.lossy {
+        let message = "not UTF-8: the bytes at fault are shown as U+FFFD";
+        problems.push(Problem::new("file.encoding", message).at(label, None));
+    }
+    problems
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    scan: &'a Scan,
+    hash: Option<Sha256>,
+    /// The beginning of the file read last.
+    head: Vec<u8>,
+    /// Files and bytes that texts may still take, beside the manifest's.
+    files_left: usize,
+    bytes_left: usize,
+    wants_texts: bool,
+    texts: Vec<(bool, FileText)>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, scan: &'a Scan, texts: bool, has_manifest: bool) -> Self {
+        let mut problems = scan.problems.clone();
+        let fits = scan.total_size() <= hash::MAX_BYTES;
+        if !fits {
+            let largest = scan
+                .entries
+                .iter()
+                .max_by_key(|e| if e.kind.is_readable() { e.size } else { 0 });
+            let message = "the artifact is larger than 1 GiB: it has no content hash";
+            let label = scan.label(largest.map_or(Path::new(""), |e| &e.path));
+            problems.push(Problem::new("hash.too_large", message).at(label, None));
+        }
+        let reserved = usize::from(has_manifest);
+        Self {
+            path,
+            scan,
+            hash: (fits && scan.complete).then(Sha256::new),
+            head: Vec::with_capacity(MANIFEST_BYTES + 1),
+            files_left: content::MAX_FILES - reserved,
+            bytes_left: content::MAX_ARTIFACT_BYTES - reserved * content::MAX_FILE_BYTES,
+            wants_texts: texts,
+            texts: Vec::new(),
+            problems,
+        }
+    }
+
+    /// Reads one file; whether its beginning is in `head` afterwards.
+    fn entry(&mut self, entry: &Entry, is_manifest: bool) -> bool {
+        if !self.scan.is_file
+            && let Some(hash) = &mut self.hash
+        {
+            hash.update(entry.path.as_os_str().as_bytes());
+        }
+        let wants_text =
+            self.wants_texts && (is_manifest || (self.files_left > 0 && self.bytes_left > 0));
+        let wanted = self.hash.is_some() || is_manifest || wants_text;
+        if !wanted || !entry.kind.is_readable() || entry.size > hash::MAX_BYTES {
+            return false;
+        }
+        if let Err(error) = self.load(entry) {
+            self.fail(entry, &error);
+            return false;
+        }
+        if wants_text {
+            self.take_text(entry, is_manifest);
+        }
+        true
+    }
+
+    fn load(&mut self, entry: &Entry) -> io::Result<()> {
+        self.head.clear();
+        let mut file = hash::open_entry(self.path, self.scan, entry)?;
+        Read::take(&mut file, MANIFEST_BYTES as u64).read_to_end(&mut self.head)?;
+        let Some(hash) = &mut self.hash else {
+            return Ok(());
+        };
+        hash.update(&self.head);
+        if self.head.len() < MANIFEST_BYTES {
+            return Ok(());
+        }
+        let done = stream(file, hash);
+        if !matches!(done, Ok(true)) {
+            // Half of the file is in the hash: it can't be told what it would be a hash of.
+            self.hash = None;
+        }
+        match done {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(io::Error::other("it grew beyond 1 GiB while it was read")),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take_text(&mut self, entry: &Entry, is_manifest: bool) {
+        let Some(text) = content::text_of(&self.head) else {
+            return;
+        };
+        if !is_manifest {
+            if text.len() > self.bytes_left {
+                return;
+            }
+            self.bytes_left -= text.len();
+            self.files_left -= 1;
+        }
+        let path = entry.path.display().to_string();
+        self.texts.push((is_manifest, FileText { path, text }));
+    }
+
+    fn fail(&mut self, entry: &Entry, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            // Gone since the scan. What was hashed is no state that the artifact was ever in.
+            self.hash = None;
+        }
+        let error = crate::Error::io("read", &entry.path, error);
+        let label = self.scan.label(&entry.path);
+        self.problems
+            .push(Problem::new("file.unreadable", error.message).at(label, None));
+    }
+}
+
+/// Feeds the rest of a file to the hash; `false` if it is longer than any artifact may be.
+fn stream(file: File, hash: &mut Sha256) -> io::Result<bool> {
+    let fed = io::copy(&mut file.take(hash::MAX_BYTES + 1), &mut Feed(hash))?;
+    Ok(fed <= hash::MAX_BYTES)
+}
+
+/// The first `limit` bytes of a regular file. The path may be a symlink: for files that a person named.
+pub(crate) fn read_head(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let file = hash::open_regular(&std::fs::canonicalize(path)?)?;
+    let mut head = Vec::new();
+    file.take(limit as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! Where things lie in a collection's folder.
+//!
+//! What is an artifact is told from its place and its name: `skills/<name>/`, `commands/<name>.md`. What it
+//! holds is looked at elsewhere, so that a broken artifact is still one.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind as Io;
+use std::path::{Component, Path, PathBuf};
+
+use super::{LOCK, MANIFEST};
+use crate::fs::atomic::TEMP_PREFIX;
+use crate::{Code, Error, Kind, Result};
+
+/// The folders that hold artifacts, in the order in which they are listed.
+const CONTAINERS: [&str; 8] = [
+    "skills",
+    "commands",
+    "agents",
+    "hooks",
+    "mcp",
+    "workflows",
+    "composites",
+    "souls",
+];
+
+/// An artifact on disk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// The kind that its place has.
+    pub kind: Kind,
+    /// The name that its file or folder has.
+    pub name: String,
+    /// Where it is, relative to the collection, with `/`.
+    pub path: String,
+    /// The same path if its name is not UTF-8; `name` and `path` hold replacement characters then.
+    pub raw: Option<PathBuf>,
+}
+
+/// What a path in a collection is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The manifest.
+    Manifest,
+    /// The lock file.
+    Lock,
+    /// Belongs to the artifact at this path, relative to the collection, with `/`.
+    Artifact(String),
+    /// A folder that holds artifacts, or the collection itself.
+    Container,
+    /// Nothing of a collection's.
+    Ignored,
+}
+
+/// Every artifact on disk, in the order of the containers, by name within each.
+///
+/// # Errors
+/// [`Code::CollectionUnreachable`] if the collection's folder is gone; what the file system says if a
+/// folder can't be read. A list is all or nothing: what is missing in it counts as deleted.
+pub fn list(root: &Path) -> Result<Vec<Found>> {
+    if !fs::metadata(root).is_ok_and(|found| found.is_dir()) {
+        let message = format!(
+            "the collection's folder `{}` can't be reached",
+            root.display()
+        );
+        return Err(Error::new(Code::CollectionUnreachable, message)
+            .hint("bring the folder back, or remove the collection")
+            .at(root, None));
+    }
+    let mut all = Vec::new();
+    for container in CONTAINERS {
+        let folder = root.join(container);
+        let fail = |error: &std::io::Error| Error::io("read", &folder, error);
+        // A pipe must not be opened, and a file is no container.
+        match fs::metadata(&folder) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => continue,
+            Err(error) if error.kind() == Io::NotFound => continue,
+            Err(error) => return Err(fail(&error)),
+        }
+        let mut here = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(|error| fail(&error))? {
+            let entry = entry.map_err(|error| fail(&error))?;
+            let name = entry.file_name();
+            if is_ignored(&name) {
+                continue;
+            }
+            let shape = match entry.file_type() {
+                Ok(found) if found.is_dir() => Some(Shape::Folder),
+                Ok(found) if found.is_file() => Some(Shape::File),
+                Ok(found) if found.is_symlink() => shape_of(&entry.path()),
+                // Pipes, sockets and devices are no artifacts.
+                Ok(_) => None,
+                // It is gone already.
+                Err(error) if error.kind() == Io::NotFound => None,
+                Err(error) => return Err(fail(&error)),
+            };
+            here.extend(shape.and_then(|shape| artifact(container, &name, shape)));
+        }
+        here.sort_by(|a, b| a.path.cmp(&b.path));
+        all.append(&mut here);
+    }
+    Ok(all)
+}
+
+/// The artifact at a path that [`classify`] gave, if there is one on disk.
+pub fn found_at(root: &Path, path: &str) -> Option<Found> {
+    let (container, name) = path.split_once('/')?;
+    let container = CONTAINERS.into_iter().find(|known| *known == container)?;
+    let name = OsStr::new(name);
+    if name.is_empty() || Path::new(name).components().count() != 1 || is_ignored(name) {
+        return None;
+    }
+    artifact(container, name, shape_of(&root.join(container).join(name))?)
+}
+
+/// What a path, relative to the collection, is. Only the names count: it may be gone.
+pub fn classify(relative: &Path) -> Place {
+    let mut parts = Vec::new();
+    for component in relative.components() {
+        match component {
+            Component::Normal(name) => parts.push(name),
+            Component::CurDir => {}
+            _ => return Place::Ignored,
+        }
+    }
+    match parts.as_slice() {
+        [] => Place::Container,
+        [only] if *only == MANIFEST => Place::Manifest,
+        [only] if *only == LOCK => Place::Lock,
+        [only] if CONTAINERS.into_iter().any(|container| *only == container) => Place::Container,
+        [_] => Place::Ignored,
+        [container, name, ..] => {
+            let known = CONTAINERS.into_iter().find(|known| container == known);
+            let held = known.filter(|known| {
+                !is_ignored(name)
+                    && [Shape::Folder, Shape::File]
+                        .into_iter()
+                        .any(|shape| kind_of(known, name, shape).is_some())
+            });
+            held.map_or(Place::Ignored, |known| {
+                Place::Artifact(format!("{known}/{}", name.to_string_lossy()))
+            })
+        }
+    }
+}
+
+/// Whether a name in a container is no artifact's: hidden, or an editor's or our own passing file.
+fn is_ignored(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".")
+        || name.starts_with(TEMP_PREFIX.as_bytes())
+        || name.ends_with(b"~")
+        || name.ends_with(b".swp")
+        || name.ends_with(b".skillmeat-lock")
+        || name == b"4913"
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Folder,
+    File,
+}
+
+/// What stands there; a link counts as what it leads to.
+fn shape_of(path: &Path) -> Option<Shape> {
+    let found = fs::metadata(path).ok()?;
+    match (found.is_dir(), found.is_file()) {
+        (true, _) => Some(Shape::Folder),
+        (_, true) => Some(Shape::File),
+        _ => None,
+    }
+}
+
+fn artifact(container: &str, name: &OsStr, shape: Shape) -> Option<Found> {
+    let kind = kind_of(container, name, shape)?;
+    let file = name.to_string_lossy();
+    // A folder is named by the whole of its name, but for the deprecated `commands/x.md/`.
+    let stem = match (shape, container) {
+        (Shape::File, _) | (_, "commands" | "agents" | "souls") => file
+            .rsplit_once('.')
+            .map_or(file.as_ref(), |(stem, _)| stem),
+        (Shape::Folder, _) => file.as_ref(),
+    };
+    Some(Found {
+        kind,
+        name: stem.to_owned(),
+        path: format!("{container}/{file}"),
+        raw: name
+            .to_str()
+            .is_none()
+            .then(|| Path::new(container).join(name)),
+    })
+}
+
+/// The kind of what has this name and shape in a container; `None` if it is no artifact.
+fn kind_of(container: &str, name: &OsStr, shape: Shape) -> Option<Kind> {
+    let extension = Path::new(name)
+        .extension()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    let folder = shape == Shape::Folder;
+    match container {
+        "skills" if folder => Some(Kind::Skill),
+        "hooks" if folder => Some(Kind::Hook),
+        "composites" if folder => Some(Kind::Composite),
+        "commands" if extension == "md" => Some(Kind::Command),
+        "agents" if extension == "md" => Some(Kind::Agent),
+        "souls" if extension == "md" => Some(Kind::Soul),
+        "mcp" if folder || extension == "json" => Some(Kind::Mcp),
+        "workflows" => match extension {
+            _ if folder => Some(Kind::Workflow),
+            "yaml" | "yml" | "json" => Some(Kind::Workflow),
+            "js" | "ts" | "py" | "sh" => Some(Kind::Orchestration),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn touch(root: &Path, path: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        crate::fs::write(&path, b"x", 0o600).unwrap();
+    }
+
+    fn ids(found: &[Found]) -> Vec<String> {
+        found
+            .iter()
+            .map(|found| format!("{}:{} {}", found.kind, found.name, found.path))
+            .collect()
+    }
+
+    #[test]
+    fn artifacts_are_told_by_place_and_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for path in [
+            "collection.toml",
+            "README.md",
+            "skills/b.skill/SKILL.md",
+            "skills/a/x",
+            "skills/file.md",
+            "skills/.hidden/SKILL.md",
+            "skills/.x.skillmeat-lock",
+            "skills/x.skillmeat-lock/a",
+            "commands/a.b.md",
+            "commands/old.md/run.md",
+            "commands/sub/x.md",
+            "commands/notes.txt",
+            "commands/a.md~",
+            "commands/.#a.md",
+            "commands/4913",
+            "agents/a.md",
+            "agents/.a.md.swp",
+            "hooks/h/settings.json",
+            "mcp/m/mcp.json",
+            "mcp/n.json",
+            "mcp/readme.md",
+            "workflows/w/WORKFLOW.yaml",
+            "workflows/w2.yml",
+            "workflows/deploy.js",
+            "workflows/x.txt",
+            "composites/c/COMPOSITE.md",
+            "souls/s.md",
+            "other/x/SKILL.md",
+        ] {
+            touch(root, path);
+        }
+        let found = list(root).unwrap();
+        assert_eq!(
+            ids(&found),
+            [
+                "skill:a skills/a",
+                "skill:b.skill skills/b.skill",
+                "command:a.b commands/a.b.md",
+                "command:old commands/old.md",
+                "agent:a agents/a.md",
+                "hook:h hooks/h",
+                "mcp:m mcp/m",
+                "mcp:n mcp/n.json",
+                "orchestration:deploy workflows/deploy.js",
+                "workflow:w workflows/w",
+                "workflow:w2 workflows/w2.yml",
+                "composite:c composites/c",
+                "soul:s souls/s.md",
+            ]
+        );
+        for one in found {
+            assert_eq!(found_at(root, &one.path), Some(one.clone()));
+            assert_eq!(classify(Path::new(&one.path)), Place::Artifact(one.path));
+        }
+        for none in [
+            "skills/.hidden",
+            "skills",
+            "skills/",
+            "skills/a/x",
+            "other/x",
+            "skills/..",
+            "x",
+        ] {
+            assert_eq!(found_at(root, none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn only_files_and_folders_are_artifacts() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        touch(root, "skills/real/SKILL.md");
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, root.join(at)).unwrap();
+        link("real", "skills/linked");
+        link("nowhere", "skills/dangling");
+        link("loop", "skills/loop");
+        fs::create_dir(root.join("commands")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.join("commands/pipe.md"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        touch(root, "agents");
+        assert_eq!(
+            ids(&list(root).unwrap()),
+            ["skill:linked skills/linked", "skill:real skills/real"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("skills").join(OsStr::from_bytes(b"a\xff"))).unwrap();
+        let found = list(root).unwrap().remove(0);
+        assert_eq!(found.name, "a\u{fffd}");
+        assert!(root.join(found.raw.unwrap()).is_dir());
+    }
+
+    #[test]
+    fn a_collection_that_is_gone_is_not_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(list(folder.path()).unwrap(), []);
+        let error = list(&folder.path().join("gone")).unwrap_err();
+        assert_eq!(error.code, Code::CollectionUnreachable);
+    }
+
+    #[test]
+    fn paths_are_classified_by_their_names() {
+        let artifact = |path: &str| Place::Artifact(path.to_owned());
+        let cases = [
+            ("", Place::Container),
+            (".", Place::Container),
+            ("collection.toml", Place::Manifest),
+            ("collection.lock", Place::Lock),
+            ("skills", Place::Container),
+            ("skills/a", artifact("skills/a")),
+            ("skills/a/.hidden/4913", artifact("skills/a")),
+            ("commands/a.md", artifact("commands/a.md")),
+            ("commands/a.md/run.md", artifact("commands/a.md")),
+            ("commands/a.txt", Place::Ignored),
+            ("skills/.a/SKILL.md", Place::Ignored),
+            ("skills/.skillmeat-tmp-1-2-3", Place::Ignored),
+            (".skillmeat-tmp-1-2-3", Place::Ignored),
+            ("collection.toml~", Place::Ignored),
+            ("a/collection.toml", Place::Ignored),
+            ("../skills/a", Place::Ignored),
+            ("/skills/a", Place::Ignored),
+        ];
+        for (path, place) in cases {
+            assert_eq!(classify(Path::new(path)), place, "{path}");
+        }
+    }
+}

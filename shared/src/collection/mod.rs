@@ -1,0 +1,18 @@
+//! Collections: the folder, its manifest, its lock file, and what is grouped and tagged in it.
+//!
+//! Both files are read so that one bad part never hides the rest, and are edited, never rewritten: what we
+//! do not understand stays as it is, byte for byte. Both can be read by the ancestor after we wrote them.
+
+pub mod edit;
+pub mod entry;
+mod field;
+pub mod layout;
+pub mod lockfile;
+pub mod manifest;
+pub mod membership;
+
+/// The manifest's name in the collection's folder.
+pub const MANIFEST: &str = "collection.toml";
+
+/// The lock file's name in the collection's folder.
+pub const LOCK: &str = "collection.lock";

@@ -1,0 +1,221 @@
+//! Changing the config: one key at a time, everything else byte for byte as it was.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::Value as Json;
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+use super::keys::{self, Key};
+use super::load::{MAX_BYTES, evaluate, syntax};
+use super::unknown_key;
+use super::value::{Kind, Unit};
+use crate::document::{self, Lines, SyntaxError};
+use crate::fs::{Expected, FileHash};
+use crate::paths::{Environment, Home, ensure_private_dir};
+use crate::{Code, Error, Result};
+
+/// The config of a new home, which the ancestor reads too.
+pub const fn default_text() -> &'static str {
+    "[settings]\n\
+     default-collection = \"default\"\n\
+     update-strategy = \"prompt\"\n\
+     \n\
+     [analytics]\n\
+     enabled = true\n\
+     retention-days = 90\n\
+     \n\
+     [artifact_search]\n\
+     indexing_mode = \"opt_in\"\n"
+}
+
+/// What would be wrong with a config file of this text, such as an editor left it.
+pub fn check(home: &Home, text: &str, env: &dyn Environment) -> Vec<Error> {
+    evaluate(&home.config(), text, env, Vec::new()).problems
+}
+
+/// Sets a key. Any of its spellings may be given; the one that is read first is written. The file is made
+/// if there is none, and is readable for the user alone afterwards.
+///
+/// # Errors
+/// [`Code::ConfigUnknownKey`]; [`Code::ConfigInvalid`] for a wrong value or a file that can't be parsed;
+/// [`Code::FileChanged`] if somebody else writes at the same time.
+pub fn set(home: &Home, key: &str, text: &str) -> Result<()> {
+    let (name, value) = match keys::find(key) {
+        Some(known) if known.kind == Kind::Open => return Err(whole_table(known)),
+        Some(known) => (known.name, typed(known, key, text)?),
+        None if keys::open_table(key).is_some() => (key, untyped(text)),
+        None => return Err(unknown_key(key)),
+    };
+    let segments = segments(name)?;
+    edit(home, |document| {
+        let (last, tables) = segments.split_last().ok_or_else(|| unknown_key(key))?;
+        let mut at: &mut dyn TableLike = document.as_table_mut();
+        for name in tables {
+            let item = at.entry(name).or_insert_with(|| Item::Table(Table::new()));
+            at = item.as_table_like_mut().ok_or_else(|| {
+                Error::new(
+                    Code::ConfigInvalid,
+                    format!("`{key}` can't be set: `{name}` in the config is not a table"),
+                )
+                .hint("mend it with `sm config edit`")
+                .at(home.config(), None)
+            })?;
+        }
+        document::put(at, last, value);
+        Ok(true)
+    })
+    .map(drop)
+}
+
+/// Removes a key, in all its spellings. Whether the file held it.
+///
+/// # Errors
+/// As [`set`] has them.
+pub fn unset(home: &Home, key: &str) -> Result<bool> {
+    let names: Vec<String> = match keys::find(key) {
+        Some(known) => std::iter::once(known.name)
+            .chain(known.aliases.iter().map(|(alias, _)| *alias))
+            .map(str::to_owned)
+            .collect(),
+        // What nobody knows may be removed too: that is how a slip is mended.
+        None => vec![key.to_owned()],
+    };
+    let paths = names
+        .iter()
+        .map(|name| segments(name))
+        .collect::<Result<Vec<_>>>()?;
+    let removed = edit(home, |document| {
+        let mut removed = false;
+        for path in &paths {
+            removed |= remove(document.as_table_mut(), path);
+        }
+        Ok(removed)
+    })?;
+    if !removed && keys::find(key).is_none() && keys::open_table(key).is_none() {
+        return Err(unknown_key(key));
+    }
+    Ok(removed)
+}
+
+fn whole_table(key: &Key) -> Error {
+    Error::new(
+        Code::ConfigInvalid,
+        format!("`{}` is a table and can't be set as a whole", key.name),
+    )
+    .hint(format!(
+        "set one of its keys, such as `{}.x`, or use `sm config edit`",
+        key.name
+    ))
+}
+
+fn typed(known: &Key, spelled: &str, text: &str) -> Result<Value> {
+    let refuse = |wanted: String| {
+        let shown = if known.secret {
+            "the value".to_owned()
+        } else {
+            format!("`{text}`")
+        };
+        Error::new(
+            Code::ConfigInvalid,
+            format!("{shown} is no value for `{spelled}`"),
+        )
+        .hint(format!("it must be {wanted}"))
+    };
+    // An alias may count in another unit.
+    let unit = known
+        .aliases
+        .iter()
+        .find(|(alias, _)| *alias == spelled)
+        .map_or(Unit::Plain, |(_, unit)| *unit);
+    let value = known.kind.parse(text, unit).map_err(refuse)?;
+    if value.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return Err(refuse(format!("{} that is not empty", known.kind.wanted())));
+    }
+    from_json(&value).ok_or_else(|| refuse(known.kind.wanted()))
+}
+
+/// A value of a key that is only kept: TOML if it is some, else text.
+fn untyped(text: &str) -> Value {
+    text.trim().parse::<Value>().map_or_else(
+        |_| Value::from(text),
+        |mut value| {
+            value.decor_mut().clear();
+            value
+        },
+    )
+}
+
+fn from_json(value: &Json) -> Option<Value> {
+    match value {
+        Json::String(text) => Some(text.as_str().into()),
+        Json::Bool(flag) => Some((*flag).into()),
+        Json::Number(number) => number.as_i64().map(Into::into),
+        Json::Array(items) => items
+            .iter()
+            .map(from_json)
+            .collect::<Option<toml_edit::Array>>()
+            .map(Into::into),
+        Json::Null | Json::Object(_) => None,
+    }
+}
+
+fn segments(name: &str) -> Result<Vec<String>> {
+    let keys = toml_edit::Key::parse(name).map_err(|_| unknown_key(name))?;
+    Ok(keys.iter().map(|key| key.get().to_owned()).collect())
+}
+
+fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
+    match path {
+        [] => false,
+        [last] => table.remove(last).is_some(),
+        [first, rest @ ..] => table
+            .get_mut(first)
+            .and_then(Item::as_table_like_mut)
+            .is_some_and(|inner| remove(inner, rest)),
+    }
+}
+
+/// Reads the file, changes it, and writes it if `change` says so and nobody else has written meanwhile.
+fn edit(home: &Home, change: impl FnOnce(&mut DocumentMut) -> Result<bool>) -> Result<bool> {
+    let path = home.config();
+    let (text, expected) = match crate::fs::read_bounded(&path, MAX_BYTES) {
+        Ok(bytes) => {
+            let expected = Expected::Content(FileHash::of(&bytes));
+            let text = document::decode(&bytes).map_err(|error| syntax(&path, &error))?;
+            (text.to_owned(), expected)
+        }
+        Err(error) if error.code == Code::FileNotFound => (String::new(), Expected::Absent),
+        Err(error) => return Err(error),
+    };
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map_or(1, |span| Lines::of(&text).start(&span));
+        syntax(
+            &path,
+            &SyntaxError {
+                message: document::one_line(error.message()),
+                line,
+            },
+        )
+    })?;
+    if !change(&mut document)? {
+        return Ok(false);
+    }
+    ensure_private_dir(home.root())?;
+    tighten(&path)?;
+    let edited = document::restore(&text, &document.to_string());
+    crate::fs::swap(&path, &expected, edited.as_bytes())?;
+    Ok(true)
+}
+
+/// The file may hold a token: nobody else may read it.
+fn tighten(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.mode() & 0o077 != 0 => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+                .map_err(|error| Error::io("protect", path, &error))
+        }
+        _ => Ok(()),
+    }
+}

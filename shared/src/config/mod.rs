@@ -1,0 +1,157 @@
+//! The config: what a person sets, where each value comes from, and what is wrong with it.
+//!
+//! Layers, the strongest first: environment, `config.toml`, default. A value that can't be used is reported
+//! and the next layer counts, so that a slip in the file never stops the program. The file is edited, never
+//! rewritten: comments, order and unknown keys stay.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Code, Error, Result};
+
+pub mod duration;
+mod edit;
+pub mod keys;
+mod load;
+pub mod value;
+
+pub use edit::{check, default_text, set, unset};
+pub use load::load;
+pub use value::{Level, Secret, mask};
+
+/// The values that the program acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The collection that commands use.
+    pub default_collection: String,
+    /// The token for GitHub.
+    pub github_token: Option<Secret>,
+    /// One more collection folder, absolute.
+    pub collection_path: Option<PathBuf>,
+    /// How long a cached artifact counts as fresh.
+    pub cache_metadata_ttl: Duration,
+    /// How long a fact from upstream counts as fresh.
+    pub cache_ttl: Duration,
+    /// How large the cache may become, in MB.
+    pub cache_max_size_mb: u64,
+    /// How much is logged.
+    pub log_level: Level,
+    /// When a new log file begins, in MB.
+    pub log_max_size_mb: u64,
+    /// How many old log files are kept.
+    pub log_max_files: u32,
+    /// How long a file must be quiet before it is read again.
+    pub watch_settle: Duration,
+    /// How long a busy file may put that off. Never less than `watch_settle`.
+    pub watch_max_delay: Duration,
+    /// How long open calls may take to end at shutdown.
+    pub daemon_drain_timeout: Duration,
+    /// Whether commands start the daemon.
+    pub daemon_autostart: bool,
+    /// How much of one file can be searched, in KB.
+    pub index_max_file_kb: u64,
+    /// How much of one artifact can be searched, in KB.
+    pub index_max_artifact_kb: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_collection: "default".to_owned(),
+            github_token: None,
+            collection_path: None,
+            cache_metadata_ttl: Duration::from_mins(30),
+            cache_ttl: Duration::from_hours(6),
+            cache_max_size_mb: 500,
+            log_level: Level::Info,
+            log_max_size_mb: 10,
+            log_max_files: 5,
+            watch_settle: Duration::from_millis(50),
+            watch_max_delay: Duration::from_secs(2),
+            daemon_drain_timeout: Duration::from_secs(10),
+            daemon_autostart: true,
+            index_max_file_kb: 64,
+            index_max_artifact_kb: 512,
+        }
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing sets it.
+    Default,
+    /// The file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u32,
+    },
+    /// An environment variable.
+    Environment {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// One key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The dotted name.
+    pub key: String,
+    /// The value; durations and levels as texts, null if there is none. A secret is masked already.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether it is a secret.
+    pub secret: bool,
+    /// What it means; empty for keys inside tables that are only kept.
+    pub description: &'static str,
+    /// What its value must be, in a word.
+    pub kind: &'static str,
+    /// Whether this version acts on it.
+    pub used: bool,
+}
+
+/// The config as it was found.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Every key with its value: the known ones in the order of [`keys::KEYS`], then what the tables that
+    /// are only kept hold.
+    pub settings: Vec<Setting>,
+    /// What is wrong with the file and the environment.
+    pub problems: Vec<Error>,
+}
+
+impl Loaded {
+    /// The setting with this name, in any of its spellings.
+    ///
+    /// # Errors
+    /// [`Code::ConfigUnknownKey`], with the name that was probably meant.
+    pub fn setting(&self, name: &str) -> Result<&Setting> {
+        let known = keys::find(name).map_or(name, |key| key.name);
+        self.settings
+            .iter()
+            .find(|setting| setting.key == known)
+            .ok_or_else(|| unknown_key(name))
+    }
+}
+
+fn unknown_key(name: &str) -> Error {
+    let error = Error::new(
+        Code::ConfigUnknownKey,
+        format!("there is no config key `{name}`"),
+    );
+    match keys::nearest(name) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("run `sm config list` to see the keys"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

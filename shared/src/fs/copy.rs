@@ -1,0 +1,429 @@
+//! Copying an artifact into a collection.
+//!
+//! The copy is made beside its place and moved there when it is whole and on the disk, so that a reader sees
+//! all of it or nothing. What the copy holds is files and folders only: links inside the source are
+//! replaced by what they lead to, and a link out of it is left out, since the artifact would otherwise take
+//! along whatever it points at.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::atomic::{Temporary, open_regular, place_new, sync_folder};
+use super::contain;
+use super::pattern;
+use crate::artifact::Problem;
+use crate::{Code, Error, Result};
+
+/// The most files and folders that one artifact may have.
+pub const MAX_ENTRIES: usize = 20_000;
+
+/// The most bytes that one artifact may have.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// How deep its folders may lie in each other.
+pub const MAX_DEPTH: usize = 64;
+
+/// Names that are never copied: the ancestor leaves the same ones out, and the hash of a copy depends on it.
+const EXCLUDED: [&str; 12] = [
+    ".git",
+    ".github",
+    ".gitignore",
+    "__pycache__",
+    "*.pyc",
+    "*.pyo",
+    "node_modules",
+    ".venv",
+    "venv",
+    "*.egg-info",
+    ".DS_Store",
+    "Thumbs.db",
+];
+
+/// Whether a file or folder with this name is left out of copies.
+pub fn is_excluded(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    EXCLUDED
+        .iter()
+        .any(|excluded| pattern::matches(excluded.as_bytes(), name))
+}
+
+/// Copies the file or folder `src` to `dst`, where nothing may stand. Makes the folder of `dst`. Gives notes
+/// on what was left out, with paths relative to `src`.
+///
+/// # Errors
+/// [`Code::FileExists`] if something stands at `dst`; [`Code::FileTooLarge`] above one of the limits;
+/// otherwise what the file system says. Nothing is left behind then.
+pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
+    if fs::symlink_metadata(dst).is_ok() {
+        return Err(Error::new(
+            Code::FileExists,
+            format!("`{}` exists already", dst.display()),
+        )
+        .at(dst, None));
+    }
+    let root = fs::canonicalize(src).map_err(|error| Error::io("read", src, &error))?;
+    let folder = dst.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, &error))?;
+    let temporary = Temporary::adopt(Temporary::name_in(folder));
+    let mut copy = Copy {
+        root: root.clone(),
+        notes: Vec::new(),
+        entries: 0,
+        bytes: 0,
+    };
+    if root.is_dir() {
+        let target = fs::canonicalize(folder).map_err(|error| Error::io("read", folder, &error))?;
+        if target.starts_with(&root) {
+            let message = format!("`{}` can't be copied into itself", src.display());
+            return Err(Error::new(Code::InvalidArgument, message).at(src, None));
+        }
+        copy.folder(&root, temporary.path(), &mut Vec::new())?;
+    } else {
+        copy.file(&root, temporary.path())?;
+    }
+    place_new(temporary, dst)?;
+    Ok(copy.notes)
+}
+
+struct Copy {
+    root: PathBuf,
+    notes: Vec<Problem>,
+    entries: usize,
+    bytes: u64,
+}
+
+impl Copy {
+    /// Copies a folder. `above` holds the real paths of the folders that it lies in.
+    fn folder(&mut self, from: &Path, to: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+        self.count(from)?;
+        if above.len() >= MAX_DEPTH {
+            return Err(
+                self.too_large(from, &format!("its folders lie more than {MAX_DEPTH} deep"))
+            );
+        }
+        let found = fs::metadata(from).map_err(|error| Error::io("read", from, &error))?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(to)
+            .map_err(|error| Error::io("create", to, &error))?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(from).map_err(|error| Error::io("read", from, &error))? {
+            let entry = entry.map_err(|error| Error::io("read", from, &error))?;
+            names.push(entry.file_name());
+            if names.len() > MAX_ENTRIES {
+                return Err(self.too_many(from));
+            }
+        }
+        names.sort();
+        above.push(from.to_path_buf());
+        for name in names.iter().filter(|name| !is_excluded(name)) {
+            self.entry(&from.join(name), &to.join(name), above)?;
+        }
+        above.pop();
+        // The user must be able to change and remove what is theirs.
+        let mode = (found.permissions().mode() & 0o777) | 0o700;
+        fs::set_permissions(to, fs::Permissions::from_mode(mode))
+            .map_err(|error| Error::io("create", to, &error))?;
+        sync_folder(to)
+    }
+
+    fn entry(&mut self, from: &Path, to: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+        let kind = fs::symlink_metadata(from)
+            .map_err(|error| Error::io("read", from, &error))?
+            .file_type();
+        let real = if kind.is_symlink() {
+            match fs::canonicalize(from) {
+                Ok(real) if !real.starts_with(&self.root) => {
+                    self.note(
+                        from,
+                        "link.outside",
+                        "leads out of the artifact and was left out",
+                    );
+                    return Ok(());
+                }
+                Ok(real) if real == self.root || above.contains(&real) => {
+                    self.note(
+                        from,
+                        "link.loop",
+                        "leads to a folder that it lies in and was left out",
+                    );
+                    return Ok(());
+                }
+                Ok(real) => real,
+                Err(_) => {
+                    self.note(from, "link.broken", "leads nowhere and was left out");
+                    return Ok(());
+                }
+            }
+        } else {
+            from.to_path_buf()
+        };
+        let found = fs::metadata(&real).map_err(|error| Error::io("read", &real, &error))?;
+        if found.is_dir() {
+            self.folder(&real, to, above)
+        } else if found.is_file() {
+            self.file(&real, to)
+        } else {
+            self.note(
+                from,
+                "file.special",
+                "is a pipe, socket or device and was left out",
+            );
+            Ok(())
+        }
+    }
+
+    fn file(&mut self, from: &Path, to: &Path) -> Result<()> {
+        self.count(from)?;
+        let (source, size) = open_regular(from)?;
+        if self.bytes.saturating_add(size) > MAX_BYTES {
+            return Err(self.too_large(from, &format!("it holds more than {MAX_BYTES} bytes")));
+        }
+        let found = source
+            .metadata()
+            .map_err(|error| Error::io("read", from, &error))?;
+        let mut target: File = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(|error| Error::io("create", to, &error))?;
+        // It may grow while it is read.
+        let left = MAX_BYTES - self.bytes;
+        let copied = std::io::copy(&mut source.take(left.saturating_add(1)), &mut target)
+            .map_err(|error| Error::io("copy", from, &error))?;
+        if copied > left {
+            return Err(self.too_large(from, &format!("it holds more than {MAX_BYTES} bytes")));
+        }
+        self.bytes += copied;
+        let fail = |error: &std::io::Error| Error::io("create", to, error);
+        if let Ok(modified) = found.modified() {
+            target
+                .set_times(FileTimes::new().set_modified(modified))
+                .map_err(|error| fail(&error))?;
+        }
+        // No file of an artifact runs as somebody else.
+        target
+            .set_permissions(fs::Permissions::from_mode(
+                found.permissions().mode() & 0o777,
+            ))
+            .map_err(|error| fail(&error))?;
+        target.sync_all().map_err(|error| fail(&error))
+    }
+
+    fn count(&mut self, from: &Path) -> Result<()> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            Err(self.too_many(from))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn too_many(&self, at: &Path) -> Error {
+        self.too_large(
+            at,
+            &format!("it has more than {MAX_ENTRIES} files and folders"),
+        )
+    }
+
+    fn too_large(&self, at: &Path, why: &str) -> Error {
+        Error::new(
+            Code::FileTooLarge,
+            format!("`{}` can't be copied: {why}", self.root.display()),
+        )
+        .hint("name a smaller folder, or move what does not belong to the artifact away")
+        .at(at, None)
+    }
+
+    fn note(&mut self, at: &Path, code: &str, what: &str) {
+        let path = contain::relative(&self.root, at).unwrap_or_else(|| {
+            at.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        });
+        self.notes
+            .push(Problem::new(code, format!("`{path}` {what}")).at(path, None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+    use crate::fs::write;
+
+    fn touch(path: &Path, content: &str, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(path, content.as_bytes(), mode).unwrap();
+    }
+
+    fn tree(root: &Path) -> Vec<String> {
+        fn walk(root: &Path, at: &Path, into: &mut Vec<String>) {
+            for entry in fs::read_dir(at).unwrap() {
+                let entry = entry.unwrap();
+                into.push(contain::relative(root, &entry.path()).unwrap());
+                if entry.file_type().unwrap().is_dir() {
+                    walk(root, &entry.path(), into);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        walk(root, root, &mut all);
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_folder_is_copied_with_its_modes_and_without_junk() {
+        let folder = tempfile::tempdir().unwrap();
+        let src = folder.path().join("src");
+        for junk in [
+            ".git/x",
+            "__pycache__/a.pyc",
+            "a/b.pyc",
+            "node_modules/m",
+            ".DS_Store",
+            "x.egg-info/p",
+        ] {
+            touch(&src.join(junk), "junk", 0o600);
+        }
+        touch(&src.join("SKILL.md"), "s", 0o444);
+        touch(&src.join("a/run.sh"), "r", 0o755);
+        touch(&src.join(".hidden/note"), "n", 0o600);
+        fs::set_permissions(src.join("a"), fs::Permissions::from_mode(0o555)).unwrap();
+        let dst = folder.path().join("collection/skills/one");
+        assert_eq!(copy_artifact(&src, &dst).unwrap(), []);
+        assert_eq!(
+            tree(&dst),
+            [".hidden", ".hidden/note", "SKILL.md", "a", "a/run.sh"]
+        );
+        let mode = |path: &str| fs::metadata(dst.join(path)).unwrap().mode() & 0o777;
+        assert_eq!(
+            [mode("SKILL.md"), mode("a/run.sh"), mode("a")],
+            [0o444, 0o755, 0o755]
+        );
+        let times = [src.join("SKILL.md"), dst.join("SKILL.md")]
+            .map(|path| fs::metadata(path).unwrap().modified().unwrap());
+        assert_eq!(times[0], times[1]);
+        assert_eq!(tree(dst.parent().unwrap()).len(), 6);
+        fs::set_permissions(src.join("a"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn links_inside_are_followed_and_others_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let src = folder.path().join("src");
+        touch(&src.join("real/file"), "r", 0o600);
+        touch(&folder.path().join("secret"), "s", 0o600);
+        for (to, at) in [
+            ("real", "dir"),
+            ("real/file", "file"),
+            ("../secret", "outside"),
+            ("/etc/passwd", "absolute"),
+            ("nowhere", "broken"),
+            (".", "loop"),
+            ("..", "real/up"),
+        ] {
+            symlink(to, src.join(at)).unwrap();
+        }
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            src.join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let dst = folder.path().join("dst");
+        let notes = copy_artifact(&src, &dst).unwrap();
+        let mut notes: Vec<_> = notes
+            .iter()
+            .map(|note| (note.code.as_str(), note.path.as_deref().unwrap()))
+            .collect();
+        notes.sort_unstable();
+        assert_eq!(
+            notes,
+            [
+                ("file.special", "pipe"),
+                ("link.broken", "broken"),
+                ("link.loop", "loop"),
+                ("link.loop", "real/up"),
+                ("link.loop", "real/up"),
+                ("link.outside", "absolute"),
+                ("link.outside", "outside"),
+            ]
+        );
+        assert_eq!(tree(&dst), ["dir", "dir/file", "file", "real", "real/file"]);
+        assert!(
+            !fs::symlink_metadata(dst.join("file"))
+                .unwrap()
+                .file_type()
+                .is_symlink()
+        );
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_nothing_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let src = folder.path().join("src.md");
+        touch(&src, "new", 0o600);
+        let dst = folder.path().join("c/dst.md");
+        copy_artifact(&src, &dst).unwrap();
+        assert_eq!(fs::read(&dst).unwrap(), b"new");
+        assert_eq!(
+            copy_artifact(&src, &dst).unwrap_err().code,
+            Code::FileExists
+        );
+        let link = folder.path().join("c/link");
+        symlink("nowhere", &link).unwrap();
+        assert_eq!(
+            copy_artifact(&src, &link).unwrap_err().code,
+            Code::FileExists
+        );
+        let big = folder.path().join("big");
+        touch(&big.join("a"), "a", 0o600);
+        File::create(big.join("sparse"))
+            .unwrap()
+            .set_len(2 << 30)
+            .unwrap();
+        let error = copy_artifact(&big, &folder.path().join("c/big")).unwrap_err();
+        assert_eq!(error.code, Code::FileTooLarge);
+        let none = copy_artifact(&folder.path().join("none"), &folder.path().join("c/none"));
+        assert_eq!(none.unwrap_err().code, Code::FileNotFound);
+        assert_eq!(tree(dst.parent().unwrap()), ["dst.md", "link"]);
+    }
+
+    #[test]
+    fn a_folder_is_not_copied_into_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(&folder.path().join("a"), "a", 0o600);
+        let error = copy_artifact(folder.path(), &folder.path().join("c/d")).unwrap_err();
+        assert_eq!(error.code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn deep_folders_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut deep = folder.path().join("src");
+        for _ in 0..=MAX_DEPTH {
+            deep.push("d");
+        }
+        touch(&deep.join("f"), "f", 0o600);
+        let error =
+            copy_artifact(&folder.path().join("src"), &folder.path().join("dst")).unwrap_err();
+        assert_eq!(error.code, Code::FileTooLarge);
+        assert_eq!(
+            tree(folder.path())
+                .iter()
+                .filter(|path| path.starts_with(".skillmeat"))
+                .count(),
+            0
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! Files: the only ways in which this program reads, writes, copies and locks them.
+//!
+//! Invariants: a file is replaced whole or not at all, and is on the disk before the call returns; nothing
+//! that exists is overwritten unless its content is what the caller read; only regular files are opened;
+//! every read and every copy has a limit.
+
+pub mod atomic;
+pub mod contain;
+pub mod copy;
+pub mod lock;
+mod pattern;
+
+pub use atomic::{Expected, FileHash, create_new, read_bounded, swap, write};
+pub use contain::{join, relative};
+pub use lock::FileLock;

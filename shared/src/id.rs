@@ -1,0 +1,72 @@
+//! Typed ids: `type:name`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::kind::Kind;
+
+/// Names an artifact inside a collection: its kind and its name. Written `skill:pdf-tools`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ArtifactId {
+    /// The kind.
+    pub kind: Kind,
+    /// The name, as it stands in the manifest or on disk.
+    pub name: String,
+}
+
+impl ArtifactId {
+    /// An id of its parts.
+    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// Reads `type:name` as a group's members spell it; the kind may be any word. `None` without a colon
+    /// or with an empty side.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once(':')?;
+        if kind.is_empty() || name.is_empty() {
+            return None;
+        }
+        Some(Self::new(Kind::from_manifest(kind), name))
+    }
+}
+
+impl fmt::Display for ArtifactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.name)
+    }
+}
+
+/// What a person types to name an artifact: `name`, or `type:name` with a kind that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactRef {
+    /// The kind, if the text gives one.
+    pub kind: Option<Kind>,
+    /// The name.
+    pub name: String,
+}
+
+impl FromStr for ArtifactRef {
+    type Err = std::convert::Infallible;
+
+    /// A text whose part before the first colon is no known kind is a name with a colon in it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some((kind, name)) = text.split_once(':')
+            && !name.is_empty()
+            && !name.starts_with(':')
+            && let Ok(kind) = kind.parse::<Kind>()
+        {
+            return Ok(Self {
+                kind: Some(kind),
+                name: name.to_owned(),
+            });
+        }
+        Ok(Self {
+            kind: None,
+            name: text.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! The domain of SkillMeat: types, file formats, rules and planning.
+//!
+//! Synchronous and free of frameworks. What needs a computer beyond files comes in through a port: a
+//! plain trait beside the code that needs it. Nothing here prints, logs, or knows of the daemon.
+#![forbid(unsafe_code)]
+
+pub mod artifact;
+pub mod collection;
+pub mod config;
+pub mod document;
+pub mod error;
+pub mod fs;
+pub mod id;
+pub mod kind;
+pub mod paths;
+pub mod reconcile;
+pub mod rendezvous;
+pub mod search;
+pub mod time;
+
+pub use error::{Code, Error, ErrorKind, Result};
+pub use id::ArtifactId;
+pub use kind::Kind;

@@ -1,0 +1,331 @@
+//! Where the daemon's socket may stand.
+//!
+//! The daemon tries the places in order and writes the one that it took into the rendezvous; clients only
+//! ever read that. So the environment decides where the socket is put, never where it is looked for.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::{Environment, Home, short_hash};
+use crate::{Code, Error, Result};
+
+/// The longest path of a socket, in bytes, that every system takes.
+pub const MAX_SOCKET_PATH: usize = 103;
+
+/// What decides where a socket can stand. A port, so that each branch can be tested.
+pub trait RuntimeProbe {
+    /// The value of an environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+    /// The user's number.
+    fn uid(&self) -> u32;
+    /// Whether this is a folder of the user that nobody else may enter.
+    fn is_owned_private_dir(&self, path: &Path) -> bool;
+    /// Whether the path, or the nearest folder above it that exists, is on a disk of this machine.
+    fn is_local_fs(&self, path: &Path) -> bool;
+}
+
+/// The machine as it is.
+#[derive(Clone, Copy)]
+pub struct SystemProbe<'a> {
+    env: &'a dyn Environment,
+}
+
+impl<'a> SystemProbe<'a> {
+    /// The machine, with this environment.
+    pub const fn new(env: &'a dyn Environment) -> Self {
+        Self { env }
+    }
+}
+
+impl std::fmt::Debug for SystemProbe<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SystemProbe").finish_non_exhaustive()
+    }
+}
+
+impl RuntimeProbe for SystemProbe<'_> {
+    fn env(&self, name: &str) -> Option<String> {
+        self.env.var(name)
+    }
+
+    fn uid(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn is_owned_private_dir(&self, path: &Path) -> bool {
+        check_socket_dir(path).is_ok()
+    }
+
+    fn is_local_fs(&self, path: &Path) -> bool {
+        is_local_fs(path)
+    }
+}
+
+/// The places for the socket of this home, best first. None is longer than [`MAX_SOCKET_PATH`].
+pub fn socket_candidates(home: &Home, probe: &dyn RuntimeProbe) -> Vec<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let key = short_hash(home.root().as_os_str().as_bytes(), 8);
+    let file = format!("{key}.sock");
+    let uid = probe.uid();
+    let mut places = Vec::new();
+    // Set by hand or kept by `sudo`, the variable may name somebody else's folder.
+    if let Some(folder) = probe.env("XDG_RUNTIME_DIR").map(PathBuf::from)
+        && folder.is_absolute()
+        && probe.is_owned_private_dir(&folder)
+    {
+        places.push(folder.join("skillmeat").join(&file));
+    }
+    let session = PathBuf::from(format!("/run/user/{uid}"));
+    if probe.is_owned_private_dir(&session) {
+        places.push(session.join("skillmeat").join(&file));
+    }
+    if probe.is_local_fs(home.root()) {
+        places.push(home.run_dir().join("skillmeatd.sock"));
+    }
+    places.push(PathBuf::from(format!("/tmp/skillmeat-{uid}")).join(&file));
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for place in places {
+        // The rendezvous is text.
+        let fits = place
+            .to_str()
+            .is_some_and(|text| text.len() <= MAX_SOCKET_PATH);
+        if fits && !kept.contains(&place) {
+            kept.push(place);
+        }
+    }
+    kept
+}
+
+/// Makes the folder of a socket, and checks that it is the user's alone.
+///
+/// # Errors
+/// [`Code::DaemonUntrustedSocket`] as [`check_socket_dir`] has it; otherwise what the file system says.
+pub fn prepare_socket_dir(dir: &Path) -> Result<()> {
+    let built = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    // Whatever stands there already is judged below, with a better message.
+    if let Err(error) = built
+        && fs::symlink_metadata(dir).is_err()
+    {
+        return Err(Error::io("create", dir, &error));
+    }
+    check_socket_dir(dir)
+}
+
+/// Checks that a folder is a real folder of the user, that nobody else may enter: the other users of the
+/// machine could otherwise put a socket of their own there.
+///
+/// # Errors
+/// [`Code::DaemonUntrustedSocket`] if it is not; what the file system says if it can't be looked at.
+pub fn check_socket_dir(dir: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(dir).map_err(|error| Error::io("look at", dir, &error))?;
+    let refuse = |why: String, hint: String| {
+        Err(Error::new(
+            Code::DaemonUntrustedSocket,
+            format!("the socket's folder `{}` {why}", dir.display()),
+        )
+        .hint(hint)
+        .at(dir, None))
+    };
+    let remove = || format!("remove `{}`, or have its owner remove it", dir.display());
+    if found.file_type().is_symlink() {
+        return refuse("is a symbolic link".to_owned(), remove());
+    }
+    if !found.is_dir() {
+        return refuse("is not a folder".to_owned(), remove());
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    if found.uid() != uid {
+        return refuse(
+            format!("belongs to the user {}, not to {uid}", found.uid()),
+            remove(),
+        );
+    }
+    if found.mode() & 0o077 != 0 {
+        return refuse(
+            format!(
+                "is open to other users (mode {:04o})",
+                found.mode() & 0o7777
+            ),
+            format!("run `chmod 700 {}`", dir.display()),
+        );
+    }
+    Ok(())
+}
+
+/// Whether the path, or the nearest folder above it that exists, is on a disk of this machine. Sockets,
+/// locks and databases do not work on network shares.
+pub fn is_local_fs(path: &Path) -> bool {
+    let existing = path
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| Path::new("/"));
+    // What can't be told is taken as local: failing later has a message of its own.
+    rustix::fs::statfs(existing).map_or(true, |found| is_local(&found))
+}
+
+#[cfg(target_os = "linux")]
+fn is_local(found: &rustix::fs::StatFs) -> bool {
+    /// NFS, SMB (three generations), Plan 9, FUSE, AFS, Coda, Ceph, Lustre, GPFS, OCFS2, GFS2.
+    const SHARES: [u64; 13] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x0102_1997,
+        0x6573_5546,
+        0x5346_414f,
+        0x7375_7245,
+        0x00c3_6400,
+        0x0bd0_0bd0,
+        0x4750_4653,
+        0x7461_636f,
+        0x0116_1970,
+    ];
+    // Some numbers have their top bit set and come back negative: only the low half says anything.
+    let kind = u64::try_from(i128::from(found.f_type) & 0xffff_ffff).unwrap_or_default();
+    !SHARES.contains(&kind)
+}
+
+#[cfg(target_os = "macos")]
+const fn is_local(found: &rustix::fs::StatFs) -> bool {
+    /// `MNT_LOCAL`.
+    const LOCAL: u32 = 0x1000;
+    found.f_flags & LOCAL != 0
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+const fn is_local(_found: &rustix::fs::StatFs) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Probe {
+        xdg: Option<&'static str>,
+        private: Vec<&'static str>,
+        local: bool,
+    }
+
+    impl RuntimeProbe for Probe {
+        fn env(&self, name: &str) -> Option<String> {
+            (name == "XDG_RUNTIME_DIR")
+                .then_some(self.xdg)?
+                .map(str::to_owned)
+        }
+        fn uid(&self) -> u32 {
+            1000
+        }
+        fn is_owned_private_dir(&self, path: &Path) -> bool {
+            self.private.iter().any(|known| Path::new(known) == path)
+        }
+        fn is_local_fs(&self, _path: &Path) -> bool {
+            self.local
+        }
+    }
+
+    fn places(probe: &Probe, home: &str) -> Vec<String> {
+        socket_candidates(&Home::at(home), probe)
+            .into_iter()
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_places_come_in_their_order() {
+        let key = short_hash(b"/h", 8);
+        let run = Home::at("/h").run_dir();
+        let all = Probe {
+            xdg: Some("/x"),
+            private: vec!["/x", "/run/user/1000"],
+            local: true,
+        };
+        assert_eq!(
+            places(&all, "/h"),
+            [
+                format!("/x/skillmeat/{key}.sock"),
+                format!("/run/user/1000/skillmeat/{key}.sock"),
+                format!("{}/skillmeatd.sock", run.display()),
+                format!("/tmp/skillmeat-1000/{key}.sock"),
+            ]
+        );
+        let none = Probe {
+            xdg: None,
+            private: vec![],
+            local: false,
+        };
+        assert_eq!(
+            places(&none, "/h"),
+            [format!("/tmp/skillmeat-1000/{key}.sock")]
+        );
+        let same = Probe {
+            xdg: Some("/run/user/1000"),
+            private: vec!["/run/user/1000"],
+            local: false,
+        };
+        assert_eq!(places(&same, "/h").len(), 2);
+    }
+
+    #[test]
+    fn a_runtime_folder_of_somebody_else_is_passed_over() {
+        for xdg in [Some("/other"), Some("relative"), Some(""), None] {
+            let probe = Probe {
+                xdg,
+                private: vec!["relative"],
+                local: false,
+            };
+            assert_eq!(places(&probe, "/h").len(), 1, "{xdg:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_home_still_has_a_place() {
+        let home = format!("/{}", "h".repeat(200));
+        let probe = Probe {
+            xdg: None,
+            private: vec![],
+            local: true,
+        };
+        let found = places(&probe, &home);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("/tmp/skillmeat-1000/"));
+        assert!(found[0].len() <= MAX_SOCKET_PATH);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_the_users_alone_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        prepare_socket_dir(&at("good")).unwrap();
+        assert_eq!(fs::metadata(at("good")).unwrap().mode() & 0o777, 0o700);
+        std::os::unix::fs::symlink(at("good"), at("link")).unwrap();
+        crate::fs::write(&at("file"), b"", 0o600).unwrap();
+        fs::create_dir(at("open")).unwrap();
+        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o750)).unwrap();
+        for bad in ["link", "file", "open"] {
+            let error = prepare_socket_dir(&at(bad)).unwrap_err();
+            assert_eq!(error.code, Code::DaemonUntrustedSocket, "{bad}");
+            assert_eq!(error.hints.len(), 1);
+        }
+        assert_eq!(
+            check_socket_dir(&at("none")).unwrap_err().code,
+            Code::FileNotFound
+        );
+    }
+
+    #[test]
+    fn the_disk_under_a_path_that_does_not_exist_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            is_local_fs(&folder.path().join("a/b/c")),
+            is_local_fs(folder.path())
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Reconciling: disk against rows. What is dirty, what must be written, and what must not be believed.
+//!
+//! This is the only road from files to file-backed rows: start-up, the watcher, the scheduler, requests
+//! and every mutation enter here with a [`Scope`]. Invariants:
+//! - a pass over unchanged files writes nothing;
+//! - a manifest that can't be read changes no row: the last good ones stay, and the collection says so;
+//! - a collection that vanishes keeps its rows and becomes unreachable;
+//! - nothing is believed on the word of a timestamp that is as young as the clock's resolution.
+
+mod build;
+mod candidate;
+mod guard;
+mod pass;
+mod row;
+mod seen;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::artifact::read::FileText;
+use crate::collection::lockfile::LockEntry;
+use crate::collection::manifest::Entry;
+use crate::id::ArtifactId;
+use crate::time::Clock;
+
+pub use pass::{Report, Target, reconcile};
+pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};
+pub use seen::Seen;
+
+/// What a pass looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything in the collection.
+    All {
+        /// Read every file, whatever size and times say.
+        force: bool,
+        /// A second look has confirmed that many artifacts are really gone.
+        confirmed: bool,
+    },
+    /// Artifacts at these paths (relative to the collection), and the manifest and lock if they changed.
+    Paths(BTreeSet<String>),
+}
+
+/// What the rows say of a collection.
+#[derive(Debug, Clone)]
+pub struct KnownCollection {
+    /// Its row.
+    pub row: i64,
+    /// How it was when last looked at.
+    pub state: CollectionState,
+    /// What the manifest looked like when it was last taken over.
+    pub manifest: Option<Seen>,
+    /// What the lock looked like when it was last taken over.
+    pub lock: Option<Seen>,
+    /// Hash of its columns, groups and tag definitions.
+    pub row_hash: [u8; 16],
+}
+
+/// What the rows say of an artifact: enough to decide whether it must be read.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its row.
+    pub row: i64,
+    /// Its id.
+    pub id: ArtifactId,
+    /// Relative to the collection.
+    pub path: String,
+    /// Where it stands.
+    pub status: crate::artifact::Status,
+    /// What its files looked like when they were last read.
+    pub seen: Seen,
+    /// Hash of its entries in manifest and lock.
+    pub entry_hash: [u8; 16],
+    /// Hash of its columns.
+    pub row_hash: [u8; 16],
+    /// Somebody asked that it be read again.
+    pub invalidated: bool,
+}
+
+/// The entries of an artifact as the rows keep them, for as long as manifest or lock can't be read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// The manifest's entry.
+    pub entry: Option<Entry>,
+    /// The lock's entry.
+    pub lock: Option<LockEntry>,
+}
+
+/// One change of rows.
+#[derive(Debug)]
+pub enum Change {
+    /// A new or changed artifact.
+    Put {
+        /// The row to overwrite; none for a new artifact.
+        row: Option<i64>,
+        /// Its columns.
+        artifact: Box<ArtifactRow>,
+        /// What its files looked like.
+        seen: Seen,
+        /// Hash of its entries.
+        entry_hash: [u8; 16],
+        /// Hash of its columns.
+        row_hash: [u8; 16],
+        /// Its texts for the index; none: they are indexed later.
+        texts: Option<Vec<FileText>>,
+        /// The columns differ from those of the old row.
+        differs: bool,
+    },
+    /// Its files were verified; only what they look like has changed.
+    Touch {
+        /// The row.
+        row: i64,
+        /// What its files look like.
+        seen: Seen,
+    },
+    /// It is gone.
+    Remove {
+        /// The row.
+        row: i64,
+        /// Its id.
+        id: ArtifactId,
+    },
+}
+
+/// Changes that are applied in one transaction, together with index and event log.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The collection's name.
+    pub collection: String,
+    /// The collection's row, if it changed or is new.
+    pub collection_row: Option<CollectionPut>,
+    /// Changes of artifacts.
+    pub changes: Vec<Change>,
+}
+
+/// A collection's row to write.
+#[derive(Debug)]
+pub struct CollectionPut {
+    /// Its columns, groups and tag definitions.
+    pub row: CollectionRow,
+    /// Hash of them.
+    pub row_hash: [u8; 16],
+    /// The state before; none for a new collection.
+    pub before: Option<CollectionState>,
+    /// Whether columns other than what manifest and lock look like differ.
+    pub differs: bool,
+    /// What the manifest looked like.
+    pub manifest: Option<Seen>,
+    /// What the lock looked like.
+    pub lock: Option<Seen>,
+}
+
+/// The rows, as reconciling needs them.
+pub trait Rows: Sync {
+    /// The collection of a name.
+    fn collection(&self, name: &str) -> Result<Option<KnownCollection>>;
+    /// Artifacts of a collection: all, or those at the given paths.
+    fn known(&self, collection: i64, paths: Option<&BTreeSet<String>>) -> Result<Vec<Known>>;
+    /// The entries that a row keeps.
+    fn kept(&self, row: i64) -> Result<Kept>;
+    /// Applies a batch in one transaction.
+    fn apply(&self, batch: Batch) -> Result<()>;
+}
+
+/// What a pass needs besides the rows.
+pub struct Context<'a> {
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Threads that read files, at least one.
+    pub threads: usize,
+    /// Asked between artifacts; true ends the pass early without harm.
+    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
+}
