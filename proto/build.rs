@@ -1,5 +1,8 @@
 //! Compiles the .proto files without a system protoc.
-#![expect(clippy::disallowed_methods, reason = "a build script writes where Cargo tells it to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script writes where Cargo tells it to"
+)]
 
 use std::env;
 use std::error::Error;

@@ -81,13 +81,15 @@ pub fn status_to_error(status: &Status) -> Error {
             Error::new(Code::DaemonProtocol, "the daemon does not know this call")
                 .hint("run `sm daemon restart`, so that the installed version serves")
         }
-        tonic::Code::Unavailable => {
-            Error::new(Code::DaemonUnavailable, format!("the daemon went away: {message}"))
-                .hint("run the command again; `sm daemon logs` tells what happened")
-        }
-        tonic::Code::ResourceExhausted | tonic::Code::OutOfRange => {
-            Error::new(Code::FileTooLarge, format!("the message is too large: {message}"))
-        }
+        tonic::Code::Unavailable => Error::new(
+            Code::DaemonUnavailable,
+            format!("the daemon went away: {message}"),
+        )
+        .hint("run the command again; `sm daemon logs` tells what happened"),
+        tonic::Code::ResourceExhausted | tonic::Code::OutOfRange => Error::new(
+            Code::FileTooLarge,
+            format!("the message is too large: {message}"),
+        ),
         code => Error::new(Code::Internal, format!("{message} ({code:?})")),
     }
 }

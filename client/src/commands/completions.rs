@@ -17,11 +17,15 @@ use skillmeat_shared::{Code, Error, Kind, config};
 use super::{Context, Outcome};
 use crate::cli::Shell;
 use crate::connect::{existing, service};
+use crate::output::escape::one_line;
+use crate::output::table::truncate;
 
 /// Set by the scripts when they ask for completions.
 const VARIABLE: &str = "SM_COMPLETE";
 /// How long a person waits for a list after pressing a key.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// The room beside a candidate, in columns of the terminal.
+const HELP_WIDTH: usize = 60;
 /// More than anybody reads.
 const MOST: u32 = 200;
 
@@ -119,13 +123,16 @@ fn ask(current: &OsStr, what: &str) -> Vec<CompletionCandidate> {
             .ok()
             .flatten()
     });
-    answer
-        .unwrap_or_default()
+    let mut names = answer.unwrap_or_default();
+    // Several collections may hold the same name.
+    names.sort_by(|one, other| one.value.cmp(&other.value));
+    names.dedup_by(|one, other| one.value == other.value);
+    names
         .into_iter()
         // A line break would be two candidates to the shell.
         .filter(|candidate| !candidate.value.contains(char::is_control))
         .map(|candidate| {
-            let help = crate::output::escape::one_line(&candidate.help);
+            let help = truncate(&one_line(&candidate.help), HELP_WIDTH);
             let help = (!help.is_empty()).then(|| help.into());
             CompletionCandidate::new(candidate.value).help(help)
         })

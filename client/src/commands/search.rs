@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Context, Outcome};
 use crate::cli::{SearchArgs, SearchIn};
@@ -13,6 +14,9 @@ use crate::output::escape::{escape, one_line};
 use crate::output::style::{Paint, Tone};
 use crate::output::table::{Width, truncate};
 use crate::output::{json, units};
+
+/// What stands before the lines below an artifact's name.
+const INDENT: &str = "    ";
 
 /// The JSON of `sm search`.
 #[derive(Serialize)]
@@ -163,27 +167,29 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
             line.push_str(&paint.apply(Tone::Dim, &why));
         }
         context.out.line(&line)?;
+        let room = match width {
+            Width::Terminal(columns) | Width::Page(columns) => columns.saturating_sub(INDENT.len()),
+        };
         let description = one_line(artifact.description.as_deref().unwrap_or_default());
-        let snippet = hit.snippet.as_ref();
         // A snippet of the description says it already.
-        if !description.is_empty() && snippet.is_none_or(|snippet| !snippet.path.is_empty()) {
-            let room = match width {
-                Width::Terminal(columns) | Width::Page(columns) => columns.saturating_sub(4),
-            };
+        if !description.is_empty() && (hit.matched != "description" || hit.snippet.is_none()) {
             context
                 .out
-                .line(&format!("    {}", truncate(&description, room)))?;
+                .line(&format!("{INDENT}{}", truncate(&description, room)))?;
         }
-        if let Some(snippet) = snippet.filter(|snippet| !snippet.text.trim().is_empty()) {
+        if let Some(snippet) = hit
+            .snippet
+            .as_ref()
+            .filter(|found| !found.text.trim().is_empty())
+        {
             let place = match (snippet.path.as_str(), snippet.line) {
                 ("", _) => String::new(),
                 (path, 0) => format!("{}: ", escape(path)),
                 (path, line) => format!("{}:{line}: ", escape(path)),
             };
+            let text = highlight(snippet, room.saturating_sub(place.width()), paint);
             let place = paint.apply(Tone::Label, &place);
-            context
-                .out
-                .line(&format!("    {place}{}", highlight(snippet, paint)))?;
+            context.out.line(&format!("{INDENT}{place}{text}"))?;
         }
     }
     context.out.flush()?;
@@ -209,11 +215,12 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
     Ok(())
 }
 
-/// The snippet on one line with its matches in colour. Ranges that do not fit the text are ignored.
-fn highlight(snippet: &v1::Snippet, paint: Paint) -> String {
-    let text = snippet.text.as_str();
-    let mut line = String::new();
-    let mut at = 0;
+/// The snippet on one line of so many columns, with its matches in colour. Ranges that do not fit the text
+/// are ignored.
+fn highlight(snippet: &v1::Snippet, width: usize, paint: Paint) -> String {
+    let text = snippet.text.trim_end();
+    let mut pieces = Vec::new();
+    let mut at = text.len() - text.trim_start().len();
     for range in &snippet.highlights {
         let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
         else {
@@ -223,13 +230,40 @@ fn highlight(snippet: &v1::Snippet, paint: Paint) -> String {
             continue;
         }
         if let (Some(before), Some(matched)) = (text.get(at..start), text.get(start..end)) {
-            line.push_str(&flat(before));
-            line.push_str(&paint.apply(Tone::Warn, &flat(matched)));
+            pieces.extend([(Tone::Plain, flat(before)), (Tone::Warn, flat(matched))]);
             at = end;
         }
     }
-    line.push_str(&flat(text.get(at..).unwrap_or_default()));
-    line.trim().to_owned()
+    pieces.push((Tone::Plain, flat(text.get(at..).unwrap_or_default())));
+    if let [(_, before), (_, matched), ..] = pieces.as_mut_slice()
+        && before.width() + matched.width() > width
+    {
+        // The match is what is looked for: it must not be what is cut.
+        let room = width.saturating_sub(matched.width()) / 2;
+        *before = format!("…{}", tail(before, room));
+    }
+    let mut left = width;
+    let mut line = String::new();
+    for (tone, piece) in pieces {
+        let cut = truncate(&piece, left);
+        line.push_str(&paint.apply(tone, &cut));
+        if cut != piece {
+            break;
+        }
+        left -= cut.width();
+    }
+    line
+}
+
+/// The end of a text, of at most so many columns.
+fn tail(text: &str, width: usize) -> &str {
+    let mut rest = text;
+    while rest.width() > width {
+        let mut chars = rest.chars();
+        chars.next();
+        rest = chars.as_str();
+    }
+    rest
 }
 
 /// White space becomes spaces, and nothing else is lost at the edges.
@@ -260,9 +294,11 @@ mod tests {
     #[test]
     fn matches_are_coloured_on_terminals_only() {
         let snippet = snippet("fill in\nPDF forms", &[(8, 11)]);
-        assert_eq!(highlight(&snippet, Paint::off()), "fill in PDF forms");
+        assert_eq!(highlight(&snippet, 80, Paint::off()), "fill in PDF forms");
         let on = Paint::new(ColorWhen::Always, false, &|_| None);
-        let text = highlight(&snippet, on);
+        assert_eq!(highlight(&snippet, 12, Paint::off()), "fill in PDF…");
+        assert_eq!(highlight(&snippet, 9, Paint::off()), "…in PDF…");
+        let text = highlight(&snippet, 80, on);
         assert!(
             text.starts_with("fill in \u{1b}[") && text.contains("mPDF\u{1b}[0m"),
             "{text:?}"
@@ -279,7 +315,7 @@ mod tests {
             &[(u32::MAX, u32::MAX)],
         ] {
             assert_eq!(
-                highlight(&snippet("ü字 text", ranges), Paint::off()),
+                highlight(&snippet("ü字 text", ranges), 80, Paint::off()),
                 "ü字 text"
             );
         }

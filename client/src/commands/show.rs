@@ -154,8 +154,14 @@ fn facts(context: &mut Context, artifact: &v1::Artifact, summary: &v1::ArtifactS
     }
     if summary.updated_at != 0 {
         let moment = Timestamp(summary.updated_at);
-        let ago = units::ago(moment, now);
-        out.field("changed", &format!("{} ({ago})", moment.to_rfc3339()))?;
+        let (exact, ago) = (moment.to_rfc3339(), units::ago(moment, now));
+        // What is long ago is told by its date, which stands there already.
+        let ago = if exact.starts_with(&ago) {
+            String::new()
+        } else {
+            format!(" ({ago})")
+        };
+        out.field("changed", &format!("{exact}{ago}"))?;
     }
     if summary.parse_status != "strict" && !summary.parse_status.is_empty() {
         let place = artifact

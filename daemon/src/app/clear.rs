@@ -35,25 +35,39 @@ impl App {
                 let rows =
                     store.write(move |transaction| artifact::invalidate(transaction, &of, None))?;
                 done.rows += rows as u64;
-                self.ingest.submit(&name, Scope::All { force: false, confirmed: false }, "request");
+                self.ingest.submit(
+                    &name,
+                    Scope::All {
+                        force: false,
+                        confirmed: false,
+                    },
+                    "request",
+                );
                 done.collections.push(name);
             }
             return Ok(done);
         }
         let mut rows = Vec::new();
-        let mut scopes = std::collections::BTreeMap::<String, std::collections::BTreeSet<String>>::new();
+        let mut scopes =
+            std::collections::BTreeMap::<String, std::collections::BTreeSet<String>>::new();
         for name in artifacts {
             let Ok(reference) = name.parse::<ArtifactRef>();
-            let found = self.resolve_in(&store, self.collection_or_default(collection), &reference)?;
+            let found =
+                self.resolve_in(&store, &self.collection_or_default(collection), &reference)?;
             rows.push(found.row);
-            scopes.entry(found.collection).or_default().insert(found.path);
+            scopes
+                .entry(found.collection)
+                .or_default()
+                .insert(found.path);
         }
         rows.sort_unstable();
         rows.dedup();
-        let count = store
-            .write(move |transaction| artifact::invalidate(transaction, "", Some(&rows)))?;
-        let done =
-            Invalidated { rows: count as u64, collections: scopes.keys().cloned().collect() };
+        let count =
+            store.write(move |transaction| artifact::invalidate(transaction, "", Some(&rows)))?;
+        let done = Invalidated {
+            rows: count as u64,
+            collections: scopes.keys().cloned().collect(),
+        };
         for (name, paths) in scopes {
             self.ingest.submit(&name, Scope::Paths(paths), "request");
         }
@@ -71,15 +85,21 @@ impl App {
             self.ingest.rebuild()?;
         }
         let store = self.store()?;
-        let names: Vec<String> =
-            self.targets(&store)?.into_iter().map(|target| target.name).collect();
+        let names: Vec<String> = self
+            .targets(&store)?
+            .into_iter()
+            .map(|target| target.name)
+            .collect();
         self.refresh(&names, false, "rebuild")
     }
 
     /// Makes the database anew. On the ingest thread only, between passes.
     pub(super) fn rebuild_store(&self, store: &Arc<Store>) -> Result<()> {
         {
-            let mut table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             table.forget();
             table.unknown = true;
         }
@@ -92,7 +112,10 @@ impl App {
     /// Takes over what the process before us persisted.
     pub(super) fn recall(&self, store: &Store, opened: Opened) -> Result<()> {
         if opened != Opened::Existing {
-            let mut table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             table.unknown = true;
             return Ok(());
         }
@@ -108,7 +131,10 @@ impl App {
         if let Some(counters) = counters {
             self.counters.recall(&counters);
         }
-        let mut table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (name, moment) in names {
             if let Some(moment) = moment {
                 table.verified(&name, Timestamp(moment));
@@ -121,11 +147,16 @@ impl App {
     pub(super) fn persist(&self, store: &Store) -> Result<()> {
         let moments: Vec<(String, i64)> = {
             let names = store.read(collection::names)?;
-            let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            let table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             names
                 .into_iter()
                 .filter_map(|(_, name)| {
-                    table.verified_at(&name).map(|at| (format!("{VERIFIED}{name}"), at.0))
+                    table
+                        .verified_at(&name)
+                        .map(|at| (format!("{VERIFIED}{name}"), at.0))
                 })
                 .collect()
         };
@@ -166,11 +197,18 @@ impl App {
             return Ok(names);
         }
         let wanted = self.collection_or_default(collection);
-        let found: Vec<(i64, String)> =
-            names.iter().filter(|(_, name)| *name == wanted).cloned().collect();
+        let found: Vec<(i64, String)> = names
+            .iter()
+            .filter(|(_, name)| *name == wanted)
+            .cloned()
+            .collect();
         if found.is_empty() {
             // While rows are being built, what is on disk counts.
-            if self.targets(store)?.iter().any(|target| target.name == wanted) {
+            if self
+                .targets(store)?
+                .iter()
+                .any(|target| target.name == wanted)
+            {
                 return Ok(found);
             }
             return Err(super::collections::not_found_near(&wanted, &names));

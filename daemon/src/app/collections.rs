@@ -57,13 +57,19 @@ pub struct Initialised {
 }
 
 pub(super) fn not_found(name: &str) -> Error {
-    Error::new(Code::CollectionNotFound, format!("there is no collection `{name}`"))
-        .hint("`sm collection list` shows those that there are")
+    Error::new(
+        Code::CollectionNotFound,
+        format!("there is no collection `{name}`"),
+    )
+    .hint("`sm collection list` shows those that there are")
 }
 
 /// The same, naming the nearest of the collections that there are.
 pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
-    let error = Error::new(Code::CollectionNotFound, format!("there is no collection `{name}`"));
+    let error = Error::new(
+        Code::CollectionNotFound,
+        format!("there is no collection `{name}`"),
+    );
     let nearest = names
         .iter()
         .map(|(_, other)| (strsim::damerau_levenshtein(other, name), other))
@@ -85,7 +91,11 @@ impl App {
             let mut described = Vec::new();
             for view in collection::all(connection)? {
                 let freshness = self.freshness_of(connection, &[(view.row, view.name.clone())])?;
-                described.push(Described { is_default: view.name == default, view, freshness });
+                described.push(Described {
+                    is_default: view.name == default,
+                    view,
+                    freshness,
+                });
             }
             Ok(described)
         })?;
@@ -125,7 +135,9 @@ impl App {
                 Code::CollectionExists,
                 format!("the collection `{name}` exists already"),
             )
-            .hint(format!("`sm collection use {name}` makes it the default one")));
+            .hint(format!(
+                "`sm collection use {name}` makes it the default one"
+            )));
         }
         ensure_private_dir(&path)?;
         for kind in [Kind::Skill, Kind::Command, Kind::Agent] {
@@ -149,7 +161,10 @@ impl App {
 
     /// Waits until a collection that was just made has its rows.
     fn settle(&self, name: &str) -> Result<()> {
-        let scope = Scope::All { force: false, confirmed: false };
+        let scope = Scope::All {
+            force: false,
+            confirmed: false,
+        };
         self.ingest.run(name, scope, "own-write").map(|_| ())
     }
 

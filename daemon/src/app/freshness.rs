@@ -77,7 +77,10 @@ impl Table {
             of.and_then(|of| of.rows.get(&row.row).copied()),
             Some(Timestamp(row.synced_at)),
         ];
-        moments.into_iter().flatten().all(|moment| is_old(moment, now, ttl))
+        moments
+            .into_iter()
+            .flatten()
+            .all(|moment| is_old(moment, now, ttl))
     }
 }
 
@@ -105,7 +108,10 @@ impl App {
         let (now, ttl) = (self.now(), self.metadata_ttl());
         let (row, name) = collection;
         let fresh: Option<HashSet<i64>> = {
-            let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            let table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             match table.collections.get(name) {
                 Some(of) if of.verified_at.is_some_and(|at| !is_old(at, now, ttl)) => None,
                 Some(of) => Some(
@@ -125,7 +131,9 @@ impl App {
                 )?
                 .query_row([row], |row| row.get(0));
         };
-        let oldest = now.0.saturating_sub(i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX));
+        let oldest = now
+            .0
+            .saturating_sub(i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX));
         let mut statement = connection.prepare_cached(
             "SELECT id, invalidated FROM artifact WHERE collection_id = ?1
                AND (invalidated = 1 OR synced_at < ?2 OR synced_at > ?3)",
@@ -146,21 +154,32 @@ impl App {
         connection: &Connection,
         collections: &[(i64, String)],
     ) -> rusqlite::Result<Freshness> {
-        let mut freshness = Freshness { complete: true, ..Freshness::default() };
+        let mut freshness = Freshness {
+            complete: true,
+            ..Freshness::default()
+        };
         for (row, name) in collections {
             let stale = self.stale_of(connection, (*row, name))?;
             freshness.stale += stale;
             if stale > 0 {
                 self.ingest.submit(
                     name,
-                    skillmeat_shared::reconcile::Scope::All { force: false, confirmed: false },
+                    skillmeat_shared::reconcile::Scope::All {
+                        force: false,
+                        confirmed: false,
+                    },
                     "ttl",
                 );
             }
         }
-        let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         freshness.complete = !table.unknown
-            && !collections.iter().any(|(_, name)| table.building.contains(name));
+            && !collections
+                .iter()
+                .any(|(_, name)| table.building.contains(name));
         freshness.verified_at = collections
             .iter()
             .map(|(_, name)| table.verified_at(name))

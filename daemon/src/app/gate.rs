@@ -74,10 +74,16 @@ impl Gate {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Error::new(Code::DaemonStarting, "the daemon is still starting")
-                    .hint("try again in a moment; `sm daemon logs` tells what it does"));
+                return Err(
+                    Error::new(Code::DaemonStarting, "the daemon is still starting")
+                        .hint("try again in a moment; `sm daemon logs` tells what it does"),
+                );
             }
-            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .moved
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }

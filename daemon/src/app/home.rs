@@ -18,7 +18,9 @@ const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 
 /// Folders that hold a manifest.
 fn on_disk(collections: &Path) -> Vec<Target> {
-    let Ok(entries) = std::fs::read_dir(collections) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(collections) else {
+        return Vec::new();
+    };
     let mut targets: Vec<Target> = entries
         .filter_map(std::result::Result::ok)
         .filter_map(|entry| {
@@ -26,7 +28,11 @@ fn on_disk(collections: &Path) -> Vec<Target> {
             let path = entry.path();
             let is_collection =
                 !name.starts_with('.') && std::fs::symlink_metadata(path.join(MANIFEST)).is_ok();
-            is_collection.then_some(Target { name, path, external: false })
+            is_collection.then_some(Target {
+                name,
+                path,
+                external: false,
+            })
         })
         .collect();
     targets.sort_by(|a, b| a.name.cmp(&b.name));
@@ -42,14 +48,20 @@ fn external_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
         .and_then(|text| Manifest::parse(&text).ok())
         .and_then(|manifest| manifest.header.name)
         .filter(|name| artifact::name::validate(name).is_ok());
-    let folder = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let name = [said, folder.clone()]
         .into_iter()
         .flatten()
         .find(|name| !taken(name))
         .or(folder)
         .unwrap_or_else(|| "external".to_owned());
-    if taken(&name) { format!("{name}-external") } else { name }
+    if taken(&name) {
+        format!("{name}-external")
+    } else {
+        name
+    }
 }
 
 impl App {
@@ -73,14 +85,21 @@ impl App {
             let is_inside = |target: &Target| {
                 std::fs::canonicalize(&target.path).ok() == std::fs::canonicalize(path).ok()
             };
-            if !targets.values().any(|target| path.exists() && is_inside(target)) {
+            if !targets
+                .values()
+                .any(|target| path.exists() && is_inside(target))
+            {
                 let known_as = known
                     .iter()
                     .find(|view| view.external && Path::new(&view.path) == path.as_path())
                     .map(|view| view.name.clone());
                 let name = known_as
                     .unwrap_or_else(|| external_name(path, |name| targets.contains_key(name)));
-                let target = Target { name: name.clone(), path: path.clone(), external: true };
+                let target = Target {
+                    name: name.clone(),
+                    path: path.clone(),
+                    external: true,
+                };
                 targets.insert(name, target);
             }
         }

@@ -63,7 +63,10 @@ impl Indexer {
     }
 
     fn is_stopping(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stopping
     }
 
     /// Waits for something to do; `None` at the end.
@@ -76,7 +79,10 @@ impl Indexer {
             if state.texts || state.size || state.readmit {
                 return Some(std::mem::take(&mut *state));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -97,7 +103,9 @@ impl App {
     pub(super) fn run_indexer(self: Arc<Self>) {
         self.indexer.wake();
         while let Some(work) = self.indexer.next() {
-            let Some(store) = self.gate.open() else { continue };
+            let Some(store) = self.gate.open() else {
+                continue;
+            };
             let result = self.index(&store, &work);
             if let Err(error) = result {
                 tracing::warn!(target: "text-index", "{error}");
@@ -139,13 +147,19 @@ impl App {
             while let Ok(batch) = receiver.recv() {
                 store.write(move |transaction| text::store(transaction, &batch))?;
             }
-            reading.join().unwrap_or_else(|_| Err(super::internal("reading texts panicked")))
+            reading
+                .join()
+                .unwrap_or_else(|_| Err(super::internal("reading texts panicked")))
         })
     }
 
     /// Drops texts while the cache is larger than it may be.
     fn evict(&self, store: &Store) -> Result<()> {
-        let limit = self.config().config.cache_max_size_mb.saturating_mul(1024 * 1024);
+        let limit = self
+            .config()
+            .config
+            .cache_max_size_mb
+            .saturating_mul(1024 * 1024);
         if store.size_bytes() <= limit {
             return Ok(());
         }
@@ -172,7 +186,11 @@ impl App {
                 "the cache passed its {} MB: the texts of {evicted} artifacts left the index",
                 limit / (1024 * 1024)
             );
-            self.log_event("cache.evicted", "", &format!("texts of {evicted} artifacts"));
+            self.log_event(
+                "cache.evicted",
+                "",
+                &format!("texts of {evicted} artifacts"),
+            );
         }
         Ok(())
     }

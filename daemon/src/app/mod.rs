@@ -136,8 +136,10 @@ impl App {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         let now = self.config();
         if let Some(scheduler) = self.scheduler.get() {
-            scheduler
-                .set_period(schedule::VERIFY, schedule::verify_period(now.config.cache_metadata_ttl));
+            scheduler.set_period(
+                schedule::VERIFY,
+                schedule::verify_period(now.config.cache_metadata_ttl),
+            );
         }
         if now.config.cache_max_size_mb > before.config.cache_max_size_mb {
             self.indexer.readmit();
@@ -148,7 +150,9 @@ impl App {
     /// Appends an event of the home and tells subscribers.
     fn log_event(&self, kind: &'static str, collection: &str, detail: &str) {
         use crate::store::event::{self, NewEvent};
-        let Some(store) = self.gate.open() else { return };
+        let Some(store) = self.gate.open() else {
+            return;
+        };
         let event = NewEvent::collection(kind, collection, detail);
         match store.write(move |transaction| event::append(transaction, &[event])) {
             Ok(()) => self.announce_change(),

@@ -19,7 +19,10 @@ const SUGGESTIONS: usize = 3;
 
 /// What a page is asked for.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields of ListArtifactsRequest; see artifact.proto")]
+#[expect(
+    missing_docs,
+    reason = "the fields of ListArtifactsRequest; see artifact.proto"
+)]
 pub struct ListRequest {
     pub collection: String,
     pub all_collections: bool,
@@ -77,7 +80,10 @@ impl Shown {
 
     /// The lock's entry as JSON, as it stands there; empty without one.
     pub fn lock_json(&self) -> String {
-        self.kept().lock.map(|lock| lock.raw.to_string()).unwrap_or_default()
+        self.kept()
+            .lock
+            .map(|lock| lock.raw.to_string())
+            .unwrap_or_default()
     }
 
     /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
@@ -88,7 +94,9 @@ impl Shown {
 
     /// Fields in which the manifest and the artifact's files disagree: field, files, manifest.
     pub fn differences(&self) -> Vec<(&'static str, Option<String>, Option<String>)> {
-        let Some(entry) = self.kept().entry else { return Vec::new() };
+        let Some(entry) = self.kept().entry else {
+            return Vec::new();
+        };
         if self.detail.summary.status != "managed" {
             return Vec::new();
         }
@@ -142,7 +150,9 @@ impl App {
         if let Some(status) = &status
             && skillmeat_shared::artifact::Status::parse(status).is_none()
         {
-            let known = skillmeat_shared::artifact::Status::ALL.map(|s| s.as_str()).join(", ");
+            let known = skillmeat_shared::artifact::Status::ALL
+                .map(skillmeat_shared::artifact::Status::as_str)
+                .join(", ");
             return Err(Error::new(
                 Code::InvalidArgument,
                 format!("`{status}` is no status of an artifact"),
@@ -164,7 +174,11 @@ impl App {
             status,
             sort: request.sort,
             after,
-            limit: if request.page_size == 0 { PAGE } else { request.page_size.min(MAX_PAGE) },
+            limit: if request.page_size == 0 {
+                PAGE
+            } else {
+                request.page_size.min(MAX_PAGE)
+            },
         };
         let listed = store.read(|connection| {
             let (rows, cursor) = list::page(connection, &query)?;
@@ -187,12 +201,17 @@ impl App {
         let store = self.store()?;
         let found = self.resolve(&store, collection, reference)?;
         let shown = store.read(|connection| {
-            let Some(detail) = show::detail(connection, found.row)? else { return Ok(None) };
+            let Some(detail) = show::detail(connection, found.row)? else {
+                return Ok(None);
+            };
             let asked: Vec<(i64, String)> = collection::names(connection)?
                 .into_iter()
                 .filter(|(_, name)| *name == found.collection)
                 .collect();
-            Ok(Some(Shown { detail, freshness: self.freshness_of(connection, &asked)? }))
+            Ok(Some(Shown {
+                detail,
+                freshness: self.freshness_of(connection, &asked)?,
+            }))
         })?;
         let shown = shown.ok_or_else(|| unknown(reference, None))?;
         self.counters.read(true);
@@ -208,12 +227,12 @@ impl App {
         reference: &ArtifactRef,
     ) -> Result<Summary> {
         if !collection.is_empty() {
-            return self.resolve_in(store, collection.to_owned(), reference);
+            return self.resolve_in(store, collection, reference);
         }
         let default = self.collection_or_default("");
         let names = store.read(collection::names)?;
         if names.iter().any(|(_, name)| *name == default) {
-            match self.resolve_in(store, default, reference) {
+            match self.resolve_in(store, &default, reference) {
                 Err(error) if error.code == Code::ArtifactNotFound => {}
                 found => return found,
             }
@@ -222,7 +241,10 @@ impl App {
         match found.len() {
             0 => {
                 self.counters.read(self.is_everything_known());
-                Err(unknown(reference, Some(&store.read(|c| show::names(c, None))?)))
+                Err(unknown(
+                    reference,
+                    Some(&store.read(|c| show::names(c, None))?),
+                ))
             }
             _ => the_one(found, reference),
         }
@@ -232,10 +254,10 @@ impl App {
     pub(super) fn resolve_in(
         &self,
         store: &Store,
-        collection: String,
+        collection: &str,
         reference: &ArtifactRef,
     ) -> Result<Summary> {
-        let asked = self.asked(store, &collection, false)?;
+        let asked = self.asked(store, collection, false)?;
         let row = asked.first().map_or(0, |(row, _)| *row);
         let found = store.read(|connection| find(connection, Some(row), reference))?;
         if found.is_empty() {
@@ -292,7 +314,9 @@ fn complete_artifacts(
     limit: u32,
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let typed = prefix.split_once(':').and_then(|(kind, name)| {
-        kind.parse::<Kind>().ok().map(|kind| (kind.as_str().to_owned(), name))
+        kind.parse::<Kind>()
+            .ok()
+            .map(|kind| (kind.as_str().to_owned(), name))
     });
     let (kind, name) = match &typed {
         Some((kind, name)) => (Some(kind.as_str()), *name),
@@ -303,7 +327,11 @@ fn complete_artifacts(
         .into_iter()
         .filter(|(_, of, _)| kind.is_none_or(|kind| kind == of))
         .map(|(name, of, description)| {
-            let value = if kind.is_some() { format!("{of}:{name}") } else { name };
+            let value = if kind.is_some() {
+                format!("{of}:{name}")
+            } else {
+                name
+            };
             (value, description.unwrap_or(of))
         })
         .collect())
@@ -314,7 +342,12 @@ fn find(
     collection: Option<i64>,
     reference: &ArtifactRef,
 ) -> rusqlite::Result<Vec<Summary>> {
-    let found = show::find(connection, collection, reference.kind.as_ref(), &reference.name)?;
+    let found = show::find(
+        connection,
+        collection,
+        reference.kind.as_ref(),
+        &reference.name,
+    )?;
     if !found.is_empty() {
         return Ok(found);
     }
@@ -351,7 +384,12 @@ fn the_one(mut found: Vec<Summary>, reference: &ArtifactRef) -> Result<Summary> 
     for summary in found.iter().take(10) {
         error = error.hint(format!(
             "`{}:{}` in `{}`: `sm show {}:{} -c {}`",
-            summary.kind, summary.name, summary.collection, summary.kind, summary.name, summary.collection
+            summary.kind,
+            summary.name,
+            summary.collection,
+            summary.kind,
+            summary.name,
+            summary.collection
         ));
     }
     Err(error)
@@ -362,11 +400,16 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
         Some(kind) => format!("{kind}:{}", reference.name),
         None => reference.name.clone(),
     };
-    let error =
-        Error::new(Code::ArtifactNotFound, format!("there is no artifact `{wanted}`"));
+    let error = Error::new(
+        Code::ArtifactNotFound,
+        format!("there is no artifact `{wanted}`"),
+    );
     let near = nearest(&reference.name, names.unwrap_or_default());
     if near.is_empty() {
-        return error.hint(format!("`sm search {}` looks for it everywhere", reference.name));
+        return error.hint(format!(
+            "`sm search {}` looks for it everywhere",
+            reference.name
+        ));
     }
     let list: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
     error.hint(format!("did you mean {}?", list.join(" or ")))
@@ -381,11 +424,16 @@ fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
         .filter_map(|(_, name)| {
             let lower = name.to_lowercase();
             let distance = strsim::damerau_levenshtein(&lower, &wanted);
-            let contains = wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower));
+            let contains =
+                wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower));
             (distance <= tolerance || contains).then_some((distance, name.as_str()))
         })
         .collect();
     scored.sort_unstable();
     scored.dedup();
-    scored.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(SUGGESTIONS)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }

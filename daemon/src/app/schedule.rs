@@ -17,11 +17,11 @@ pub(super) const VERIFY: &str = "verify-stale";
 pub(super) const EVICT: &str = "evict";
 
 /// How often the cache's size is looked at.
-const EVICT_PERIOD: Duration = Duration::from_secs(3600);
+const EVICT_PERIOD: Duration = Duration::from_hours(1);
 
 /// How often stale rows are looked for: often enough that none stays stale for long.
 pub(super) fn verify_period(ttl: Duration) -> Duration {
-    (ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(300))
+    (ttl / 4).clamp(Duration::from_secs(1), Duration::from_mins(5))
 }
 
 /// Keeps due times in the cache.
@@ -48,8 +48,9 @@ impl DueStore for Dues {
             next_due: due.next_due.0,
             last_run: due.last_run.map(|at| at.0),
         };
-        if let Err(error) =
-            self.0.write(move |transaction| meta::save_schedule(transaction, &row))
+        if let Err(error) = self
+            .0
+            .write(move |transaction| meta::save_schedule(transaction, &row))
         {
             tracing::warn!(target: "schedule", "can't keep a due time: {error}");
         }
@@ -87,7 +88,9 @@ impl App {
 
     /// Asks for passes over collections with rows that are stale, or will be before the next look.
     fn verify_stale(&self) {
-        let Some(store) = self.gate.open() else { return };
+        let Some(store) = self.gate.open() else {
+            return;
+        };
         let (now, ttl) = (self.now(), self.metadata_ttl());
         let horizon = ttl.saturating_sub(verify_period(ttl));
         let names = match store.read(collection::names) {
@@ -104,10 +107,20 @@ impl App {
                 .unwrap_or_else(PoisonError::into_inner)
                 .verified_at(&name);
             let is_due = verified.is_none_or(|at| at > now || now.since(at) >= horizon);
-            let has_stale =
-                || store.read(|c| self.stale_of(c, (row, &name))).is_ok_and(|stale| stale > 0);
+            let has_stale = || {
+                store
+                    .read(|c| self.stale_of(c, (row, &name)))
+                    .is_ok_and(|stale| stale > 0)
+            };
             if is_due || has_stale() {
-                self.ingest.submit(&name, Scope::All { force: false, confirmed: false }, "ttl");
+                self.ingest.submit(
+                    &name,
+                    Scope::All {
+                        force: false,
+                        confirmed: false,
+                    },
+                    "ttl",
+                );
             }
         }
     }

@@ -114,8 +114,10 @@ impl App {
     pub fn search(&self, request: &SearchRequest) -> Result<Searched> {
         let mut query = Query::parse(&request.query);
         if query.is_empty() {
-            return Err(Error::new(Code::InvalidArgument, "the query holds no letter or digit")
-                .hint("name a word, the beginning of one, or a \"phrase in quotes\""));
+            return Err(
+                Error::new(Code::InvalidArgument, "the query holds no letter or digit")
+                    .hint("name a word, the beginning of one, or a \"phrase in quotes\""),
+            );
         }
         let store = self.store()?;
         let asked = self.asked(&store, &request.collection, request.collection.is_empty())?;
@@ -128,7 +130,11 @@ impl App {
             kinds: super::queries::kinds_of(&request.kinds)?,
             tags: request.tags.clone(),
         };
-        let limit = if request.limit == 0 { LIMIT } else { request.limit.min(MAX_LIMIT) };
+        let limit = if request.limit == 0 {
+            LIMIT
+        } else {
+            request.limit.min(MAX_LIMIT)
+        };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let vocabulary = || self.vocabulary();
         let searched = store.read(|connection| {
@@ -158,7 +164,10 @@ impl App {
     /// The words of the index, loaded when first needed and again after changes.
     fn vocabulary(&self) -> Arc<Vocabulary> {
         let generation = self.generation.load(std::sync::atomic::Ordering::Relaxed) + 1;
-        let mut cached = self.vocabulary.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self
+            .vocabulary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if cached.0 != generation
             && let Some(store) = self.gate.open()
             && let Ok(vocabulary) = store.read(terms::load)
@@ -178,7 +187,10 @@ fn look(
     limit: usize,
 ) -> rusqlite::Result<Tiers> {
     let expression = query.to_fts(any);
-    let mut tiers = Tiers { hits: Vec::new(), more: false };
+    let mut tiers = Tiers {
+        hits: Vec::new(),
+        more: false,
+    };
     let mut seen = HashSet::new();
     for tier in 0..3 {
         let hits = match tier {
@@ -276,7 +288,11 @@ fn describe(
     let count = tiers.hits.len().max(1) as f64;
     for (at, (tier, hit)) in tiers.hits.iter().enumerate() {
         let summary = index::summary(connection, hit.artifact)?;
-        let found = if *tier == 2 { Found::Content } else { best_field(&summary, query) };
+        let found = if *tier == 2 {
+            Found::Content
+        } else {
+            best_field(&summary, query)
+        };
         let (snippet, path) = match hit.text {
             Some(text) => {
                 let (path, text) = index::text(connection, text)?;
@@ -284,17 +300,31 @@ fn describe(
             }
             None => metadata_snippet(connection, &summary, query)?,
         };
-        let path = if path.is_empty() { path } else { in_collection(&summary, &path) };
+        let path = if path.is_empty() {
+            path
+        } else {
+            in_collection(&summary, &path)
+        };
         // Falls from tier to tier and from hit to hit, so that it sorts as the list does.
         let score = 1.0 - (*tier as f64) / 3.0 - (at as f64) / count / 3.0;
-        hits.push(SearchHit { summary, score, found, snippet, path });
+        hits.push(SearchHit {
+            summary,
+            score,
+            found,
+            snippet,
+            path,
+        });
     }
     Ok(hits)
 }
 
 fn in_collection(summary: &Summary, path: &str) -> String {
     let is_file = summary.path.rsplit('/').next() == Some(path);
-    if is_file { summary.path.clone() } else { format!("{}/{path}", summary.path) }
+    if is_file {
+        summary.path.clone()
+    } else {
+        format!("{}/{path}", summary.path)
+    }
 }
 
 /// The line of the artifact's own file that matches, else its description.
@@ -309,7 +339,10 @@ fn metadata_snippet(
         return Ok((Some(snippet), path));
     }
     let description = summary.description.as_deref().or(summary.title.as_deref());
-    Ok((description.map(|text| snippet_of_line(text, query)), String::new()))
+    Ok((
+        description.map(|text| snippet_of_line(text, query)),
+        String::new(),
+    ))
 }
 
 /// The first field that matches any of the words.

@@ -7,7 +7,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Error, Result};
 
 use super::{App, Tally};
-use crate::jobs::scheduler::{ScheduleStatus, Scheduler as _};
+use crate::jobs::scheduler::{CronScheduler, ScheduleStatus, Scheduler as _};
 use crate::lifecycle::{Boot, TaskState};
 use crate::store::{collection, event, evict, text};
 use crate::watch::{RootState, State};
@@ -53,7 +53,8 @@ impl Counters {
     /// Counts a read. It counts as answered from rows if the rows were there.
     pub fn read(&self, from_rows: bool) {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.reads_from_rows.fetch_add(u64::from(from_rows), Ordering::Relaxed);
+        self.reads_from_rows
+            .fetch_add(u64::from(from_rows), Ordering::Relaxed);
     }
 
     pub(super) fn ingested(&self, successes: u64, failures: u64) {
@@ -62,11 +63,18 @@ impl Counters {
     }
 
     fn all(&self) -> [&AtomicU64; 4] {
-        [&self.reads, &self.reads_from_rows, &self.successes, &self.failures]
+        [
+            &self.reads,
+            &self.reads_from_rows,
+            &self.successes,
+            &self.failures,
+        ]
     }
 
     pub(super) fn to_text(&self) -> String {
-        self.all().map(|counter| counter.load(Ordering::Relaxed).to_string()).join(" ")
+        self.all()
+            .map(|counter| counter.load(Ordering::Relaxed).to_string())
+            .join(" ")
     }
 
     pub(super) fn recall(&self, text: &str) {
@@ -77,12 +85,18 @@ impl Counters {
 
     /// Reads, and those answered from rows.
     pub fn reads(&self) -> (u64, u64) {
-        (self.reads.load(Ordering::Relaxed), self.reads_from_rows.load(Ordering::Relaxed))
+        (
+            self.reads.load(Ordering::Relaxed),
+            self.reads_from_rows.load(Ordering::Relaxed),
+        )
     }
 
     /// Artifacts taken over, and those that could not be read.
     pub fn ingests(&self) -> (u64, u64) {
-        (self.successes.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
+        (
+            self.successes.load(Ordering::Relaxed),
+            self.failures.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -111,7 +125,12 @@ impl Warning {
     ];
 
     fn new(code: &'static str, severity: &'static str, message: String, hint: &str) -> Self {
-        Self { code, severity, message, hints: vec![hint.to_owned()] }
+        Self {
+            code,
+            severity,
+            message,
+            hints: vec![hint.to_owned()],
+        }
     }
 }
 
@@ -152,7 +171,9 @@ pub fn memory_bytes() -> u64 {
 impl App {
     /// Artifacts in numbers; empty while the cache can't be read.
     pub fn overview(&self) -> Overview {
-        let Some(store) = self.gate.open() else { return Overview::default() };
+        let Some(store) = self.gate.open() else {
+            return Overview::default();
+        };
         let overview = store.read(|connection| {
             let mut overview = Overview::default();
             for view in collection::all(connection)? {
@@ -182,7 +203,11 @@ impl App {
         if self.gate.open().is_none() {
             return Phase::Starting;
         }
-        if self.is_everything_built() { Phase::Ready } else { Phase::Reconciling }
+        if self.is_everything_built() {
+            Phase::Ready
+        } else {
+            Phase::Reconciling
+        }
     }
 
     /// Why the cache can't be opened.
@@ -197,8 +222,13 @@ impl App {
 
     /// Watched folders.
     pub fn roots(&self) -> Vec<(RootState, Option<Timestamp>)> {
-        let Some(watcher) = self.watcher.get() else { return Vec::new() };
-        let table = self.freshness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(watcher) = self.watcher.get() else {
+            return Vec::new();
+        };
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         watcher
             .status()
             .into_iter()
@@ -211,7 +241,10 @@ impl App {
 
     /// Work by the clock.
     pub fn schedules(&self) -> Vec<ScheduleStatus> {
-        self.scheduler.get().map(|scheduler| scheduler.status()).unwrap_or_default()
+        self.scheduler
+            .get()
+            .map(CronScheduler::status)
+            .unwrap_or_default()
     }
 
     /// Reads and ingests.
@@ -221,7 +254,10 @@ impl App {
 
     /// Number of the newest event; 0 if there is none.
     pub fn last_seq(&self) -> u64 {
-        self.gate.open().and_then(|store| store.read(event::bounds).ok()).map_or(0, |(_, last)| last)
+        self.gate
+            .open()
+            .and_then(|store| store.read(event::bounds).ok())
+            .map_or(0, |(_, last)| last)
     }
 
     /// The state of the cache.
@@ -229,7 +265,11 @@ impl App {
         let store = self.store()?;
         let mut status = CacheStatus {
             size_bytes: store.size_bytes(),
-            max_size_bytes: self.config().config.cache_max_size_mb.saturating_mul(1024 * 1024),
+            max_size_bytes: self
+                .config()
+                .config
+                .cache_max_size_mb
+                .saturating_mul(1024 * 1024),
             rows_written: store.rows_written(),
             path: store.path().display().to_string(),
             last_reconcile: self.ingest.last(),
@@ -238,14 +278,22 @@ impl App {
         store.read(|connection| {
             let views = collection::all(connection)?;
             status.collections = views.len() as u64;
-            status.artifacts = views.iter().map(collection::CollectionView::artifacts).sum();
+            status.artifacts = views
+                .iter()
+                .map(collection::CollectionView::artifacts)
+                .sum();
             for view in &views {
                 status.stale += self.stale_of(connection, (view.row, &view.name))?;
             }
             (status.unindexed, status.evicted) = text::outstanding(connection)?;
-            let table = self.freshness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            status.last_refresh =
-                views.iter().filter_map(|view| table.verified_at(&view.name)).max();
+            let table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            status.last_refresh = views
+                .iter()
+                .filter_map(|view| table.verified_at(&view.name))
+                .max();
             Ok(())
         })?;
         Ok(status)
@@ -255,22 +303,22 @@ impl App {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         for problem in &self.config().problems {
-            let mut place = String::new();
-            if let Some(path) = &problem.path {
-                place = format!(" ({}", path.display());
-                if let Some(line) = problem.line {
-                    place.push_str(&format!(":{line}"));
-                }
-                place.push(')');
-            }
+            let line = problem
+                .line
+                .map(|line| format!(":{line}"))
+                .unwrap_or_default();
+            let place = problem
+                .path
+                .as_ref()
+                .map(|path| format!(" ({}{line})", path.display()))
+                .unwrap_or_default();
             let mut warning =
                 Warning::new("config-invalid", "warning", format!("{problem}{place}"), "");
             warning.hints.clone_from(&problem.hints);
             warnings.push(warning);
         }
         if let Some(error) = self.gate.failure() {
-            let mut warning =
-                Warning::new("cache-unavailable", "error", error.message.clone(), "");
+            let mut warning = Warning::new("cache-unavailable", "error", error.message.clone(), "");
             warning.hints.clone_from(&error.hints);
             warnings.push(warning);
         }
@@ -279,7 +327,11 @@ impl App {
                 warnings.push(Warning::new(
                     "watch-failed",
                     "warning",
-                    format!("`{}` can't be watched: {}", root.path.display(), root.reason),
+                    format!(
+                        "`{}` can't be watched: {}",
+                        root.path.display(),
+                        root.reason
+                    ),
                     "until then changes are seen only every `cache.metadata_ttl`",
                 ));
             }
@@ -289,7 +341,9 @@ impl App {
             for view in views {
                 warnings.extend(collection_warning(&view));
             }
-            let evicted = store.read(text::outstanding).map_or(0, |(_, evicted)| evicted);
+            let evicted = store
+                .read(text::outstanding)
+                .map_or(0, |(_, evicted)| evicted);
             if evicted > 0 && store.read(evict::used_bytes).is_ok() {
                 warnings.push(Warning::new(
                     "cache-evicted",
@@ -309,7 +363,10 @@ fn collection_warning(view: &collection::CollectionView) -> Option<Warning> {
     if let Some(problem) = first
         && let Some(path) = &problem.path
     {
-        let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let line = problem
+            .line
+            .map(|line| format!(":{line}"))
+            .unwrap_or_default();
         what = format!("{}/{path}{line}: {what}", view.path);
     }
     match view.state {

@@ -54,7 +54,12 @@ impl App {
             Some(since) if holds(since, oldest, newest) => (since, true),
             Some(_) => (oldest.saturating_sub(1), false),
         };
-        Ok(EventStart { instance: store.instance(), from, continuous, at: self.now() })
+        Ok(EventStart {
+            instance: store.instance(),
+            from,
+            continuous,
+            at: self.now(),
+        })
     }
 
     /// The events after a number.

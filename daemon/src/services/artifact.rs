@@ -47,7 +47,11 @@ impl ArtifactService for Service {
         let answer = run(&self.0, READ, move |app| {
             let listed = app.list(request)?;
             Ok(v1::ListArtifactsResponse {
-                artifacts: listed.rows.into_iter().map(|row| wire::summary(app, row)).collect(),
+                artifacts: listed
+                    .rows
+                    .into_iter()
+                    .map(|row| wire::summary(app, row))
+                    .collect(),
                 total: listed.total,
                 next_page_token: listed.next,
                 freshness: Some(wire::freshness(&listed.freshness)),
@@ -64,11 +68,21 @@ impl ArtifactService for Service {
         let request = request.into_inner();
         let answer = run(&self.0, READ, move |app| {
             let named = request.artifact.unwrap_or_default();
-            let kind = if named.kind.is_empty() { None } else { Some(named.kind.parse()?) };
-            let reference = ArtifactRef { kind, name: named.name };
+            let kind = if named.kind.is_empty() {
+                None
+            } else {
+                Some(named.kind.parse()?)
+            };
+            let reference = ArtifactRef {
+                kind,
+                name: named.name,
+            };
             let shown = app.show(&request.collection, &reference)?;
             let freshness = Some(wire::freshness(&shown.freshness));
-            Ok(v1::ShowArtifactResponse { artifact: Some(artifact(app, shown)), freshness })
+            Ok(v1::ShowArtifactResponse {
+                artifact: Some(artifact(app, shown)),
+                freshness,
+            })
         });
         Ok(Response::new(answer.await?))
     }
@@ -103,8 +117,9 @@ impl ArtifactService for Service {
         request: Request<v1::CompleteNamesRequest>,
     ) -> Result<Response<v1::CompleteNamesResponse>, Status> {
         let request = request.into_inner();
-        let found =
-            run(&self.0, READ, move |app| app.complete(&request.what, &request.prefix, request.limit));
+        let found = run(&self.0, READ, move |app| {
+            app.complete(&request.what, &request.prefix, request.limit)
+        });
         let completions = found
             .await?
             .into_iter()
@@ -115,8 +130,11 @@ impl ArtifactService for Service {
 }
 
 fn add_request(request: v1::AddArtifactsRequest) -> Result<AddRequest, Error> {
-    let kind: Option<Kind> =
-        if request.kind.is_empty() { None } else { Some(request.kind.parse()?) };
+    let kind: Option<Kind> = if request.kind.is_empty() {
+        None
+    } else {
+        Some(request.kind.parse()?)
+    };
     let paths: Vec<std::path::PathBuf> = request.paths.into_iter().map(Into::into).collect();
     if paths.is_empty() {
         return Err(Error::new(Code::InvalidArgument, "no path is named"));
@@ -138,19 +156,28 @@ fn add_request(request: v1::AddArtifactsRequest) -> Result<AddRequest, Error> {
 fn add_event(event: AddEvent) -> v1::AddArtifactsEvent {
     use v1::add_artifacts_event::Event;
     let event = match event {
-        AddEvent::Progress(done, total, phase) => {
-            Event::Progress(v1::AddProgress { done, total, phase: phase.to_owned() })
-        }
-        AddEvent::Item(AddItem { id, source, result, reason, path, code }) => {
-            Event::Item(v1::AddItem {
-                id,
-                source: source.display().to_string(),
-                result: result.to_owned(),
-                reason,
-                path,
-                code: code.map(|code| code.as_str().to_owned()).unwrap_or_default(),
-            })
-        }
+        AddEvent::Progress(done, total, phase) => Event::Progress(v1::AddProgress {
+            done,
+            total,
+            phase: phase.to_owned(),
+        }),
+        AddEvent::Item(AddItem {
+            id,
+            source,
+            result,
+            reason,
+            path,
+            code,
+        }) => Event::Item(v1::AddItem {
+            id,
+            source: source.display().to_string(),
+            result: result.to_owned(),
+            reason,
+            path,
+            code: code
+                .map(|code| code.as_str().to_owned())
+                .unwrap_or_default(),
+        }),
     };
     v1::AddArtifactsEvent { event: Some(event) }
 }
@@ -166,7 +193,9 @@ fn add_summary(summary: AddSummary) -> v1::AddArtifactsEvent {
         dry_run: summary.dry_run,
         seq: summary.seq,
     };
-    v1::AddArtifactsEvent { event: Some(v1::add_artifacts_event::Event::Summary(summary)) }
+    v1::AddArtifactsEvent {
+        event: Some(v1::add_artifacts_event::Event::Summary(summary)),
+    }
 }
 
 fn artifact(app: &App, shown: Shown) -> v1::Artifact {

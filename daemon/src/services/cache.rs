@@ -53,9 +53,12 @@ impl CacheService for Service {
         request: Request<v1::RefreshCacheRequest>,
     ) -> Result<Response<v1::RefreshCacheResponse>, Status> {
         let request = request.into_inner();
-        let tally =
-            run(&self.0, WORK, move |app| app.refresh_cache(&request.collection, request.force));
-        Ok(Response::new(v1::RefreshCacheResponse { report: Some(wire::tally(&tally.await?)) }))
+        let tally = run(&self.0, WORK, move |app| {
+            app.refresh_cache(&request.collection, request.force)
+        });
+        Ok(Response::new(v1::RefreshCacheResponse {
+            report: Some(wire::tally(&tally.await?)),
+        }))
     }
 
     async fn invalidate(
@@ -63,9 +66,10 @@ impl CacheService for Service {
         request: Request<v1::InvalidateCacheRequest>,
     ) -> Result<Response<v1::InvalidateCacheResponse>, Status> {
         let request = request.into_inner();
-        let done =
-            run(&self.0, READ, move |app| app.invalidate(&request.collection, &request.artifacts))
-                .await?;
+        let done = run(&self.0, READ, move |app| {
+            app.invalidate(&request.collection, &request.artifacts)
+        })
+        .await?;
         Ok(Response::new(v1::InvalidateCacheResponse {
             invalidated: done.rows,
             collections: done.collections,
@@ -77,6 +81,8 @@ impl CacheService for Service {
         _: Request<v1::ClearCacheRequest>,
     ) -> Result<Response<v1::RefreshCacheResponse>, Status> {
         let tally = run(&self.0, WORK, App::clear).await?;
-        Ok(Response::new(v1::RefreshCacheResponse { report: Some(wire::tally(&tally)) }))
+        Ok(Response::new(v1::RefreshCacheResponse {
+            report: Some(wire::tally(&tally)),
+        }))
     }
 }

@@ -20,7 +20,11 @@ impl CollectionService for Service {
     ) -> Result<Response<v1::ListCollectionsResponse>, Status> {
         let described = run(&self.0, READ, App::collections).await?;
         let freshness = Freshness {
-            verified_at: described.iter().map(|one| one.freshness.verified_at).min().flatten(),
+            verified_at: described
+                .iter()
+                .map(|one| one.freshness.verified_at)
+                .min()
+                .flatten(),
             stale: described.iter().map(|one| one.freshness.stale).sum(),
             complete: described.iter().all(|one| one.freshness.complete),
         };
@@ -68,7 +72,11 @@ impl CollectionService for Service {
                     description: tag.description,
                 })
                 .collect(),
-            tags: whole.tags.into_iter().map(|(name, count)| v1::Count { name, count }).collect(),
+            tags: whole
+                .tags
+                .into_iter()
+                .map(|(name, count)| v1::Count { name, count })
+                .collect(),
         }))
     }
 
@@ -78,7 +86,9 @@ impl CollectionService for Service {
     ) -> Result<Response<v1::CreateCollectionResponse>, Status> {
         let name = request.into_inner().name;
         let described = run(&self.0, WORK, move |app| app.create_collection(&name)).await?;
-        Ok(Response::new(v1::CreateCollectionResponse { collection: Some(collection(described)) }))
+        Ok(Response::new(v1::CreateCollectionResponse {
+            collection: Some(collection(described)),
+        }))
     }
 
     async fn r#use(
@@ -120,7 +130,10 @@ fn collection(described: Described) -> v1::Collection {
         size += bytes;
     }
     let counts = |counts: BTreeMap<String, u64>| {
-        counts.into_iter().map(|(name, count)| v1::Count { name, count }).collect()
+        counts
+            .into_iter()
+            .map(|(name, count)| v1::Count { name, count })
+            .collect()
     };
     v1::Collection {
         name: view.name,

@@ -17,7 +17,9 @@ impl DaemonService for Service {
         &self,
         _: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        Ok(Response::new(run(&self.0, READ, |app| Ok(status(app))).await?))
+        Ok(Response::new(
+            run(&self.0, READ, |app| Ok(status(app))).await?,
+        ))
     }
 
     async fn shutdown(
@@ -25,7 +27,9 @@ impl DaemonService for Service {
         _: Request<v1::ShutdownRequest>,
     ) -> Result<Response<v1::ShutdownResponse>, Status> {
         self.0.shut_down();
-        Ok(Response::new(v1::ShutdownResponse { pid: std::process::id() }))
+        Ok(Response::new(v1::ShutdownResponse {
+            pid: std::process::id(),
+        }))
     }
 }
 
@@ -44,7 +48,7 @@ fn status(app: &App) -> v1::StatusResponse {
         log_file: boot.log_file.display().to_string(),
         manager: boot.manager.clone(),
         memory_bytes: memory_bytes(),
-        artifacts: overview.by_status.iter().map(|(_, count)| count).sum(),
+        artifacts: overview.by_status.values().sum(),
         artifacts_by_status: overview
             .by_status
             .into_iter()

@@ -42,11 +42,7 @@ impl EventService for Service {
 }
 
 /// Sends what comes after a number until the subscriber leaves or the daemon ends.
-async fn follow(
-    app: &Arc<App>,
-    request: v1::SubscribeRequest,
-    out: &Out,
-) -> Result<(), Status> {
+async fn follow(app: &Arc<App>, request: v1::SubscribeRequest, out: &Out) -> Result<(), Status> {
     let mut changes = app.subscribe();
     let since = request.since_seq;
     let start = run(app, READ, move |app| app.events_start(since)).await?;
@@ -77,12 +73,16 @@ async fn follow(
             if page.instance != instance || !page.continuous {
                 instance.clone_from(&page.instance);
                 let resync = v1::Event {
-                    seq: page.events.first().map_or(0, |event| event.seq.saturating_sub(1)),
+                    seq: page
+                        .events
+                        .first()
+                        .map_or(0, |event| event.seq.saturating_sub(1)),
                     at: page.at.0,
                     kind: "stream.resync".to_owned(),
                     continuous: Some(false),
                     instance: instance.clone(),
-                    detail: "events were lost or the cache was rebuilt: read the state anew".to_owned(),
+                    detail: "events were lost or the cache was rebuilt: read the state anew"
+                        .to_owned(),
                     ..v1::Event::default()
                 };
                 if out.send(Ok(resync)).await.is_err() {

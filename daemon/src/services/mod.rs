@@ -34,7 +34,7 @@ pub const NAMES: &[&str] = &[
 const READ: Duration = Duration::from_secs(30);
 
 /// The longest that a change or a pass over files may take.
-const WORK: Duration = Duration::from_secs(600);
+const WORK: Duration = Duration::from_mins(10);
 
 /// All services.
 pub fn routes(app: &Arc<App>) -> Routes {
@@ -46,16 +46,36 @@ pub fn routes(app: &Arc<App>) -> Routes {
         };
     }
     let app = || Arc::clone(app);
-    Routes::new(server!(artifact_service_server, ArtifactServiceServer, artifact::Service(app())))
-        .add_service(server!(cache_service_server, CacheServiceServer, cache::Service(app())))
-        .add_service(server!(
-            collection_service_server,
-            CollectionServiceServer,
-            collection::Service(app())
-        ))
-        .add_service(server!(daemon_service_server, DaemonServiceServer, daemon::Service(app())))
-        .add_service(server!(event_service_server, EventServiceServer, event::Service(app())))
-        .add_service(server!(search_service_server, SearchServiceServer, search::Service(app())))
+    Routes::new(server!(
+        artifact_service_server,
+        ArtifactServiceServer,
+        artifact::Service(app())
+    ))
+    .add_service(server!(
+        cache_service_server,
+        CacheServiceServer,
+        cache::Service(app())
+    ))
+    .add_service(server!(
+        collection_service_server,
+        CollectionServiceServer,
+        collection::Service(app())
+    ))
+    .add_service(server!(
+        daemon_service_server,
+        DaemonServiceServer,
+        daemon::Service(app())
+    ))
+    .add_service(server!(
+        event_service_server,
+        EventServiceServer,
+        event::Service(app())
+    ))
+    .add_service(server!(
+        search_service_server,
+        SearchServiceServer,
+        search::Service(app())
+    ))
 }
 
 /// Runs a use-case on the blocking pool, within a deadline.
@@ -66,12 +86,13 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, Status> {
     let app = Arc::clone(app);
     let task = tokio::task::spawn_blocking(move || work(&app));
-    let result = match tokio::time::timeout(limit, task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Error::new(Code::Internal, "the call panicked")
-            .hint("`sm daemon logs` tells where")),
-        Err(_) => Err(Error::new(Code::DaemonTimeout, "the call took too long")
-            .hint("`sm daemon logs` tells what the daemon does")),
-    };
+    let result =
+        match tokio::time::timeout(limit, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Error::new(Code::Internal, "the call panicked")
+                .hint("`sm daemon logs` tells where")),
+            Err(_) => Err(Error::new(Code::DaemonTimeout, "the call took too long")
+                .hint("`sm daemon logs` tells what the daemon does")),
+        };
     result.map_err(|error| error_to_status(&error))
 }

@@ -34,7 +34,11 @@ impl SearchService for Service {
         let answer = run(&self.0, READ, move |app| {
             let searched = app.search(&request)?;
             Ok(v1::SearchResponse {
-                hits: searched.hits.into_iter().map(|found| hit(app, found)).collect(),
+                hits: searched
+                    .hits
+                    .into_iter()
+                    .map(|found| hit(app, found))
+                    .collect(),
                 more: searched.more,
                 corrections: searched
                     .corrections

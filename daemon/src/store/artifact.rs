@@ -22,7 +22,10 @@ fn fixed(bytes: &[u8]) -> [u8; 16] {
 }
 
 impl Rows for Store {
-    fn collection(&self, name: &str) -> Result<Option<skillmeat_shared::reconcile::KnownCollection>> {
+    fn collection(
+        &self,
+        name: &str,
+    ) -> Result<Option<skillmeat_shared::reconcile::KnownCollection>> {
         let name = name.to_owned();
         self.read(|connection| collection::known(connection, &name))
     }
@@ -98,7 +101,9 @@ fn kept(connection: &Connection, row: i64) -> rusqlite::Result<Kept> {
     let mut statement = connection
         .prepare_cached("SELECT manifest, lock FROM artifact_detail WHERE artifact_id = ?1")?;
     let mut rows = statement.query([row])?;
-    let Some(row) = rows.next()? else { return Ok(Kept::default()) };
+    let Some(row) = rows.next()? else {
+        return Ok(Kept::default());
+    };
     let entry: Option<String> = row.get(0)?;
     let lock: Option<String> = row.get(1)?;
     Ok(Kept {
@@ -117,7 +122,13 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
             .prepare_cached("SELECT id FROM collection WHERE name = ?1")?
             .query_row([&batch.collection], |row| row.get(0))?;
         for change in &batch.changes {
-            apply_change(transaction, collection, &batch.collection, change, &mut events)?;
+            apply_change(
+                transaction,
+                collection,
+                &batch.collection,
+                change,
+                &mut events,
+            )?;
         }
     }
     event::append(transaction, &events)
@@ -141,15 +152,38 @@ fn apply_change(
         }
         Change::Remove { row, id } => {
             unindex(transaction, *row)?;
-            transaction.prepare_cached("DELETE FROM artifact WHERE id = ?1")?.execute([row])?;
-            events.push(NewEvent::artifact("artifact.removed", collection_name, id, ""));
+            transaction
+                .prepare_cached("DELETE FROM artifact WHERE id = ?1")?
+                .execute([row])?;
+            events.push(NewEvent::artifact(
+                "artifact.removed",
+                collection_name,
+                id,
+                "",
+            ));
         }
-        Change::Put { row, artifact, seen, entry_hash, row_hash, texts, differs } => {
+        Change::Put {
+            row,
+            artifact,
+            seen,
+            entry_hash,
+            row_hash,
+            texts,
+            differs,
+        } => {
             let before = match row {
                 Some(row) => summary_of(transaction, *row)?,
                 None => None,
             };
-            let id = put(transaction, collection, *row, artifact, seen, entry_hash, row_hash)?;
+            let id = put(
+                transaction,
+                collection,
+                *row,
+                artifact,
+                seen,
+                entry_hash,
+                row_hash,
+            )?;
             if *differs {
                 put_parts(transaction, id, artifact)?;
                 index_metadata(transaction, id, artifact, row.is_some())?;
@@ -158,7 +192,12 @@ fn apply_change(
                     || ("artifact.added", artifact.status.to_string()),
                     |before| ("artifact.changed", difference(before, artifact)),
                 );
-                events.push(NewEvent::artifact(kind, collection_name, &artifact.id, &detail));
+                events.push(NewEvent::artifact(
+                    kind,
+                    collection_name,
+                    &artifact.id,
+                    &detail,
+                ));
             }
         }
     }
@@ -231,8 +270,11 @@ fn put(
     row_hash: &[u8; 16],
 ) -> rusqlite::Result<i64> {
     let metadata = &artifact.metadata;
-    let (tags, tools, aliases) =
-        (json(&metadata.tags), json(&metadata.tools), json(&metadata.aliases));
+    let (tags, tools, aliases) = (
+        json(&metadata.tags),
+        json(&metadata.tools),
+        json(&metadata.aliases),
+    );
     let file_count = i64::try_from(artifact.file_count).unwrap_or(i64::MAX);
     let size = i64::try_from(artifact.size).unwrap_or(i64::MAX);
     let columns: [(&str, &dyn ToSql); 33] = [
@@ -272,7 +314,10 @@ fn put(
     ];
     let values: Vec<&dyn ToSql> = columns.iter().map(|(_, value)| *value).collect();
     if let Some(row) = row {
-        let sets: Vec<String> = (1..).zip(&columns).map(|(at, (name, _))| format!("{name} = ?{at}")).collect();
+        let sets: Vec<String> = (1..)
+            .zip(&columns)
+            .map(|(at, (name, _))| format!("{name} = ?{at}"))
+            .collect();
         let mut values = values;
         values.push(&row);
         transaction
@@ -296,7 +341,11 @@ fn put(
     Ok(transaction.last_insert_rowid())
 }
 
-fn put_parts(transaction: &Transaction<'_>, id: i64, artifact: &ArtifactRow) -> rusqlite::Result<()> {
+fn put_parts(
+    transaction: &Transaction<'_>,
+    id: i64,
+    artifact: &ArtifactRow,
+) -> rusqlite::Result<()> {
     let metadata = &artifact.metadata;
     let (error, line) = match &metadata.parse_error {
         Some((message, line)) => (Some(message), *line),
@@ -307,7 +356,9 @@ fn put_parts(transaction: &Transaction<'_>, id: i64, artifact: &ArtifactRow) -> 
         (None, declared) => declared.as_ref().map(json),
     };
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO artifact_detail VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO artifact_detail VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
         .execute(params![
             id,
             json(&metadata.tool_patterns),
@@ -319,15 +370,27 @@ fn put_parts(transaction: &Transaction<'_>, id: i64, artifact: &ArtifactRow) -> 
             artifact.kept.lock.as_ref().map(json),
             json(&artifact.problems),
         ])?;
-    transaction.prepare_cached("DELETE FROM artifact_file WHERE artifact_id = ?1")?.execute([id])?;
+    transaction
+        .prepare_cached("DELETE FROM artifact_file WHERE artifact_id = ?1")?
+        .execute([id])?;
     let mut insert = transaction
         .prepare_cached("INSERT OR REPLACE INTO artifact_file VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for file in &artifact.files {
         let size = i64::try_from(file.size).unwrap_or(i64::MAX);
-        insert.execute(params![id, file.path, size, file.kind, file.executable, file.modified_at])?;
+        insert.execute(params![
+            id,
+            file.path,
+            size,
+            file.kind,
+            file.executable,
+            file.modified_at
+        ])?;
     }
-    transaction.prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?.execute([id])?;
-    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO artifact_tag VALUES (?1, ?2)")?;
+    transaction
+        .prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?
+        .execute([id])?;
+    let mut insert =
+        transaction.prepare_cached("INSERT OR IGNORE INTO artifact_tag VALUES (?1, ?2)")?;
     for tag in &metadata.tags {
         insert.execute(params![tag, id])?;
     }
@@ -341,7 +404,9 @@ fn index_metadata(
     existed: bool,
 ) -> rusqlite::Result<()> {
     if existed {
-        transaction.prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?.execute([id])?;
+        transaction
+            .prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?
+            .execute([id])?;
     }
     let metadata = &artifact.metadata;
     transaction
@@ -364,7 +429,9 @@ fn index_metadata(
 /// Takes an artifact out of both indexes. Its texts' rows go with its own row.
 pub(super) fn unindex(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     text::remove(transaction, id)?;
-    transaction.prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?.execute([id])?;
+    transaction
+        .prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?
+        .execute([id])?;
     Ok(())
 }
 
@@ -382,8 +449,8 @@ pub fn invalidate(
             )?
             .execute([collection]),
         Some(rows) => {
-            let mut update = transaction
-                .prepare_cached("UPDATE artifact SET invalidated = 1 WHERE id = ?1")?;
+            let mut update =
+                transaction.prepare_cached("UPDATE artifact SET invalidated = 1 WHERE id = ?1")?;
             let mut count = 0;
             for row in rows {
                 count += update.execute([row])?;

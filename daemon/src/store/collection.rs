@@ -1,8 +1,8 @@
 //! Rows of collections, their groups and tag definitions.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use skillmeat_shared::collection::manifest::{Group, Header, TagDefinition};
 use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::collection::manifest::{Group, Header, TagDefinition};
 use skillmeat_shared::id::ArtifactId;
 use skillmeat_shared::reconcile::{CollectionPut, CollectionState, KnownCollection, Seen};
 
@@ -35,7 +35,10 @@ pub struct CollectionView {
 impl CollectionView {
     /// Number of artifacts.
     pub fn artifacts(&self) -> u64 {
-        self.counts.iter().map(|(_, _, artifacts, _)| artifacts).sum()
+        self.counts
+            .iter()
+            .map(|(_, _, artifacts, _)| artifacts)
+            .sum()
     }
 }
 
@@ -76,10 +79,15 @@ pub(super) fn put(
     events: &mut Vec<NewEvent>,
 ) -> rusqlite::Result<()> {
     let row = &put.row;
-    let (manifest, lock) = (put.manifest.map(Seen::to_bytes), put.lock.map(Seen::to_bytes));
+    let (manifest, lock) = (
+        put.manifest.map(Seen::to_bytes),
+        put.lock.map(Seen::to_bytes),
+    );
     if !put.differs {
         transaction
-            .prepare_cached("UPDATE collection SET manifest_seen = ?2, lock_seen = ?3 WHERE name = ?1")?
+            .prepare_cached(
+                "UPDATE collection SET manifest_seen = ?2, lock_seen = ?3 WHERE name = ?1",
+            )?
             .execute(params![row.name, manifest, lock])?;
         return Ok(());
     }
@@ -125,7 +133,11 @@ pub(super) fn put(
 fn event_of(put: &CollectionPut) -> NewEvent {
     use CollectionState::{Broken, NoManifest, Ok, Unreachable};
     let name = &put.row.name;
-    let first = put.row.problems.first().map_or("", |problem| problem.message.as_str());
+    let first = put
+        .row
+        .problems
+        .first()
+        .map_or("", |problem| problem.message.as_str());
     let kind = match (put.before, put.row.state) {
         (None, _) => "collection.added",
         (Some(before), now) if before == now => "collection.changed",
@@ -180,16 +192,20 @@ fn put_tag_definitions(
     let mut insert =
         transaction.prepare_cached("INSERT INTO tag_definition VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for (position, tag) in definitions.iter().enumerate() {
-        insert.execute(params![id, position, tag.name, tag.slug, tag.color, tag.description])?;
+        insert.execute(params![
+            id,
+            position,
+            tag.name,
+            tag.slug,
+            tag.color,
+            tag.description
+        ])?;
     }
     Ok(())
 }
 
 /// Forgets a collection that is no longer part of the home.
-pub fn remove(
-    transaction: &Transaction<'_>,
-    name: &str,
-) -> rusqlite::Result<()> {
+pub fn remove(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
     let ids: Vec<i64> = transaction
         .prepare_cached(
             "SELECT a.id FROM artifact a JOIN collection c ON c.id = a.collection_id WHERE c.name = ?1",
@@ -199,13 +215,19 @@ pub fn remove(
     for id in ids {
         super::artifact::unindex(transaction, id)?;
     }
-    transaction.prepare_cached("DELETE FROM collection WHERE name = ?1")?.execute([name])?;
-    super::event::append(transaction, &[NewEvent::collection("collection.removed", name, "")])
+    transaction
+        .prepare_cached("DELETE FROM collection WHERE name = ?1")?
+        .execute([name])?;
+    super::event::append(
+        transaction,
+        &[NewEvent::collection("collection.removed", name, "")],
+    )
 }
 
 fn read_view(row: &Row<'_>) -> rusqlite::Result<CollectionView> {
     let state: String = row.get(4)?;
-    let (header, keys, problems): (String, String, String) = (row.get(5)?, row.get(6)?, row.get(7)?);
+    let (header, keys, problems): (String, String, String) =
+        (row.get(5)?, row.get(6)?, row.get(7)?);
     Ok(CollectionView {
         row: row.get(0)?,
         name: row.get(1)?,
@@ -233,7 +255,9 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>> {
     )?;
     for view in &mut views {
         view.counts = statement
-            .query_map([view.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .query_map([view.row], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
     }
     Ok(views)
@@ -307,7 +331,10 @@ pub fn tag_definitions(
 }
 
 /// Tags in use, most used first.
-pub fn tags(connection: &Connection, collection: Option<i64>) -> rusqlite::Result<Vec<(String, u64)>> {
+pub fn tags(
+    connection: &Connection,
+    collection: Option<i64>,
+) -> rusqlite::Result<Vec<(String, u64)>> {
     connection
         .prepare_cached(
             "SELECT t.tag, count(*) AS uses FROM artifact_tag t JOIN artifact a ON a.id = t.artifact_id

@@ -12,7 +12,7 @@ use super::{Opened, meta, sql_error};
 
 /// Migrations in their order; the position is the schema's version. Never change one that was released.
 const MIGRATIONS: &[M<'static>] = &[
-    M::up(include_str!("migrations/0001_up.sql")).down(include_str!("migrations/0001_down.sql")),
+    M::up(include_str!("migrations/0001_up.sql")).down(include_str!("migrations/0001_down.sql"))
 ];
 
 /// The schema that this program writes.
@@ -33,7 +33,9 @@ pub fn files_of(path: &Path) -> [PathBuf; 3] {
 
 /// Device and inode of a file; `None` if there is none.
 pub fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    std::fs::symlink_metadata(path)
+        .ok()
+        .map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Deletes the database's files; those that are not there are no error.
@@ -111,18 +113,21 @@ fn try_open(path: &Path) -> Result<(Connection, bool), Failure> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     if version > 0 && !meta::ended_cleanly(&connection)? {
-        let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        let verdict: String =
+            connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if verdict != "ok" {
             return Err(Failure::Damaged(verdict));
         }
     }
-    Migrations::from_slice(MIGRATIONS).to_latest(&mut connection).map_err(|error| match error {
-        rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
-        other => Failure::Error(Error::new(
-            Code::CacheUnavailable,
-            format!("can't bring the cache to schema {SCHEMA_VERSION}: {other}"),
-        )),
-    })?;
+    Migrations::from_slice(MIGRATIONS)
+        .to_latest(&mut connection)
+        .map_err(|error| match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
+            other => Failure::Error(Error::new(
+                Code::CacheUnavailable,
+                format!("can't bring the cache to schema {SCHEMA_VERSION}: {other}"),
+            )),
+        })?;
     meta::mark_running(&connection)?;
     Ok((connection, version == 0))
 }
@@ -133,7 +138,14 @@ pub fn open_writer(path: &Path) -> Result<(Connection, Opened)> {
     match try_open(path) {
         Ok((connection, created)) => {
             restrict(path)?;
-            Ok((connection, if created { Opened::Created } else { Opened::Existing }))
+            Ok((
+                connection,
+                if created {
+                    Opened::Created
+                } else {
+                    Opened::Existing
+                },
+            ))
         }
         Err(Failure::Error(error)) => Err(error),
         Err(Failure::Damaged(why)) => {
@@ -171,7 +183,10 @@ fn restrict(path: &Path) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "damaged, re-creatable files: nothing to make durable")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "damaged, re-creatable files: nothing to make durable"
+)]
 fn put_aside(path: &Path) -> Result<PathBuf> {
     use skillmeat_shared::time::{Clock as _, SystemClock};
     let stamp = SystemClock.now().nanos();
@@ -227,7 +242,12 @@ mod tests {
         let kept = std::fs::read_dir(folder.path())
             .unwrap()
             .filter(|entry| {
-                entry.as_ref().unwrap().file_name().to_string_lossy().contains(".corrupt-")
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .contains(".corrupt-")
             })
             .count();
         assert_eq!(kept, 1);
@@ -244,8 +264,9 @@ mod tests {
         let error = open_writer(&path).unwrap_err();
         assert_eq!(error.code, Code::CacheNewerSchema);
         let connection = Connection::open(&path).unwrap();
-        let version: u32 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let version: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
         assert_eq!(version, 99);
     }
 }

@@ -80,11 +80,19 @@ pub fn append(transaction: &Transaction<'_>, events: &[NewEvent]) -> rusqlite::R
         "INSERT INTO event (at, kind, collection, artifact, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     for event in events {
-        insert.execute(params![at, event.kind, event.collection, event.artifact, event.detail])?;
+        insert.execute(params![
+            at,
+            event.kind,
+            event.collection,
+            event.artifact,
+            event.detail
+        ])?;
     }
     let last = transaction.last_insert_rowid();
     let oldest = last.saturating_sub(i64::try_from(KEPT).unwrap_or(i64::MAX));
-    transaction.prepare_cached("DELETE FROM event WHERE seq <= ?1")?.execute([oldest])?;
+    transaction
+        .prepare_cached("DELETE FROM event WHERE seq <= ?1")?
+        .execute([oldest])?;
     Ok(())
 }
 

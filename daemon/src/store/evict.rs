@@ -24,7 +24,8 @@ pub fn evict_texts(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
         )?
         .query_map([BATCH], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let mut mark = transaction.prepare_cached("UPDATE artifact SET text_state = 2 WHERE id = ?1")?;
+    let mut mark =
+        transaction.prepare_cached("UPDATE artifact SET text_state = 2 WHERE id = ?1")?;
     for row in &rows {
         super::text::remove(transaction, *row)?;
         mark.execute([row])?;
@@ -34,7 +35,9 @@ pub fn evict_texts(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 
 /// Gives evicted texts another chance, after the limit was raised.
 pub fn readmit(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
-    transaction.prepare_cached("UPDATE artifact SET text_state = 0 WHERE text_state = 2")?.execute([])
+    transaction
+        .prepare_cached("UPDATE artifact SET text_state = 0 WHERE text_state = 2")?
+        .execute([])
 }
 
 /// Merges the text index into one segment, which leaves out what was deleted. Outside of a transaction only.

@@ -53,7 +53,10 @@ pub struct Cursor {
 
 /// A row of a list.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the columns of the table artifact; see the schema")]
+#[expect(
+    missing_docs,
+    reason = "the columns of the table artifact; see the schema"
+)]
 pub struct Summary {
     pub row: i64,
     pub collection: String,
@@ -101,11 +104,20 @@ pub(super) const COLUMNS: &str = "a.id, c.name, a.kind, a.name, a.path, a.status
       WHERE m.collection_id = a.collection_id AND m.name = a.name AND (m.kind IS NULL OR m.kind = a.kind))";
 
 fn list_of(text: &str) -> Vec<String> {
-    if text == "[]" { Vec::new() } else { serde_json::from_str(text).unwrap_or_default() }
+    if text == "[]" {
+        Vec::new()
+    } else {
+        serde_json::from_str(text).unwrap_or_default()
+    }
 }
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Summary> {
-    let text = |at: usize| row.get_ref(at)?.as_str().map(list_of).map_err(rusqlite::Error::from);
+    let text = |at: usize| {
+        row.get_ref(at)?
+            .as_str()
+            .map(list_of)
+            .map_err(rusqlite::Error::from)
+    };
     let groups: Option<String> = row.get(30)?;
     Ok(Summary {
         row: row.get(0)?,
@@ -165,8 +177,10 @@ impl Conditions {
         }
         if !kinds.is_empty() {
             let marks = vec!["?"; kinds.len()].join(", ");
-            conditions
-                .add(&format!("a.kind IN ({marks})"), kinds.iter().cloned().map(Value::Text));
+            conditions.add(
+                &format!("a.kind IN ({marks})"),
+                kinds.iter().cloned().map(Value::Text),
+            );
         }
         for tag in tags {
             conditions.add(
@@ -178,7 +192,11 @@ impl Conditions {
     }
 
     pub(super) fn sql(&self) -> String {
-        if self.clauses.is_empty() { "1".to_owned() } else { self.clauses.join(" AND ") }
+        if self.clauses.is_empty() {
+            "1".to_owned()
+        } else {
+            self.clauses.join(" AND ")
+        }
     }
 }
 
@@ -203,7 +221,11 @@ fn conditions(query: &Query) -> Conditions {
 
 /// The statement of a page.
 fn page_sql(query: &Query, conditions: &mut Conditions) -> String {
-    if let Some(after) = query.after.as_ref().filter(|after| after.sort == query.sort) {
+    if let Some(after) = query
+        .after
+        .as_ref()
+        .filter(|after| after.sort == query.sort)
+    {
         let number = [Value::Integer(after.number), Value::Integer(after.number)];
         match query.sort {
             Sort::Name => conditions.add(
@@ -244,7 +266,9 @@ pub fn page(
 ) -> rusqlite::Result<(Vec<Summary>, Option<Cursor>)> {
     let mut conditions = conditions(query);
     let sql = page_sql(query, &mut conditions);
-    conditions.values.push(Value::Integer(i64::from(query.limit) + 1));
+    conditions
+        .values
+        .push(Value::Integer(i64::from(query.limit) + 1));
     let mut rows: Vec<Summary> = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(&conditions.values), read)?
@@ -313,7 +337,10 @@ pub fn total(connection: &Connection, query: &Query) -> rusqlite::Result<u64> {
     }
     let conditions = conditions(query);
     connection
-        .prepare_cached(&format!("SELECT count(*) FROM artifact a WHERE {}", conditions.sql()))?
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM artifact a WHERE {}",
+            conditions.sql()
+        ))?
         .query_row(params_from_iter(&conditions.values), |row| row.get(0))
 }
 
@@ -351,7 +378,13 @@ mod tests {
                         number: 5,
                         id: 5,
                     });
-                    let query = Query { collection, sort, after, limit: 50, ..Query::default() };
+                    let query = Query {
+                        collection,
+                        sort,
+                        after,
+                        limit: 50,
+                        ..Query::default()
+                    };
                     let plan = plan(&store, &query);
                     let index = match (sort, collection) {
                         (Sort::Name, Some(_)) => "artifact_name ",
@@ -362,9 +395,15 @@ mod tests {
                         (Sort::Size, None) => "artifact_size_anywhere",
                     };
                     let first = plan.lines().next().unwrap();
-                    assert!(format!("{first} ").contains(index), "{sort:?} {collection:?}: {plan}");
+                    assert!(
+                        format!("{first} ").contains(index),
+                        "{sort:?} {collection:?}: {plan}"
+                    );
                     assert!(!first.contains("TEMP B-TREE"), "{plan}");
-                    assert!(!plan.contains("USE TEMP B-TREE FOR ORDER BY\nSEARCH a"), "{plan}");
+                    assert!(
+                        !plan.contains("USE TEMP B-TREE FOR ORDER BY\nSEARCH a"),
+                        "{plan}"
+                    );
                 }
             }
         }

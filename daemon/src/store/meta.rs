@@ -52,7 +52,9 @@ pub fn mark_running(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Notes that the database was closed in order.
 pub fn mark_ended(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM meta WHERE key = ?1", [RUNNING]).map(|_| ())
+    connection
+        .execute("DELETE FROM meta WHERE key = ?1", [RUNNING])
+        .map(|_| ())
 }
 
 /// All schedules.
@@ -60,7 +62,11 @@ pub fn schedules(connection: &Connection) -> rusqlite::Result<Vec<DueRow>> {
     connection
         .prepare_cached("SELECT name, next_due, last_run FROM schedule")?
         .query_map([], |row| {
-            Ok(DueRow { name: row.get(0)?, next_due: row.get(1)?, last_run: row.get(2)? })
+            Ok(DueRow {
+                name: row.get(0)?,
+                next_due: row.get(1)?,
+                last_run: row.get(2)?,
+            })
         })?
         .collect()
 }

@@ -39,9 +39,13 @@ pub fn sql_error(error: &rusqlite::Error) -> Error {
             result = result.hint("make room on the disk that holds the home");
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            result = result.hint("`sm cache clear` drops the cache and builds it anew from your files");
+            result =
+                result.hint("`sm cache clear` drops the cache and builds it anew from your files");
         }
-        _ => result = result.hint("`sm daemon logs` tells more; `sm cache clear` builds the cache anew"),
+        _ => {
+            result =
+                result.hint("`sm daemon logs` tells more; `sm cache clear` builds the cache anew");
+        }
     }
     result
 }
@@ -122,7 +126,10 @@ impl Store {
 
     /// Drops the database, whatever state it is in, and makes an empty one.
     pub fn rebuild(&self) -> Result<()> {
-        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // The old connections must be closed first: a closing writer may still touch the files' names.
         slot.writer.stop();
         connection::remove_files(&self.path)?;
@@ -156,7 +163,9 @@ impl Store {
     where
         F: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
     {
-        self.database().writer.run_outside(|connection| work(connection))
+        self.database()
+            .writer
+            .run_outside(|connection| work(connection))
     }
 
     /// Moves the write-ahead log into the database.
@@ -170,7 +179,10 @@ impl Database {
         let (connection, opened) = connection::open_writer(path)?;
         let instance = meta::instance(&connection).map_err(|error| sql_error(&error))?;
         let identity = connection::identity(path).ok_or_else(|| {
-            Error::new(Code::CacheUnavailable, format!("`{}` vanished", path.display()))
+            Error::new(
+                Code::CacheUnavailable,
+                format!("`{}` vanished", path.display()),
+            )
         })?;
         Ok((
             Self {

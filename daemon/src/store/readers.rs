@@ -33,7 +33,11 @@ struct Lease<'a> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        let mut pool = self.readers.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self
+            .readers
+            .pool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match self.connection.take() {
             Some(connection) => pool.idle.push(connection),
             None => pool.open -= 1,
@@ -46,13 +50,20 @@ impl Drop for Lease<'_> {
 impl Readers {
     /// Readers of the database at `path`.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), pool: Mutex::default(), returned: Condvar::new() }
+        Self {
+            path: path.to_owned(),
+            pool: Mutex::default(),
+            returned: Condvar::new(),
+        }
     }
 
     /// Runs `work` on a connection; waits while all are in use.
     pub fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let lease = self.lease()?;
-        let connection = lease.connection.as_ref().ok_or_else(|| sql_error(&rusqlite::Error::InvalidQuery))?;
+        let connection = lease
+            .connection
+            .as_ref()
+            .ok_or_else(|| sql_error(&rusqlite::Error::InvalidQuery))?;
         work(connection).map_err(|error| sql_error(&error))
     }
 
@@ -60,17 +71,26 @@ impl Readers {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(connection) = pool.idle.pop() {
-                return Ok(Lease { readers: self, connection: Some(connection) });
+                return Ok(Lease {
+                    readers: self,
+                    connection: Some(connection),
+                });
             }
             if pool.open < CONNECTIONS {
                 pool.open += 1;
                 drop(pool);
-                let mut lease = Lease { readers: self, connection: None };
+                let mut lease = Lease {
+                    readers: self,
+                    connection: None,
+                };
                 lease.connection =
                     Some(connection::open_reader(&self.path).map_err(|error| sql_error(&error))?);
                 return Ok(lease);
             }
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool = self
+                .returned
+                .wait(pool)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -65,7 +65,11 @@ pub fn in_metadata(
     let hits = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| {
-            Ok(Hit { artifact: row.get(0)?, text: None, rank: row.get(1)? })
+            Ok(Hit {
+                artifact: row.get(0)?,
+                text: None,
+                rank: row.get(1)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(sorted(hits))
@@ -93,7 +97,11 @@ pub fn in_texts(
     let hits: Vec<Hit> = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| {
-            Ok(Hit { artifact: row.get(0)?, text: Some(row.get(1)?), rank: row.get(2)? })
+            Ok(Hit {
+                artifact: row.get(0)?,
+                text: Some(row.get(1)?),
+                rank: row.get(2)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let mut seen = std::collections::HashSet::new();

@@ -8,7 +8,10 @@ use super::list::{self, Summary};
 
 /// What `show` adds to a list's row.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the columns of artifact_detail and its sisters; see the schema")]
+#[expect(
+    missing_docs,
+    reason = "the columns of artifact_detail and its sisters; see the schema"
+)]
 pub struct Detail {
     pub summary: Summary,
     pub root: String,
@@ -62,7 +65,10 @@ pub fn find(
         .collect::<rusqlite::Result<_>>()?;
     // The column folds case: an exact match wins over a folded one.
     if found.iter().any(|summary| summary.name == name) {
-        return Ok(found.into_iter().filter(|summary| summary.name == name).collect());
+        return Ok(found
+            .into_iter()
+            .filter(|summary| summary.name == name)
+            .collect());
     }
     Ok(found)
 }
@@ -146,7 +152,9 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
             })
         })
         .optional()?;
-    let Some(mut detail) = detail else { return Ok(None) };
+    let Some(mut detail) = detail else {
+        return Ok(None);
+    };
     detail.files = connection
         .prepare_cached(
             "SELECT path, size, kind, executable, modified_at FROM artifact_file

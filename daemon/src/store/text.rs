@@ -49,9 +49,14 @@ pub fn replace(
     Ok(())
 }
 
-fn insert(transaction: &Transaction<'_>, artifact: i64, texts: &[FileText]) -> rusqlite::Result<()> {
-    let mut row = transaction
-        .prepare_cached("INSERT INTO artifact_text (artifact_id, path, text) VALUES (?1, ?2, ?3)")?;
+fn insert(
+    transaction: &Transaction<'_>,
+    artifact: i64,
+    texts: &[FileText],
+) -> rusqlite::Result<()> {
+    let mut row = transaction.prepare_cached(
+        "INSERT INTO artifact_text (artifact_id, path, text) VALUES (?1, ?2, ?3)",
+    )?;
     let mut index =
         transaction.prepare_cached("INSERT INTO text_index (rowid, text) VALUES (?1, ?2)")?;
     for text in texts {

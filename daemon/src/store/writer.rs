@@ -37,9 +37,15 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || serve(connection, &receiver))
             .map_err(|error| {
-                Error::new(Code::Internal, format!("can't start the writer thread: {error}"))
+                Error::new(
+                    Code::Internal,
+                    format!("can't start the writer thread: {error}"),
+                )
             })?;
-        Ok(Self { sender, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            sender,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Runs `work` in an immediate transaction, commits, and returns its result; an error or a panic
@@ -83,7 +89,11 @@ impl Writer {
     }
 
     fn end(&self, message: Message) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // An error means that the thread has ended already.
             drop(self.sender.send(message));
@@ -99,8 +109,11 @@ impl Drop for Writer {
 }
 
 fn gone() -> Error {
-    Error::new(Code::CacheUnavailable, "the cache is being closed or rebuilt")
-        .hint("run the command again")
+    Error::new(
+        Code::CacheUnavailable,
+        "the cache is being closed or rebuilt",
+    )
+    .hint("run the command again")
 }
 
 fn transact<T>(
@@ -124,7 +137,9 @@ fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
                 }
             }
             Message::Close => {
-                if let Err(error) = meta::mark_ended(&connection).and_then(|()| evict::checkpoint(&connection)) {
+                if let Err(error) =
+                    meta::mark_ended(&connection).and_then(|()| evict::checkpoint(&connection))
+                {
                     tracing::warn!(target: "store", "can't mark the cache as closed: {error}");
                 }
                 break;

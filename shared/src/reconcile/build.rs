@@ -9,7 +9,7 @@ use crate::artifact::read::{self, FileText, Reading};
 use crate::artifact::scan::{self, EntryKind, Scan};
 use crate::artifact::{Metadata, Problem, Status};
 use crate::collection::manifest::{Entry, McpServer};
-use crate::error::{Code, Result};
+use crate::error::Code;
 use crate::time::Timestamp;
 
 /// What lies at a candidate's path.
@@ -59,13 +59,13 @@ pub(super) fn build(
     kept: Kept,
     files: &Files,
     texts: bool,
-) -> Result<Built> {
+) -> Built {
     if let Some(server) = &candidate.server {
-        return Ok(Built {
+        return Built {
             artifact: declared(server),
             texts: Some(Vec::new()),
             failed: false,
-        });
+        };
     }
     let mut problems = candidate.problems.clone();
     if problems.is_empty()
@@ -144,11 +144,11 @@ pub(super) fn build(
     }
     artifact.kept = kept;
     artifact.problems = problems;
-    Ok(Built {
+    Built {
         artifact,
         texts: built_texts,
         failed,
-    })
+    }
 }
 
 fn take_reading(

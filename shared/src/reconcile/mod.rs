@@ -9,7 +9,9 @@
 
 mod build;
 mod candidate;
+mod examine;
 mod guard;
+mod look;
 mod pass;
 mod row;
 mod seen;

@@ -130,7 +130,7 @@ fn positions<'a>(
                 .enumerate()
                 .all(|(at, (_, word))| term.matches_at(at, word));
             let (first, last) = (window.first()?, window.last()?);
-            all.then(|| first.0.start..last.0.end)
+            all.then_some(first.0.start..last.0.end)
         })
 }
 

@@ -1,23 +1,26 @@
-//! From hints to rows: one thread takes what is dirty, merges it per collection, and runs passes.
+//! From hints to rows: one thread takes what is dirty and runs passes.
+
+mod queue;
+mod tally;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use skillmeat_shared::Result;
 use skillmeat_shared::collection::layout::{self, Place};
 use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
-use skillmeat_shared::{Code, Error, Result};
 
 use super::{App, Ears, internal};
 use crate::store::{Opened, Store};
 use crate::watch::{Dirty, Settings, Watcher};
 
-/// Paths beyond which a pass looks at the whole collection instead.
-const MANY_PATHS: usize = 2000;
+pub(super) use queue::Ingest;
+use queue::{Pass, Work, draining, merge};
+pub use tally::Tally;
 
 /// When files as young as the clock's resolution are looked at again: first soon, then once more for file
 /// systems that keep whole seconds.
@@ -26,319 +29,18 @@ const SECOND_LOOKS: [Duration; 2] = [Duration::from_millis(60), Duration::from_m
 /// When a loss of many artifacts is looked at again before it is believed.
 const DOUBT: Duration = Duration::from_secs(1);
 
-/// How often the thread looks whether the cache's file is still there.
-const SELF_CHECK: Duration = Duration::from_secs(1);
-
 /// Threads that read files during a pass.
 const READERS: usize = 2;
-
-/// What passes did, summed up over those that ran for one reason without a pause.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Why they ran.
-    pub reason: &'static str,
-    /// When the last one ended.
-    pub finished_at: Timestamp,
-    /// Time in passes.
-    pub duration: Duration,
-    /// Collections looked at.
-    pub collections: u64,
-    /// What was counted in them.
-    pub counts: Report,
-}
-
-impl Tally {
-    /// Adds what a pass did.
-    pub(super) fn add(&mut self, report: &Report, duration: Duration, at: Timestamp) {
-        self.finished_at = at;
-        self.duration += duration;
-        self.collections += 1;
-        self.counts.verified += report.verified;
-        self.counts.read += report.read;
-        self.counts.added += report.added;
-        self.counts.changed += report.changed;
-        self.counts.removed += report.removed;
-        self.counts.failed += report.failed;
-    }
-}
-
-type Waiter = SyncSender<Result<(Report, Duration)>>;
-
-struct Pass {
-    collection: String,
-    scope: Scope,
-    reason: &'static str,
-    /// How often young files were looked at again already.
-    looks: usize,
-    waiters: Vec<Waiter>,
-}
-
-#[derive(Default)]
-struct Queue {
-    passes: Vec<Pass>,
-    later: Vec<(Instant, Pass)>,
-    /// Collections that a mutation is changing: they are looked at when it is done.
-    held: HashMap<String, usize>,
-    home: bool,
-    config: bool,
-    retry: bool,
-    rebuild: Vec<SyncSender<Result<()>>>,
-    stopping: bool,
-}
-
-/// The queue before the thread.
-#[derive(Default)]
-pub(super) struct Ingest {
-    queue: Mutex<Queue>,
-    wake: Condvar,
-    last: Mutex<Option<Tally>>,
-}
-
-/// Keeps passes away from a collection while it lives.
-pub(super) struct Hold<'a> {
-    ingest: &'a Ingest,
-    collection: String,
-}
-
-impl Drop for Hold<'_> {
-    fn drop(&mut self) {
-        let mut queue = self.ingest.queue();
-        if let Some(count) = queue.held.get_mut(&self.collection) {
-            *count -= 1;
-            if *count == 0 {
-                queue.held.remove(&self.collection);
-            }
-        }
-        drop(queue);
-        self.ingest.wake.notify_all();
-    }
-}
-
-fn merge(into: &mut Scope, other: Scope) {
-    match (&mut *into, other) {
-        (Scope::Paths(paths), Scope::Paths(more)) => {
-            paths.extend(more);
-            if paths.len() > MANY_PATHS {
-                *into = Scope::All { force: false, confirmed: false };
-            }
-        }
-        (Scope::Paths(_), all) => *into = all,
-        (Scope::All { .. }, Scope::Paths(_)) => {}
-        (Scope::All { force, confirmed }, Scope::All { force: f, confirmed: c }) => {
-            *force |= f;
-            *confirmed |= c;
-        }
-    }
-}
-
-/// What the thread does next.
-enum Work {
-    Pass(Pass),
-    Home,
-    Config,
-    Rebuild(Vec<SyncSender<Result<()>>>),
-    Check,
-    Stop,
-}
-
-impl Ingest {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, pass: Pass) {
-        let mut queue = self.queue();
-        if queue.stopping {
-            return;
-        }
-        match queue.passes.iter_mut().find(|other| other.collection == pass.collection) {
-            Some(other) => {
-                merge(&mut other.scope, pass.scope);
-                other.waiters.extend(pass.waiters);
-                other.looks = other.looks.min(pass.looks);
-            }
-            None => queue.passes.push(pass),
-        }
-        drop(queue);
-        self.wake.notify_all();
-    }
-
-    /// Asks for a pass and does not wait.
-    pub(super) fn submit(&self, collection: &str, scope: Scope, reason: &'static str) {
-        self.push(Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason,
-            looks: 0,
-            waiters: Vec::new(),
-        });
-    }
-
-    /// Asks for a pass; the receiver gets its report.
-    pub(super) fn request(
-        &self,
-        collection: &str,
-        scope: Scope,
-        reason: &'static str,
-    ) -> Receiver<Result<(Report, Duration)>> {
-        let (waiter, receiver) = sync_channel(1);
-        self.push(Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason,
-            looks: 0,
-            waiters: vec![waiter],
-        });
-        receiver
-    }
-
-    /// Asks for a pass and waits for its report.
-    pub(super) fn run(
-        &self,
-        collection: &str,
-        scope: Scope,
-        reason: &'static str,
-    ) -> Result<(Report, Duration)> {
-        self.request(collection, scope, reason).recv().map_err(|_| draining())?
-    }
-
-    /// Keeps passes away from a collection until the guard is dropped.
-    pub(super) fn hold(&self, collection: &str) -> Hold<'_> {
-        *self.queue().held.entry(collection.to_owned()).or_default() += 1;
-        Hold { ingest: self, collection: collection.to_owned() }
-    }
-
-    /// Asks for a look at which collections there are.
-    pub(super) fn look_at_home(&self) {
-        self.queue().home = true;
-        self.wake.notify_all();
-    }
-
-    /// Asks for the config to be read again.
-    pub(super) fn look_at_config(&self) {
-        self.queue().config = true;
-        self.wake.notify_all();
-    }
-
-    /// Asks for another try to open the cache.
-    pub(super) fn retry(&self) {
-        self.queue().retry = true;
-        self.wake.notify_all();
-    }
-
-    /// Has the cache dropped and its passes queued anew, and waits for that.
-    pub(super) fn rebuild(&self) -> Result<()> {
-        let (waiter, receiver) = sync_channel(1);
-        self.queue().rebuild.push(waiter);
-        self.wake.notify_all();
-        receiver.recv().map_err(|_| draining())?
-    }
-
-    /// Ends the thread after the pass at work, which is cut short.
-    pub(super) fn stop(&self) {
-        let mut queue = self.queue();
-        queue.stopping = true;
-        // Dropping the waiters tells those who wait.
-        queue.passes.clear();
-        queue.later.clear();
-        queue.rebuild.clear();
-        drop(queue);
-        self.wake.notify_all();
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.queue().stopping
-    }
-
-    /// What the last passes did.
-    pub(super) fn last(&self) -> Option<Tally> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note(&self, reason: &'static str, report: &Report, duration: Duration, at: Timestamp, fresh: bool) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *last {
-            Some(tally) if tally.reason == reason && !fresh => tally.add(report, duration, at),
-            slot => {
-                let mut tally = Tally { reason, ..Tally::default() };
-                tally.add(report, duration, at);
-                *slot = Some(tally);
-            }
-        }
-    }
-
-    /// The next piece of work; the flag tells whether the thread had been idle before it.
-    fn next(&self) -> (Work, bool) {
-        let check = Instant::now() + SELF_CHECK;
-        let mut idle = false;
-        let mut queue = self.queue();
-        loop {
-            if queue.stopping {
-                return (Work::Stop, idle);
-            }
-            if !queue.rebuild.is_empty() {
-                return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
-            }
-            if std::mem::take(&mut queue.config) {
-                return (Work::Config, idle);
-            }
-            if std::mem::take(&mut queue.home) {
-                return (Work::Home, idle);
-            }
-            let now = Instant::now();
-            while let Some(at) = queue.later.iter().position(|(due, _)| *due <= now) {
-                let (_, pass) = queue.later.swap_remove(at);
-                match queue.passes.iter_mut().find(|other| other.collection == pass.collection) {
-                    Some(other) => merge(&mut other.scope, pass.scope),
-                    None => queue.passes.push(pass),
-                }
-            }
-            let free = queue.passes.iter().position(|p| !queue.held.contains_key(&p.collection));
-            if let Some(at) = free {
-                return (Work::Pass(queue.passes.remove(at)), idle);
-            }
-            if now >= check {
-                return (Work::Check, true);
-            }
-            idle = true;
-            let due = queue.later.iter().map(|(due, _)| *due).min().unwrap_or(check).min(check);
-            let pause = due.saturating_duration_since(now);
-            queue = self.wake.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Waits until somebody asks for another try, or for the end; true for another try.
-    fn wait_for_retry(&self) -> bool {
-        let mut queue = self.queue();
-        loop {
-            if queue.stopping {
-                return false;
-            }
-            if std::mem::take(&mut queue.retry) {
-                return true;
-            }
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn later(&self, pass: Pass, pause: Duration) {
-        let mut queue = self.queue();
-        if !queue.stopping {
-            queue.later.push((Instant::now() + pause, pass));
-        }
-    }
-}
-
-fn draining() -> Error {
-    Error::new(Code::DaemonDraining, "the daemon is shutting down").hint("run the command again")
-}
 
 impl App {
     /// Translates what the watcher saw of a collection.
     pub(super) fn note_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
         tracing::debug!(target: "watch", root, why, "dirty");
         let scope = match dirty {
-            Dirty::All => Scope::All { force: false, confirmed: false },
+            Dirty::All => Scope::All {
+                force: false,
+                confirmed: false,
+            },
             Dirty::Paths(paths) => match scope_of(&paths) {
                 Some(scope) => scope,
                 None => return,
@@ -349,7 +51,9 @@ impl App {
 
     /// The thread: opens the cache, then turns work into rows until the end.
     pub(super) fn run_ingest(self: Arc<Self>) {
-        let Some((store, opened)) = self.open_store() else { return };
+        let Some((store, opened)) = self.open_store() else {
+            return;
+        };
         let store = Arc::new(store);
         if let Err(error) = self.recall(&store, opened) {
             tracing::warn!(target: "store", "can't read the counters: {error}");
@@ -370,6 +74,11 @@ impl App {
         self.look_at_home(&store, &mut targets, "startup");
         let mut first = true;
         loop {
+            if first && self.is_everything_built() {
+                first = false;
+                self.report_ready(true);
+                tracing::info!(target: "ingest", "ready");
+            }
             let (work, idle) = self.ingest.next();
             match work {
                 Work::Stop => return,
@@ -387,16 +96,14 @@ impl App {
                 }
                 Work::Check => self.check_store(&store, &mut targets),
             }
-            if first && self.is_everything_built() {
-                first = false;
-                self.report_ready(true);
-                tracing::info!(target: "ingest", "ready");
-            }
         }
     }
 
     pub(super) fn is_everything_built(&self) -> bool {
-        let table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         !table.unknown && table.building.is_empty()
     }
 
@@ -441,7 +148,10 @@ impl App {
             .map(|(_, name)| name)
             .collect();
         let before = std::mem::take(targets);
-        let mut table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         table.unknown = false;
         for target in found {
             if !known.contains(&target.name) {
@@ -452,7 +162,10 @@ impl App {
             if changed || gone {
                 self.ingest.submit(
                     &target.name,
-                    Scope::All { force: false, confirmed: false },
+                    Scope::All {
+                        force: false,
+                        confirmed: false,
+                    },
                     reason,
                 );
             }
@@ -469,7 +182,13 @@ impl App {
         pass: Pass,
         idle: bool,
     ) {
-        let Pass { collection, scope, reason, looks, waiters } = pass;
+        let Pass {
+            collection,
+            scope,
+            reason,
+            looks,
+            waiters,
+        } = pass;
         let Some(target) = targets.get(&collection) else {
             for waiter in waiters {
                 drop(waiter.send(Err(super::collections::not_found(&collection))));
@@ -487,7 +206,8 @@ impl App {
         let duration = started.elapsed();
         match &result {
             Ok(report) => {
-                self.counters.ingested(report.verified.saturating_sub(report.failed), report.failed);
+                self.counters
+                    .ingested(report.verified.saturating_sub(report.failed), report.failed);
                 self.ingest.note(reason, report, duration, self.now(), idle);
                 self.after_pass(&collection, &scope, report, at, looks);
                 tracing::debug!(
@@ -526,10 +246,15 @@ impl App {
             return;
         }
         {
-            let mut table = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let reachable = report.state != Some(reconcile::CollectionState::Unreachable);
             match scope {
-                Scope::All { .. } if reachable && !report.doubtful => table.verified(collection, at),
+                Scope::All { .. } if reachable && !report.doubtful => {
+                    table.verified(collection, at);
+                }
                 Scope::All { .. } | Scope::Paths(_) => {
                     table.verified_rows(collection, &report.rows, at);
                 }
@@ -548,7 +273,16 @@ impl App {
             waiters: Vec::new(),
         };
         if report.doubtful {
-            self.ingest.later(again(Scope::All { force: false, confirmed: true }, 0), DOUBT);
+            self.ingest.later(
+                again(
+                    Scope::All {
+                        force: false,
+                        confirmed: true,
+                    },
+                    0,
+                ),
+                DOUBT,
+            );
         }
         if !report.young.is_empty()
             && let Some(pause) = SECOND_LOOKS.get(looks)
@@ -579,14 +313,29 @@ impl App {
     }
 
     /// Runs passes over collections and sums up what they did.
-    pub fn refresh(&self, collections: &[String], force: bool, reason: &'static str) -> Result<Tally> {
+    pub fn refresh(
+        &self,
+        collections: &[String],
+        force: bool,
+        reason: &'static str,
+    ) -> Result<Tally> {
         let waiting: Vec<_> = collections
             .iter()
             .map(|name| {
-                self.ingest.request(name, Scope::All { force, confirmed: false }, reason)
+                self.ingest.request(
+                    name,
+                    Scope::All {
+                        force,
+                        confirmed: false,
+                    },
+                    reason,
+                )
             })
             .collect();
-        let mut tally = Tally { reason, ..Tally::default() };
+        let mut tally = Tally {
+            reason,
+            ..Tally::default()
+        };
         for receiver in waiting {
             let (report, duration) = receiver.recv().map_err(|_| draining())??;
             tally.add(&report, duration, self.now());
@@ -638,7 +387,12 @@ fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
             Place::Manifest | Place::Lock => {
                 wanted.insert(skillmeat_shared::collection::MANIFEST.to_owned());
             }
-            Place::Container => return Some(Scope::All { force: false, confirmed: false }),
+            Place::Container => {
+                return Some(Scope::All {
+                    force: false,
+                    confirmed: false,
+                });
+            }
             // An entry of the manifest may name a path outside of the usual folders.
             Place::Ignored => wanted.extend(ancestors(path)),
         }
@@ -650,4 +404,3 @@ fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
         scope => Some(scope),
     }
 }
-

@@ -1,0 +1,343 @@
+//! The queue before the ingest thread: what is dirty, merged per collection.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use skillmeat_shared::reconcile::{Report, Scope};
+use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{Code, Error, Result};
+
+use super::tally::Tally;
+
+/// Paths beyond which a pass looks at the whole collection instead.
+const MANY_PATHS: usize = 2000;
+
+/// How often the thread looks whether the cache's file is still there.
+const SELF_CHECK: Duration = Duration::from_secs(1);
+
+type Waiter = SyncSender<Result<(Report, Duration)>>;
+
+/// A pass that is asked for.
+pub(super) struct Pass {
+    pub(super) collection: String,
+    pub(super) scope: Scope,
+    pub(super) reason: &'static str,
+    /// How often young files were looked at again already.
+    pub(super) looks: usize,
+    pub(super) waiters: Vec<Waiter>,
+}
+
+#[derive(Default)]
+struct Queue {
+    passes: Vec<Pass>,
+    later: Vec<(Instant, Pass)>,
+    /// Collections that a mutation is changing: they are looked at when it is done.
+    held: HashMap<String, usize>,
+    home: bool,
+    config: bool,
+    retry: bool,
+    rebuild: Vec<SyncSender<Result<()>>>,
+    stopping: bool,
+}
+
+/// The queue before the thread.
+#[derive(Default)]
+pub(in crate::app) struct Ingest {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    last: Mutex<Option<Tally>>,
+}
+
+/// Keeps passes away from a collection while it lives.
+pub(in crate::app) struct Hold<'a> {
+    ingest: &'a Ingest,
+    collection: String,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.ingest.queue();
+        if let Some(count) = queue.held.get_mut(&self.collection) {
+            *count -= 1;
+            if *count == 0 {
+                queue.held.remove(&self.collection);
+            }
+        }
+        drop(queue);
+        self.ingest.wake.notify_all();
+    }
+}
+
+/// Widens a scope by another one.
+pub(super) fn merge(into: &mut Scope, other: Scope) {
+    match (&mut *into, other) {
+        (Scope::Paths(paths), Scope::Paths(more)) => {
+            paths.extend(more);
+            if paths.len() > MANY_PATHS {
+                *into = Scope::All {
+                    force: false,
+                    confirmed: false,
+                };
+            }
+        }
+        (Scope::Paths(_), all) => *into = all,
+        (Scope::All { .. }, Scope::Paths(_)) => {}
+        (
+            Scope::All { force, confirmed },
+            Scope::All {
+                force: f,
+                confirmed: c,
+            },
+        ) => {
+            *force |= f;
+            *confirmed |= c;
+        }
+    }
+}
+
+/// What the thread does next.
+pub(super) enum Work {
+    Pass(Pass),
+    Home,
+    Config,
+    Rebuild(Vec<SyncSender<Result<()>>>),
+    Check,
+    Stop,
+}
+
+impl Ingest {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, pass: Pass) {
+        let mut queue = self.queue();
+        if queue.stopping {
+            return;
+        }
+        match queue
+            .passes
+            .iter_mut()
+            .find(|other| other.collection == pass.collection)
+        {
+            Some(other) => {
+                merge(&mut other.scope, pass.scope);
+                other.waiters.extend(pass.waiters);
+                other.looks = other.looks.min(pass.looks);
+            }
+            None => queue.passes.push(pass),
+        }
+        drop(queue);
+        self.wake.notify_all();
+    }
+
+    /// Asks for a pass and does not wait.
+    pub(in crate::app) fn submit(&self, collection: &str, scope: Scope, reason: &'static str) {
+        self.push(Pass {
+            collection: collection.to_owned(),
+            scope,
+            reason,
+            looks: 0,
+            waiters: Vec::new(),
+        });
+    }
+
+    /// Asks for a pass; the receiver gets its report.
+    pub(in crate::app) fn request(
+        &self,
+        collection: &str,
+        scope: Scope,
+        reason: &'static str,
+    ) -> Receiver<Result<(Report, Duration)>> {
+        let (waiter, receiver) = sync_channel(1);
+        self.push(Pass {
+            collection: collection.to_owned(),
+            scope,
+            reason,
+            looks: 0,
+            waiters: vec![waiter],
+        });
+        receiver
+    }
+
+    /// Asks for a pass and waits for its report.
+    pub(in crate::app) fn run(
+        &self,
+        collection: &str,
+        scope: Scope,
+        reason: &'static str,
+    ) -> Result<(Report, Duration)> {
+        self.request(collection, scope, reason)
+            .recv()
+            .map_err(|_| draining())?
+    }
+
+    /// Keeps passes away from a collection until the guard is dropped.
+    pub(in crate::app) fn hold(&self, collection: &str) -> Hold<'_> {
+        *self.queue().held.entry(collection.to_owned()).or_default() += 1;
+        Hold {
+            ingest: self,
+            collection: collection.to_owned(),
+        }
+    }
+
+    /// Asks for a look at which collections there are.
+    pub(in crate::app) fn look_at_home(&self) {
+        self.queue().home = true;
+        self.wake.notify_all();
+    }
+
+    /// Asks for the config to be read again.
+    pub(in crate::app) fn look_at_config(&self) {
+        self.queue().config = true;
+        self.wake.notify_all();
+    }
+
+    /// Asks for another try to open the cache.
+    pub(in crate::app) fn retry(&self) {
+        self.queue().retry = true;
+        self.wake.notify_all();
+    }
+
+    /// Has the cache dropped and its passes queued anew, and waits for that.
+    pub(in crate::app) fn rebuild(&self) -> Result<()> {
+        let (waiter, receiver) = sync_channel(1);
+        self.queue().rebuild.push(waiter);
+        self.wake.notify_all();
+        receiver.recv().map_err(|_| draining())?
+    }
+
+    /// Ends the thread after the pass at work, which is cut short.
+    pub(in crate::app) fn stop(&self) {
+        let mut queue = self.queue();
+        queue.stopping = true;
+        // Dropping the waiters tells those who wait.
+        queue.passes.clear();
+        queue.later.clear();
+        queue.rebuild.clear();
+        drop(queue);
+        self.wake.notify_all();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.queue().stopping
+    }
+
+    /// What the last passes did.
+    pub(in crate::app) fn last(&self) -> Option<Tally> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn note(
+        &self,
+        reason: &'static str,
+        report: &Report,
+        duration: Duration,
+        at: Timestamp,
+        fresh: bool,
+    ) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *last {
+            Some(tally) if tally.reason == reason && !fresh => tally.add(report, duration, at),
+            slot => {
+                let mut tally = Tally {
+                    reason,
+                    ..Tally::default()
+                };
+                tally.add(report, duration, at);
+                *slot = Some(tally);
+            }
+        }
+    }
+
+    /// The next piece of work; the flag tells whether the thread had been idle before it.
+    pub(super) fn next(&self) -> (Work, bool) {
+        let check = Instant::now() + SELF_CHECK;
+        let mut idle = false;
+        let mut queue = self.queue();
+        loop {
+            if queue.stopping {
+                return (Work::Stop, idle);
+            }
+            if !queue.rebuild.is_empty() {
+                return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
+            }
+            if std::mem::take(&mut queue.config) {
+                return (Work::Config, idle);
+            }
+            if std::mem::take(&mut queue.home) {
+                return (Work::Home, idle);
+            }
+            let now = Instant::now();
+            while let Some(at) = queue.later.iter().position(|(due, _)| *due <= now) {
+                let (_, pass) = queue.later.swap_remove(at);
+                match queue
+                    .passes
+                    .iter_mut()
+                    .find(|other| other.collection == pass.collection)
+                {
+                    Some(other) => merge(&mut other.scope, pass.scope),
+                    None => queue.passes.push(pass),
+                }
+            }
+            let free = queue
+                .passes
+                .iter()
+                .position(|p| !queue.held.contains_key(&p.collection));
+            if let Some(at) = free {
+                return (Work::Pass(queue.passes.remove(at)), idle);
+            }
+            if now >= check {
+                return (Work::Check, true);
+            }
+            idle = true;
+            let due = queue
+                .later
+                .iter()
+                .map(|(due, _)| *due)
+                .min()
+                .unwrap_or(check)
+                .min(check);
+            let pause = due.saturating_duration_since(now);
+            queue = self
+                .wake
+                .wait_timeout(queue, pause)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Waits until somebody asks for another try, or for the end; true for another try.
+    pub(super) fn wait_for_retry(&self) -> bool {
+        let mut queue = self.queue();
+        loop {
+            if queue.stopping {
+                return false;
+            }
+            if std::mem::take(&mut queue.retry) {
+                return true;
+            }
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn later(&self, pass: Pass, pause: Duration) {
+        let mut queue = self.queue();
+        if !queue.stopping {
+            queue.later.push((Instant::now() + pause, pass));
+        }
+    }
+}
+
+/// The error for whoever waits when the process ends.
+pub(super) fn draining() -> Error {
+    Error::new(Code::DaemonDraining, "the daemon is shutting down").hint("run the command again")
+}

@@ -1,0 +1,36 @@
+//! What passes did, in numbers.
+
+use std::time::Duration;
+
+use skillmeat_shared::reconcile::Report;
+use skillmeat_shared::time::Timestamp;
+
+/// What passes did, summed up over those that ran for one reason without a pause.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Why they ran.
+    pub reason: &'static str,
+    /// When the last one ended.
+    pub finished_at: Timestamp,
+    /// Time in passes.
+    pub duration: Duration,
+    /// Collections looked at.
+    pub collections: u64,
+    /// What was counted in them.
+    pub counts: Report,
+}
+
+impl Tally {
+    /// Adds what a pass did.
+    pub(super) fn add(&mut self, report: &Report, duration: Duration, at: Timestamp) {
+        self.finished_at = at;
+        self.duration += duration;
+        self.collections += 1;
+        self.counts.verified += report.verified;
+        self.counts.read += report.read;
+        self.counts.added += report.added;
+        self.counts.changed += report.changed;
+        self.counts.removed += report.removed;
+        self.counts.failed += report.failed;
+    }
+}

@@ -1,0 +1,216 @@
+//! Looking at candidates, on several threads, and writing what differs.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
+
+use super::build::{self, Files};
+use super::candidate::{Candidate, Candidates};
+use super::pass::{Report, Target};
+use super::{Batch, Change, Context, Kept, Known, Rows, Scope, Seen};
+use crate::artifact::Status;
+use crate::error::Result;
+
+/// Artifacts whose rows are written in one transaction.
+const BATCH: usize = 512;
+
+/// Passes that read no more artifacts than this index their texts in the same transaction; others leave
+/// the texts to the background.
+const TEXTS_AT_ONCE: usize = 64;
+
+/// Looks at every candidate that must be looked at, on several threads, and writes what differs.
+pub(super) fn examine(
+    root: &Path,
+    target: &Target,
+    candidates: &Candidates,
+    scope: &Scope,
+    rows: &dyn Rows,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Result<()> {
+    let work: Vec<&Candidate> = candidates
+        .present
+        .iter()
+        .filter(|candidate| candidate.check)
+        .collect();
+    if work.is_empty() {
+        return Ok(());
+    }
+    let force = matches!(scope, Scope::All { force: true, .. });
+    let texts = work.len() <= TEXTS_AT_ONCE;
+    let threads = context.threads.clamp(1, work.len().div_ceil(8));
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let failure = Mutex::new(None);
+    let (sender, receiver) = sync_channel::<Outcome>(BATCH);
+    std::thread::scope(|threads_scope| {
+        for _ in 0..threads {
+            let sender = sender.clone();
+            let (work, next, stop, failure) = (&work, &next, &stop, &failure);
+            threads_scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) && !(context.is_cancelled)() {
+                    let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed));
+                    let Some(candidate) = at.ok().and_then(|at| work.get(at)) else {
+                        return;
+                    };
+                    match examine_one(root, candidate, force, texts, rows, context) {
+                        Ok(outcome) => {
+                            if sender.send(outcome).is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            stop.store(true, Ordering::Relaxed);
+                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut changes = Vec::new();
+        while let Ok(outcome) = receiver.recv() {
+            note(&outcome, report);
+            changes.extend(outcome.change);
+            if changes.len() >= BATCH {
+                let batch = std::mem::take(&mut changes);
+                if let Err(error) = rows.apply(batch_of(target, batch)) {
+                    stop.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(error) = failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            return Err(error);
+        }
+        if changes.is_empty() {
+            Ok(())
+        } else {
+            rows.apply(batch_of(target, changes))
+        }
+    })
+}
+
+fn batch_of(target: &Target, changes: Vec<Change>) -> Batch {
+    Batch {
+        collection: target.name.clone(),
+        collection_row: None,
+        changes,
+    }
+}
+
+/// What came of looking at one candidate.
+struct Outcome {
+    change: Option<Change>,
+    row: Option<i64>,
+    read: bool,
+    failed: bool,
+    young: Option<String>,
+}
+
+fn note(outcome: &Outcome, report: &mut Report) {
+    report.verified += 1;
+    report.read += u64::from(outcome.read);
+    report.failed += u64::from(outcome.failed);
+    report.rows.extend(outcome.row);
+    report.young.extend(outcome.young.clone());
+    match &outcome.change {
+        Some(Change::Put { row: None, .. }) => report.added += 1,
+        Some(Change::Put { differs: true, .. }) => report.changed += 1,
+        _ => {}
+    }
+}
+
+fn examine_one(
+    root: &Path,
+    candidate: &Candidate,
+    force: bool,
+    texts: bool,
+    rows: &dyn Rows,
+    context: &Context<'_>,
+) -> Result<Outcome> {
+    let files = build::look(root, candidate, context);
+    let seen = match &files {
+        Files::Present(_, seen) => *seen,
+        Files::Absent | Files::Unreadable(_) => Seen {
+            at: context.clock.now(),
+            ..Seen::default()
+        },
+    };
+    let mut outcome = Outcome {
+        change: None,
+        row: candidate.known.as_ref().map(|known| known.row),
+        read: false,
+        failed: matches!(files, Files::Unreadable(_)),
+        young: None,
+    };
+    let same_entry = |known: &Known| {
+        known.id == candidate.id
+            && candidate
+                .entry_hash
+                .is_none_or(|hash| hash == known.entry_hash)
+    };
+    if let Some(known) = &candidate.known
+        && !force
+        && !known.invalidated
+        && same_entry(known)
+        && seen.proves_unchanged_since(&known.seen)
+        && is_expected(&files, known.status)
+    {
+        return Ok(outcome);
+    }
+    if matches!(files, Files::Present(..)) && !seen.is_trustworthy() {
+        outcome.young.clone_from(&candidate.path);
+    }
+    let kept = match (&candidate.entry, &candidate.known) {
+        (Some(kept), _) => kept.clone(),
+        (None, Some(known)) => rows.kept(known.row)?,
+        (None, None) => Kept::default(),
+    };
+    let built = build::build(root, candidate, kept, &files, texts);
+    outcome.read = matches!(files, Files::Present(..));
+    outcome.failed = built.failed;
+    let row_hash = built.artifact.hash();
+    let entry_hash = candidate
+        .entry_hash
+        .or_else(|| candidate.known.as_ref().map(|k| k.entry_hash));
+    let entry_hash = entry_hash.unwrap_or_default();
+    outcome.change = match &candidate.known {
+        Some(known) if known.row_hash == row_hash && known.entry_hash == entry_hash => {
+            let worth_writing = known.invalidated
+                || seen.signature != known.seen.signature
+                || (seen.is_trustworthy() && !known.seen.is_trustworthy());
+            worth_writing.then_some(Change::Touch {
+                row: known.row,
+                seen,
+            })
+        }
+        known => Some(Change::Put {
+            row: known.as_ref().map(|known| known.row),
+            differs: known
+                .as_ref()
+                .is_none_or(|known| known.row_hash != row_hash),
+            artifact: Box::new(built.artifact),
+            seen,
+            entry_hash,
+            row_hash,
+            texts: built.texts,
+        }),
+    };
+    Ok(outcome)
+}
+
+/// Whether files are where the row says that they are.
+fn is_expected(files: &Files, status: Status) -> bool {
+    match files {
+        Files::Present(..) => matches!(status, Status::Managed | Status::Unmanaged),
+        Files::Absent => matches!(status, Status::Missing | Status::Declared),
+        Files::Unreadable(_) => false,
+    }
+}
