@@ -1,0 +1,9 @@
+//! The two programs together, in homes of their own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod homes;
