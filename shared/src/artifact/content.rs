@@ -1,6 +1,7 @@
 //! The text of an artifact's files, as the search index takes it: bounded, and never binary.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 /// Bytes of one file that are indexed; the rest of a longer file is left out.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -10,6 +11,32 @@ pub const MAX_ARTIFACT_BYTES: usize = 512 * 1024;
 pub const MAX_FILES: usize = 200;
 /// How far into a file a NUL makes it binary.
 const PROBE_BYTES: usize = 8 * 1024;
+
+/// Names of files that usually hold secrets, and endings of such names.
+const PRIVATE: [&str; 9] = [
+    ".mcp.json",
+    "mcp.json",
+    "settings.local.json",
+    "credentials.json",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    "id_rsa",
+    "id_ed25519",
+];
+const PRIVATE_ENDINGS: [&str; 4] = [".pem", ".key", ".p12", ".env"];
+
+/// Whether a file usually holds secrets: it is hashed like any other, but its text stays out of the
+/// index, so that no copy of a token lies in the cache or appears in a search.
+pub fn is_private(path: &Path) -> bool {
+    let Some(name) = path.file_name() else {
+        return false;
+    };
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    name.starts_with(".env")
+        || PRIVATE.contains(&name.as_str())
+        || PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
 
 /// The text in the first [`MAX_FILE_BYTES`] of a file, without a byte order mark; bytes that are no
 /// UTF-8 become U+FFFD. `None` for a binary file: one with a NUL in its first 8 KiB.
@@ -83,6 +110,29 @@ mod tests {
                 assert!(cut.len() <= MAX_FILE_BYTES && cut.len() > MAX_FILE_BYTES - 4);
                 assert!(text.starts_with(&cut), "{lead} {unit}");
             }
+        }
+    }
+
+    #[test]
+    fn files_that_usually_hold_secrets_are_private() {
+        for name in [
+            ".env",
+            "a/.env.local",
+            "prod.env",
+            ".mcp.json",
+            "keys/id_rsa",
+            "tls/Server.KEY",
+        ] {
+            assert!(is_private(Path::new(name)), "{name}");
+        }
+        for name in [
+            "SKILL.md",
+            "environment.md",
+            "mcp.json.md",
+            "keyboard.txt",
+            "",
+        ] {
+            assert!(!is_private(Path::new(name)), "{name}");
         }
     }
 }

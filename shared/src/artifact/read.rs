@@ -198,6 +198,9 @@ impl<'a> Reader<'a> {
     }
 
     fn take_text(&mut self, entry: &Entry, is_manifest: bool) {
+        if content::is_private(&entry.path) {
+            return;
+        }
         let Some(text) = content::text_of(&self.head) else {
             return;
         };

@@ -189,24 +189,6 @@ pub const KEYS: &[Key] = &[
         Some("true"),
         "whether commands start the daemon",
     ),
-    key(
-        "index.max_file_kb",
-        Kind::Integer {
-            min: 1,
-            max: 16_384,
-        },
-        Some("64"),
-        "how much of one file can be searched, in KB",
-    ),
-    key(
-        "index.max_artifact_kb",
-        Kind::Integer {
-            min: 1,
-            max: 65_536,
-        },
-        Some("512"),
-        "how much of one artifact can be searched, in KB",
-    ),
     kept(
         "analytics.enabled",
         Kind::Bool,

@@ -246,8 +246,6 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "watch.max_delay_ms" => config.watch_max_delay = Duration::from_millis(number),
         "daemon.drain_timeout" => config.daemon_drain_timeout = span(),
         "daemon.autostart" => config.daemon_autostart = value.as_bool().unwrap_or(true),
-        "index.max_file_kb" => config.index_max_file_kb = number,
-        "index.max_artifact_kb" => config.index_max_artifact_kb = number,
         _ => {}
     }
     value

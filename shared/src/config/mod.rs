@@ -50,10 +50,6 @@ pub struct Config {
     pub daemon_drain_timeout: Duration,
     /// Whether commands start the daemon.
     pub daemon_autostart: bool,
-    /// How much of one file can be searched, in KB.
-    pub index_max_file_kb: u64,
-    /// How much of one artifact can be searched, in KB.
-    pub index_max_artifact_kb: u64,
 }
 
 impl Default for Config {
@@ -72,8 +68,6 @@ impl Default for Config {
             watch_max_delay: Duration::from_secs(2),
             daemon_drain_timeout: Duration::from_secs(10),
             daemon_autostart: true,
-            index_max_file_kb: 64,
-            index_max_artifact_kb: 512,
         }
     }
 }

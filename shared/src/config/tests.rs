@@ -144,7 +144,7 @@ fn what_is_wrong_is_said_and_passed_over() {
     let sample = Sample::new(
         "cache = 5\nwhat = 1\n[settings]\ndefault-collection = 7\ndefault_colection = \"x\"\n[log]\n\
          level = \"loud\"\nmax_files = 0\n[watch]\nsettle_ms = \"100\"\nmax_delay_ms = 20\n[daemon]\n\
-         autostart = \"no\"\n[index]\nmax_file_kb = { a = 1 }\n[collection]\npath = \"relative\"\n",
+         autostart = \"no\"\n[analytics]\nenabled = { a = 1 }\n[collection]\npath = \"relative\"\n",
     );
     let loaded = sample.load();
     assert_eq!(
