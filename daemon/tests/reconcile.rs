@@ -21,7 +21,10 @@ use skillmeat_shared::time::{Clock, SystemClock, Timestamp};
 use skillmeatd::store::Store;
 use tempfile::TempDir;
 
-const ALL: Scope = Scope::All { force: false, confirmed: false };
+const ALL: Scope = Scope::All {
+    force: false,
+    confirmed: false,
+};
 
 /// A clock that runs ahead, so that files count as old without waiting for them to age.
 struct Ahead(AtomicI64);
@@ -43,8 +46,15 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&folder.path().join("cache.db")).unwrap();
         fs::create_dir(folder.path().join("c")).unwrap();
-        let bench = Self { folder, store, clock: Ahead(AtomicI64::new(10_000_000_000)) };
-        bench.write("collection.toml", "[collection]\nname = \"c\"\nversion = \"1.0.0\"\n");
+        let bench = Self {
+            folder,
+            store,
+            clock: Ahead(AtomicI64::new(10_000_000_000)),
+        };
+        bench.write(
+            "collection.toml",
+            "[collection]\nname = \"c\"\nversion = \"1.0.0\"\n",
+        );
         bench
     }
 
@@ -73,8 +83,16 @@ impl Bench {
 }
 
 fn pass(store: &Store, root: &Path, clock: &Ahead, scope: &Scope) -> Report {
-    let target = Target { name: "c".to_owned(), path: root.to_owned(), external: false };
-    let context = Context { clock, threads: 2, is_cancelled: &|| false };
+    let target = Target {
+        name: "c".to_owned(),
+        path: root.to_owned(),
+        external: false,
+    };
+    let context = Context {
+        clock,
+        threads: 2,
+        is_cancelled: &|| false,
+    };
     reconcile(&target, store, scope, &context).unwrap()
 }
 
@@ -136,7 +154,10 @@ fn a_forced_pass_reads_everything_and_still_writes_nothing() {
     bench.skill("one", "first");
     bench.pass(&ALL);
     let written = bench.store.rows_written();
-    let report = bench.pass(&Scope::All { force: true, confirmed: false });
+    let report = bench.pass(&Scope::All {
+        force: true,
+        confirmed: false,
+    });
     assert_eq!(report.read, 1);
     assert_eq!(bench.store.rows_written(), written);
 }
@@ -147,10 +168,21 @@ fn files_as_young_as_the_clock_are_read_again_until_they_are_old() {
     bench.clock.0.store(0, Ordering::Relaxed);
     bench.skill("one", "first");
     let report = bench.pass(&paths(&["skills/one"]));
-    assert!(report.young.contains(&"skills/one".to_owned()), "{report:?}");
-    assert_eq!(bench.pass(&paths(&["skills/one"])).read, 1, "a young file proves nothing");
+    assert!(
+        report.young.contains(&"skills/one".to_owned()),
+        "{report:?}"
+    );
+    assert_eq!(
+        bench.pass(&paths(&["skills/one"])).read,
+        1,
+        "a young file proves nothing"
+    );
     bench.clock.0.store(10_000_000_000, Ordering::Relaxed);
-    assert_eq!(bench.pass(&ALL).read, 1, "the last look was too early to be trusted");
+    assert_eq!(
+        bench.pass(&ALL).read,
+        1,
+        "the last look was too early to be trusted"
+    );
     let written = bench.store.rows_written();
     assert_eq!(bench.pass(&ALL).read, 0);
     assert_eq!(bench.store.rows_written(), written);
@@ -164,7 +196,12 @@ fn a_change_that_keeps_size_and_time_is_seen() {
     let file = bench.root().join("skills/one/SKILL.md");
     let modified = fs::metadata(&file).unwrap().modified().unwrap();
     bench.skill("one", "fir5t");
-    fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
     assert_eq!(bench.pass(&ALL).changed, 1);
     assert!(bench.dump().iter().any(|line| line.contains("fir5t")));
 }
@@ -183,7 +220,10 @@ fn a_broken_manifest_keeps_the_last_good_rows() {
         let report = bench.pass(&ALL);
         assert_eq!(report.state, Some(CollectionState::Broken), "{broken:?}");
         let rows = bench.dump();
-        assert!(rows[0].contains("github") && rows[0].contains("kept"), "{broken:?}: {rows:?}");
+        assert!(
+            rows[0].contains("github") && rows[0].contains("kept"),
+            "{broken:?}: {rows:?}"
+        );
         // Files go on to be read meanwhile, with the entry that the rows keep.
         bench.skill("one", "second");
         assert_eq!(bench.pass(&paths(&["skills/one"])).changed, 1);
@@ -207,7 +247,10 @@ fn a_broken_lock_keeps_rows_too() {
     bench.write("collection.lock", "[lock\n");
     assert_eq!(bench.pass(&ALL).state, Some(CollectionState::Broken));
     assert_eq!(bench.pass(&ALL).removed, 0);
-    bench.write("collection.lock", "[lock]\nversion = \"1.0.0\"\n\n[lock.entries]\n");
+    bench.write(
+        "collection.lock",
+        "[lock]\nversion = \"1.0.0\"\n\n[lock.entries]\n",
+    );
     assert_eq!(bench.pass(&ALL).state, Some(CollectionState::Ok));
 }
 
@@ -219,17 +262,27 @@ fn a_collection_that_vanishes_keeps_its_rows() {
     let away = bench.folder.path().join("away");
     fs::rename(bench.root(), &away).unwrap();
     let report = bench.pass(&ALL);
-    assert_eq!((report.state, report.removed), (Some(CollectionState::Unreachable), 0));
+    assert_eq!(
+        (report.state, report.removed),
+        (Some(CollectionState::Unreachable), 0)
+    );
     // An unmounted disk leaves an empty folder behind.
     fs::create_dir(bench.root()).unwrap();
     assert_eq!(bench.pass(&ALL).state, Some(CollectionState::Unreachable));
     let written = bench.store.rows_written();
     bench.pass(&ALL);
-    assert_eq!(bench.store.rows_written(), written, "saying it once is enough");
+    assert_eq!(
+        bench.store.rows_written(),
+        written,
+        "saying it once is enough"
+    );
     fs::remove_dir(bench.root()).unwrap();
     fs::rename(&away, bench.root()).unwrap();
     let report = bench.pass(&ALL);
-    assert_eq!((report.state, report.removed), (Some(CollectionState::Ok), 0));
+    assert_eq!(
+        (report.state, report.removed),
+        (Some(CollectionState::Ok), 0)
+    );
 }
 
 #[test]
@@ -242,7 +295,10 @@ fn a_great_loss_is_believed_at_the_second_look() {
     fs::remove_dir_all(bench.root().join("skills")).unwrap();
     let report = bench.pass(&ALL);
     assert!(report.doubtful && report.removed == 0);
-    let report = bench.pass(&Scope::All { force: false, confirmed: true });
+    let report = bench.pass(&Scope::All {
+        force: false,
+        confirmed: true,
+    });
     assert!(!report.doubtful && report.removed == 30);
 }
 
@@ -250,12 +306,23 @@ fn a_great_loss_is_believed_at_the_second_look() {
 fn two_entries_for_one_artifact_are_one_row_with_a_problem() {
     let bench = Bench::new();
     let entry = "\n[[artifacts]]\nname = \"one\"\ntype = \"skill\"\npath = \"skills/one\"\norigin = \"local\"\n";
-    bench.write("collection.toml", &format!("[collection]\nname = \"c\"\n{entry}{entry}"));
+    bench.write(
+        "collection.toml",
+        &format!("[collection]\nname = \"c\"\n{entry}{entry}"),
+    );
     bench.skill("one", "first");
     bench.pass(&ALL);
     let dump = bench.dump();
-    assert_eq!(dump.iter().filter(|line| line.starts_with("skill|one|")).count(), 1);
-    assert!(dump.iter().any(|line| line.contains("entry.duplicate")), "{dump:?}");
+    assert_eq!(
+        dump.iter()
+            .filter(|line| line.starts_with("skill|one|"))
+            .count(),
+        1
+    );
+    assert!(
+        dump.iter().any(|line| line.contains("entry.duplicate")),
+        "{dump:?}"
+    );
 }
 
 #[test]
@@ -264,7 +331,11 @@ fn a_row_that_is_invalidated_is_read_again() {
     bench.skill("one", "first");
     bench.skill("two", "second");
     bench.pass(&ALL);
-    let row = bench.store.known(bench.store.collection("c").unwrap().unwrap().row, None).unwrap()[0].row;
+    let row = bench
+        .store
+        .known(bench.store.collection("c").unwrap().unwrap().row, None)
+        .unwrap()[0]
+        .row;
     bench
         .store
         .write(move |transaction| {
@@ -312,7 +383,10 @@ fn take(bench: &Bench, step: &Step) -> BTreeSet<String> {
             dirty.insert(skill(*number));
         }
         Step::AddFile(number, text) => {
-            bench.write(&format!("skills/s{number}/references/r{}.md", text % 3), &format!("{text}"));
+            bench.write(
+                &format!("skills/s{number}/references/r{}.md", text % 3),
+                &format!("{text}"),
+            );
             dirty.insert(skill(*number));
         }
         Step::Remove(number) => {
@@ -320,7 +394,10 @@ fn take(bench: &Bench, step: &Step) -> BTreeSet<String> {
             dirty.insert(skill(*number));
         }
         Step::Rename(from, to) => {
-            drop(fs::rename(bench.root().join(skill(*from)), bench.root().join(skill(*to))));
+            drop(fs::rename(
+                bench.root().join(skill(*from)),
+                bench.root().join(skill(*to)),
+            ));
             dirty.extend([skill(*from), skill(*to)]);
         }
         Step::Manifest(entries) => {
@@ -353,7 +430,10 @@ fn take(bench: &Bench, step: &Step) -> BTreeSet<String> {
             let place = bench.root().join(skill(*number));
             drop(fs::create_dir_all(&place));
             drop(std::os::unix::fs::symlink("..", place.join("loop")));
-            drop(std::os::unix::fs::symlink("/etc/hostname", place.join("outside")));
+            drop(std::os::unix::fs::symlink(
+                "/etc/hostname",
+                place.join("outside"),
+            ));
             dirty.insert(skill(*number));
         }
     }

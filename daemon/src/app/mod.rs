@@ -17,6 +17,7 @@ mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::paths::ProcessEnvironment;
@@ -41,6 +42,17 @@ pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use status::{Counters, Overview, Phase, Warning, memory_bytes};
 pub use watching::{EventPage, EventStart};
 
+/// How far the rows are, as those who wait for them need to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowsState {
+    /// Some collection has never been looked at completely.
+    Building,
+    /// All collections have rows.
+    Built,
+    /// The cache can't be opened.
+    Failed,
+}
+
 /// The daemon's application: one per process.
 pub struct App {
     boot: Boot,
@@ -55,6 +67,8 @@ pub struct App {
     watcher: OnceLock<Watcher>,
     scheduler: OnceLock<CronScheduler>,
     vocabulary: Mutex<(u64, Arc<Vocabulary>)>,
+    /// Whether answers can be complete.
+    rows: signal::Sender<RowsState>,
     /// Grows with every committed change; tells subscribers to look at the event log.
     changes: signal::Sender<u64>,
     generation: AtomicU64,
@@ -79,6 +93,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         watcher: OnceLock::new(),
         scheduler: OnceLock::new(),
         vocabulary: Mutex::default(),
+        rows: signal::channel(RowsState::Building).0,
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),
         mutation: Mutex::new(()),
@@ -95,6 +110,15 @@ impl App {
     /// The open cache; waits a while if the daemon is still starting.
     pub fn store(&self) -> Result<Arc<Store>> {
         self.gate.wait()
+    }
+
+    /// Waits until every collection has rows, or none can have any; not longer than `patience`. Who asks a
+    /// daemon that has just begun to build its cache would otherwise learn nothing.
+    pub async fn until_built(&self, patience: Duration) {
+        let mut rows = self.rows.subscribe();
+        let built = rows.wait_for(|state| *state != RowsState::Building);
+        // Neither the end of the time nor that of the sender is an error: the answer says what is missing.
+        drop(tokio::time::timeout(patience, built).await);
     }
 
     /// Told after every change of rows.
@@ -160,7 +184,14 @@ impl App {
         }
     }
 
-    fn report_ready(&self, ready: bool) {
+    /// Tells those who wait, and the health service, how far the rows are.
+    fn set_rows(&self, state: RowsState) {
+        let before = self.rows.send_replace(state);
+        if before == state {
+            return;
+        }
+        tracing::info!(target: "ingest", "rows: {state:?}");
+        let ready = state == RowsState::Built;
         if let Some(report) = self.ready.get() {
             report(ready);
         }

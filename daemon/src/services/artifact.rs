@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use v1::artifact_service_server::ArtifactService;
 
-use super::{READ, run, wire};
+use super::{READ, read, run, wire};
 use crate::app::{AddEvent, AddItem, AddRequest, AddSummary, App, ListRequest, Shown};
 use crate::store::list::Sort;
 
@@ -44,7 +44,7 @@ impl ArtifactService for Service {
             page_size: request.page_size,
             page_token: request.page_token,
         };
-        let answer = run(&self.0, READ, move |app| {
+        let answer = read(&self.0, move |app| {
             let listed = app.list(request)?;
             Ok(v1::ListArtifactsResponse {
                 artifacts: listed
@@ -66,7 +66,7 @@ impl ArtifactService for Service {
         request: Request<v1::ShowArtifactRequest>,
     ) -> Result<Response<v1::ShowArtifactResponse>, Status> {
         let request = request.into_inner();
-        let answer = run(&self.0, READ, move |app| {
+        let answer = read(&self.0, move |app| {
             let named = request.artifact.unwrap_or_default();
             let kind = if named.kind.is_empty() {
                 None

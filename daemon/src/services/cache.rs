@@ -6,7 +6,7 @@ use skillmeat_proto::v1;
 use tonic::{Request, Response, Status};
 use v1::cache_service_server::CacheService;
 
-use super::{READ, WORK, run, wire};
+use super::{WORK, read, run, wire};
 use crate::app::App;
 use crate::store::connection::SCHEMA_VERSION;
 
@@ -18,7 +18,7 @@ impl CacheService for Service {
         &self,
         _: Request<v1::CacheStatusRequest>,
     ) -> Result<Response<v1::CacheStatusResponse>, Status> {
-        let answer = run(&self.0, READ, |app| {
+        let answer = read(&self.0, |app| {
             let status = app.cache_status()?;
             let config = app.config();
             let (reads, reads_from_rows) = app.counters().reads();
@@ -66,7 +66,7 @@ impl CacheService for Service {
         request: Request<v1::InvalidateCacheRequest>,
     ) -> Result<Response<v1::InvalidateCacheResponse>, Status> {
         let request = request.into_inner();
-        let done = run(&self.0, READ, move |app| {
+        let done = read(&self.0, move |app| {
             app.invalidate(&request.collection, &request.artifacts)
         })
         .await?;

@@ -7,7 +7,7 @@ use skillmeat_proto::v1;
 use tonic::{Request, Response, Status};
 use v1::collection_service_server::CollectionService;
 
-use super::{READ, WORK, run, wire};
+use super::{WORK, read, run, wire};
 use crate::app::{App, Described, Freshness};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -18,7 +18,7 @@ impl CollectionService for Service {
         &self,
         _: Request<v1::ListCollectionsRequest>,
     ) -> Result<Response<v1::ListCollectionsResponse>, Status> {
-        let described = run(&self.0, READ, App::collections).await?;
+        let described = read(&self.0, App::collections).await?;
         let freshness = Freshness {
             verified_at: described
                 .iter()
@@ -39,7 +39,7 @@ impl CollectionService for Service {
         request: Request<v1::ShowCollectionRequest>,
     ) -> Result<Response<v1::ShowCollectionResponse>, Status> {
         let name = request.into_inner().name;
-        let whole = run(&self.0, READ, move |app| app.collection(&name)).await?;
+        let whole = read(&self.0, move |app| app.collection(&name)).await?;
         Ok(Response::new(v1::ShowCollectionResponse {
             freshness: Some(wire::freshness(&whole.described.freshness)),
             unknown_keys: whole.described.view.unknown_keys.clone(),

@@ -33,6 +33,9 @@ pub const NAMES: &[&str] = &[
 /// The longest that a read may take.
 const READ: Duration = Duration::from_secs(30);
 
+/// How long a read waits for the first rows of a new cache.
+const FIRST_ROWS: Duration = Duration::from_secs(2);
+
 /// The longest that a change or a pass over files may take.
 const WORK: Duration = Duration::from_mins(10);
 
@@ -76,6 +79,15 @@ pub fn routes(app: &Arc<App>) -> Routes {
         SearchServiceServer,
         search::Service(app())
     ))
+}
+
+/// Runs a use-case that reads rows; waits a moment for a cache that is being built for the first time.
+async fn read<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> Result<T> + Send + 'static,
+) -> Result<T, Status> {
+    app.until_built(FIRST_ROWS).await;
+    run(app, READ, work).await
 }
 
 /// Runs a use-case on the blocking pool, within a deadline.

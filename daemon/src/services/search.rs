@@ -6,7 +6,7 @@ use skillmeat_proto::v1;
 use tonic::{Request, Response, Status};
 use v1::search_service_server::SearchService;
 
-use super::{READ, run, wire};
+use super::{read, wire};
 use crate::app::{App, SearchHit, SearchRequest, SearchScope};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -31,7 +31,7 @@ impl SearchService for Service {
             scope,
             limit: request.limit,
         };
-        let answer = run(&self.0, READ, move |app| {
+        let answer = read(&self.0, move |app| {
             let searched = app.search(&request)?;
             Ok(v1::SearchResponse {
                 hits: searched

@@ -6,4 +6,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod add;
+mod corpus;
 mod homes;
+mod list;
+mod search;

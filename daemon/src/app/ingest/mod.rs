@@ -14,7 +14,7 @@ use skillmeat_shared::collection::layout::{self, Place};
 use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
 
-use super::{App, Ears, internal};
+use super::{App, Ears, RowsState, internal};
 use crate::store::{Opened, Store};
 use crate::watch::{Dirty, Settings, Watcher};
 
@@ -72,13 +72,13 @@ impl App {
         self.start_schedules(&store);
         let mut targets = HashMap::new();
         self.look_at_home(&store, &mut targets, "startup");
-        let mut first = true;
         loop {
-            if first && self.is_everything_built() {
-                first = false;
-                self.report_ready(true);
-                tracing::info!(target: "ingest", "ready");
-            }
+            let state = if self.is_everything_built() {
+                RowsState::Built
+            } else {
+                RowsState::Building
+            };
+            self.set_rows(state);
             let (work, idle) = self.ingest.next();
             match work {
                 Work::Stop => return,
@@ -116,12 +116,14 @@ impl App {
                 Err(error) => {
                     tracing::error!(target: "store", "{error}");
                     self.gate.fail(error);
+                    self.set_rows(RowsState::Failed);
                 }
             }
             if !self.ingest.wait_for_retry() {
                 return None;
             }
             self.gate.restart();
+            self.set_rows(RowsState::Building);
         }
     }
 
