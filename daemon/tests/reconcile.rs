@@ -44,7 +44,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&folder.path().join("cache.db")).unwrap();
+        let (store, _) = Store::open(&folder.path().join("cache.db"), true).unwrap();
         fs::create_dir(folder.path().join("c")).unwrap();
         let bench = Self {
             folder,
@@ -455,7 +455,7 @@ proptest! {
         // A broken manifest is mended last: what it hides only the rows remember.
         take(&bench, &Step::Manifest(vec![(1, 0), (3, 1)]));
         bench.pass(&paths(&["collection.toml"]));
-        let (fresh, _) = Store::open(&bench.folder.path().join("fresh.db")).unwrap();
+        let (fresh, _) = Store::open(&bench.folder.path().join("fresh.db"), true).unwrap();
         pass(&fresh, &bench.root(), &bench.clock, &ALL);
         prop_assert_eq!(bench.dump(), dump(&fresh));
         let written = bench.store.rows_written();

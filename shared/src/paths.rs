@@ -14,7 +14,10 @@ use std::path::{Component, Path, PathBuf};
 use crate::fs::FileHash;
 use crate::{Code, Error, Result};
 
+mod cache;
 mod socket;
+
+pub use cache::{CachePlace, cache_place};
 
 pub use socket::{
     MAX_SOCKET_PATH, RuntimeProbe, SystemProbe, check_socket_dir, is_local_fs, prepare_socket_dir,
@@ -138,14 +141,9 @@ impl Home {
         self.collections().join(name)
     }
 
-    /// What may be deleted at any time.
+    /// What may be deleted at any time. The ancestor's own `cache.db` in there is not ours.
     pub fn cache_dir(&self) -> PathBuf {
         self.root.join("cache")
-    }
-
-    /// The cache. The ancestor's own `cache.db` beside it is not ours.
-    pub fn cache_db(&self) -> PathBuf {
-        self.cache_dir().join("skillmeatd.db")
     }
 
     /// The folder of the logs.
@@ -434,6 +432,5 @@ mod tests {
             assert!(path.starts_with(home.run_dir()), "{}", path.display());
         }
         assert_ne!(home.collection_lock("a"), home.collection_lock("b"));
-        assert_eq!(home.cache_db(), Path::new("/h/cache/skillmeatd.db"));
     }
 }

@@ -253,7 +253,7 @@ fn failure(
         } else {
             &item.id
         };
-        let mut error = Error::new(code, format!("can't add `{what}`: {}", item.reason));
+        let mut error = Error::new(code, format!("can't add `{}`: {}", escape(what), item.reason));
         if code == Code::ArtifactExists {
             error = error
                 .hint("nothing was overwritten; add it under another name with `--name`")

@@ -77,7 +77,7 @@ impl App {
     /// Drops the cache and builds it anew from files; waits until all rows are there.
     pub fn clear(&self) -> Result<Tally> {
         if self.gate.failure().is_some() {
-            crate::store::connection::remove_files(&self.boot.home.cache_db())?;
+            crate::store::connection::remove_files(&self.cache_place().database)?;
             self.gate.restart();
             self.ingest.retry();
         } else {

@@ -323,8 +323,11 @@ fn complete_artifacts(
         None => (None, prefix),
     };
     let names = show::complete(connection, name, limit)?;
+    let mut seen = std::collections::HashSet::new();
     Ok(names
         .into_iter()
+        // Several collections may hold the same one.
+        .filter(|(name, of, _)| seen.insert((name.clone(), of.clone())))
         .filter(|(_, of, _)| kind.is_none_or(|kind| kind == of))
         .map(|(name, of, description)| {
             let value = if kind.is_some() {

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use rusqlite::Connection;
+use skillmeat_shared::Result;
 use skillmeat_shared::search::{
     self, Query, Snippet, Vocabulary, snippet_of_line, snippet_of_text,
 };
-use skillmeat_shared::{Code, Error, Result};
 
 use super::{App, Freshness};
 use crate::store::list::Summary;
@@ -113,12 +113,6 @@ impl App {
     /// Looks for artifacts.
     pub fn search(&self, request: &SearchRequest) -> Result<Searched> {
         let mut query = Query::parse(&request.query);
-        if query.is_empty() {
-            return Err(
-                Error::new(Code::InvalidArgument, "the query holds no letter or digit")
-                    .hint("name a word, the beginning of one, or a \"phrase in quotes\""),
-            );
-        }
         let store = self.store()?;
         let asked = self.asked(&store, &request.collection, request.collection.is_empty())?;
         let filter = Filter {
@@ -139,6 +133,13 @@ impl App {
         let vocabulary = || self.vocabulary();
         let searched = store.read(|connection| {
             let mut corrections = Vec::new();
+            if query.is_empty() {
+                let freshness = self.freshness_of(connection, &asked)?;
+                return Ok(Searched {
+                    freshness,
+                    ..Searched::default()
+                });
+            }
             let mut tiers = look(connection, &query, false, request.scope, &filter, limit)?;
             if tiers.hits.is_empty() {
                 corrections = correct(connection, &mut query, vocabulary)?;

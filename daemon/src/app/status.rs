@@ -118,6 +118,7 @@ impl Warning {
     pub const CODES: &'static [&'static str] = &[
         "cache-unavailable",
         "cache-evicted",
+        "cache-on-network-disk",
         "collection-broken",
         "collection-unreachable",
         "config-invalid",
@@ -321,6 +322,15 @@ impl App {
             let mut warning = Warning::new("cache-unavailable", "error", error.message.clone(), "");
             warning.hints.clone_from(&error.hints);
             warnings.push(warning);
+        }
+        let place = self.cache_place();
+        if !place.is_local {
+            warnings.push(Warning::new(
+                "cache-on-network-disk",
+                "warning",
+                format!("the cache lies on a network disk: `{}`", place.database.display()),
+                "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`",
+            ));
         }
         for (root, _) in self.roots() {
             if root.state == State::Failed {

@@ -7,10 +7,17 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::{Code, Error, Result};
+
+/// How long a busy lock is tried for.
+const GLANCE: Duration = Duration::from_millis(150);
+/// The time between two tries.
+const STEP: Duration = Duration::from_millis(10);
 
 /// Attempts when somebody deletes the file between our opening and our locking it.
 const ATTEMPTS: usize = 8;
@@ -35,7 +42,7 @@ impl Lock {
         };
         for _ in 0..ATTEMPTS {
             let file = open(&path).map_err(|error| refused(&error))?;
-            match file.try_lock() {
+            match try_lock(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(busy(home, &path, file)),
                 Err(TryLockError::Error(error)) => return Err(refused(&error)),
@@ -58,6 +65,17 @@ impl Lock {
             ),
         )
         .hint("find the program that cleans this folder, and exclude it"))
+    }
+}
+
+/// Tries for a moment: a client that looks whether anybody holds the lock holds it for an instant itself.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let until = Instant::now() + GLANCE;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => park_timeout(STEP),
+            outcome => return outcome,
+        }
     }
 }
 

@@ -18,6 +18,9 @@ const MIGRATIONS: &[M<'static>] = &[
 /// The schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Bytes of the write-ahead log that stay on disk once it was moved into the database.
+const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
+
 /// How long a connection waits for a lock of another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -87,7 +90,7 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-fn try_open(path: &Path) -> Result<(Connection, bool), Failure> {
+fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> {
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -108,7 +111,10 @@ fn try_open(path: &Path) -> Result<(Connection, bool), Failure> {
             .hint("start the newer skillmeatd, or run `sm cache clear` to build the cache anew"),
         ));
     }
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // The log needs memory shared between processes, which network disks lack.
+    let journal = if is_local { "WAL" } else { "TRUNCATE" };
+    connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
@@ -134,8 +140,8 @@ fn try_open(path: &Path) -> Result<(Connection, bool), Failure> {
 
 /// Opens the one writing connection. A damaged file is put aside under a name with `.corrupt-` and the
 /// time in it, and an empty database is made in its place.
-pub fn open_writer(path: &Path) -> Result<(Connection, Opened)> {
-    match try_open(path) {
+pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> {
+    match try_open(path, is_local) {
         Ok((connection, created)) => {
             restrict(path)?;
             Ok((
@@ -155,7 +161,7 @@ pub fn open_writer(path: &Path) -> Result<(Connection, Opened)> {
                 "the cache was damaged ({why}); it lies at {} and is built anew",
                 aside.display()
             );
-            match try_open(path) {
+            match try_open(path, is_local) {
                 Ok((connection, _)) => {
                     restrict(path)?;
                     Ok((connection, Opened::Replaced))
@@ -237,7 +243,7 @@ mod tests {
             &b"this is no database ".repeat(500),
         )
         .unwrap();
-        let (_, opened) = open_writer(&path).unwrap();
+        let (_, opened) = open_writer(&path, true).unwrap();
         assert_eq!(opened, Opened::Replaced);
         let kept = std::fs::read_dir(folder.path())
             .unwrap()
@@ -254,14 +260,26 @@ mod tests {
     }
 
     #[test]
+    fn without_shared_memory_there_is_no_write_ahead_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.db");
+        let (connection, _) = open_writer(&path, false).unwrap();
+        let journal: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(journal, "truncate");
+        assert!(!path.with_extension("db-wal").exists());
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.db");
-        drop(open_writer(&path).unwrap());
+        drop(open_writer(&path, true).unwrap());
         let connection = Connection::open(&path).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        let error = open_writer(&path).unwrap_err();
+        let error = open_writer(&path, true).unwrap_err();
         assert_eq!(error.code, Code::CacheNewerSchema);
         let connection = Connection::open(&path).unwrap();
         let version: u32 = connection

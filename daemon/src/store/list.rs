@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn pages_walk_an_index_and_never_sort() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&folder.path().join("cache.db")).unwrap();
+        let (store, _) = Store::open(&folder.path().join("cache.db"), true).unwrap();
         for sort in [Sort::Name, Sort::Updated, Sort::Size] {
             for collection in [None, Some(1)] {
                 for after in [false, true] {

@@ -75,16 +75,19 @@ pub enum Opened {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    is_local: bool,
     database: RwLock<Arc<Database>>,
     rows_written: AtomicU64,
 }
 
 impl Store {
-    /// Opens or makes the database at `path`, migrates it, and puts a damaged one aside.
-    pub fn open(path: &Path) -> Result<(Self, Opened)> {
-        let (database, opened) = Database::open(path)?;
+    /// Opens or makes the database at `path`, migrates it, and puts a damaged one aside. On a disk that is
+    /// not local it does without a write-ahead log.
+    pub fn open(path: &Path, is_local: bool) -> Result<(Self, Opened)> {
+        let (database, opened) = Database::open(path, is_local)?;
         let store = Self {
             path: path.to_owned(),
+            is_local,
             database: RwLock::new(Arc::new(database)),
             rows_written: AtomicU64::new(0),
         };
@@ -133,7 +136,7 @@ impl Store {
         // The old connections must be closed first: a closing writer may still touch the files' names.
         slot.writer.stop();
         connection::remove_files(&self.path)?;
-        let (database, _) = Database::open(&self.path)?;
+        let (database, _) = Database::open(&self.path, self.is_local)?;
         *slot = Arc::new(database);
         Ok(())
     }
@@ -175,8 +178,8 @@ impl Store {
 }
 
 impl Database {
-    fn open(path: &Path) -> Result<(Self, Opened)> {
-        let (connection, opened) = connection::open_writer(path)?;
+    fn open(path: &Path, is_local: bool) -> Result<(Self, Opened)> {
+        let (connection, opened) = connection::open_writer(path, is_local)?;
         let instance = meta::instance(&connection).map_err(|error| sql_error(&error))?;
         let identity = connection::identity(path).ok_or_else(|| {
             Error::new(

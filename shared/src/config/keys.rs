@@ -107,6 +107,15 @@ pub const KEYS: &[Key] = &[
         )
     },
     Key {
+        env: &[("SKILLMEAT_CACHE_PATH", Unit::Plain)],
+        ..key(
+            "cache.path",
+            Kind::Path,
+            None,
+            "the folder of the cache, if not the home's own; takes effect at the next start",
+        )
+    },
+    Key {
         env: &[("SKILLMEAT_CACHE_METADATA_TTL", Unit::Plain)],
         ..key(
             "cache.metadata_ttl",

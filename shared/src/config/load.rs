@@ -230,10 +230,15 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
             config.github_token = Some(Secret::new(text.trim()));
             return mask(text.trim()).into();
         }
-        "collection.path" if value.is_string() => {
+        "collection.path" | "cache.path" if value.is_string() => {
             let path: PathBuf = expand_tilde(Path::new(text), env);
             let shown = path.to_string_lossy().into_owned();
-            config.collection_path = Some(path);
+            let slot = if key.name == "cache.path" {
+                &mut config.cache_path
+            } else {
+                &mut config.collection_path
+            };
+            *slot = Some(path);
             return shown.into();
         }
         "cache.metadata_ttl" => config.cache_metadata_ttl = span(),

@@ -30,6 +30,8 @@ pub struct Config {
     pub github_token: Option<Secret>,
     /// One more collection folder, absolute.
     pub collection_path: Option<PathBuf>,
+    /// The folder of the cache, if it is not the home's own.
+    pub cache_path: Option<PathBuf>,
     /// How long a cached artifact counts as fresh.
     pub cache_metadata_ttl: Duration,
     /// How long a fact from upstream counts as fresh.
@@ -58,6 +60,7 @@ impl Default for Config {
             default_collection: "default".to_owned(),
             github_token: None,
             collection_path: None,
+            cache_path: None,
             cache_metadata_ttl: Duration::from_mins(30),
             cache_ttl: Duration::from_hours(6),
             cache_max_size_mb: 500,

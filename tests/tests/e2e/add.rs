@@ -184,8 +184,10 @@ fn what_can_not_be_added_says_why_with_its_own_exit_code() {
     assert_eq!(error["code"], "collection.not_found");
     let error = sandbox.fails(&["add", source, source, "--name", "x"], 2);
     assert_eq!(error["code"], "usage.invalid_argument");
-    let error = sandbox.fails(&["add", source, "--type", "command"], 2);
+    let odd = sandbox.path("odd");
+    let error = sandbox.fails(&["add", odd.to_str().unwrap(), "--type", "skill"], 2);
     assert_eq!(error["code"], "artifact.invalid");
+    assert!(text(&error["message"]).contains("SKILL.md"), "{error}");
     drop(sandbox.run(&["add"]).exits(2));
     drop(sandbox.run(&["add", source, "--type", "rubbish"]).exits(2));
 }

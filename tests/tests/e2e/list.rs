@@ -85,8 +85,7 @@ fn filters_and_orders() {
     drop(sandbox.run(&["list", "--type", "odd"]).exits(2));
     let error = sandbox.fails(&["list", "-c", "nowhere"], 3);
     assert_eq!(error["code"], "collection.not_found");
-    let error = sandbox.fails(&["list", "--group", "nobody"], 3);
-    assert!(text(&error["message"]).contains("nobody"), "{error}");
+    assert_eq!(list(&["--group", "nobody"]).len(), 0);
 }
 
 #[test]

@@ -8,6 +8,9 @@
 
 mod add;
 mod corpus;
+mod files;
 mod homes;
 mod list;
+mod manifests;
+mod names;
 mod search;

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use skillmeat_shared::Result;
 use skillmeat_shared::collection::layout::{self, Place};
+use skillmeat_shared::paths::{
+    CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
+};
 use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
 
@@ -109,9 +112,7 @@ impl App {
 
     fn open_store(&self) -> Option<(Store, Opened)> {
         loop {
-            match skillmeat_shared::paths::ensure_private_dir(&self.boot.home.cache_dir())
-                .and_then(|()| Store::open(&self.boot.home.cache_db()))
-            {
+            match self.make_store() {
                 Ok(opened) => return Some(opened),
                 Err(error) => {
                     tracing::error!(target: "store", "{error}");
@@ -125,6 +126,27 @@ impl App {
             self.gate.restart();
             self.set_rows(RowsState::Building);
         }
+    }
+
+    fn make_store(&self) -> Result<(Store, Opened)> {
+        let place = self.cache_place();
+        if let Some(folder) = place.database.parent() {
+            ensure_private_dir(folder)?;
+        }
+        if !place.is_local {
+            tracing::warn!(target: "store", "the cache lies on a network disk: `{}`", place.database.display());
+        }
+        Store::open(&place.database, place.is_local)
+    }
+
+    /// Where the cache lies.
+    pub(super) fn cache_place(&self) -> CachePlace {
+        let probe = SystemProbe::new(&ProcessEnvironment);
+        cache_place(
+            &self.boot.home,
+            self.boot.loaded.config.cache_path.as_deref(),
+            &probe,
+        )
     }
 
     /// Finds the collections, watches them, and asks for passes over new ones (at start: over all).

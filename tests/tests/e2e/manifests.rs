@@ -1,0 +1,238 @@
+//! Manifests that are broken, emptied, doubled or gone: the last good rows stay, and the fault is named.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{codes, rename, replace, skill, text, write};
+
+/// A home with the collections `default` and `work`, one managed skill each.
+fn two_collections() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    for (collection, name) in [("default", "one"), ("work", "two")] {
+        let source = skill(&sandbox.path("src"), name, "Good");
+        drop(
+            sandbox
+                .run(&["add", source.to_str().unwrap(), "-c", collection])
+                .ok(),
+        );
+    }
+    sandbox
+}
+
+fn manifest(sandbox: &Sandbox) -> PathBuf {
+    sandbox.collection("default", "collection.toml")
+}
+
+fn state(status: &Value, collection: &str) -> String {
+    let all = status["collections"].as_array().unwrap();
+    let one = all.iter().find(|one| one["name"] == collection);
+    text(&one.unwrap_or_else(|| panic!("no {collection} in {status:#}"))["state"])
+}
+
+#[test]
+fn a_broken_manifest_is_named_with_its_line_and_its_rows_stay() {
+    let sandbox = two_collections();
+    let path = manifest(&sandbox);
+    let good = std::fs::read_to_string(&path).unwrap();
+    let broken = format!("{good}\nthis is = = not toml\n");
+    let line = broken.lines().count();
+    replace(&path, &broken);
+    let status = sandbox.status_until("the broken manifest", |status| {
+        state(status, "default") == "broken"
+    });
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("collection-broken"), "{warnings}");
+    assert!(
+        warnings.contains(&format!("collection.toml:{line}")),
+        "{line} is not in {warnings}"
+    );
+    let seen = sandbox.run(&["status"]).ok().stdout;
+    assert!(seen.contains(&format!("collection.toml:{line}")), "{seen}");
+    let problems = &sandbox.json(&["collection", "show", "default"])["problems"];
+    assert_eq!(codes(problems), ["manifest.invalid"]);
+    assert_eq!(problems[0]["line"], line);
+    // Its rows stay, edits of files are still seen, and the other collection is not affected.
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    skill(&sandbox.collection("default", "skills"), "one", "Edited");
+    sandbox.shows("one", "the edit", |shown| shown["description"] == "Edited");
+    assert_eq!(state(&status, "work"), "ok");
+    skill(&sandbox.collection("work", "skills"), "three", "New");
+    sandbox.shows("three", "a new skill in the other collection", |shown| {
+        shown["status"] == "unmanaged"
+    });
+    // A restart changes nothing of that.
+    sandbox.stop();
+    assert_eq!(state(&sandbox.ready(), "default"), "broken");
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    // Mended, it is read at once.
+    replace(&path, &good);
+    let status = sandbox.status_until("the mended manifest", |status| {
+        state(status, "default") == "ok"
+    });
+    assert_eq!(status["warnings"], serde_json::json!([]));
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:three", "skill:two"]);
+}
+
+#[test]
+fn a_manifest_emptied_in_the_middle_of_a_save_loses_nothing() {
+    let sandbox = two_collections();
+    let path = manifest(&sandbox);
+    let good = std::fs::read_to_string(&path).unwrap();
+    let last = sandbox.json(&["daemon", "status"])["last_seq"].clone();
+    write(&path, "");
+    // Whatever the daemon sees at which moment, the entry's artifact never becomes unmanaged or lost.
+    sandbox.status_until("the empty manifest", |status| {
+        state(status, "default") != "ok"
+    });
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    write(&path, &good);
+    sandbox.status_until("the manifest saved to its end", |status| {
+        state(status, "default") == "ok"
+    });
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    let mut watch = sandbox.stream(&["watch", "--json", "--since", &last.to_string()]);
+    let events = watch.json_until(|event| event["kind"] == "collection.mended");
+    assert!(
+        events.iter().all(|event| event["artifact"].is_null()),
+        "{events:#?}"
+    );
+}
+
+#[test]
+fn two_entries_for_one_artifact_are_told_and_the_first_counts() {
+    let sandbox = two_collections();
+    let path = manifest(&sandbox);
+    let good = std::fs::read_to_string(&path).unwrap();
+    let entry = good.split_once("[[artifacts]]").unwrap().1;
+    let line = good.lines().count() + 2;
+    replace(
+        &path,
+        format!(
+            "{good}\n[[artifacts]]{}",
+            entry.replace("\"local\"", "\"github\"")
+        ),
+    );
+    let shown = sandbox.shows("one", "the second entry", |shown| {
+        !shown["problems"].as_array().unwrap().is_empty()
+    });
+    assert!(codes(&shown["problems"]).contains(&"entry.duplicate".to_owned()));
+    let problems = shown["problems"].as_array().unwrap();
+    let told = problems
+        .iter()
+        .find(|problem| problem["code"] == "entry.duplicate")
+        .unwrap();
+    assert_eq!(told["line"], line, "{told}");
+    assert_eq!(shown["origin"], "local");
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+}
+
+#[test]
+fn one_bad_entry_spoils_no_other() {
+    let sandbox = two_collections();
+    let path = manifest(&sandbox);
+    let good = std::fs::read_to_string(&path).unwrap();
+    replace(
+        &path,
+        format!(
+            "{good}\n[[artifacts]]\nname = 7\ntype = \"skill\"\npath = \"skills/x\"\n\n\
+             [[artifacts]]\nname = \"outside\"\ntype = \"skill\"\npath = \"../../../etc\"\n\
+             origin = \"local\"\nadded = \"2026-01-01T00:00:00\"\n"
+        ),
+    );
+    let status = sandbox.status_until("the entry that leaves the collection", |status| {
+        status["artifacts"].as_u64() >= Some(3)
+    });
+    assert_eq!(state(&status, "default"), "ok");
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    let outside = sandbox.show("outside");
+    assert_eq!(outside["files"], serde_json::json!([]), "{outside:#}");
+    assert_eq!(outside["content_hash"], Value::Null);
+    assert!(!codes(&outside["problems"]).is_empty());
+    let problems = sandbox.json(&["collection", "show"])["problems"].clone();
+    assert!(
+        codes(&problems).contains(&"entry.broken".to_owned()),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_broken_lock_is_told_and_hides_nothing() {
+    let sandbox = two_collections();
+    replace(sandbox.collection("default", "collection.lock"), "[lock\nx");
+    sandbox.status_until("the broken lock", |status| {
+        let collection = &status["collections"][0];
+        !collection["problems"].as_array().unwrap().is_empty()
+    });
+    let shown = sandbox.show("one");
+    assert_eq!(shown["status"], "managed");
+    assert!(shown["content_hash"].is_string());
+}
+
+#[test]
+fn a_collection_that_goes_away_is_unreachable_and_its_rows_stay() {
+    let sandbox = two_collections();
+    let place = sandbox.collection("work", "");
+    let away = sandbox.path("away");
+    rename(&place, &away);
+    let status = sandbox.status_until("the collection to be unreachable", |status| {
+        state(status, "work") == "unreachable"
+    });
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("collection-unreachable"), "{warnings}");
+    assert_eq!(sandbox.show("two")["collection"], "work");
+    let source = skill(&sandbox.path("src"), "late", "Late");
+    let error = sandbox.fails(&["add", source.to_str().unwrap(), "-c", "work"], 3);
+    assert_eq!(error["code"], "collection.unreachable");
+    // A restart does not take the rows for gone either.
+    sandbox.stop();
+    sandbox.ready();
+    assert_eq!(sandbox.show("two")["collection"], "work");
+    rename(&away, &place);
+    sandbox.status_until("the collection to be back", |status| {
+        state(status, "work") == "ok"
+    });
+    skill(&sandbox.collection("work", "skills"), "two", "Edited");
+    sandbox.shows("two", "that it is watched again", |shown| {
+        shown["description"] == "Edited"
+    });
+}
+
+#[test]
+fn artifacts_that_are_deleted_one_by_one_are_missing_or_gone() {
+    let sandbox = two_collections();
+    skill(&sandbox.collection("default", "skills"), "stray", "By hand");
+    sandbox.shows("stray", "the stray skill", |_| true);
+    std::fs::remove_dir_all(sandbox.collection("default", "skills/stray")).unwrap();
+    std::fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
+    sandbox.shows("one", "the managed skill to be missing", |shown| {
+        shown["status"] == "missing"
+    });
+    skillmeat_tests::until("the stray skill to be gone", || {
+        (sandbox.run(&["show", "stray"]).code == Some(3)).then_some(())
+    });
+    let status = sandbox.json(&["status"]);
+    assert!(status["by_status"].to_string().contains("missing"));
+}
+
+#[test]
+fn a_new_collection_folder_is_found_by_itself() {
+    let sandbox = two_collections();
+    let place = sandbox.path("made");
+    write(
+        place.join("collection.toml"),
+        "artifacts = []\n[collection]\nname = \"fresh\"\nversion = \"1.0.0\"\n\
+         created = \"2026-01-01T00:00:00\"\nupdated = \"2026-01-01T00:00:00\"\n",
+    );
+    skill(&place.join("skills"), "inside", "New");
+    rename(&place, sandbox.collection("fresh", ""));
+    sandbox.shows("inside", "the new collection", |shown| {
+        shown["collection"] == "fresh"
+    });
+    skill(&sandbox.collection("fresh", "skills"), "inside", "Edited");
+    sandbox.shows("inside", "that it is watched", |shown| {
+        shown["description"] == "Edited"
+    });
+}

@@ -1,0 +1,155 @@
+//! Names on disk that no program would give: listed as they are, told, and harmless to terminals.
+
+use serde_json::json;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{skill, text, write};
+
+const ODD: &[&str] = &[
+    "with space",
+    "größe",
+    "日本語",
+    "new\nline",
+    "co:lon",
+    "skill:prefixed",
+    "tab\there",
+    "quote'\"s",
+    "esc\u{1b}[31mred",
+    "rtl\u{202e}txt",
+    "-dash",
+    "--json",
+    "per%cent_",
+    "back\\slash",
+    "e\u{301}accent",
+    "*",
+    ".hidden",
+];
+
+#[test]
+fn every_name_on_disk_is_listed_shown_and_found() {
+    let sandbox = Sandbox::initialised();
+    for name in ODD {
+        let place = sandbox.collection("default", "skills").join(name);
+        write(
+            place.join("SKILL.md"),
+            "---\ndescription: An odd one\n---\nBody with a walnut.\n",
+        );
+    }
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let list = sandbox.list();
+    for name in ODD.iter().filter(|name| !name.starts_with('.')) {
+        let one = list
+            .iter()
+            .find(|one| one["name"] == *name)
+            .unwrap_or_else(|| panic!("{name:?} is not listed"));
+        assert_eq!(one["id"], format!("skill:{name}"));
+        let shown = sandbox
+            .run(&["show", "--json", "--", &format!("skill:{name}")])
+            .ok()
+            .json();
+        assert_eq!(shown["name"], *name);
+        assert_eq!(shown["description"], "An odd one");
+    }
+    // Nothing that a terminal would obey comes through.
+    for args in [
+        &["list"][..],
+        &["list", "--verbose"],
+        &["status"],
+        &["search", "walnut"],
+    ] {
+        let seen = sandbox.run(args).ok();
+        for text in [&seen.stdout, &seen.stderr] {
+            assert!(
+                !text
+                    .chars()
+                    .any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'),
+                "{text:?}"
+            );
+        }
+    }
+    let lines = sandbox.run(&["list"]).ok().stdout;
+    assert_eq!(lines.lines().count(), list.len() + 1, "{lines}");
+    let seen = sandbox
+        .run(&["show", "--", "skill:esc\u{1b}[31mred"])
+        .ok()
+        .stdout;
+    assert!(!seen.contains('\u{1b}'), "{seen:?}");
+    for line in sandbox
+        .run(&["show", "--", "skill:new\nline"])
+        .ok()
+        .stdout
+        .lines()
+    {
+        assert_ne!(line, "line");
+    }
+}
+
+#[test]
+fn names_that_are_no_text_are_told_and_stop_nothing() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::initialised();
+    let bytes = std::ffi::OsStr::from_bytes(b"bad\xff\xfename");
+    write(
+        sandbox
+            .collection("default", "skills")
+            .join(bytes)
+            .join("SKILL.md"),
+        "---\ndescription: odd\n---\n",
+    );
+    write(
+        sandbox.collection("default", "skills/good").join(bytes),
+        "words",
+    );
+    skill(&sandbox.collection("default", "skills"), "good", "Fine");
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    assert_eq!(sandbox.show("good")["description"], "Fine");
+    assert_eq!(sandbox.show("good")["file_count"], 2);
+    drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn a_tree_with_odd_names_adds_the_good_and_says_why_not_the_others() {
+    let sandbox = Sandbox::initialised();
+    let tree = sandbox.path("tree");
+    for name in ["fine", "also fine", "co:lon", "new\nline"] {
+        write(
+            tree.join("skills").join(name).join("SKILL.md"),
+            format!("---\ndescription: {}\n---\n", name.len()),
+        );
+    }
+    let answer = sandbox
+        .run(&["add", "--all", tree.to_str().unwrap(), "--json"])
+        .exits(9);
+    let added = answer.json();
+    assert_eq!(added["added"], 2);
+    assert_eq!(added["failed"], 2);
+    for item in added["items"].as_array().unwrap() {
+        if item["result"] == "failed" {
+            assert_eq!(item["code"], "usage.invalid_name");
+            assert!(!text(&item["reason"]).is_empty());
+        }
+    }
+    assert_eq!(sandbox.ids(), ["skill:also fine", "skill:fine"]);
+    assert_eq!(added["collection"], json!("default"));
+}
+
+#[test]
+fn names_that_differ_only_in_case_or_normal_form_are_two() {
+    let sandbox = Sandbox::initialised();
+    for name in ["Case", "case", "caf\u{e9}", "cafe\u{301}"] {
+        skill(&sandbox.collection("default", "skills"), name, "One of two");
+    }
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let names: Vec<_> = sandbox
+        .list()
+        .iter()
+        .map(|one| text(&one["name"]))
+        .collect();
+    for name in ["Case", "case", "caf\u{e9}", "cafe\u{301}"] {
+        assert!(
+            names.contains(&name.to_owned()),
+            "{name} is not in {names:?}"
+        );
+        let shown = sandbox.json(&["show", &format!("skill:{name}")]);
+        assert_eq!(shown["name"], name);
+    }
+}
