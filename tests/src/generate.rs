@@ -74,17 +74,18 @@ const COMMON: &str = "the and to of a in for with is use or this on when be that
 
 /// The beginnings, middles and ends of the rarer words.
 const STARTS: [&str; 16] = [
-    "re", "con", "de", "pro", "in", "trans", "sub", "inter", "over", "pre", "ex", "un", "per", "ad", "com", "dis",
+    "re", "con", "de", "pro", "in", "trans", "sub", "inter", "over", "pre", "ex", "un", "per",
+    "ad", "com", "dis",
 ];
 const MIDDLES: [&str; 32] = [
-    "form", "struct", "ject", "port", "scrib", "duc", "vert", "spec", "tract", "mit", "pend", "pos", "sist", "ven",
-    "cept", "fer", "gress", "clud", "lat", "mand", "nomin", "plic", "quir", "rupt", "sect", "serv", "sign", "solv",
-    "tend", "vis", "volv", "crypt",
+    "form", "struct", "ject", "port", "scrib", "duc", "vert", "spec", "tract", "mit", "pend",
+    "pos", "sist", "ven", "cept", "fer", "gress", "clud", "lat", "mand", "nomin", "plic", "quir",
+    "rupt", "sect", "serv", "sign", "solv", "tend", "vis", "volv", "crypt",
 ];
 const ENDS: [&str; 32] = [
-    "", "s", "ed", "ing", "er", "or", "ion", "ions", "ive", "able", "ment", "al", "ally", "ance", "ent", "ence", "ity",
-    "ize", "izes", "ized", "izing", "ory", "ure", "ures", "ation", "ations", "ivity", "ability", "ments", "ers", "ors",
-    "ary",
+    "", "s", "ed", "ing", "er", "or", "ion", "ions", "ive", "able", "ment", "al", "ally", "ance",
+    "ent", "ence", "ity", "ize", "izes", "ized", "izing", "ory", "ure", "ures", "ation", "ations",
+    "ivity", "ability", "ments", "ers", "ors", "ary",
 ];
 
 /// Words in the order of their frequency.
@@ -106,7 +107,11 @@ impl Words {
         let made = (0..total).map(|at| {
             let at = at * 6_367 % total;
             let (rest, end) = (at / ENDS.len(), ENDS[at % ENDS.len()]);
-            format!("{}{}{end}", STARTS[rest / MIDDLES.len()], MIDDLES[rest % MIDDLES.len()])
+            format!(
+                "{}{}{end}",
+                STARTS[rest / MIDDLES.len()],
+                MIDDLES[rest % MIDDLES.len()]
+            )
         });
         words.extend(made);
         words.truncate(total);
@@ -126,10 +131,11 @@ impl Words {
     }
 }
 
-/// Artifacts written by one thread before it looks for more.
+/// Tags that artifacts carry.
 const TAGS: [&str; 24] = [
-    "rust", "python", "testing", "security", "docs", "devops", "frontend", "backend", "database", "cloud", "review",
-    "design", "api", "data", "mobile", "ops", "git", "ci", "ml", "seo", "legal", "finance", "writing", "shell",
+    "rust", "python", "testing", "security", "docs", "devops", "frontend", "backend", "database",
+    "cloud", "review", "design", "api", "data", "mobile", "ops", "git", "ci", "ml", "seo", "legal",
+    "finance", "writing", "shell",
 ];
 
 struct Author<'a> {
@@ -161,12 +167,18 @@ impl Author<'_> {
         let length = 10 + self.random.below(14);
         self.sentence(&mut text, length);
         text.push('\n');
-        let tags: Vec<&str> = (0..self.random.below(5)).map(|_| TAGS[self.random.below(TAGS.len())]).collect();
+        let tags: Vec<&str> = (0..self.random.below(5))
+            .map(|_| TAGS[self.random.below(TAGS.len())])
+            .collect();
         if !tags.is_empty() {
             writeln!(text, "tags: [{}]", tags.join(", ")).unwrap();
         }
         if self.random.below(2) == 0 {
-            text.push_str(if is_skill { "allowed-tools: Read, Grep, Bash(git diff:*)\n" } else { "tools: Read, Write\n" });
+            text.push_str(if is_skill {
+                "allowed-tools: Read, Grep, Bash(git diff:*)\n"
+            } else {
+                "tools: Read, Write\n"
+            });
         }
         if self.random.below(3) == 0 {
             text.push_str("license: MIT\nauthor: Ada Example\nversion: 1.2.0\n");
@@ -220,7 +232,8 @@ impl Author<'_> {
     fn python(&mut self, text: &mut String, bytes: usize) {
         let end = text.len() + bytes;
         while text.len() < end {
-            let words: [String; 5] = std::array::from_fn(|_| self.words.pick(&mut self.random).to_owned());
+            let words: [String; 5] =
+                std::array::from_fn(|_| self.words.pick(&mut self.random).to_owned());
             let [verb, noun, value, left, right] = words;
             let number = self.random.below(1000);
             writeln!(text, "def {verb}_{noun}({value}, {left}=None):\n    # {right} {noun}\n    {left} = {value}.get(\"{right}\", {number})\n    return {left}\n")
@@ -274,8 +287,15 @@ fn shape(at: usize, words: &Words, random: &mut Random) -> Shape {
         19 => ("agent", "agents"),
         _ => ("skill", "skills"),
     };
-    let (first, second) = (words.at(40 + random.below(400)), words.at(40 + random.below(4000)));
-    Shape { kind, folder, name: format!("{first}-{second}-{at:05}") }
+    let (first, second) = (
+        words.at(40 + random.below(400)),
+        words.at(40 + random.below(4000)),
+    );
+    Shape {
+        kind,
+        folder,
+        name: format!("{first}-{second}-{at:05}"),
+    }
 }
 
 /// What one thread wrote.
@@ -288,17 +308,33 @@ struct Part {
 }
 
 fn write_new(path: &Path, text: &str) {
-    File::create_new(path).unwrap().write_all(text.as_bytes()).unwrap();
+    File::create_new(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }
 
-fn write_part(root: &Path, range: std::ops::Range<usize>, seed: u64, weight: Weight, words: &Words) -> Part {
+fn write_part(
+    root: &Path,
+    range: std::ops::Range<usize>,
+    seed: u64,
+    weight: Weight,
+    words: &Words,
+) -> Part {
     let mut part = Part::default();
     for at in range {
         // Each artifact has numbers of its own, so that it does not matter who writes it.
-        let mut author = Author { words, random: Random::new(Random::new(seed ^ at as u64).next()) };
+        let mut author = Author {
+            words,
+            random: Random::new(Random::new(seed ^ at as u64).next()),
+        };
         let shape = shape(at, words, &mut author.random);
         let is_skill = shape.kind == "skill";
-        let place = if is_skill { root.join(shape.folder).join(&shape.name) } else { root.join(shape.folder) };
+        let place = if is_skill {
+            root.join(shape.folder).join(&shape.name)
+        } else {
+            root.join(shape.folder)
+        };
         let files = author.files(at, &shape, weight);
         let mut hash = Sha256::new();
         for (path, text) in &files {
@@ -329,11 +365,16 @@ fn enter(part: &mut Part, shape: &Shape, hash: &[u8]) {
          added = \"2026-01-02T03:04:05.678901\"\n"
     )
     .unwrap();
-    write!(part.lock, "\n[lock.entries.\"{name}::{kind}\"]\ncontent_hash = \"").unwrap();
+    write!(
+        part.lock,
+        "\n[lock.entries.\"{name}::{kind}\"]\ncontent_hash = \""
+    )
+    .unwrap();
     for byte in hash {
         write!(part.lock, "{byte:02x}").unwrap();
     }
-    part.lock.push_str("\"\nfetched = \"2026-01-02T03:04:05.678901\"\n");
+    part.lock
+        .push_str("\"\nfetched = \"2026-01-02T03:04:05.678901\"\n");
 }
 
 /// Writes a collection of so many artifacts into the folder `root`, which is made. Four of five are managed:
@@ -353,16 +394,30 @@ pub fn generate(root: &Path, artifacts: usize, seed: u64, weight: Weight) -> Gen
             .step_by(share)
             .map(|from| {
                 let words = &words;
-                scope.spawn(move || write_part(root, from..(from + share).min(artifacts), seed, weight, words))
+                scope.spawn(move || {
+                    write_part(
+                        root,
+                        from..(from + share).min(artifacts),
+                        seed,
+                        weight,
+                        words,
+                    )
+                })
             })
             .collect();
-        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect()
     });
     let mut manifest = "[collection]\nname = \"default\"\nversion = \"1.0.0\"\ncreated = \"2026-01-02T03:04:05.678901\"\n\
                         updated = \"2026-01-02T03:04:05.678901\"\n"
         .to_owned();
     let mut lock = "[lock]\nversion = \"1.0.0\"\n".to_owned();
-    let mut generated = Generated { artifacts, ..Generated::default() };
+    let mut generated = Generated {
+        artifacts,
+        ..Generated::default()
+    };
     for part in parts {
         manifest.push_str(&part.manifest);
         lock.push_str(&part.lock);
@@ -385,7 +440,10 @@ mod tests {
         let first = generate(&a, 40, 7, Weight::Full);
         assert_eq!(generate(&b, 40, 7, Weight::Full), first);
         for file in ["collection.toml", "collection.lock"] {
-            let (a, b) = (fs::read(a.join(file)).unwrap(), fs::read(b.join(file)).unwrap());
+            let (a, b) = (
+                fs::read(a.join(file)).unwrap(),
+                fs::read(b.join(file)).unwrap(),
+            );
             assert_eq!(a, b, "{file}");
         }
         let other = generate(&folder.path().join("c"), 40, 8, Weight::Full);
@@ -397,7 +455,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = generate(&folder.path().join("a"), 340, 1, Weight::Full);
         let per_artifact = made.bytes / 340;
-        assert!((14_000..17_500).contains(&per_artifact), "{per_artifact} bytes per artifact");
+        assert!(
+            (14_000..17_500).contains(&per_artifact),
+            "{per_artifact} bytes per artifact"
+        );
         assert_eq!(made.files, 1020, "three files per artifact");
         let light = generate(&folder.path().join("b"), 340, 1, Weight::Light);
         assert_eq!(light.files, 340);

@@ -14,6 +14,7 @@
 pub mod client;
 pub mod command;
 pub mod daemon;
+pub mod generate;
 pub mod home;
 pub mod wait;
 

@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::paths::ProcessEnvironment;
-use skillmeat_shared::search::Vocabulary;
 use skillmeat_shared::time::{Clock, SystemClock};
 use skillmeat_shared::{Error, Result};
 use tokio::sync::watch as signal;
@@ -66,7 +65,7 @@ pub struct App {
     ledger: Arc<Ledger>,
     watcher: OnceLock<Watcher>,
     scheduler: OnceLock<CronScheduler>,
-    vocabulary: Mutex<(u64, Arc<Vocabulary>)>,
+    words: Mutex<searching::Words>,
     /// Whether answers can be complete.
     rows: signal::Sender<RowsState>,
     /// Grows with every committed change; tells subscribers to look at the event log.
@@ -92,7 +91,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         ledger: Arc::new(Ledger::new()),
         watcher: OnceLock::new(),
         scheduler: OnceLock::new(),
-        vocabulary: Mutex::default(),
+        words: Mutex::default(),
         rows: signal::channel(RowsState::Building).0,
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),

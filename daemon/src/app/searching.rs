@@ -1,7 +1,9 @@
 //! The search: names before descriptions before contents, corrected if nothing matches.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use skillmeat_shared::Result;
@@ -20,6 +22,9 @@ const MAX_LIMIT: u32 = 200;
 
 /// Characters of an artifact's first text in which the line of its description is looked for.
 const HEAD: u32 = 4096;
+
+/// How old the words of the texts may be before a change has them loaded again.
+const TEXT_WORDS_AGE: Duration = Duration::from_mins(1);
 
 /// Where to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +108,31 @@ pub struct Searched {
     pub freshness: Freshness,
 }
 
+/// Words of an index, as they were at a time.
+#[derive(Debug)]
+struct Known {
+    words: Vocabulary,
+    generation: u64,
+    loaded: Instant,
+}
+
+impl Known {
+    fn new(words: Vocabulary, generation: u64) -> Self {
+        Self {
+            words,
+            generation,
+            loaded: Instant::now(),
+        }
+    }
+}
+
+/// The words of both indexes, as far as they have been needed.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    metadata: Option<Known>,
+    texts: Option<Known>,
+}
+
 /// Hits of the three tiers in their order, each artifact once.
 struct Tiers {
     hits: Vec<(usize, Hit)>,
@@ -130,7 +160,7 @@ impl App {
             request.limit.min(MAX_LIMIT)
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let vocabulary = || self.vocabulary();
+        let nearest = |connection: &Connection, word: &str| self.nearest(connection, word);
         let searched = store.read(|connection| {
             let mut corrections = Vec::new();
             if query.is_empty() {
@@ -142,7 +172,7 @@ impl App {
             }
             let mut tiers = look(connection, &query, false, request.scope, &filter, limit)?;
             if tiers.hits.is_empty() {
-                corrections = correct(connection, &mut query, vocabulary)?;
+                corrections = correct(connection, &mut query, nearest)?;
                 if !corrections.is_empty() {
                     tiers = look(connection, &query, false, request.scope, &filter, limit)?;
                 }
@@ -162,20 +192,35 @@ impl App {
         Ok(searched)
     }
 
-    /// The words of the index, loaded when first needed and again after changes.
-    fn vocabulary(&self) -> Arc<Vocabulary> {
-        let generation = self.generation.load(std::sync::atomic::Ordering::Relaxed) + 1;
-        let mut cached = self
-            .vocabulary
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if cached.0 != generation
-            && let Some(store) = self.gate.open()
-            && let Ok(vocabulary) = store.read(terms::load)
+    /// The nearest word to one that nothing matches, from the metadata, else from the texts. The words are
+    /// loaded when first needed, and again after changes; those of the texts not more often than once a
+    /// minute, since that walks the whole index.
+    fn nearest(&self, connection: &Connection, word: &str) -> rusqlite::Result<Option<String>> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let Words { metadata, texts } = &mut *words;
+        if metadata
+            .as_ref()
+            .is_none_or(|known| known.generation != generation)
         {
-            *cached = (generation, Arc::new(vocabulary));
+            *metadata = Some(Known::new(terms::of_metadata(connection)?, generation));
         }
-        Arc::clone(&cached.1)
+        let near = |known: &Option<Known>| {
+            known
+                .as_ref()
+                .and_then(|known| known.words.nearest(word))
+                .map(str::to_owned)
+        };
+        if let Some(found) = near(metadata) {
+            return Ok(Some(found));
+        }
+        let is_old = |known: &Known| {
+            known.generation != generation && known.loaded.elapsed() > TEXT_WORDS_AGE
+        };
+        if texts.as_ref().is_none_or(is_old) {
+            *texts = Some(Known::new(terms::of_texts(connection)?, generation));
+        }
+        Ok(near(texts))
     }
 }
 
@@ -263,7 +308,7 @@ fn put_exact_first(
 fn correct(
     connection: &Connection,
     query: &mut Query,
-    vocabulary: impl Fn() -> Arc<Vocabulary>,
+    nearest: impl Fn(&Connection, &str) -> rusqlite::Result<Option<String>>,
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let mut corrections = Vec::new();
     for term in &mut query.terms {
@@ -271,9 +316,9 @@ fn correct(
             if index::matches_anything(connection, &format!("\"{word}\"*"))? {
                 continue;
             }
-            if let Some(near) = vocabulary().nearest(word) {
-                corrections.push((word.clone(), near.to_owned()));
-                near.clone_into(word);
+            if let Some(near) = nearest(connection, word)? {
+                corrections.push((word.clone(), near.clone()));
+                *word = near;
             }
         }
     }

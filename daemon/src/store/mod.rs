@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction};
+use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::{Code, Error, Result};
 
 use readers::Readers;
@@ -136,6 +137,9 @@ impl Store {
         // The old connections must be closed first: a closing writer may still touch the files' names.
         slot.writer.stop();
         connection::remove_files(&self.path)?;
+        if let Some(folder) = self.path.parent() {
+            ensure_private_dir(folder)?;
+        }
         let (database, _) = Database::open(&self.path, self.is_local)?;
         *slot = Arc::new(database);
         Ok(())

@@ -1,0 +1,140 @@
+//! The table, and numbers out of many measurements.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+/// How long something took, many times, shortest first.
+#[derive(Debug)]
+pub(crate) struct Samples(Vec<Duration>);
+
+impl Samples {
+    /// Of at least one measurement.
+    pub(crate) fn new(mut all: Vec<Duration>) -> Self {
+        assert!(!all.is_empty(), "nothing was measured");
+        all.sort_unstable();
+        Self(all)
+    }
+
+    fn at(&self, percent: usize) -> Duration {
+        let last = self.0.len() - 1;
+        self.0
+            .get(last * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn p50(&self) -> Duration {
+        self.at(50)
+    }
+
+    pub(crate) fn p99(&self) -> Duration {
+        self.at(99)
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1000.0;
+    if ms < 10.0 {
+        format!("{ms:.2} ms")
+    } else {
+        format!("{ms:.0} ms")
+    }
+}
+
+struct Row {
+    what: String,
+    measured: String,
+    floor: String,
+    ratio: String,
+    wanted: String,
+    ok: bool,
+}
+
+/// What was measured, row by row.
+#[derive(Default)]
+pub(crate) struct Table(Vec<Row>);
+
+impl Table {
+    fn push(&mut self, row: Row) {
+        // Long runs show how far they are.
+        eprintln!("{row}");
+        self.0.push(row);
+    }
+
+    /// A time that may be so many times another one.
+    pub(crate) fn against(
+        &mut self,
+        what: &str,
+        measured: Duration,
+        floor: (&str, Duration),
+        most: f64,
+    ) {
+        let ratio = measured.as_secs_f64() / floor.1.as_secs_f64();
+        self.push(Row {
+            what: what.to_owned(),
+            measured: milliseconds(measured),
+            floor: format!("{} ({})", milliseconds(floor.1), floor.0),
+            ratio: format!("{ratio:.2} x"),
+            wanted: format!("{most} x"),
+            ok: ratio <= most,
+        });
+    }
+
+    /// A time that may be so long.
+    pub(crate) fn time(&mut self, what: &str, measured: Duration, most: Duration) {
+        self.push(Row {
+            what: what.to_owned(),
+            measured: milliseconds(measured),
+            floor: String::new(),
+            ratio: String::new(),
+            wanted: milliseconds(most),
+            ok: measured <= most,
+        });
+    }
+
+    /// A number that may be so large.
+    pub(crate) fn number(&mut self, what: &str, measured: u64, most: u64, unit: &str) {
+        self.push(Row {
+            what: what.to_owned(),
+            measured: format!("{measured}{unit}"),
+            floor: String::new(),
+            ratio: String::new(),
+            wanted: format!("{most}{unit}"),
+            ok: measured <= most,
+        });
+    }
+
+    /// Whether all rows reach what they must.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.0.iter().all(|row| row.ok)
+    }
+}
+
+impl Display for Row {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            measured,
+            floor,
+            ratio,
+            wanted,
+            ok,
+        } = self;
+        let ok = if *ok { "yes" } else { "**no**" };
+        write!(
+            f,
+            "| {what} | {measured} | {floor} | {ratio} | {wanted} | {ok} |"
+        )
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| what | measured | floor | ratio | at most | reached |")?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for row in &self.0 {
+            writeln!(f, "{row}")?;
+        }
+        Ok(())
+    }
+}
