@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::add_artifacts_event::Event;
+use skillmeat_shared::artifact::name;
 use skillmeat_shared::{Code, Error};
 
 use super::{Context, Failure, Outcome};
@@ -48,6 +49,10 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Outcome {
         )
         .hint("add them one by one, or leave `--name` out")
         .into());
+    }
+    // The daemon takes an empty name for none; a name that breaks the rules is refused here as it is there.
+    if let Some(name) = &args.name {
+        name::validate(name)?;
     }
     let paths = args
         .paths
@@ -253,7 +258,10 @@ fn failure(
         } else {
             &item.id
         };
-        let mut error = Error::new(code, format!("can't add `{}`: {}", escape(what), item.reason));
+        let mut error = Error::new(
+            code,
+            format!("can't add `{}`: {}", escape(what), item.reason),
+        );
         if code == Code::ArtifactExists {
             error = error
                 .hint("nothing was overwritten; add it under another name with `--name`")

@@ -40,7 +40,7 @@ fn kind_of(shown: &Value, path: &str) -> String {
 #[test]
 fn invalid_yaml_falls_back_to_folder_and_first_paragraph() {
     let (sandbox, shown) = with_manifest(
-        "---\nname: [unclosed\ndescription: \"no end\n---\n# Title\n\nThe first paragraph.\n",
+        "---\nname: x\n\t- : {a: b\n]]] *\n  description\n---\n# Title\n\nThe first paragraph.\n",
     );
     assert_eq!(shown["parse_status"], "fallback");
     assert_eq!(shown["name"], "x");
@@ -243,8 +243,14 @@ fn links_in_a_circle_come_to_an_end() {
     symlink("a", place.join("b")).unwrap();
     symlink("nowhere", place.join("dangling")).unwrap();
     drop(sandbox.run(&["cache", "refresh"]).ok());
-    let shown = sandbox.shows("x", "the links", |shown| shown["file_count"] != 1);
+    let shown = sandbox.shows("x", "the links", |shown| {
+        shown["files"].as_array().unwrap().len() == 5
+    });
     assert_eq!(shown["description"], "Round");
+    assert_eq!(kind_of(&shown, "up"), "folder-link");
+    for link in ["a", "b", "dangling"] {
+        assert_eq!(kind_of(&shown, link), "broken-link");
+    }
     assert!(shown["content_hash"].is_string());
     serves(&sandbox);
 }

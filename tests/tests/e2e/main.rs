@@ -7,6 +7,8 @@
 )]
 
 mod add;
+mod cache;
+mod collections;
 mod corpus;
 mod files;
 mod homes;

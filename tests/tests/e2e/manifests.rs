@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{codes, rename, replace, skill, text, write};
+use skillmeat_tests::{Sandbox, until};
 
 /// A home with the collections `default` and `work`, one managed skill each.
 fn two_collections() -> Sandbox {
@@ -115,16 +115,16 @@ fn two_entries_for_one_artifact_are_told_and_the_first_counts() {
             entry.replace("\"local\"", "\"github\"")
         ),
     );
-    let shown = sandbox.shows("one", "the second entry", |shown| {
-        !shown["problems"].as_array().unwrap().is_empty()
+    let problems = until("the second entry to be told", || {
+        let problems = sandbox.json(&["collection", "show"])["problems"].clone();
+        (!codes(&problems).is_empty()).then_some(problems)
     });
-    assert!(codes(&shown["problems"]).contains(&"entry.duplicate".to_owned()));
-    let problems = shown["problems"].as_array().unwrap();
-    let told = problems
-        .iter()
-        .find(|problem| problem["code"] == "entry.duplicate")
-        .unwrap();
-    assert_eq!(told["line"], line, "{told}");
+    assert_eq!(codes(&problems), ["entry.duplicate"]);
+    assert_eq!(problems[0]["line"], line, "{problems}");
+    assert!(text(&problems[0]["message"]).contains("skill:one"));
+    let seen = sandbox.run(&["collection", "show"]).ok().stdout;
+    assert!(seen.contains(&format!("collection.toml:{line}")), "{seen}");
+    let shown = sandbox.show("one");
     assert_eq!(shown["origin"], "local");
     assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
 }
@@ -137,7 +137,7 @@ fn one_bad_entry_spoils_no_other() {
     replace(
         &path,
         format!(
-            "{good}\n[[artifacts]]\nname = 7\ntype = \"skill\"\npath = \"skills/x\"\n\n\
+            "{good}\n[[artifacts]]\nname = [\"odd\"]\ntype = \"skill\"\npath = \"skills/x\"\n\n\
              [[artifacts]]\nname = \"outside\"\ntype = \"skill\"\npath = \"../../../etc\"\n\
              origin = \"local\"\nadded = \"2026-01-01T00:00:00\"\n"
         ),
@@ -210,7 +210,7 @@ fn artifacts_that_are_deleted_one_by_one_are_missing_or_gone() {
     sandbox.shows("one", "the managed skill to be missing", |shown| {
         shown["status"] == "missing"
     });
-    skillmeat_tests::until("the stray skill to be gone", || {
+    until("the stray skill to be gone", || {
         (sandbox.run(&["show", "stray"]).code == Some(3)).then_some(())
     });
     let status = sandbox.json(&["status"]);

@@ -179,10 +179,14 @@ impl App {
             }
             return Err(error);
         }
-        drop(hold);
         let mut paths: BTreeSet<String> =
             copied.iter().map(|one| one.planned.path.clone()).collect();
         paths.insert(MANIFEST.to_owned());
+        // Noted before the rows are read: what changes after that is somebody else's change.
+        for path in paths.iter().map(String::as_str).chain([LOCK]) {
+            self.ledger.note_settled(&root.join(path));
+        }
+        drop(hold);
         self.ingest.run(name, Scope::Paths(paths), "own-write")?;
         for one in copied {
             let told = AddItem {

@@ -1,0 +1,154 @@
+//! `sm init` and `sm collection`.
+
+use serde_json::json;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{skill, text, write};
+
+#[test]
+fn init_sets_up_a_home_and_twice_is_harmless() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["init"]);
+    assert_eq!(first["home"], sandbox.home().root().to_str().unwrap());
+    assert_eq!(first["collection"], "default");
+    assert_eq!(first["created_collection"], true);
+    assert_eq!(first["created_config"], true);
+    assert!(sandbox.collection("default", "collection.toml").is_file());
+    assert!(sandbox.home().config().is_file());
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    write(
+        sandbox.home().config(),
+        "# mine\n[settings]\ndefault-collection = \"default\"\n",
+    );
+    let manifest = std::fs::read(sandbox.collection("default", "collection.toml")).unwrap();
+    let again = sandbox.json(&["init"]);
+    assert_eq!(again["created_collection"], false);
+    assert_eq!(again["created_config"], false);
+    assert_eq!(again["artifacts"], 1);
+    assert_eq!(
+        std::fs::read(sandbox.collection("default", "collection.toml")).unwrap(),
+        manifest
+    );
+    assert!(
+        std::fs::read_to_string(sandbox.home().config())
+            .unwrap()
+            .starts_with("# mine\n")
+    );
+    assert_eq!(sandbox.ready()["warnings"], json!([]));
+}
+
+#[test]
+fn init_with_a_name_makes_that_the_default() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["init", "--name", "work"]);
+    assert_eq!(first["collection"], "work");
+    let source = skill(&sandbox.path("src"), "one", "One");
+    let added = sandbox.json(&["add", source.to_str().unwrap()]);
+    assert_eq!(added["collection"], "work");
+    assert_eq!(sandbox.json(&["list"])["collections"], json!(["work"]));
+    let error = sandbox.fails(&["init", "--name", "../evil"], 2);
+    assert_eq!(error["code"], "usage.invalid_name");
+}
+
+#[test]
+fn what_init_writes_the_ancestor_reads() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let manifest =
+        std::fs::read_to_string(sandbox.collection("default", "collection.toml")).unwrap();
+    for required in [
+        "[collection]",
+        "name = \"default\"",
+        "version = \"1.0.0\"",
+        "created = \"",
+        "updated = \"",
+        "[[artifacts]]",
+        "type = \"skill\"",
+        "path = \"skills/one\"",
+        "origin = \"local\"",
+        "added = \"",
+    ] {
+        assert!(manifest.contains(required), "{required}: {manifest}");
+    }
+    let lock = std::fs::read_to_string(sandbox.collection("default", "collection.lock")).unwrap();
+    for required in [
+        "[lock]",
+        "[lock.entries.\"one::skill\"]",
+        "content_hash = \"",
+        "fetched = \"",
+    ] {
+        assert!(lock.contains(required), "{required}: {lock}");
+    }
+}
+
+#[test]
+fn create_list_show_use() {
+    let sandbox = Sandbox::initialised();
+    let made = sandbox.json(&["collection", "create", "work"]);
+    assert_eq!(made["name"], "work");
+    assert_eq!(made["state"], "ok");
+    assert!(sandbox.collection("work", "collection.toml").is_file());
+    let error = sandbox.fails(&["collection", "create", "work"], 4);
+    assert_eq!(error["code"], "collection.exists");
+    for bad in ["../evil", "a/b", "", ".x", "a\nb"] {
+        let error = sandbox.fails(&["collection", "create", bad], 2);
+        assert_eq!(error["code"], "usage.invalid_name", "{bad:?}");
+    }
+    let list = sandbox.json(&["collection", "list"]);
+    let names: Vec<String> = list["collections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| text(&one["name"]))
+        .collect();
+    assert_eq!(names, ["default", "work"]);
+    assert_eq!(list["collections"][0]["is_default"], true);
+
+    let used = sandbox.json(&["collection", "use", "work"]);
+    assert_eq!(used, json!({"name": "work", "before": "default"}));
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let shown = sandbox.json(&["collection", "show"]);
+    assert_eq!(shown["name"], "work");
+    assert_eq!(shown["artifacts"], 1);
+    assert_eq!(shown["by_type"], json!([{"name": "skill", "count": 1}]));
+    assert_eq!(
+        sandbox.json(&["config", "get", "settings.default-collection"])["value"],
+        "work"
+    );
+    let error = sandbox.fails(&["collection", "use", "nowhere"], 3);
+    assert_eq!(error["code"], "collection.not_found");
+    let error = sandbox.fails(&["collection", "show", "wrk"], 3);
+    assert!(error["hints"].to_string().contains("work"), "{error}");
+    let seen = sandbox.run(&["collection", "list"]).ok().stdout;
+    assert!(seen.contains("default") && seen.contains("work"), "{seen}");
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_a_collection_without_a_manifest() {
+    let sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("bare", "skills"), "one", "Bare");
+    sandbox.shows("one", "the folder", |shown| shown["status"] == "unmanaged");
+    let shown = sandbox.json(&["collection", "show", "bare"]);
+    assert_eq!(shown["state"], "no-manifest");
+    assert!(!sandbox.collection("bare", "collection.toml").exists());
+}
+
+#[test]
+fn a_home_without_anything_answers() {
+    let sandbox = Sandbox::new();
+    let status = sandbox.ready();
+    assert_eq!(status["artifacts"], 0);
+    assert_eq!(sandbox.json(&["collection", "list"])["total"], 0);
+    let error = sandbox.fails(&["show", "anything"], 3);
+    assert_eq!(error["code"], "artifact.not_found");
+    assert_eq!(sandbox.json(&["search", "anything"])["hits"], json!([]));
+    // Listing tells what to do first.
+    let listed = sandbox.run(&["list"]);
+    let said = format!("{}{}", listed.stdout, listed.stderr);
+    assert!(
+        said.contains("sm init") || said.contains("sm add"),
+        "{said}"
+    );
+}
