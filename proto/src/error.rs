@@ -1,5 +1,7 @@
 //! Domain errors on the wire: a gRPC status whose details carry an [`ErrorDetail`].
 
+use std::error::Error as _;
+
 use prost::Message as _;
 use skillmeat_shared::{Code, Error, ErrorKind};
 use tonic::Status;
@@ -81,17 +83,23 @@ pub fn status_to_error(status: &Status) -> Error {
             Error::new(Code::DaemonProtocol, "the daemon does not know this call")
                 .hint("run `sm daemon restart`, so that the installed version serves")
         }
-        tonic::Code::Unavailable => Error::new(
-            Code::DaemonUnavailable,
-            format!("the daemon went away: {message}"),
-        )
-        .hint("run the command again; `sm daemon logs` tells what happened"),
+        // A status with a cause was made on this side, when the connection broke.
+        tonic::Code::Unknown | tonic::Code::Internal if status.source().is_some() => gone(message),
+        tonic::Code::Unavailable => gone(message),
         tonic::Code::ResourceExhausted | tonic::Code::OutOfRange => Error::new(
             Code::FileTooLarge,
             format!("the message is too large: {message}"),
         ),
         code => Error::new(Code::Internal, format!("{message} ({code:?})")),
     }
+}
+
+fn gone(why: &str) -> Error {
+    Error::new(
+        Code::DaemonUnavailable,
+        format!("the daemon went away: {why}"),
+    )
+    .hint("run the command again; `sm daemon logs` tells what happened")
 }
 
 #[cfg(test)]

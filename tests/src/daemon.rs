@@ -33,10 +33,18 @@ pub fn is_daemon_of(pid: u32, home: &Path) -> bool {
     let is_daemon = program
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with("skillmeatd"));
-    let wanted = [b"SKILLMEAT_HOME=", home.as_os_str().as_encoded_bytes()].concat();
+    let home_is = |name: &str, path: &Path| {
+        [name.as_bytes(), b"=", path.as_os_str().as_encoded_bytes()].concat()
+    };
+    // A test may give its user several homes.
+    let user = home.parent().unwrap_or(home);
+    let wanted = [home_is("SKILLMEAT_HOME", home), home_is("HOME", user)];
     is_daemon
-        && std::fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|v| v == wanted))
+        && std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| wanted.iter().any(|wanted| wanted == variable))
+        })
 }
 
 /// Sends a signal to a process of this home; nothing if it is not (or no longer) one.

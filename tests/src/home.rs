@@ -248,7 +248,7 @@ impl Drop for Sandbox {
 /// If it does not end in time.
 #[track_caller]
 pub fn output(mut command: Command) -> Answer {
-    let line = format!("{:?} {:?}", command.get_program(), command.get_args());
+    let line = format!("{command:?}");
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

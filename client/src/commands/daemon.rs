@@ -34,7 +34,7 @@ struct Started {
     socket: String,
 }
 
-/// The JSON of `sm daemon stop`, and of `status` when none runs.
+/// The JSON of `sm daemon stop`.
 #[derive(Serialize)]
 struct Stopped {
     running: bool,
@@ -214,10 +214,7 @@ async fn show(context: &mut Context) -> Outcome {
             .into());
         }
         if context.out.json {
-            context.out.document(&Stopped {
-                running: false,
-                stopped: None,
-            })?;
+            context.out.document(&status::Daemon::stopped(&home))?;
         } else {
             let state = context.out.paint.apply(Tone::Warn, "not running");
             context.out.field("daemon", &state)?;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_shared::paths::Home;
 use skillmeat_shared::time::Timestamp;
 
 use super::collection::{counts, state_tone};
@@ -33,18 +34,18 @@ struct Status {
 pub(super) struct Daemon {
     running: bool,
     state: String,
-    version: String,
-    protocol: String,
-    instance: String,
-    pid: u32,
-    manager: String,
+    version: Option<String>,
+    protocol: Option<String>,
+    instance: Option<String>,
+    pid: Option<u32>,
+    manager: Option<String>,
     started_at: Option<String>,
-    uptime_seconds: u64,
+    uptime_seconds: Option<u64>,
     home: String,
-    socket: String,
+    socket: Option<String>,
     log_file: String,
-    memory_bytes: u64,
-    last_seq: u64,
+    memory_bytes: Option<u64>,
+    last_seq: Option<u64>,
     error: Option<ErrorJson>,
     tasks: Vec<Task>,
 }
@@ -100,6 +101,30 @@ fn uptime(status: &v1::StatusResponse) -> std::time::Duration {
     now().since(Timestamp(status.started_at))
 }
 
+impl Daemon {
+    /// The daemon of a home that has none running.
+    pub(super) fn stopped(home: &Home) -> Self {
+        Self {
+            running: false,
+            state: "stopped".to_owned(),
+            version: None,
+            protocol: None,
+            instance: None,
+            pid: None,
+            manager: None,
+            started_at: None,
+            uptime_seconds: None,
+            home: home.root().display().to_string(),
+            socket: None,
+            log_file: home.log_file().display().to_string(),
+            memory_bytes: None,
+            last_seq: None,
+            error: None,
+            tasks: Vec::new(),
+        }
+    }
+}
+
 impl From<&v1::StatusResponse> for Daemon {
     fn from(from: &v1::StatusResponse) -> Self {
         let error = from.error.clone().map(|error| ErrorJson {
@@ -117,18 +142,18 @@ impl From<&v1::StatusResponse> for Daemon {
         Self {
             running: true,
             state: from.state.clone(),
-            version: from.version.clone(),
-            protocol: from.protocol.clone(),
-            instance: from.instance.clone(),
-            pid: from.pid,
-            manager: from.manager.clone(),
+            version: Some(from.version.clone()),
+            protocol: Some(from.protocol.clone()),
+            instance: Some(from.instance.clone()),
+            pid: Some(from.pid),
+            manager: Some(from.manager.clone()),
             started_at: json::moment(from.started_at),
-            uptime_seconds: uptime(from).as_secs(),
+            uptime_seconds: Some(uptime(from).as_secs()),
             home: from.home.clone(),
-            socket: from.socket.clone(),
+            socket: Some(from.socket.clone()),
             log_file: from.log_file.clone(),
-            memory_bytes: from.memory_bytes,
-            last_seq: from.last_seq,
+            memory_bytes: Some(from.memory_bytes),
+            last_seq: Some(from.last_seq),
             error,
             tasks: from.tasks.iter().map(task).collect(),
         }

@@ -143,6 +143,11 @@ pub(super) struct Silence {
 }
 
 impl Silence {
+    /// Whether the other side has said anything.
+    pub(super) fn is_broken(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
     /// Ends when the deadline for the first byte has passed in silence; never otherwise.
     pub(super) async fn broken_off(&self) {
         if !self.heard.load(Ordering::Relaxed) {

@@ -100,7 +100,12 @@ pub(crate) async fn existing(home: &Home, deadline: Duration) -> Result<Option<S
         Reach::Nobody => Ok(None),
         Reach::Connected(stream) => {
             channel::check_protocol(&rendezvous)?;
-            let (channel, silence) = channel::open(stream).await?;
+            let (channel, silence) = match channel::open(stream).await {
+                Ok(opened) => opened,
+                // It ended before it took the connection.
+                Err(error) if error.code == Code::DaemonUnavailable => return Ok(None),
+                Err(error) => return Err(error),
+            };
             let link = RefCell::new(Link { channel, silence });
             Ok(Some(Session {
                 link,
@@ -264,6 +269,12 @@ impl Session {
         let heir = match error.code {
             Code::DaemonStarting => None,
             Code::DaemonDraining if self.heir.is_some() => self.heir.as_ref(),
+            // It ended before it took the connection, so nothing was begun.
+            Code::DaemonUnavailable
+                if self.heir.is_some() && !self.link.borrow().silence.is_broken() =>
+            {
+                self.heir.as_ref()
+            }
             _ => return Err(error),
         };
         if Instant::now() + *rest >= give_up {

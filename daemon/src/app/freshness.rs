@@ -90,6 +90,17 @@ impl App {
         self.config().config.cache_metadata_ttl
     }
 
+    /// Whether this process has compared a whole collection with its files.
+    pub(super) fn is_verified(&self, collection: &str) -> bool {
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        table
+            .verified_at(collection)
+            .is_some_and(|at| at >= self.boot.started_at)
+    }
+
     /// Whether one row is stale.
     pub fn is_stale(&self, row: &Summary) -> bool {
         let ttl = self.metadata_ttl();

@@ -166,6 +166,8 @@ impl App {
         }
         if now.config.cache_max_size_mb > before.config.cache_max_size_mb {
             self.indexer.readmit();
+        } else if now.config.cache_max_size_mb < before.config.cache_max_size_mb {
+            self.indexer.look_at_size();
         }
         self.log_event("config.changed", "", "");
     }

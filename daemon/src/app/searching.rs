@@ -172,7 +172,8 @@ impl App {
             }
             let mut tiers = look(connection, &query, false, request.scope, &filter, limit)?;
             if tiers.hits.is_empty() {
-                corrections = correct(connection, &mut query, nearest)?;
+                let (waiting, _) = text::outstanding(connection)?;
+                corrections = correct(connection, &mut query, waiting > 0, nearest)?;
                 if !corrections.is_empty() {
                     tiers = look(connection, &query, false, request.scope, &filter, limit)?;
                 }
@@ -308,10 +309,16 @@ fn put_exact_first(
 fn correct(
     connection: &Connection,
     query: &mut Query,
+    has_gaps: bool,
     nearest: impl Fn(&Connection, &str) -> rusqlite::Result<Option<String>>,
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let mut corrections = Vec::new();
-    for term in &mut query.terms {
+    // A phrase is meant as it stands; while texts wait for the index, it may just not be there yet.
+    for term in query
+        .terms
+        .iter_mut()
+        .filter(|term| term.prefix || !has_gaps)
+    {
         for word in &mut term.words {
             if index::matches_anything(connection, &format!("\"{word}\"*"))? {
                 continue;

@@ -186,6 +186,8 @@ fn file(path: &Path) -> Result<Option<Kind>> {
         Some("md") if is("AGENT.md") => Some(Kind::Agent),
         Some("md") if is("SOUL.md") => Some(Kind::Soul),
         Some("md") if is("COMMAND.md") => Some(Kind::Command),
+        // A README beside agents is no agent, as long as nothing in it says so.
+        Some("md") if is_document(path) && !reads_like_agent(path)? => None,
         Some("md") => {
             let told = around
                 .into_iter()

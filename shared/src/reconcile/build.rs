@@ -67,12 +67,11 @@ pub(super) fn build(
             failed: false,
         };
     }
-    let mut problems = candidate.problems.clone();
-    if problems.is_empty()
-        && let Some(entry) = &kept.entry
-    {
-        problems.clone_from(&entry.problems);
-    }
+    let mut problems = kept
+        .entry
+        .as_ref()
+        .map(|entry| entry.problems.clone())
+        .unwrap_or_default();
     let path = candidate.path.clone().unwrap_or_default();
     let status = match (files, &kept.entry) {
         (Files::Absent, _) => Status::Missing,

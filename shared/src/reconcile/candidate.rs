@@ -34,8 +34,6 @@ pub(super) struct Candidate {
     pub(super) server: Option<McpServer>,
     pub(super) entry_hash: Option<[u8; 16]>,
     pub(super) known: Option<Known>,
-    /// Problems of the entry itself.
-    pub(super) problems: Vec<Problem>,
     /// Whether the files must be looked at in this pass.
     pub(super) check: bool,
 }
@@ -106,16 +104,18 @@ impl Unclaimed {
     }
 
     fn claim(&mut self, id: &ArtifactId, path: &str) -> Option<Known> {
-        if let Some(at) = self.by_id.get(&(id.clone(), path.to_owned()))
-            && let Some(known) = self.rows.get_mut(*at).and_then(Option::take)
-        {
-            return Some(known);
+        let at = self.by_id.get(&(id.clone(), path.to_owned()))?;
+        self.rows.get_mut(*at).and_then(Option::take)
+    }
+
+    /// Gives candidates without a row one of the same files under another name: an entry was added, removed
+    /// or renamed. Only once all have claimed their own: no row may be written over that another one needs.
+    fn claim_by_path(&mut self, candidates: &mut [Candidate]) {
+        for candidate in candidates.iter_mut().filter(|one| one.known.is_none()) {
+            let path = candidate.path.as_deref().unwrap_or_default();
+            let mut places = self.by_path.get(path).into_iter().flatten();
+            candidate.known = places.find_map(|at| self.rows.get_mut(*at).and_then(Option::take));
         }
-        // The same files under another name: an entry was added, removed or renamed.
-        let places = self.by_path.get(path)?;
-        places
-            .iter()
-            .find_map(|at| self.rows.get_mut(*at).and_then(Option::take))
     }
 
     fn rest(self) -> Vec<Known> {
@@ -139,11 +139,21 @@ pub(super) fn gather(
             for entry in &manifest.entries {
                 present.push(from_entry(root, entry, lock, &mut rows, &mut claimed_paths));
             }
+            // An entry that names no usable place stands for the server of its name, too.
+            let placeless: HashSet<ArtifactId> = present
+                .iter()
+                .filter(|one| one.path.is_none())
+                .map(|one| one.id.clone())
+                .collect();
             for server in &manifest.mcp_servers {
-                present.push(from_server(server, &mut rows));
+                let candidate = from_server(server, &mut rows);
+                if !placeless.contains(&candidate.id) {
+                    present.push(candidate);
+                }
             }
             let found = layout::list(root)?;
             add_found(found, &mut rows, &claimed_paths, &mut present);
+            rows.claim_by_path(&mut present);
             decide(&mut present, scope);
             Ok(Candidates {
                 present,
@@ -157,11 +167,12 @@ pub(super) fn gather(
                 .into_iter()
                 .partition(|row| row.status != Status::Unmanaged);
             for row in with_entry {
-                if row.status == Status::Declared {
-                    continue;
+                if row.status != Status::Declared {
+                    claimed_paths.insert(row.path.clone());
+                    present.push(from_row(row));
+                } else if row.invalidated {
+                    present.push(from_row(row));
                 }
-                claimed_paths.insert(row.path.clone());
-                present.push(from_row(row));
             }
             let mut rows = Unclaimed::new(without);
             let found = match scope {
@@ -172,6 +183,7 @@ pub(super) fn gather(
                     .collect(),
             };
             add_found(found, &mut rows, &claimed_paths, &mut present);
+            rows.claim_by_path(&mut present);
             decide(&mut present, scope);
             Ok(Candidates {
                 present,
@@ -188,39 +200,38 @@ fn from_entry(
     rows: &mut Unclaimed,
     claimed_paths: &mut HashSet<String>,
 ) -> Candidate {
-    let mut problems = entry.problems.clone();
-    let path = match place(root, entry) {
+    let mut entry = entry.clone();
+    let path = match place(root, &entry) {
         Ok(Some(path)) => Some(path),
         Ok(None) => {
-            problems.push(Problem::new(
-                "entry.path",
-                format!(
-                    "the entry of `{}` names no path, and its kind has no folder",
-                    entry.id
-                ),
-            ));
+            let message = format!(
+                "the entry of `{}` names no path, and its kind has no folder",
+                entry.id
+            );
+            entry.problems.push(Problem::new("entry.path", message));
             None
         }
         Err(problem) => {
-            problems.push(problem);
+            entry.problems.push(problem);
             None
         }
     };
     if let Some(path) = &path {
         claimed_paths.insert(path.clone());
     }
+    let id = entry.id.clone();
+    // Its problems are kept with it, so that they stand in every row that is made of it.
     let kept = Kept {
-        entry: Some(entry.clone()),
-        lock: lock.entries.get(&entry.id).cloned(),
+        lock: lock.entries.get(&id).cloned(),
+        entry: Some(entry),
     };
     Candidate {
-        known: rows.claim(&entry.id, path.as_deref().unwrap_or_default()),
-        id: entry.id.clone(),
+        known: rows.claim(&id, path.as_deref().unwrap_or_default()),
+        id,
         path,
         entry_hash: Some(hash_entry(&kept)),
         entry: Some(kept),
         server: None,
-        problems,
         check: false,
     }
 }
@@ -234,7 +245,6 @@ fn from_server(server: &McpServer, rows: &mut Unclaimed) -> Candidate {
         entry: Some(Kept::default()),
         entry_hash: Some(hash_server(server)),
         server: Some(server.clone()),
-        problems: Vec::new(),
         check: false,
     }
 }
@@ -247,7 +257,6 @@ fn from_row(row: Known) -> Candidate {
         entry_hash: None,
         server: None,
         known: Some(row),
-        problems: Vec::new(),
         check: false,
     }
 }
@@ -270,7 +279,6 @@ fn add_found(
             entry: Some(Kept::default()),
             entry_hash: Some(hash_entry(&Kept::default())),
             server: None,
-            problems: Vec::new(),
             check: false,
         });
     }
@@ -286,10 +294,11 @@ fn decide(present: &mut [Candidate], scope: &Scope) {
         candidate.check = match (&candidate.known, wanted) {
             (None, _) | (_, None) => true,
             (Some(known), Some(paths)) => {
-                candidate
-                    .path
-                    .as_ref()
-                    .is_some_and(|path| paths.contains(path))
+                known.invalidated
+                    || candidate
+                        .path
+                        .as_ref()
+                        .is_some_and(|path| paths.contains(path))
                     || candidate
                         .entry_hash
                         .is_some_and(|hash| hash != known.entry_hash)

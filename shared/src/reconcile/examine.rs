@@ -43,8 +43,9 @@ pub(super) fn examine(
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let failure = Mutex::new(None);
-    let (sender, receiver) = sync_channel::<Outcome>(BATCH);
     std::thread::scope(|threads_scope| {
+        // Dropped before the threads are waited for: an early end here lets those go on that would send.
+        let (sender, receiver) = sync_channel::<Outcome>(BATCH);
         for _ in 0..threads {
             let sender = sender.clone();
             let (work, next, stop, failure) = (&work, &next, &stop, &failure);
@@ -163,6 +164,15 @@ fn examine_one(
         && seen.proves_unchanged_since(&known.seen)
         && is_expected(&files, known.status)
     {
+        return Ok(outcome);
+    }
+    if let Some(known) = &candidate.known
+        && known.status == Status::Declared
+        && candidate.entry.is_none()
+    {
+        // It stands in the manifest alone, and that is as it was.
+        let row = known.row;
+        outcome.change = Some(Change::Touch { row, seen });
         return Ok(outcome);
     }
     if matches!(files, Files::Present(..)) && !seen.is_trustworthy() {

@@ -48,8 +48,8 @@ pub(super) fn look_at_manifest(
     if let Some(known) = known
         && !force
         && matches!(
-            known.state,
-            CollectionState::Ok | CollectionState::NoManifest
+            (known.state, manifest),
+            (CollectionState::Ok, Some(_)) | (CollectionState::NoManifest, None)
         )
         && is_same(manifest, known.manifest)
         && is_same(lock, known.lock)

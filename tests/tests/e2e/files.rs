@@ -380,7 +380,7 @@ fn the_clock_of_files_may_lie_in_the_future_or_before_the_epoch() {
     let place = skill(&sandbox.collection("default", "skills"), "x", "Odd times");
     let file = place.join("SKILL.md");
     for time in [
-        std::time::UNIX_EPOCH - Duration::from_secs(86_400 * 365),
+        std::time::UNIX_EPOCH - Duration::from_hours(24 * 365),
         std::time::UNIX_EPOCH + Duration::from_secs(8_000_000_000),
     ] {
         File::options()

@@ -96,7 +96,7 @@ fn a_snippet_names_its_file_and_line() {
     let line = text(&snippet["text"]);
     let range = &snippet["highlights"][0];
     let at = |n: usize| usize::try_from(range[n].as_u64().unwrap()).unwrap();
-    assert_eq!(&line[at(0)..at(1)], "quokka");
+    assert_eq!(line.get(at(0)..at(1)), Some("quokka"));
     let seen = sandbox.run(&["search", "quokka"]).ok().stdout;
     assert!(seen.contains("deep.md:3"), "{seen}");
 }
@@ -159,12 +159,9 @@ fn any_bytes_are_a_safe_query() {
         b"';DROP TABLE artifact;--",
         b"\xff\xfe\xfd",
         b"%_\\",
-        "\u{202e}\u{0}\u{fffd}\u{1f600}"
-            .trim_matches('\0')
-            .replace('\0', "")
-            .as_bytes(),
+        "\u{202e}\u{fffd}\u{1f600}".as_bytes(),
         b"   ",
-        &[b'a'; 50_000],
+        "a".repeat(50_000).as_bytes(),
         "ab ".repeat(5_000).as_bytes(),
     ] {
         let mut args = vec![OsStr::new("search"), OsStr::new("--json"), OsStr::new("--")];

@@ -118,6 +118,14 @@ impl App {
         })?;
         // A manifest that can't be read can't be written either: say so before anything is copied.
         edited_manifest(&root, &name, &[], self.now())?;
+        if !self.is_verified(&name) {
+            // The rows are still those of the process before us, and files may have changed since.
+            let all = Scope::All {
+                force: false,
+                confirmed: false,
+            };
+            self.ingest.run(&name, all, "own-write")?;
+        }
         let existing = store.read(|connection| list::existing(connection, row))?;
         let mut collection = Collection {
             root,

@@ -204,6 +204,12 @@ fn decide(
             ("missing", _) if existing.path == path => planned.has_entry = true,
             ("unmanaged", true) if existing.path == path => planned.copy_to = None,
             (_, true) => return not("unchanged", "it is there already".to_owned(), None),
+            // Among many, another artifact of the name is no more than a name that is taken.
+            _ if all => {
+                let reason =
+                    format!("name clash with `{id}` in the collection; add it alone with `--name`");
+                return not("skipped", reason, None);
+            }
             _ => {
                 let reason = format!(
                     "`{id}` exists already with other content; nothing was overwritten; \

@@ -230,8 +230,11 @@ impl App {
         let duration = started.elapsed();
         match &result {
             Ok(report) => {
-                self.counters
-                    .ingested(report.verified.saturating_sub(report.failed), report.failed);
+                // A second look at young files is the same ingest once more.
+                if looks == 0 {
+                    self.counters
+                        .ingested(report.read.saturating_sub(report.failed), report.failed);
+                }
                 self.ingest.note(reason, report, duration, self.now(), idle);
                 self.after_pass(&collection, &scope, report, at, looks);
                 tracing::debug!(

@@ -68,7 +68,8 @@ CREATE TABLE artifact (
     invalidated INTEGER NOT NULL DEFAULT 0,
     -- 0 waiting for the text index, 1 indexed, 2 evicted to save space
     text_state INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (collection_id, kind, name, path)
+    -- names that differ in case only are found together, but they are two artifacts
+    UNIQUE (collection_id, kind, name COLLATE BINARY, path)
 ) STRICT;
 
 CREATE INDEX artifact_name ON artifact (collection_id, name, kind, id);

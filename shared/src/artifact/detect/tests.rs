@@ -147,3 +147,15 @@ fn only_valid_artifacts_pass_the_check() {
         );
     }
 }
+
+#[test]
+fn a_readme_is_no_artifact_by_itself() {
+    let dir = tree(&[
+        ("agents/README.md", "# About these agents\n"),
+        ("agents/LICENSE.md", "as is\n"),
+    ]);
+    for name in ["agents/README.md", "agents/LICENSE.md"] {
+        let error = detect(&dir.path().join(name)).unwrap_err();
+        assert_eq!(error.code, Code::ArtifactUndetected, "{name}");
+    }
+}

@@ -1,0 +1,351 @@
+//! The life of the daemon: one per home, started by whoever needs it, never lost for good.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use skillmeat_tests::home::{binary, fixture, output, rename, skill, text, write};
+use skillmeat_tests::{Sandbox, Stream, daemon, until};
+
+fn instance(sandbox: &Sandbox) -> String {
+    text(&sandbox.json(&["daemon", "status"])["instance"])
+}
+
+#[test]
+fn fifty_clients_on_a_cold_home_start_one_daemon() {
+    let sandbox = Sandbox::from_fixture("git");
+    let children: Vec<_> = (0..50)
+        .map(|_| {
+            let mut command = sandbox.sm(&["status", "--json"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut instances = BTreeSet::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        instances.insert(text(&status["daemon"]["instance"]));
+    }
+    assert_eq!(instances.len(), 1, "{instances:?}");
+    assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
+}
+
+#[test]
+fn killed_it_starts_again_at_the_first_try() {
+    let sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "one", "One");
+    sandbox.shows("one", "the skill", |_| true);
+    for _ in 0..3 {
+        let before = instance(&sandbox);
+        sandbox.kill();
+        assert_eq!(sandbox.show("one")["description"], "One");
+        assert_ne!(instance(&sandbox), before);
+    }
+}
+
+#[test]
+fn killed_in_the_middle_of_a_big_addition_nothing_is_lost_or_torn() {
+    let sandbox = Sandbox::initialised();
+    let tree = sandbox.path("tree");
+    for n in 0..400 {
+        skill(
+            &tree.join("skills"),
+            &format!("s{n:03}"),
+            &format!("Number {n}"),
+        );
+    }
+    let mut adding = sandbox.sm(&["add", "--all", tree.to_str().unwrap()]);
+    let mut child = adding
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let skills = sandbox.collection("default", "skills");
+    until("half of the copies", || {
+        let count = std::fs::read_dir(&skills).map_or(0, Iterator::count);
+        (count > 100 || child.try_wait().unwrap().is_some()).then_some(())
+    });
+    sandbox.kill();
+    let ended = until("the end of the client", || child.try_wait().unwrap());
+    assert!(matches!(ended.code(), Some(7 | 0)), "{ended:?}");
+    // The manifest can be read, and everything on disk is listed, whole.
+    let status = sandbox.ready();
+    assert_eq!(status["collections"][0]["state"], "ok");
+    let names = || {
+        let entries = std::fs::read_dir(&skills).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        // The copy in the middle of which it died is nobody's artifact.
+        names
+            .filter(|name| !name.starts_with(".skillmeat-tmp-"))
+            .collect::<Vec<_>>()
+    };
+    let count = names().len();
+    until("everything on disk in the list", || {
+        (sandbox.list().len() == count).then_some(())
+    });
+    for one in sandbox.list() {
+        assert!(text(&one["description"]).starts_with("Number "), "{one:#}");
+        assert_eq!(one["problem_count"], 0, "{one:#}");
+    }
+    // Again, it completes: also when no pass of the new daemon has been over the files yet.
+    sandbox.kill();
+    write(
+        skills.join("s399/SKILL.md"),
+        std::fs::read(tree.join("skills/s399/SKILL.md")).unwrap(),
+    );
+    let added = sandbox.json(&["add", "--all", tree.to_str().unwrap()]);
+    assert_eq!(added["failed"], 0);
+    assert_eq!(added["conflicts"], 0);
+    let list = sandbox.json(&["list", "--status", "managed"]);
+    assert_eq!(list["total"], 400);
+    assert_eq!(names().len(), 400);
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_the_socket() {
+    let sandbox = Sandbox::initialised();
+    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
+    sandbox.kill();
+    // Left behind by the one that was killed.
+    assert!(socket.exists());
+    sandbox.ready();
+    sandbox.stop();
+    assert!(!socket.exists());
+    write(&socket, "a regular file");
+    sandbox.ready();
+    sandbox.stop();
+    drop(UnixListener::bind(&socket).unwrap());
+    sandbox.ready();
+    sandbox.stop();
+    // Rubbish where the daemon says where it is.
+    write(sandbox.home().rendezvous(), "{ rubbish");
+    sandbox.ready();
+    sandbox.stop();
+    write(sandbox.home().lock_file(), "4000000000 rubbish\0\0");
+    sandbox.ready();
+}
+
+#[test]
+fn start_stop_restart_status() {
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let none = sandbox.run(&["daemon", "status", "--json"]).exits(7);
+    assert_eq!(none.json()["running"], false);
+    assert!(daemon::processes(sandbox.home().root()).is_empty());
+    let started = sandbox.json(&["daemon", "start"]);
+    assert_eq!(started["started"], true);
+    let again = sandbox.json(&["daemon", "start"]);
+    assert_eq!(again["started"], false);
+    assert_eq!(again["pid"], started["pid"]);
+    let status = sandbox.json(&["daemon", "status"]);
+    assert_eq!(status["running"], true);
+    assert_eq!(status["pid"], started["pid"]);
+    assert_eq!(status["manager"], "auto");
+    assert!(status["memory_bytes"].as_u64().unwrap() > 0);
+    assert!(!status["tasks"].as_array().unwrap().is_empty());
+    let before = instance(&sandbox);
+    let restarted = sandbox.json(&["daemon", "restart"]);
+    assert_eq!(restarted["running"], true);
+    assert_ne!(instance(&sandbox), before);
+    let stopped = sandbox.json(&["daemon", "stop"]);
+    assert_eq!(stopped["running"], false);
+    assert_eq!(stopped["stopped"], restarted["pid"]);
+    assert!(sandbox.json(&["daemon", "stop"])["stopped"].is_null());
+}
+
+#[test]
+fn without_autostart_a_missing_daemon_is_an_error() {
+    let mut sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let error = sandbox.fails(&["list", "--no-autostart"], 7);
+    assert_eq!(error["code"], "daemon.unavailable");
+    assert!(error["hints"].to_string().contains("sm daemon start"));
+    sandbox.set("SM_NO_AUTOSTART", "1");
+    let error = sandbox.fails(&["list"], 7);
+    assert_eq!(error["code"], "daemon.unavailable");
+    assert!(daemon::processes(sandbox.home().root()).is_empty());
+    sandbox.set("SM_NO_AUTOSTART", "0");
+    drop(
+        sandbox
+            .run(&["config", "set", "daemon.autostart", "false"])
+            .ok(),
+    );
+    drop(sandbox.run(&["list"]).exits(7));
+    drop(sandbox.run(&["daemon", "start"]).ok());
+    drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn a_second_daemon_gives_up_and_harms_nobody() {
+    let sandbox = Sandbox::initialised();
+    let before = instance(&sandbox);
+    let second = output(sandbox.command(&binary("skillmeatd"))).exits(75);
+    assert!(second.stderr.contains("error: "), "{second:?}");
+    assert_eq!(instance(&sandbox), before);
+}
+
+#[test]
+fn in_the_foreground_it_says_where_it_serves_and_ends_at_a_signal() {
+    let sandbox = Sandbox::new();
+    for through_sm in [false, true] {
+        let mut command = if through_sm {
+            sandbox.sm(&["daemon", "run"])
+        } else {
+            sandbox.command(&binary("skillmeatd"))
+        };
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let line = {
+            use std::io::BufRead as _;
+            let mut line = String::new();
+            std::io::BufReader::new(child.stdout.take().unwrap())
+                .read_line(&mut line)
+                .unwrap();
+            line
+        };
+        assert!(
+            line.starts_with("skillmeatd ")
+                && line.contains(sandbox.home().root().to_str().unwrap()),
+            "{line}"
+        );
+        let status = sandbox.json(&["daemon", "status"]);
+        assert_eq!(status["manager"], "foreground");
+        assert_eq!(status["pid"], pid);
+        sandbox.signal(Signal::TERM);
+        let ended = until("the end of the daemon", || child.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(0));
+        assert!(daemon::rendezvous(sandbox.home()).is_none());
+    }
+}
+
+#[test]
+fn why_a_daemon_does_not_start_is_said() {
+    let sandbox = Sandbox::new();
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.stop();
+    let lock = sandbox.home().lock_file();
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let error = sandbox.run(&["list", "--json"]);
+    assert_ne!(error.code, Some(0), "{error:?}");
+    assert!(
+        error.error().to_string().contains(lock.to_str().unwrap()),
+        "{error:?}"
+    );
+    std::fs::remove_dir(&lock).unwrap();
+    drop(sandbox.run(&["list"]).ok());
+    // A log that can't be written is no reason not to serve.
+    sandbox.stop();
+    std::fs::remove_dir_all(sandbox.home().logs_dir()).unwrap();
+    write(sandbox.home().logs_dir(), "a file");
+    drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn logs_are_printed_with_and_without_a_daemon() {
+    let sandbox = Sandbox::initialised();
+    let logs = sandbox.run(&["daemon", "logs"]).ok().stdout;
+    assert!(logs.contains("serving"), "{logs}");
+    let mut follow: Stream = sandbox.stream(&["daemon", "logs", "-f", "-n", "1"]);
+    follow.line();
+    sandbox.stop();
+    let logs = sandbox.run(&["daemon", "logs", "-n", "3"]).ok().stdout;
+    assert!(logs.lines().count() <= 3, "{logs}");
+    drop(sandbox.run(&["daemon", "start"]).ok());
+    while !follow.line().contains("serving") {}
+}
+
+#[test]
+fn a_stop_lets_open_calls_end() {
+    let sandbox = Sandbox::initialised();
+    let corpus = fixture("corpus");
+    let mut adding = sandbox.sm(&["add", "--all", corpus.to_str().unwrap(), "--json"]);
+    let child = adding
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let skills = sandbox.collection("default", "skills");
+    until("the first copy", || {
+        std::fs::read_dir(&skills)
+            .is_ok_and(|mut entries| entries.next().is_some())
+            .then_some(())
+    });
+    sandbox.stop();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let added: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = sandbox.json(&["list", "--status", "managed"]);
+    assert_eq!(list["total"], added["added"]);
+}
+
+#[test]
+fn a_frozen_daemon_is_told_apart_from_none() {
+    let sandbox = Sandbox::initialised();
+    sandbox.signal(Signal::STOP);
+    let error = sandbox.fails(&["list", "--timeout", "1"], 8);
+    assert_eq!(error["code"], "daemon.timeout");
+    sandbox.signal(Signal::CONT);
+    drop(sandbox.run(&["list"]).ok());
+    // By force it ends even so.
+    sandbox.signal(Signal::STOP);
+    drop(
+        sandbox
+            .run(&["daemon", "stop", "--force", "--timeout", "1"])
+            .ok(),
+    );
+    until("the end of the daemon", || {
+        daemon::processes(sandbox.home().root())
+            .is_empty()
+            .then_some(())
+    });
+    drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn a_home_that_is_deleted_ends_its_daemon() {
+    let sandbox = Sandbox::initialised();
+    rename(sandbox.home().root(), sandbox.path("gone"));
+    std::fs::remove_dir_all(sandbox.path("gone")).unwrap();
+    // A new home at the same place is served by a new daemon, whatever became of the old one.
+    drop(sandbox.run(&["init"]).ok());
+    let status = sandbox.ready();
+    assert_eq!(status["artifacts"], 0);
+}
+
+#[test]
+fn two_homes_have_two_daemons() {
+    let (one, two) = (Sandbox::initialised(), Sandbox::initialised());
+    assert_ne!(instance(&one), instance(&two));
+    skill(&one.collection("default", "skills"), "mine", "One");
+    one.shows("mine", "the skill", |_| true);
+    drop(two.run(&["show", "mine"]).exits(3));
+    // The flag names the other one's home.
+    let flag = two.run(&[
+        "--home",
+        one.home().root().to_str().unwrap(),
+        "show",
+        "mine",
+    ]);
+    drop(flag.ok());
+}
+
+#[test]
+fn a_home_with_a_very_long_path_is_served() {
+    let mut sandbox = Sandbox::new();
+    let long = sandbox.path(&format!("{}/{}", "d".repeat(120), "e".repeat(60)));
+    std::fs::create_dir_all(&long).unwrap();
+    let home = long.join("home");
+    sandbox.set("SKILLMEAT_HOME", home.to_str().unwrap());
+    drop(sandbox.run(&["init"]).ok());
+    drop(sandbox.run(&["list"]).ok());
+    drop(sandbox.run(&["daemon", "stop"]).ok());
+}

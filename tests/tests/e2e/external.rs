@@ -1,0 +1,77 @@
+//! One more collection folder, outside of the home.
+
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{rename, skill, text};
+
+/// What is true of an external collection, however it was named.
+fn is_served_and_watched(sandbox: &Sandbox) {
+    let place = sandbox.path("team/library");
+    let shown = sandbox.shows("shared", "the external collection", |_| true);
+    let name = text(&shown["collection"]);
+    assert!(
+        text(&shown["absolute_path"]).starts_with(place.to_str().unwrap()),
+        "{shown:#}"
+    );
+    let collection = sandbox.json(&["collection", "show", &name]);
+    assert_eq!(collection["external"], true);
+    assert_eq!(collection["path"], place.to_str().unwrap());
+    skill(&place.join("skills"), "shared", "Edited");
+    sandbox.shows("shared", "an edit out there", |shown| {
+        shown["description"] == "Edited"
+    });
+    skill(&place.join("skills"), "second", "New");
+    sandbox.shows("second", "a new one out there", |_| true);
+    let source = skill(&sandbox.path("src"), "added", "By a command");
+    drop(
+        sandbox
+            .run(&["add", source.to_str().unwrap(), "-c", &name])
+            .ok(),
+    );
+    assert!(place.join("skills/added/SKILL.md").is_file());
+    let status = sandbox.json(&["status"]);
+    let roots = status["roots"].to_string();
+    assert!(roots.contains(place.to_str().unwrap()), "{roots}");
+    // Away and back.
+    rename(&place, sandbox.path("team/away"));
+    sandbox.status_until("it to be unreachable", |status| {
+        status["collections"].to_string().contains("unreachable")
+    });
+    assert_eq!(sandbox.show("shared")["description"], "Edited");
+    rename(sandbox.path("team/away"), &place);
+    sandbox.status_until("it to be back", |status| {
+        !status["collections"].to_string().contains("unreachable")
+    });
+}
+
+#[test]
+fn the_variable_names_one() {
+    let mut sandbox = Sandbox::new();
+    skill(
+        &sandbox.path("team/library/skills"),
+        "shared",
+        "Of the team",
+    );
+    let place = sandbox.path("team/library");
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", place.to_str().unwrap());
+    drop(sandbox.run(&["init"]).ok());
+    is_served_and_watched(&sandbox);
+}
+
+#[test]
+fn the_config_names_one_while_the_daemon_runs() {
+    let sandbox = Sandbox::initialised();
+    let place = sandbox.path("team/library");
+    skill(&place.join("skills"), "shared", "Of the team");
+    drop(
+        sandbox
+            .run(&["config", "set", "collection.path", place.to_str().unwrap()])
+            .ok(),
+    );
+    is_served_and_watched(&sandbox);
+    drop(sandbox.run(&["config", "unset", "collection.path"]).ok());
+    sandbox.status_until("it to be gone", |status| {
+        status["collections"].as_array().unwrap().len() == 1
+    });
+    drop(sandbox.run(&["show", "shared"]).exits(3));
+    assert!(place.join("skills/shared/SKILL.md").is_file());
+}

@@ -1,0 +1,106 @@
+//! Nobody else gets in: modes of what we make, whatever the umask.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use skillmeat_tests::home::{binary, output, skill, text, write};
+use skillmeat_tests::{Sandbox, daemon};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .permissions()
+        .mode()
+        & 0o7777
+}
+
+fn check(sandbox: &Sandbox) {
+    let home = sandbox.home();
+    assert_eq!(mode(home.root()), 0o700);
+    assert_eq!(mode(&home.run_dir()), 0o700);
+    assert_eq!(mode(&home.config()), 0o600);
+    assert_eq!(mode(&home.log_file()), 0o600);
+    let socket = daemon::rendezvous(home).unwrap().socket;
+    assert_eq!(mode(&socket), 0o600);
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+    let database = text(&sandbox.json(&["cache", "status"])["path"]);
+    let folder = Path::new(&database).parent().unwrap();
+    assert_eq!(mode(folder), 0o700);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 1);
+    for file in ["collection.toml", "collection.lock"] {
+        assert_eq!(mode(&sandbox.collection("default", file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn everything_is_for_the_user_alone() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    check(&sandbox);
+}
+
+#[test]
+fn also_when_the_umask_allows_everything() {
+    let sandbox = Sandbox::new();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    for line in [
+        "umask 0; exec \"$0\" init",
+        "umask 0; exec \"$0\" config set cache.ttl 1h",
+        "umask 0; exec \"$0\" add src/one",
+    ] {
+        let mut command = sandbox.command(Path::new("/bin/sh"));
+        command.arg("-c").arg(line).arg(binary("sm"));
+        drop(output(command).ok());
+    }
+    check(&sandbox);
+    drop(source);
+}
+
+#[test]
+fn a_home_that_is_too_open_is_tightened() {
+    let sandbox = Sandbox::from_fixture("git");
+    let root = sandbox.home().root();
+    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.ready();
+    assert_eq!(mode(root), 0o700);
+}
+
+#[test]
+fn a_home_that_is_no_folder_is_refused() {
+    let sandbox = Sandbox::new();
+    write(sandbox.home().root(), "a file");
+    let error = sandbox.fails(&["list"], 5);
+    assert_eq!(error["code"], "home.unusable");
+    assert!(text(&error["message"]).contains(sandbox.home().root().to_str().unwrap()));
+    assert_eq!(
+        std::fs::read_to_string(sandbox.home().root()).unwrap(),
+        "a file"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_protocol_harm_nobody() {
+    use std::io::{Read as _, Write as _};
+    let sandbox = Sandbox::initialised();
+    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b""] {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
+        // The other side may hang up in the middle.
+        stream.write_all(bytes).ok();
+        stream.shutdown(std::net::Shutdown::Write).ok();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok();
+    }
+    sandbox.ready();
+}

@@ -1,0 +1,220 @@
+//! Help, versions, completions, manual pages, pipes.
+
+use std::os::unix::fs::symlink;
+
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{binary, output, skill, write};
+
+/// Completions of a command line, one for each line of output.
+fn complete(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
+    let mut command = sandbox.sm(&[&["--"], words].concat());
+    command
+        .env("SM_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "false")
+        .env("_CLAP_IFS", "\n");
+    let answer = output(command).ok();
+    answer.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let sandbox = Sandbox::new();
+    for command in [
+        "init",
+        "add",
+        "list",
+        "show",
+        "search",
+        "status",
+        "watch",
+        "version",
+        "completions",
+        "collection list",
+        "collection show",
+        "collection use",
+        "collection create",
+        "cache status",
+        "cache refresh",
+        "cache invalidate",
+        "cache clear",
+        "config get",
+        "config set",
+        "config unset",
+        "config list",
+        "config path",
+        "config edit",
+        "daemon run",
+        "daemon start",
+        "daemon stop",
+        "daemon restart",
+        "daemon status",
+        "daemon logs",
+    ] {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        let help = sandbox.run(&args).ok().stdout;
+        assert!(help.contains("Examples:"), "{command}: {help}");
+        assert!(help.contains("--json"), "{command}");
+    }
+    // Nothing of that needs a home or makes one.
+    assert!(!sandbox.home().root().exists());
+    let nothing = sandbox.run::<&str>(&[]).exits(2);
+    assert!(nothing.stderr.contains("Usage"), "{}", nothing.stderr);
+    let slip = sandbox.run(&["lst"]).exits(2);
+    assert!(slip.stderr.contains("list"), "{}", slip.stderr);
+}
+
+#[test]
+fn versions_of_both_programs() {
+    let sandbox = Sandbox::new();
+    let version = sandbox.json(&["version"]);
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert!(version["daemon"].is_null());
+    assert!(!sandbox.home().root().exists());
+    drop(sandbox.run(&["init"]).ok());
+    let version = sandbox.json(&["version"]);
+    assert_eq!(version["daemon"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(version["daemon"]["protocol"], version["protocol"]);
+    for program in ["sm", "skillmeatd"] {
+        let mut command = sandbox.command(&binary(program));
+        command.arg("--version");
+        let said = output(command).ok().stdout;
+        assert!(said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+    }
+}
+
+#[test]
+fn the_second_name_is_the_same_program() {
+    let sandbox = Sandbox::initialised();
+    let link = sandbox.path("bin/skillmeat");
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink(binary("sm"), &link).unwrap();
+    let mut command = sandbox.command(&link);
+    command.args(["list", "--json"]);
+    assert_eq!(output(command).ok().json()["total"], 0);
+}
+
+#[test]
+fn completion_scripts_for_every_shell() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.run(&["completions", shell]).ok().stdout;
+        assert!(script.contains("sm"), "{shell}: {script}");
+        assert!(script.contains("SM_COMPLETE"), "{shell}: {script}");
+    }
+    drop(sandbox.run(&["completions", "tcsh"]).exits(2));
+    let script = sandbox.path("sm.bash");
+    write(&script, sandbox.run(&["completions", "bash"]).ok().stdout);
+    let bash = std::path::Path::new("/bin/bash");
+    if bash.is_file() {
+        let mut command = sandbox.command(bash);
+        command.arg("-n").arg(&script);
+        drop(output(command).ok());
+    }
+}
+
+#[test]
+fn names_are_completed_from_the_daemon_and_never_start_one() {
+    let sandbox = Sandbox::new();
+    let nothing = complete(&sandbox, &["sm", "show", ""]);
+    assert!(
+        nothing.iter().all(|word| word.starts_with("--")),
+        "{nothing:?}"
+    );
+    assert!(!sandbox.home().root().exists());
+    assert!(complete(&sandbox, &["sm", "sea"]).contains(&"search".to_owned()));
+    drop(sandbox.run(&["init"]).ok());
+    for name in ["pdf-tools", "pdf-forms", "web"] {
+        let source = skill(&sandbox.path("src"), name, "One");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
+    let names = complete(&sandbox, &["sm", "show", "pdf"]);
+    assert!(
+        names.iter().any(|name| name.contains("pdf-tools")),
+        "{names:?}"
+    );
+    assert!(
+        names.iter().any(|name| name.contains("pdf-forms")),
+        "{names:?}"
+    );
+    assert!(!names.iter().any(|name| name.contains("web")), "{names:?}");
+    let collections = complete(&sandbox, &["sm", "list", "-c", ""]);
+    assert!(
+        collections.contains(&"default".to_owned()),
+        "{collections:?}"
+    );
+    let keys = complete(&sandbox, &["sm", "config", "get", "cache."]);
+    assert!(keys.contains(&"cache.metadata_ttl".to_owned()), "{keys:?}");
+}
+
+#[test]
+fn manual_pages_of_all_commands() {
+    let sandbox = Sandbox::new();
+    let page = sandbox.run(&["man"]).ok().stdout;
+    assert!(page.contains(".TH SM 1"), "{page}");
+    let folder = sandbox.path("man");
+    drop(
+        sandbox
+            .run(&["man", "--dir", folder.to_str().unwrap()])
+            .ok(),
+    );
+    for page in [
+        "sm.1",
+        "sm-add.1",
+        "sm-cache-invalidate.1",
+        "sm-daemon-logs.1",
+    ] {
+        assert!(folder.join(page).is_file(), "{page}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sandbox = Sandbox::initialised();
+    for n in 0..300 {
+        write(
+            sandbox.collection("default", &format!("commands/c{n}.md")),
+            format!("---\ndescription: {}\n---\n", "many words ".repeat(50)),
+        );
+    }
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let mut command = sandbox.command(std::path::Path::new("/bin/sh"));
+    command
+        .arg("-c")
+        .arg("{ \"$0\" list --json; echo \"exit $?\" >&2; } | head -n 1")
+        .arg(binary("sm"));
+    let answer = output(command).ok();
+    assert_eq!(answer.stderr.trim(), "exit 0", "{answer:?}");
+}
+
+#[test]
+fn errors_look_the_same_everywhere() {
+    let sandbox = Sandbox::initialised();
+    for (args, code) in [
+        (&["show", "nobody"][..], 3),
+        (&["list", "-c", "nowhere"], 3),
+        (&["collection", "create", "default"], 4),
+        (&["config", "get", "no.such.key"], 2),
+        (&["add", "/nonexistent"], 3),
+    ] {
+        let told = sandbox.run(args).exits(code);
+        assert_eq!(told.stdout, "", "{args:?}");
+        assert!(told.stderr.starts_with("error: "), "{}", told.stderr);
+        let first = told
+            .stderr
+            .lines()
+            .next()
+            .unwrap()
+            .trim_start_matches("error: ");
+        assert!(!first.ends_with('.'), "{first}");
+        let start = first.chars().next().unwrap();
+        assert!(!start.is_uppercase(), "{first}");
+        let error = sandbox.fails(args, code);
+        let message = error["message"].as_str().unwrap();
+        assert!(first.contains(message), "{first} / {message}");
+        let verbose = sandbox.run(&[args, &["--verbose"]].concat()).exits(code);
+        assert!(verbose.stderr.contains(error["code"].as_str().unwrap()));
+    }
+}

@@ -1,0 +1,154 @@
+//! Many commands at once: none loses what another one wrote, and none fails because of another.
+
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{skill, text};
+
+fn start(sandbox: &Sandbox, args: &[&str]) -> Child {
+    let mut command = sandbox.sm(args);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Waits for the end; what it printed.
+#[track_caller]
+fn finish(child: Child, code: i32) -> String {
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn additions_at_once_all_arrive() {
+    let sandbox = Sandbox::initialised();
+    let sources: Vec<_> = (0..12)
+        .map(|n| {
+            skill(
+                &sandbox.path("src"),
+                &format!("s{n}"),
+                &format!("Number {n}"),
+            )
+        })
+        .collect();
+    let children: Vec<_> = sources
+        .iter()
+        .map(|source| start(&sandbox, &["add", source.to_str().unwrap()]))
+        .collect();
+    for child in children {
+        finish(child, 0);
+    }
+    let list = sandbox.json(&["list", "--status", "managed"]);
+    assert_eq!(list["total"], 12);
+    let manifest =
+        std::fs::read_to_string(sandbox.collection("default", "collection.toml")).unwrap();
+    assert_eq!(manifest.matches("[[artifacts]]").count(), 12);
+    let lock = std::fs::read_to_string(sandbox.collection("default", "collection.lock")).unwrap();
+    assert_eq!(lock.matches("[lock.entries.").count(), 12);
+}
+
+#[test]
+fn one_name_is_added_once() {
+    let sandbox = Sandbox::initialised();
+    let children: Vec<_> = (0..8)
+        .map(|n| {
+            let source = skill(
+                &sandbox.path(&format!("src{n}")),
+                "same",
+                &format!("Number {n}"),
+            );
+            start(&sandbox, &["add", source.to_str().unwrap()])
+        })
+        .collect();
+    let codes: Vec<_> = children
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().status.code().unwrap())
+        .collect();
+    assert_eq!(
+        codes.iter().filter(|code| **code == 0).count(),
+        1,
+        "{codes:?}"
+    );
+    assert_eq!(
+        codes.iter().filter(|code| **code == 4).count(),
+        7,
+        "{codes:?}"
+    );
+    assert_eq!(sandbox.show("same")["modified"], false);
+}
+
+#[test]
+fn an_edit_by_hand_between_two_additions_is_kept() {
+    let sandbox = Sandbox::initialised();
+    let path = sandbox.collection("default", "collection.toml");
+    for n in 0..5 {
+        let source = skill(
+            &sandbox.path("src"),
+            &format!("s{n}"),
+            &format!("Number {n}"),
+        );
+        let child = start(&sandbox, &["add", source.to_str().unwrap()]);
+        finish(child, 0);
+        let edited = format!("{}\n# note {n}\n", std::fs::read_to_string(&path).unwrap());
+        skillmeat_tests::home::replace(&path, edited);
+    }
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    for n in 0..5 {
+        assert!(manifest.contains(&format!("# note {n}\n")), "{manifest}");
+    }
+    assert_eq!(sandbox.json(&["list"])["total"], 5);
+}
+
+#[test]
+fn reads_go_on_while_the_daemon_restarts_and_the_cache_is_cleared() {
+    let sandbox = Sandbox::from_fixture("git");
+    sandbox.ready();
+    for _ in 0..3 {
+        let clear = start(&sandbox, &["cache", "clear"]);
+        let reads: Vec<_> = (0..8)
+            .map(|_| start(&sandbox, &["list", "--json"]))
+            .collect();
+        finish(clear, 0);
+        for read in reads {
+            let list: Value = serde_json::from_str(&finish(read, 0)).unwrap();
+            // Either everything is there, or the answer says that rows may be missing.
+            assert!(list["total"] == 7 || list["complete"] == false, "{list:#}");
+        }
+        let restart = start(&sandbox, &["daemon", "restart"]);
+        let reads: Vec<_> = (0..8)
+            .map(|_| start(&sandbox, &["list", "--json"]))
+            .collect();
+        finish(restart, 0);
+        for read in reads {
+            let list: Value = serde_json::from_str(&finish(read, 0)).unwrap();
+            assert!(list["total"] == 7 || list["complete"] == false, "{list:#}");
+        }
+    }
+    assert_eq!(text(&sandbox.show("pdf-tools")["status"]), "managed");
+}
+
+#[test]
+fn settings_changed_at_once_all_arrive() {
+    let sandbox = Sandbox::initialised();
+    let keys = [
+        ("cache.ttl", "3h"),
+        ("cache.metadata_ttl", "40m"),
+        ("cache.max_size_mb", "321"),
+        ("log.max_files", "7"),
+        ("watch.settle_ms", "60"),
+        ("daemon.drain_timeout", "5s"),
+    ];
+    let children: Vec<_> = keys
+        .iter()
+        .map(|(key, value)| start(&sandbox, &["config", "set", key, value]))
+        .collect();
+    for child in children {
+        finish(child, 0);
+    }
+    for (key, value) in keys {
+        let seen = sandbox.run(&["config", "get", key]).ok().stdout;
+        assert_eq!(seen.trim(), value, "{key}");
+    }
+}
