@@ -191,6 +191,11 @@ impl Home {
         self.run_dir().join("last-start.json")
     }
 
+    /// Held while the config is changed.
+    pub fn config_lock(&self) -> PathBuf {
+        self.run_dir().join("locks").join("config.lock")
+    }
+
     /// Held while a collection is changed. Not in the collection: everything there goes into snapshots.
     pub fn collection_lock(&self, name: &str) -> PathBuf {
         let key = short_hash(name.as_bytes(), 16);

@@ -248,7 +248,7 @@ impl Author<'_> {
         let mut first = self.frontmatter(name, is_skill);
         let size = match (weight, is_skill) {
             (Weight::Light, _) => 700,
-            (Weight::Full, true) => 3_000 + self.random.below(8_000),
+            (Weight::Full, true) => 2_600 + self.random.below(7_800),
             (Weight::Full, false) => 1_500 + self.random.below(3_000),
         };
         self.markdown(&mut first, size);
@@ -262,12 +262,12 @@ impl Author<'_> {
         let references = 1 + usize::from(at % 17 < 6);
         for number in 0..references {
             let mut text = String::new();
-            let size = 2_000 + self.random.below(6_400);
+            let size = 1_800 + self.random.below(6_000);
             self.markdown(&mut text, size);
             files.push((format!("references/part-{number}.md"), text));
         }
         let mut script = "#!/usr/bin/env python3\n".to_owned();
-        let size = 2_000 + self.random.below(5_000);
+        let size = 1_800 + self.random.below(5_000);
         self.python(&mut script, size);
         files.push(("scripts/run.py".to_owned(), script));
         files

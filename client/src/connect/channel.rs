@@ -1,5 +1,6 @@
 //! One connection: the checks before it, the bytes on it, and the silence that tells a wedged daemon.
 
+use std::error::Error as _;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
@@ -190,6 +191,19 @@ pub(super) async fn open(stream: UnixStream) -> Result<(Channel, Silence)> {
             .hint("look at `sm daemon status`, or run `sm daemon restart`")
         })?;
     Ok((channel, silence))
+}
+
+/// Whether a call failed because its connection had been closed before: it never left this process.
+pub(super) fn was_never_sent(status: &tonic::Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::NotConnected) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A stream that remembers whether anything was read from it.

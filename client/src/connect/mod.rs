@@ -312,12 +312,19 @@ impl Session {
             biased;
             answer = timeout(left + GRACE, method(channel, request)) => match answer {
                 Ok(Ok(response)) => Ok(response),
+                Ok(Err(status)) if channel::was_never_sent(&status) => Err(ending()),
                 Ok(Err(status)) => Err(status_to_error(&status)),
                 Err(_) => Err(too_late(self.deadline)),
             },
             () = silence.broken_off() => Err(channel::wedged()),
         }
     }
+}
+
+/// The error of a call that a daemon on its way out did not take any more.
+fn ending() -> Error {
+    Error::new(Code::DaemonDraining, "the daemon is shutting down")
+        .hint("run the command again in a moment")
 }
 
 fn too_late(deadline: Duration) -> Error {

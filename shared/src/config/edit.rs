@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -12,9 +13,12 @@ use super::load::{MAX_BYTES, evaluate, syntax};
 use super::unknown_key;
 use super::value::{Kind, Unit};
 use crate::document::{self, Lines, SyntaxError};
-use crate::fs::{Expected, FileHash};
+use crate::fs::{Expected, FileHash, FileLock};
 use crate::paths::{Environment, Home, ensure_private_dir};
 use crate::{Code, Error, Result};
+
+/// How long an edit waits for the one before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The config of a new home, which the ancestor reads too.
 pub const fn default_text() -> &'static str {
@@ -178,8 +182,15 @@ fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
 }
 
 /// Reads the file, changes it, and writes it if `change` says so and nobody else has written meanwhile.
+/// Programs of ours take turns; the comparison with what was read guards against everybody else.
 fn edit(home: &Home, change: impl FnOnce(&mut DocumentMut) -> Result<bool>) -> Result<bool> {
     let path = home.config();
+    // Without a home there is nobody to take turns with, and a key that is wrong should leave none behind.
+    let _turn = if home.root().exists() {
+        Some(FileLock::acquire(&home.config_lock(), PATIENCE)?)
+    } else {
+        None
+    };
     let (text, expected) = match crate::fs::read_bounded(&path, MAX_BYTES) {
         Ok(bytes) => {
             let expected = Expected::Content(FileHash::of(&bytes));

@@ -161,7 +161,7 @@ mod tests {
         snippet
             .matches
             .iter()
-            .map(|range| &snippet.text[range.clone()])
+            .map(|range| snippet.text.get(range.clone()).unwrap())
             .collect()
     }
 

@@ -80,6 +80,10 @@ pub(crate) fn run(mut command: Command) -> Duration {
     let start = Instant::now();
     let status = command.status().unwrap();
     let took = start.elapsed();
-    assert!(status.success(), "{:?} failed", command.get_program());
+    assert!(
+        status.success(),
+        "`{}` failed",
+        command.get_program().display()
+    );
     took
 }

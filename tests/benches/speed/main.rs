@@ -4,7 +4,6 @@
 //! row misses. Ratios are to be trusted more than times: machines differ, and are shared.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a measurement that goes wrong must stop, and the table is printed"

@@ -80,7 +80,10 @@ fn cache(daemon: &Daemon) -> Samples {
     }))
 }
 
-const KINDS: [(&str, fn(&Daemon) -> Samples); 3] = [
+/// Asks one kind of question many times.
+type Question = fn(&Daemon) -> Samples;
+
+const KINDS: [(&str, Question); 3] = [
     ("page of 50", page),
     ("`show`", show),
     ("`cache status`", cache),
