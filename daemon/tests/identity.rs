@@ -207,7 +207,7 @@ fn a_new_collection_is_announced_once() {
 fn a_pass_that_cannot_write_ends() {
     let bench = Bench::new("");
     bench.pass();
-    for at in 0..2000 {
+    for at in 0..1200 {
         bench.write(&format!("skills/s{at}/SKILL.md"), "# s\n");
     }
     // Long enough a wait for the lock that all who read have come to wait for the one who writes.

@@ -72,6 +72,7 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
     );
     let nearest = names
         .iter()
+        .filter(|_| name.len() <= super::queries::LONGEST_TYPO)
         .map(|(_, other)| (strsim::damerau_levenshtein(other, name), other))
         .filter(|(distance, _)| *distance <= 3)
         .min();
@@ -130,7 +131,10 @@ impl App {
         artifact::name::validate(name)?;
         let _one_at_a_time = self.mutation.lock();
         let path = self.boot.home.collection(name);
-        if path.join(MANIFEST).symlink_metadata().is_ok() {
+        let is_external = |view: &CollectionView| view.external && view.name == name;
+        if path.join(MANIFEST).symlink_metadata().is_ok()
+            || self.store()?.read(collection::all)?.iter().any(is_external)
+        {
             return Err(Error::new(
                 Code::CollectionExists,
                 format!("the collection `{name}` exists already"),

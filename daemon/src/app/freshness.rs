@@ -39,6 +39,23 @@ pub(super) struct Table {
     pub(super) unknown: bool,
 }
 
+/// What was being built at a moment.
+#[derive(Debug, Default)]
+pub(super) struct Building {
+    unknown: bool,
+    collections: HashSet<String>,
+}
+
+impl Building {
+    /// Whether all rows of these collections were there.
+    pub(super) fn is_over(&self, collections: &[String]) -> bool {
+        !self.unknown
+            && !collections
+                .iter()
+                .any(|name| self.collections.contains(name))
+    }
+}
+
 /// Whether a moment lies further back than `ttl`, or in the future, which only a clock set back explains.
 fn is_old(moment: Timestamp, now: Timestamp, ttl: Duration) -> bool {
     moment > now || now.since(moment) > ttl
@@ -88,6 +105,18 @@ impl App {
     /// How long a row is believed without being compared with its files.
     pub(super) fn metadata_ttl(&self) -> Duration {
         self.config().config.cache_metadata_ttl
+    }
+
+    /// What is being built now.
+    pub(super) fn building(&self) -> Building {
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Building {
+            unknown: table.unknown,
+            collections: table.building.clone(),
+        }
     }
 
     /// Whether this process has compared a whole collection with its files.

@@ -64,6 +64,24 @@ fn external_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
     }
 }
 
+/// Clears away what a daemon that was killed left half-copied.
+pub(super) fn sweep_collection(root: &Path) {
+    let folders = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let folders = folders
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path());
+    let swept: usize = folders
+        .chain([root.to_owned()])
+        .map(|folder| skillmeat_shared::fs::sweep(&folder))
+        .sum();
+    if swept > 0 {
+        tracing::info!(target: "add", "{swept} half-made copies were cleared away in `{}`", root.display());
+    }
+}
+
 impl App {
     /// All collections that should be served, the default one first. Those that rows know stay, even if
     /// their folder is gone: their rows then say that they are unreachable.
@@ -92,7 +110,9 @@ impl App {
                 let known_as = known
                     .iter()
                     .find(|view| view.external && Path::new(&view.path) == path.as_path())
-                    .map(|view| view.name.clone());
+                    .map(|view| view.name.clone())
+                    // A collection of the home that was made since then has the name now.
+                    .filter(|name| !targets.contains_key(name));
                 let name = known_as
                     .unwrap_or_else(|| external_name(path, |name| targets.contains_key(name)));
                 let target = Target {

@@ -1,8 +1,10 @@
 //! The text index in the background: reads what waits for it, and keeps the cache below its size.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use skillmeat_shared::artifact::read::{self, FileText};
 use skillmeat_shared::artifact::scan;
@@ -12,13 +14,24 @@ use super::App;
 use crate::store::text::{self, Waiting};
 use crate::store::{Store, evict};
 
-/// Artifacts whose texts are written in one transaction.
-const BATCH: u32 = 250;
+/// Artifacts that are read and handed over together.
+const BATCH: u32 = 100;
+
+/// Bytes of text in one transaction, as long as nobody else wants to write. Each commit makes a segment of
+/// the index, and segments are merged later: few large ones cost half of many small ones.
+const TRANSACTION: usize = 32 * 1024 * 1024;
+
+/// How long a transaction waits for the next texts. It must not wait for ever: a cache that is being dropped
+/// waits for the writer, and keeps those who read texts waiting.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Batches that are read ahead of the writer.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
-/// The share of the limit that eviction leaves in use, in percent.
+/// Artifacts whose texts are evicted first; then twice as many, and so on, since the index is merged each time.
+const EVICTED_AT_ONCE: usize = 200;
+
+/// The share of the limit that eviction leaves in use, in percent. The file may keep the rest as free pages.
 const LEAVE: u64 = 90;
 
 #[derive(Default)]
@@ -34,6 +47,9 @@ struct State {
 pub(super) struct Indexer {
     state: Mutex<State>,
     changed: Condvar,
+    /// The rows alone pass the limit. Then the size is looked at by the clock only: evicting the one text that
+    /// each change brings would be endless work for nothing.
+    exhausted: AtomicBool,
 }
 
 impl Indexer {
@@ -98,12 +114,20 @@ fn read_texts(waiting: &Waiting) -> Vec<FileText> {
         .unwrap_or_default()
 }
 
+fn bytes_of(batch: &[(Waiting, Vec<FileText>)]) -> usize {
+    batch
+        .iter()
+        .flat_map(|(_, texts)| texts)
+        .map(|text| text.text.len())
+        .sum()
+}
+
 impl App {
     /// The thread.
     pub(super) fn run_indexer(self: Arc<Self>) {
-        self.indexer.wake();
         while let Some(work) = self.indexer.next() {
             let Some(store) = self.gate.open() else {
+                // Who opens it wakes us.
                 continue;
             };
             let result = self.index(&store, &work);
@@ -118,13 +142,17 @@ impl App {
             store.write(evict::readmit)?;
         }
         self.index_waiting(store)?;
+        let exhausted = self.indexer.exhausted.load(Ordering::Relaxed);
+        if exhausted && !work.size && !work.readmit {
+            return Ok(());
+        }
         self.evict(store)
     }
 
     /// Indexes all texts that wait, reading ahead of the writer on a second thread.
     fn index_waiting(&self, store: &Store) -> Result<()> {
         std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Vec<(Waiting, Vec<FileText>)>>(AHEAD);
+            let (sender, mut receiver) = sync_channel::<Vec<(Waiting, Vec<FileText>)>>(AHEAD);
             let reading = scope.spawn(move || -> Result<()> {
                 let mut after = 0;
                 while !self.indexer.is_stopping() {
@@ -144,8 +172,22 @@ impl App {
                 }
                 Ok(())
             });
-            while let Ok(batch) = receiver.recv() {
-                store.write(move |transaction| text::store(transaction, &batch))?;
+            while let Ok(mut batch) = receiver.recv() {
+                receiver = store.write_politely(move |transaction, is_awaited| {
+                    let mut written = 0;
+                    loop {
+                        text::store(transaction, &batch)?;
+                        written += bytes_of(&batch);
+                        if written >= TRANSACTION || is_awaited() {
+                            break;
+                        }
+                        match receiver.recv_timeout(PATIENCE) {
+                            Ok(next) => batch = next,
+                            Err(_) => break,
+                        }
+                    }
+                    Ok(receiver)
+                })?;
             }
             reading
                 .join()
@@ -170,17 +212,24 @@ impl App {
         }
         let enough = limit / 100 * LEAVE;
         let mut evicted = 0;
+        let mut most = EVICTED_AT_ONCE;
+        self.indexer.exhausted.store(false, Ordering::Relaxed);
         while store.read(evict::used_bytes)? > enough && !self.indexer.is_stopping() {
-            let count = store.write(evict::evict_texts)?;
+            let count = store.write(move |transaction| evict::evict_texts(transaction, most))?;
             evicted += count;
             if count == 0 {
+                self.indexer.exhausted.store(true, Ordering::Relaxed);
                 break;
             }
+            most = most.saturating_mul(2);
             // Dropped words leave the index only when its segments are merged.
             store.maintain(evict::merge_index)?;
         }
-        if evicted > 0 {
+        // Makes the whole file anew: only when it gives back more than the share that may stay free.
+        if store.read(evict::free_bytes)? > limit.saturating_sub(enough) {
             store.maintain(evict::compact)?;
+        }
+        if evicted > 0 {
             tracing::warn!(
                 target: "text-index",
                 "the cache passed its {} MB: the texts of {evicted} artifacts left the index",

@@ -6,13 +6,16 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::{App, Freshness};
 use crate::store::list::{self, Cursor, Query, Sort, Summary};
-use crate::store::{Store, collection, show};
+use crate::store::{Store, collection, meta, show};
 
 /// Rows of a page at most.
 const MAX_PAGE: u32 = 1000;
 
 /// Rows of a page if the request names no number.
 const PAGE: u32 = 50;
+
+/// Bytes of a name that near ones are looked for, at most.
+pub(super) const LONGEST_TYPO: usize = 256;
 
 /// Names that an error suggests at most.
 const SUGGESTIONS: usize = 3;
@@ -135,9 +138,26 @@ pub(super) fn kinds_of(texts: &[String]) -> Result<Vec<String>> {
 
 impl App {
     /// A page of artifacts.
-    pub fn list(&self, request: ListRequest) -> Result<Listed> {
+    pub fn list(&self, request: &ListRequest) -> Result<Listed> {
         let store = self.store()?;
-        let asked = self.asked(&store, &request.collection, request.all_collections)?;
+        loop {
+            let instance = store.read(meta::instance)?;
+            // Looked at before the rows are: what is built while they are read may be missing in them.
+            let building = self.building();
+            let mut listed = self.list_of(&store, request.clone())?;
+            if store.read(meta::instance)? != instance {
+                // The database was made anew in between, and rows of one mean nothing in the other.
+                continue;
+            }
+            let is_to_come = listed.collections.is_empty() && !request.all_collections;
+            listed.freshness.complete &= !is_to_come && building.is_over(&listed.collections);
+            self.counters.read(listed.freshness.complete);
+            return Ok(listed);
+        }
+    }
+
+    fn list_of(&self, store: &Store, request: ListRequest) -> Result<Listed> {
+        let asked = self.asked(store, &request.collection, request.all_collections)?;
         let after: Option<Cursor> = if request.page_token.is_empty() {
             None
         } else {
@@ -192,7 +212,6 @@ impl App {
                 collections: asked.iter().map(|(_, name)| name.clone()).collect(),
             })
         })?;
-        self.counters.read(listed.freshness.complete);
         Ok(listed)
     }
 
@@ -399,6 +418,17 @@ fn the_one(mut found: Vec<Summary>, reference: &ArtifactRef) -> Result<Summary> 
 }
 
 fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error {
+    if reference.name.len() > LONGEST_TYPO {
+        // Not repeated: an error must fit into the head of an answer.
+        return Error::new(
+            Code::ArtifactNotFound,
+            format!(
+                "there is no artifact with a name of {} bytes",
+                reference.name.len()
+            ),
+        )
+        .hint("`sm list` shows those that there are");
+    }
     let wanted = match &reference.kind {
         Some(kind) => format!("{kind}:{}", reference.name),
         None => reference.name.clone(),
@@ -418,8 +448,12 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
     error.hint(format!("did you mean {}?", list.join(" or ")))
 }
 
-/// The nearest names: few edits, or one contains the other.
+/// The nearest names: few edits, or one contains the other. None for what is too long to be a name mistyped:
+/// comparing takes time by its length.
 fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
+    if wanted.len() > LONGEST_TYPO {
+        return Vec::new();
+    }
     let wanted = wanted.to_lowercase();
     let tolerance = (wanted.chars().count() / 3).clamp(1, 3);
     let mut scored: Vec<(usize, &str)> = names

@@ -5,6 +5,7 @@ use skillmeat_shared::time::Timestamp;
 
 use super::App;
 use crate::store::event::{self, LoggedEvent};
+use crate::store::meta;
 
 /// Events that are read at a time.
 const PAGE: u32 = 500;
@@ -48,14 +49,15 @@ impl App {
     /// Where a stream begins that goes on after a number, or with what happens next.
     pub fn events_start(&self, since: Option<u64>) -> Result<EventStart> {
         let store = self.store()?;
-        let (oldest, newest) = store.read(event::bounds)?;
+        let (instance, (oldest, newest)) = store
+            .read(|connection| Ok((meta::instance(connection)?, event::bounds(connection)?)))?;
         let (from, continuous) = match since {
             None => (newest, true),
             Some(since) if holds(since, oldest, newest) => (since, true),
             Some(_) => (oldest.saturating_sub(1), false),
         };
         Ok(EventStart {
-            instance: store.instance(),
+            instance,
             from,
             continuous,
             at: self.now(),
@@ -66,15 +68,17 @@ impl App {
     pub fn events_after(&self, after: u64) -> Result<EventPage> {
         let store = self.store()?;
         let (mut after, mut continuous) = (after, true);
-        let (events, newest) = store.read(|connection| {
+        // The instance is read with the events: the log may be another one a moment later.
+        let (instance, events, newest) = store.read(|connection| {
             let (oldest, newest) = event::bounds(connection)?;
             if !holds(after, oldest, newest) {
                 (after, continuous) = (oldest.saturating_sub(1), false);
             }
-            Ok((event::after(connection, after, PAGE)?, newest))
+            let events = event::after(connection, after, PAGE)?;
+            Ok((meta::instance(connection)?, events, newest))
         })?;
         Ok(EventPage {
-            instance: store.instance(),
+            instance,
             last: events.last().map_or(after.min(newest), |event| event.seq),
             is_full: events.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX),
             events,

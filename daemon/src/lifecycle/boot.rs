@@ -20,7 +20,7 @@ use super::lock::Lock;
 use super::placed::{self, Placed};
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
-use super::{Application, Boot, descriptors, serve, signals, socket};
+use super::{Application, BLOCKING_THREADS, Boot, descriptors, serve, signals, socket};
 use crate::cli::Args;
 use crate::telemetry::{self, Telemetry};
 
@@ -144,7 +144,7 @@ fn own<A: Application>(
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
+        .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("serve")
         .enable_all()
         .build()

@@ -26,6 +26,9 @@ use tonic::service::Routes;
 
 use crate::telemetry::Telemetry;
 
+/// Threads for calls that block.
+pub const BLOCKING_THREADS: usize = 16;
+
 pub use boot::run;
 pub use shutdown::Shutdown;
 pub use supervisor::{Policy, Supervisor, TaskState};

@@ -1,17 +1,21 @@
 //! Artifacts over the wire.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use skillmeat_proto::{error_to_status, v1};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use v1::artifact_service_server::ArtifactService;
 
-use super::{READ, read, run, wire};
+use super::{READ, WORK, read, run, wire};
 use crate::app::{AddEvent, AddItem, AddRequest, AddSummary, App, ListRequest, Shown};
 use crate::store::list::Sort;
 
@@ -45,7 +49,7 @@ impl ArtifactService for Service {
             page_token: request.page_token,
         };
         let answer = read(&self.0, move |app| {
-            let listed = app.list(request)?;
+            let listed = app.list(&request)?;
             Ok(v1::ListArtifactsResponse {
                 artifacts: listed
                     .rows
@@ -96,18 +100,34 @@ impl ArtifactService for Service {
         let request = add_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
         let app = Arc::clone(&self.0);
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
+        let room = WORK.room.acquire().await;
         // The addition goes on when the client leaves: half of it would help nobody.
         drop(tokio::task::spawn_blocking(move || {
-            let tell = |event: AddEvent| match event {
+            let _room = room;
+            let backlog = RefCell::new(VecDeque::new());
+            let tell = |event: AddEvent| {
                 // Progress may be lost on a slow client, items may not.
-                AddEvent::Progress(..) => drop(sender.try_send(Ok(add_event(event)))),
-                AddEvent::Item(_) => drop(sender.blocking_send(Ok(add_event(event)))),
+                let may_be_lost = matches!(event, AddEvent::Progress(..));
+                let mut backlog = backlog.borrow_mut();
+                send_waiting(&sender, &mut backlog);
+                if !(may_be_lost && (sender.capacity() == 0 || !backlog.is_empty())) {
+                    backlog.push_back(Ok(add_event(event)));
+                    send_waiting(&sender, &mut backlog);
+                }
             };
             let last = match app.add(&request, &tell) {
                 Ok(summary) => Ok(add_summary(summary)),
                 Err(error) => Err(error_to_status(&error)),
             };
-            drop(sender.blocking_send(last));
+            let mut rest = backlog.into_inner();
+            rest.push_back(last);
+            drop(tokio::spawn(async move {
+                for message in rest {
+                    if sender.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            }));
         }));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
@@ -117,7 +137,7 @@ impl ArtifactService for Service {
         request: Request<v1::CompleteNamesRequest>,
     ) -> Result<Response<v1::CompleteNamesResponse>, Status> {
         let request = request.into_inner();
-        let found = run(&self.0, READ, move |app| {
+        let found = run(&self.0, &READ, move |app| {
             app.complete(&request.what, &request.prefix, request.limit)
         });
         let completions = found
@@ -126,6 +146,19 @@ impl ArtifactService for Service {
             .map(|(value, help)| v1::Completion { value, help })
             .collect();
         Ok(Response::new(v1::CompleteNamesResponse { completions }))
+    }
+}
+
+type AddMessage = Result<v1::AddArtifactsEvent, Status>;
+
+/// Sends what there is room for. Never waits: a client that has stopped reading must not hold up an addition,
+/// and with it all others.
+fn send_waiting(sender: &Sender<AddMessage>, backlog: &mut VecDeque<AddMessage>) {
+    while let Some(message) = backlog.pop_front() {
+        if let Err(TrySendError::Full(message)) = sender.try_send(message) {
+            backlog.push_front(message);
+            return;
+        }
     }
 }
 

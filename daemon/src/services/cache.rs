@@ -53,7 +53,7 @@ impl CacheService for Service {
         request: Request<v1::RefreshCacheRequest>,
     ) -> Result<Response<v1::RefreshCacheResponse>, Status> {
         let request = request.into_inner();
-        let tally = run(&self.0, WORK, move |app| {
+        let tally = run(&self.0, &WORK, move |app| {
             app.refresh_cache(&request.collection, request.force)
         });
         Ok(Response::new(v1::RefreshCacheResponse {
@@ -80,7 +80,7 @@ impl CacheService for Service {
         &self,
         _: Request<v1::ClearCacheRequest>,
     ) -> Result<Response<v1::RefreshCacheResponse>, Status> {
-        let tally = run(&self.0, WORK, App::clear).await?;
+        let tally = run(&self.0, &WORK, App::clear).await?;
         Ok(Response::new(v1::RefreshCacheResponse {
             report: Some(wire::tally(&tally)),
         }))

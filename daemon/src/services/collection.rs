@@ -85,7 +85,7 @@ impl CollectionService for Service {
         request: Request<v1::CreateCollectionRequest>,
     ) -> Result<Response<v1::CreateCollectionResponse>, Status> {
         let name = request.into_inner().name;
-        let described = run(&self.0, WORK, move |app| app.create_collection(&name)).await?;
+        let described = run(&self.0, &WORK, move |app| app.create_collection(&name)).await?;
         Ok(Response::new(v1::CreateCollectionResponse {
             collection: Some(collection(described)),
         }))
@@ -97,7 +97,7 @@ impl CollectionService for Service {
     ) -> Result<Response<v1::UseCollectionResponse>, Status> {
         let name = request.into_inner().name;
         let wanted = name.clone();
-        let before = run(&self.0, WORK, move |app| app.use_collection(&wanted)).await?;
+        let before = run(&self.0, &WORK, move |app| app.use_collection(&wanted)).await?;
         Ok(Response::new(v1::UseCollectionResponse { name, before }))
     }
 
@@ -106,7 +106,7 @@ impl CollectionService for Service {
         request: Request<v1::InitRequest>,
     ) -> Result<Response<v1::InitResponse>, Status> {
         let name = request.into_inner().name;
-        let done = run(&self.0, WORK, move |app| app.initialise(&name)).await?;
+        let done = run(&self.0, &WORK, move |app| app.initialise(&name)).await?;
         Ok(Response::new(v1::InitResponse {
             home: done.home.display().to_string(),
             collection: done.collection,

@@ -6,7 +6,7 @@ use skillmeat_proto::{PROTOCOL, v1};
 use tonic::{Request, Response, Status};
 use v1::daemon_service_server::DaemonService;
 
-use super::{READ, run};
+use super::{STATUS, run};
 use crate::app::{App, memory_bytes};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -18,7 +18,7 @@ impl DaemonService for Service {
         _: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         Ok(Response::new(
-            run(&self.0, READ, |app| Ok(status(app))).await?,
+            run(&self.0, &STATUS, |app| Ok(status(app))).await?,
         ))
     }
 

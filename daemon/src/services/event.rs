@@ -45,7 +45,7 @@ impl EventService for Service {
 async fn follow(app: &Arc<App>, request: v1::SubscribeRequest, out: &Out) -> Result<(), Status> {
     let mut changes = app.subscribe();
     let since = request.since_seq;
-    let start = run(app, READ, move |app| app.events_start(since)).await?;
+    let start = run(app, &READ, move |app| app.events_start(since)).await?;
     let mut instance = start.instance.clone();
     let mut last = start.from;
     let greeting = v1::Event {
@@ -69,7 +69,7 @@ async fn follow(app: &Arc<App>, request: v1::SubscribeRequest, out: &Out) -> Res
         changes.mark_unchanged();
         loop {
             let after = last;
-            let page: EventPage = run(app, READ, move |app| app.events_after(after)).await?;
+            let page: EventPage = run(app, &READ, move |app| app.events_after(after)).await?;
             if page.instance != instance || !page.continuous {
                 instance.clone_from(&page.instance);
                 let resync = v1::Event {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use skillmeat_proto::v1;
 use skillmeat_proto::{MAX_MESSAGE_BYTES, error_to_status};
 use skillmeat_shared::{Code, Error, Result};
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -30,14 +31,33 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.SearchService",
 ];
 
-/// The longest that a read may take.
-const READ: Duration = Duration::from_secs(30);
+/// Calls of one sort: how long one may take, and how many may be at work. The others wait without a thread,
+/// so that no sort of calls can take all threads of the pool from the others.
+struct Lane {
+    limit: Duration,
+    room: Semaphore,
+}
+
+impl Lane {
+    const fn new(limit: Duration, room: usize) -> Self {
+        Self {
+            limit,
+            room: Semaphore::const_new(room),
+        }
+    }
+}
+
+/// What the daemon tells of itself: never behind other calls.
+static STATUS: Lane = Lane::new(Duration::from_secs(30), 2);
+
+/// Reads.
+static READ: Lane = Lane::new(Duration::from_secs(30), 8);
+
+/// Changes and passes over files, which wait for each other.
+static WORK: Lane = Lane::new(Duration::from_mins(10), 4);
 
 /// How long a read waits for the first rows of a new cache.
 const FIRST_ROWS: Duration = Duration::from_secs(2);
-
-/// The longest that a change or a pass over files may take.
-const WORK: Duration = Duration::from_mins(10);
 
 /// All services.
 pub fn routes(app: &Arc<App>) -> Routes {
@@ -87,19 +107,27 @@ async fn read<T: Send + 'static>(
     work: impl FnOnce(&App) -> Result<T> + Send + 'static,
 ) -> Result<T, Status> {
     app.until_built(FIRST_ROWS).await;
-    run(app, READ, work).await
+    run(app, &READ, work).await
 }
 
-/// Runs a use-case on the blocking pool, within a deadline.
+/// Runs a use-case on the blocking pool, when its lane has room, within its deadline.
 async fn run<T: Send + 'static>(
     app: &Arc<App>,
-    limit: Duration,
+    lane: &'static Lane,
     work: impl FnOnce(&App) -> Result<T> + Send + 'static,
 ) -> Result<T, Status> {
     let app = Arc::clone(app);
-    let task = tokio::task::spawn_blocking(move || work(&app));
+    let task = async {
+        let room = lane.room.acquire().await;
+        tokio::task::spawn_blocking(move || {
+            // Given back when the work ends, which may be after its caller has left.
+            let _room = room;
+            work(&app)
+        })
+        .await
+    };
     let result =
-        match tokio::time::timeout(limit, task).await {
+        match tokio::time::timeout(lane.limit, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::new(Code::Internal, "the call panicked")
                 .hint("`sm daemon logs` tells where")),
@@ -107,4 +135,16 @@ async fn run<T: Send + 'static>(
                 .hint("`sm daemon logs` tells what the daemon does")),
         };
     result.map_err(|error| error_to_status(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{READ, STATUS, WORK};
+    use crate::lifecycle::BLOCKING_THREADS;
+
+    #[test]
+    fn calls_leave_threads_for_the_clock() {
+        let taken = [&STATUS, &READ, &WORK].map(|lane| lane.room.available_permits());
+        assert!(taken.iter().sum::<usize>() < BLOCKING_THREADS);
+    }
 }

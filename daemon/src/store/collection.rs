@@ -271,6 +271,14 @@ pub fn names(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
         .collect()
 }
 
+/// Names of the collections whose first pass came to its end: only that one writes the hash of the row.
+pub fn built(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT name FROM collection WHERE row_hash <> zeroblob(16)")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
 /// The groups of a collection in their order.
 pub fn groups(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<GroupView>> {
     let mut members = connection.prepare_cached(

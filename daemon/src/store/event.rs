@@ -96,6 +96,17 @@ pub fn append(transaction: &Transaction<'_>, events: &[NewEvent]) -> rusqlite::R
     Ok(())
 }
 
+/// Has an empty log go on after the log before it, leaving out one number.
+pub fn begin_after(transaction: &Transaction<'_>, last: u64) -> rusqlite::Result<()> {
+    let last = i64::try_from(last.saturating_add(1)).unwrap_or(i64::MAX);
+    transaction
+        .execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?1)",
+            [last],
+        )
+        .map(|_| ())
+}
+
 /// Events after a number, oldest first.
 pub fn after(connection: &Connection, seq: u64, limit: u32) -> rusqlite::Result<Vec<LoggedEvent>> {
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);

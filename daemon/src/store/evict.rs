@@ -2,9 +2,6 @@
 
 use rusqlite::{Connection, Transaction};
 
-/// Texts dropped in one transaction.
-const BATCH: u32 = 200;
-
 /// Bytes in use, apart from free pages.
 pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     connection
@@ -15,14 +12,23 @@ pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| row.get(0))
 }
 
-/// Drops the texts of the largest artifacts from table and index; returns how many artifacts lost theirs.
-/// Their metadata stays searchable.
-pub fn evict_texts(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+/// Bytes of free pages, which the file keeps for what comes.
+pub fn free_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT f.freelist_count * s.page_size FROM pragma_freelist_count() f, pragma_page_size() s",
+        )?
+        .query_row([], |row| row.get(0))
+}
+
+/// Drops the texts of the largest artifacts, `most` of them, from table and index; returns how many artifacts
+/// lost theirs. Their metadata stays searchable.
+pub fn evict_texts(transaction: &Transaction<'_>, most: usize) -> rusqlite::Result<usize> {
     let rows: Vec<i64> = transaction
         .prepare_cached(
             "SELECT id FROM artifact WHERE text_state = 1 ORDER BY size DESC, id LIMIT ?1",
         )?
-        .query_map([BATCH], |row| row.get(0))?
+        .query_map([most], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut mark =
         transaction.prepare_cached("UPDATE artifact SET text_state = 2 WHERE id = ?1")?;

@@ -79,6 +79,8 @@ pub struct Store {
     is_local: bool,
     database: RwLock<Arc<Database>>,
     rows_written: AtomicU64,
+    /// The newest event of the databases before this one.
+    last_event: AtomicU64,
 }
 
 impl Store {
@@ -91,6 +93,7 @@ impl Store {
             is_local,
             database: RwLock::new(Arc::new(database)),
             rows_written: AtomicU64::new(0),
+            last_event: AtomicU64::new(0),
         };
         Ok((store, opened))
     }
@@ -100,13 +103,13 @@ impl Store {
         &self.path
     }
 
-    fn database(&self) -> Arc<Database> {
-        Arc::clone(&self.database.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A name that is new for every database file: sequence numbers of different ones can't be compared.
+    /// A name that is new for every database file: rows of different ones can't be compared.
     pub fn instance(&self) -> String {
         self.database().instance.clone()
+    }
+
+    fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Runs `work` in one transaction on the writer thread and waits for its result.
@@ -116,6 +119,15 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         self.database().writer.run(work)
+    }
+
+    /// As [`Store::write`], for long work: it can ask whether others wait, and should then come to its end.
+    pub fn write_politely<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &dyn Fn() -> bool) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.database().writer.run_politely(work)
     }
 
     /// Runs `work` on a read-only connection.
@@ -128,12 +140,17 @@ impl Store {
         connection::identity(&self.path) != Some(self.database().identity)
     }
 
-    /// Drops the database, whatever state it is in, and makes an empty one.
+    /// Drops the database, whatever state it is in, and makes an empty one. Its events go on with higher
+    /// numbers, with a gap that tells who asks for an older one that something was lost.
     pub fn rebuild(&self) -> Result<()> {
         let mut slot = self
             .database
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        // Unreadable, it has nothing to go on from.
+        if let Ok((_, last)) = slot.writer.run(|transaction| event::bounds(transaction)) {
+            self.last_event.fetch_max(last, Ordering::Relaxed);
+        }
         // The old connections must be closed first: a closing writer may still touch the files' names.
         slot.writer.stop();
         connection::remove_files(&self.path)?;
@@ -141,6 +158,12 @@ impl Store {
             ensure_private_dir(folder)?;
         }
         let (database, _) = Database::open(&self.path, self.is_local)?;
+        let last = self.last_event.load(Ordering::Relaxed);
+        if last > 0 {
+            database
+                .writer
+                .run(move |transaction| event::begin_after(transaction, last))?;
+        }
         *slot = Arc::new(database);
         Ok(())
     }

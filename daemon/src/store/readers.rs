@@ -57,14 +57,20 @@ impl Readers {
         }
     }
 
-    /// Runs `work` on a connection; waits while all are in use.
+    /// Runs `work` on a connection; waits while all are in use. All that it reads is of one moment, whatever
+    /// the writer does meanwhile.
     pub fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let lease = self.lease()?;
         let connection = lease
             .connection
             .as_ref()
             .ok_or_else(|| sql_error(&rusqlite::Error::InvalidQuery))?;
-        work(connection).map_err(|error| sql_error(&error))
+        let read = || {
+            // Ends with a rollback, which gives nothing up: nothing was written.
+            let snapshot = connection.unchecked_transaction()?;
+            work(&snapshot)
+        };
+        read().map_err(|error| sql_error(&error))
     }
 
     fn lease(&self) -> Result<Lease<'_>> {

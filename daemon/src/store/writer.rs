@@ -1,7 +1,8 @@
 //! The writer: a thread that owns the one writing connection and runs closures in transactions.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -26,6 +27,8 @@ enum Message {
 #[derive(Debug)]
 pub struct Writer {
     sender: SyncSender<Message>,
+    /// Closures that were sent and have not begun.
+    waiting: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -33,6 +36,7 @@ impl Writer {
     /// Starts the thread.
     pub fn start(connection: Connection) -> Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
+        let waiting = Arc::default();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || serve(connection, &receiver))
@@ -44,6 +48,7 @@ impl Writer {
             })?;
         Ok(Self {
             sender,
+            waiting,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -58,6 +63,16 @@ impl Writer {
         self.run_outside(move |connection| transact(connection, work))
     }
 
+    /// As [`Writer::run`], for long work: it can ask whether others wait, and should then come to its end.
+    pub fn run_politely<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &dyn Fn() -> bool) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let waiting = Arc::clone(&self.waiting);
+        self.run(move |transaction| work(transaction, &|| waiting.load(Ordering::Relaxed) > 0))
+    }
+
     /// Runs `work` outside of a transaction, for what SQLite allows only there.
     pub fn run_outside<T, F>(&self, work: F) -> Result<T>
     where
@@ -65,12 +80,18 @@ impl Writer {
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
+        let waiting = Arc::clone(&self.waiting);
         let job: Job = Box::new(move |connection| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             let result = work(connection);
             // The caller may have given up waiting.
             drop(reply.send(result));
         });
-        self.sender.send(Message::Run(job)).map_err(|_| gone())?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sender.send(Message::Run(job)).map_err(|_| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            gone()
+        })?;
         match answer.recv() {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(sql_error(&error)),

@@ -9,7 +9,9 @@ pub mod contain;
 pub mod copy;
 pub mod lock;
 mod pattern;
+mod sweep;
 
 pub use atomic::{Expected, FileHash, create_new, read_bounded, swap, write};
 pub use contain::{join, relative};
 pub use lock::FileLock;
+pub use sweep::sweep;

@@ -1,7 +1,7 @@
 //! Adding local artifacts to a collection: plan, copy, then manifest and lock, then rows.
 //!
 //! Invariants: everything is checked before the first byte is written; nothing that exists is overwritten;
-//! what fails alone fails alone; when the manifest can't be written, the copies are taken back.
+//! what fails alone fails alone; when manifest and lock can't be written, the copies are taken back.
 
 mod plan;
 
@@ -94,12 +94,8 @@ impl App {
     /// can be added at all.
     pub fn add(&self, request: &AddRequest, tell: &dyn Fn(AddEvent)) -> Result<AddSummary> {
         let store = self.store()?;
-        let asked = self.asked(&store, &request.collection, false)?;
-        let Some((row, name)) = asked.first().cloned() else {
-            return Err(super::collections::not_found(
-                &self.collection_or_default(&request.collection),
-            ));
-        };
+        self.asked(&store, &request.collection, false)?;
+        let name = self.collection_or_default(&request.collection);
         if request.name.is_some() && (request.all || request.paths.len() != 1) {
             return Err(Error::new(
                 Code::InvalidArgument,
@@ -108,6 +104,18 @@ impl App {
             .hint("use `--name` with a single path and without `--all`"));
         }
         let _one_at_a_time = self.mutation.lock();
+        if !self.is_verified(&name) {
+            // The rows are still to come, or those of the process before us: files may have changed since.
+            let all = Scope::All {
+                force: false,
+                confirmed: false,
+            };
+            self.ingest.run(&name, all, "own-write")?;
+        }
+        let asked = self.asked(&store, &name, false)?;
+        let Some((row, _)) = asked.first().cloned() else {
+            return Err(super::collections::not_found(&name));
+        };
         let root = self.root_of(&name)?;
         let root = std::fs::canonicalize(&root).map_err(|error| {
             let io = Error::io("open", &root, &error);
@@ -116,16 +124,9 @@ impl App {
                 ..io
             }
         })?;
-        // A manifest that can't be read can't be written either: say so before anything is copied.
+        // What can't be read can't be written either: say so before anything is copied.
         edited_manifest(&root, &name, &[], self.now())?;
-        if !self.is_verified(&name) {
-            // The rows are still those of the process before us, and files may have changed since.
-            let all = Scope::All {
-                force: false,
-                confirmed: false,
-            };
-            self.ingest.run(&name, all, "own-write")?;
-        }
+        edited_lock(&root, &[])?;
         let existing = store.read(|connection| list::existing(connection, row))?;
         let mut collection = Collection {
             root,
@@ -263,14 +264,12 @@ impl App {
                 }
             }
         };
+        // The lock comes first: what only it names is nothing yet, so a failure between the two does no harm.
+        write(LOCK, &|| edited_lock(root, &locks))?;
         if !entries.is_empty() {
             write(MANIFEST, &|| edited_manifest(root, name, &entries, now))?;
         }
-        write(LOCK, &|| {
-            let (expected, text) = current(&root.join(LOCK))?;
-            let text = text.unwrap_or_else(|| lockfile::render_new().to_owned());
-            Ok((expected, lockfile::set_entries(&text, &locks)?))
-        })
+        Ok(())
     }
 }
 
@@ -287,18 +286,28 @@ fn report(item: AddItem, tell: &dyn Fn(AddEvent), summary: &mut AddSummary) {
 
 /// Deletes a copy that we made. What lay there before is never touched.
 fn take_back(root: &Path, planned: &Planned) {
-    if planned.copy_to.is_none() {
+    let Some(copy_to) = &planned.copy_to else {
         return;
-    }
-    let place = root.join(&planned.path);
-    let outcome = match std::fs::symlink_metadata(&place) {
-        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&place),
-        Ok(_) => std::fs::remove_file(&place),
+    };
+    let copy = root.join(copy_to);
+    let outcome = match std::fs::symlink_metadata(&copy) {
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&copy),
+        Ok(_) => std::fs::remove_file(&copy),
         Err(_) => Ok(()),
     };
     if let Err(error) = outcome {
-        tracing::warn!(target: "add", "can't take back `{}`: {error}", place.display());
+        tracing::warn!(target: "add", "can't take back `{}`: {error}", copy.display());
     }
+    if *copy_to != planned.path {
+        // The folder around a lone file. It stays if somebody else put something into it.
+        drop(std::fs::remove_dir(root.join(&planned.path)));
+    }
+}
+
+fn edited_lock(root: &Path, locks: &[(ArtifactId, LockEntry)]) -> Result<(Expected, String)> {
+    let (expected, text) = current(&root.join(LOCK))?;
+    let text = text.unwrap_or_else(|| lockfile::render_new().to_owned());
+    Ok((expected, lockfile::set_entries(&text, locks)?))
 }
 
 fn current(path: &Path) -> Result<(Expected, Option<String>)> {
@@ -359,4 +368,35 @@ fn new_entry(copied: &Copied, now: skillmeat_shared::time::Timestamp) -> NewEntr
         dependencies: metadata.dependencies.clone(),
     };
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
+    fn only_what_was_copied_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let planned = Planned {
+            id: ArtifactId::new(Kind::Mcp, "a"),
+            source: PathBuf::from("/elsewhere/server.json"),
+            path: "mcp/a".to_owned(),
+            copy_to: Some("mcp/a/server.json".to_owned()),
+            has_entry: true,
+        };
+        std::fs::create_dir_all(root.join("mcp/a")).unwrap();
+        for name in ["server.json", "theirs.txt"] {
+            std::fs::write(root.join("mcp/a").join(name), "{}").unwrap();
+        }
+        take_back(root, &planned);
+        assert!(!root.join("mcp/a/server.json").exists());
+        assert!(root.join("mcp/a/theirs.txt").exists());
+        std::fs::remove_file(root.join("mcp/a/theirs.txt")).unwrap();
+        std::fs::write(root.join("mcp/a/server.json"), "{}").unwrap();
+        take_back(root, &planned);
+        assert!(!root.join("mcp/a").exists());
+        assert!(root.join("mcp").exists());
+    }
 }

@@ -198,10 +198,11 @@ fn decide(
         copy_to: Some(copy_to),
         has_entry: false,
     };
+    let is_taken = std::fs::symlink_metadata(collection.root.join(&path)).is_ok();
     if let Some(existing) = collection.by_id.get(&id) {
         let same = hash.is_some() && existing.content_hash == hash;
         match (existing.status.as_str(), same) {
-            ("missing", _) if existing.path == path => planned.has_entry = true,
+            ("missing", _) if existing.path == path && !is_taken => planned.has_entry = true,
             ("unmanaged", true) if existing.path == path => planned.copy_to = None,
             (_, true) => return not("unchanged", "it is there already".to_owned(), None),
             // Among many, another artifact of the name is no more than a name that is taken.
@@ -224,7 +225,7 @@ fn decide(
         .and_then(|hash| collection.by_hash.get(hash))
     {
         return not("skipped", format!("same content as `{other}`"), None);
-    } else if std::fs::symlink_metadata(collection.root.join(&path)).is_ok() {
+    } else if is_taken {
         let reason = format!("something lies at `{path}` already; nothing was overwritten");
         return not("conflict", reason, Some(Code::ArtifactExists));
     }

@@ -62,6 +62,8 @@ impl App {
             tracing::warn!(target: "store", "can't read the counters: {error}");
         }
         self.gate.admit(Arc::clone(&store));
+        // The process before us may have ended with texts that were still to be indexed.
+        self.indexer.wake();
         let config = self.config();
         let settings = Settings {
             settle: config.config.watch_settle,
@@ -163,13 +165,17 @@ impl App {
                 return;
             }
         };
+        if reason == "startup" {
+            for target in &found {
+                super::home::sweep_collection(&target.path);
+            }
+        }
         // Watching comes first: what changes during a pass must not be missed.
         self.watch_targets(&found);
         let known: HashSet<String> = store
-            .read(crate::store::collection::names)
+            .read(crate::store::collection::built)
             .unwrap_or_default()
             .into_iter()
-            .map(|(_, name)| name)
             .collect();
         let before = std::mem::take(targets);
         let mut table = self
@@ -407,8 +413,14 @@ fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
     let mut wanted = BTreeSet::new();
     for path in paths {
         match layout::classify(path) {
-            Place::Artifact(path) => {
-                wanted.insert(path);
+            Place::Artifact(artifact) => {
+                // An entry may name a folder inside of what stands in the container.
+                wanted.extend(
+                    ancestors(path)
+                        .into_iter()
+                        .filter(|p| p.starts_with(&artifact)),
+                );
+                wanted.insert(artifact);
             }
             // The pass itself looks at manifest and lock; their names only make it run.
             Place::Manifest | Place::Lock => {
@@ -429,5 +441,30 @@ fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
     match scope {
         Scope::Paths(paths) if paths.is_empty() => None,
         scope => Some(scope),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_one_of_all_entries_that_may_hold_it() {
+        let scope = |path: &str| scope_of(&BTreeSet::from([PathBuf::from(path)]));
+        let paths = |of: &[&str]| {
+            let paths = of.iter().map(|path| (*path).to_owned());
+            Some(Scope::Paths(paths.collect()))
+        };
+        assert_eq!(
+            scope("skills/group/deep/SKILL.md"),
+            paths(&[
+                "skills/group",
+                "skills/group/deep",
+                "skills/group/deep/SKILL.md"
+            ])
+        );
+        assert_eq!(scope("extra/one"), paths(&["extra", "extra/one"]));
+        assert_eq!(scope("collection.lock"), paths(&["collection.toml"]));
+        assert_eq!(scope(".git/index"), None);
     }
 }

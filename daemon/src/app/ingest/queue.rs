@@ -39,6 +39,8 @@ struct Queue {
     config: bool,
     retry: bool,
     rebuild: Vec<SyncSender<Result<()>>>,
+    /// When the cache's file was last looked for.
+    checked: Option<Instant>,
     stopping: bool,
 }
 
@@ -204,7 +206,13 @@ impl Ingest {
     /// Has the cache dropped and its passes queued anew, and waits for that.
     pub(in crate::app) fn rebuild(&self) -> Result<()> {
         let (waiter, receiver) = sync_channel(1);
-        self.queue().rebuild.push(waiter);
+        {
+            let mut queue = self.queue();
+            if queue.stopping {
+                return Err(draining());
+            }
+            queue.rebuild.push(waiter);
+        }
         self.wake.notify_all();
         receiver.recv().map_err(|_| draining())?
     }
@@ -257,9 +265,9 @@ impl Ingest {
 
     /// The next piece of work; the flag tells whether the thread had been idle before it.
     pub(super) fn next(&self) -> (Work, bool) {
-        let check = Instant::now() + SELF_CHECK;
         let mut idle = false;
         let mut queue = self.queue();
+        let check = *queue.checked.get_or_insert_with(Instant::now) + SELF_CHECK;
         loop {
             if queue.stopping {
                 return (Work::Stop, idle);
@@ -274,6 +282,11 @@ impl Ingest {
                 return (Work::Home, idle);
             }
             let now = Instant::now();
+            // Before the passes: they would write to a file that is gone, however many there are.
+            if now >= check {
+                queue.checked = Some(now);
+                return (Work::Check, idle);
+            }
             while let Some(at) = queue.later.iter().position(|(due, _)| *due <= now) {
                 let (_, pass) = queue.later.swap_remove(at);
                 match queue
@@ -291,9 +304,6 @@ impl Ingest {
                 .position(|p| !queue.held.contains_key(&p.collection));
             if let Some(at) = free {
                 return (Work::Pass(queue.passes.remove(at)), idle);
-            }
-            if now >= check {
-                return (Work::Check, true);
             }
             idle = true;
             let due = queue
@@ -340,4 +350,37 @@ impl Ingest {
 /// The error for whoever waits when the process ends.
 pub(super) fn draining() -> Error {
     Error::new(Code::DaemonDraining, "the daemon is shutting down").hint("run the command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Scope = Scope::All {
+        force: false,
+        confirmed: false,
+    };
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_has_ended() {
+        let ingest = Ingest::default();
+        ingest.stop();
+        assert_eq!(ingest.rebuild().unwrap_err().code, Code::DaemonDraining);
+        let ran = ingest.run("c", ALL, "request");
+        assert_eq!(ran.unwrap_err().code, Code::DaemonDraining);
+    }
+
+    #[test]
+    fn endless_passes_do_not_keep_the_cache_from_being_looked_for() {
+        let ingest = Ingest::default();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            assert!(Instant::now() < deadline, "only passes for 20 s");
+            ingest.submit("c", ALL, "ttl");
+            if matches!(ingest.next().0, Work::Check) {
+                break;
+            }
+        }
+        assert!(matches!(ingest.next().0, Work::Pass(_)), "and they go on");
+    }
 }
