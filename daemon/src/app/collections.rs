@@ -88,10 +88,12 @@ impl App {
     pub fn collections(&self) -> Result<Vec<Described>> {
         let store = self.store()?;
         let default = self.collection_or_default("");
+        let building = self.building();
         let described = store.read(|connection| {
             let mut described = Vec::new();
             for view in collection::all(connection)? {
-                let freshness = self.freshness_of(connection, &[(view.row, view.name.clone())])?;
+                let freshness =
+                    self.freshness_of(connection, &[(view.row, view.name.clone())], &building)?;
                 described.push(Described {
                     is_default: view.name == default,
                     view,

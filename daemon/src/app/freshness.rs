@@ -48,11 +48,8 @@ pub(super) struct Building {
 
 impl Building {
     /// Whether all rows of these collections were there.
-    pub(super) fn is_over(&self, collections: &[String]) -> bool {
-        !self.unknown
-            && !collections
-                .iter()
-                .any(|name| self.collections.contains(name))
+    fn is_over<'a>(&self, mut collections: impl Iterator<Item = &'a String>) -> bool {
+        !self.unknown && !collections.any(|name| self.collections.contains(name))
     }
 }
 
@@ -107,7 +104,8 @@ impl App {
         self.config().config.cache_metadata_ttl
     }
 
-    /// What is being built now.
+    /// What is being built now. Ask before rows are read: what is built while they are may be missing in
+    /// them.
     pub(super) fn building(&self) -> Building {
         let table = self
             .freshness
@@ -193,9 +191,10 @@ impl App {
         &self,
         connection: &Connection,
         collections: &[(i64, String)],
+        building: &Building,
     ) -> rusqlite::Result<Freshness> {
         let mut freshness = Freshness {
-            complete: true,
+            complete: building.is_over(collections.iter().map(|(_, name)| name)),
             ..Freshness::default()
         };
         for (row, name) in collections {
@@ -216,10 +215,6 @@ impl App {
             .freshness
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        freshness.complete = !table.unknown
-            && !collections
-                .iter()
-                .any(|(_, name)| table.building.contains(name));
         freshness.verified_at = collections
             .iter()
             .map(|(_, name)| table.verified_at(name))

@@ -142,15 +142,13 @@ impl App {
         let store = self.store()?;
         loop {
             let instance = store.read(meta::instance)?;
-            // Looked at before the rows are: what is built while they are read may be missing in them.
-            let building = self.building();
             let mut listed = self.list_of(&store, request.clone())?;
             if store.read(meta::instance)? != instance {
                 // The database was made anew in between, and rows of one mean nothing in the other.
                 continue;
             }
             let is_to_come = listed.collections.is_empty() && !request.all_collections;
-            listed.freshness.complete &= !is_to_come && building.is_over(&listed.collections);
+            listed.freshness.complete &= !is_to_come;
             self.counters.read(listed.freshness.complete);
             return Ok(listed);
         }
@@ -200,6 +198,18 @@ impl App {
                 request.page_size.min(MAX_PAGE)
             },
         };
+        if query
+            .after
+            .as_ref()
+            .is_some_and(|after| after.sort() != query.sort)
+        {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "the page token belongs to another order",
+            )
+            .hint("begin again with the first page"));
+        }
+        let building = self.building();
         let listed = store.read(|connection| {
             let (rows, cursor) = list::page(connection, &query)?;
             Ok(Listed {
@@ -208,7 +218,7 @@ impl App {
                 next: cursor
                     .and_then(|cursor| serde_json::to_string(&cursor).ok())
                     .unwrap_or_default(),
-                freshness: self.freshness_of(connection, &asked)?,
+                freshness: self.freshness_of(connection, &asked, &building)?,
                 collections: asked.iter().map(|(_, name)| name.clone()).collect(),
             })
         })?;
@@ -218,6 +228,7 @@ impl App {
     /// One artifact in full.
     pub fn show(&self, collection: &str, reference: &ArtifactRef) -> Result<Shown> {
         let store = self.store()?;
+        let building = self.building();
         let found = self.resolve(&store, collection, reference)?;
         let shown = store.read(|connection| {
             let Some(detail) = show::detail(connection, found.row)? else {
@@ -229,7 +240,7 @@ impl App {
                 .collect();
             Ok(Some(Shown {
                 detail,
-                freshness: self.freshness_of(connection, &asked)?,
+                freshness: self.freshness_of(connection, &asked, &building)?,
             }))
         })?;
         let shown = shown.ok_or_else(|| unknown(reference, None))?;

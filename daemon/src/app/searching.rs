@@ -161,10 +161,11 @@ impl App {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let nearest = |connection: &Connection, word: &str| self.nearest(connection, word);
+        let building = self.building();
         let searched = store.read(|connection| {
             let mut corrections = Vec::new();
             if query.is_empty() {
-                let freshness = self.freshness_of(connection, &asked)?;
+                let freshness = self.freshness_of(connection, &asked, &building)?;
                 return Ok(Searched {
                     freshness,
                     ..Searched::default()
@@ -186,7 +187,7 @@ impl App {
                 more: tiers.more,
                 corrections,
                 unindexed: text::outstanding(connection)?.0,
-                freshness: self.freshness_of(connection, &asked)?,
+                freshness: self.freshness_of(connection, &asked, &building)?,
             })
         })?;
         self.counters.read(searched.freshness.complete);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use skillmeat_shared::collection::layout;
 use skillmeat_shared::reconcile::CollectionState;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Error, Result};
@@ -120,6 +121,7 @@ impl Warning {
         "cache-evicted",
         "cache-on-network-disk",
         "collection-broken",
+        "collection-linked-out",
         "collection-unreachable",
         "config-invalid",
         "watch-failed",
@@ -349,6 +351,7 @@ impl App {
         if let Some(store) = self.gate.open() {
             let views = store.read(collection::all).unwrap_or_default();
             for view in views {
+                warnings.extend(link_warning(&view));
                 warnings.extend(collection_warning(&view));
             }
             let evicted = store
@@ -365,6 +368,23 @@ impl App {
         }
         warnings
     }
+}
+
+fn link_warning(view: &collection::CollectionView) -> Option<Warning> {
+    let outside = layout::linked_out(std::path::Path::new(&view.path));
+    let folders: Vec<String> = outside.iter().map(|folder| format!("`{folder}`")).collect();
+    (!folders.is_empty()).then(|| {
+        Warning::new(
+            "collection-linked-out",
+            "warning",
+            format!(
+                "{} of `{}` leads out of the collection and is not read",
+                folders.join(", "),
+                view.name
+            ),
+            "make it a folder, or name the collection that it leads to as `collection.path`",
+        )
+    })
 }
 
 fn collection_warning(view: &collection::CollectionView) -> Option<Warning> {

@@ -51,6 +51,13 @@ pub struct Cursor {
     id: i64,
 }
 
+impl Cursor {
+    /// The order of the page.
+    pub const fn sort(&self) -> Sort {
+        self.sort
+    }
+}
+
 /// A row of a list.
 #[derive(Debug, Clone, Default)]
 #[expect(
@@ -221,11 +228,7 @@ fn conditions(query: &Query) -> Conditions {
 
 /// The statement of a page.
 fn page_sql(query: &Query, conditions: &mut Conditions) -> String {
-    if let Some(after) = query
-        .after
-        .as_ref()
-        .filter(|after| after.sort == query.sort)
-    {
+    if let Some(after) = &query.after {
         let number = [Value::Integer(after.number), Value::Integer(after.number)];
         match query.sort {
             Sort::Name => conditions.add(

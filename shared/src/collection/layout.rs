@@ -52,6 +52,23 @@ pub enum Place {
     Ignored,
 }
 
+/// Containers that are links out of the collection. Nothing behind them is the collection's: what somebody
+/// else's collection links to must neither be read nor written.
+pub fn linked_out(root: &Path) -> Vec<&'static str> {
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let leads_out = |path: &Path| {
+        let (Ok(root), Ok(target)) = (fs::canonicalize(root), fs::canonicalize(path)) else {
+            return true;
+        };
+        !target.starts_with(root)
+    };
+    let leaves = |container: &&str| {
+        let path = root.join(container);
+        is_link(&path) && leads_out(&path)
+    };
+    CONTAINERS.into_iter().filter(leaves).collect()
+}
+
 /// Every artifact on disk, in the order of the containers, by name within each.
 ///
 /// # Errors
@@ -68,7 +85,11 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
             .at(root, None));
     }
     let mut all = Vec::new();
+    let outside = linked_out(root);
     for container in CONTAINERS {
+        if outside.contains(&container) {
+            continue;
+        }
         let folder = root.join(container);
         let fail = |error: &std::io::Error| Error::io("read", &folder, error);
         // A pipe must not be opened, and a file is no container.
@@ -106,7 +127,9 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
 /// The artifact at a path that [`classify`] gave, if there is one on disk.
 pub fn found_at(root: &Path, path: &str) -> Option<Found> {
     let (container, name) = path.split_once('/')?;
-    let container = CONTAINERS.into_iter().find(|known| *known == container)?;
+    let container = CONTAINERS
+        .into_iter()
+        .find(|known| *known == container && !linked_out(root).contains(known))?;
     let name = OsStr::new(name);
     if name.is_empty() || Path::new(name).components().count() != 1 || is_ignored(name) {
         return None;

@@ -27,6 +27,10 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
     let Some(path) = &candidate.path else {
         return Files::Absent;
     };
+    if candidate.is_linked_out {
+        let message = "its folder is a link that leads out of the collection";
+        return Files::Unreadable(Problem::new("link.outside", message).at(path, None));
+    }
     let at = context.clock.now();
     match scan::scan(&root.join(path), root) {
         Ok(scan) => {

@@ -34,6 +34,8 @@ pub(super) struct Candidate {
     pub(super) server: Option<McpServer>,
     pub(super) entry_hash: Option<[u8; 16]>,
     pub(super) known: Option<Known>,
+    /// Its folder is a link that leads out of the collection.
+    pub(super) is_linked_out: bool,
     /// Whether the files must be looked at in this pass.
     pub(super) check: bool,
 }
@@ -58,15 +60,40 @@ fn place(root: &Path, entry: &Entry) -> Result<Option<String>, Problem> {
                 Shape::Folder | Shape::Any => format!("{container}/{}", entry.id.name),
             }));
     };
-    let relative = Path::new(written)
-        .strip_prefix(root)
-        .unwrap_or_else(|_| Path::new(written));
-    match contain::join(root, relative) {
+    let written = Path::new(written);
+    // The home may be reached through a link that the writer of an absolute path did not resolve.
+    let resolved = written
+        .is_absolute()
+        .then(|| std::fs::canonicalize(written).ok())
+        .flatten();
+    let full = resolved.as_deref().unwrap_or(written);
+    match contain::join(root, full.strip_prefix(root).unwrap_or(written)) {
         Ok(path) => Ok(path
             .strip_prefix(root)
             .ok()
             .map(|path| path.to_string_lossy().into_owned())),
         Err(error) => Err(Problem::new("entry.path", error.message)),
+    }
+}
+
+/// Whether a path lies in one of these containers.
+fn lies_in(path: &str, containers: &[&str]) -> bool {
+    path.split('/')
+        .next()
+        .is_some_and(|first| containers.contains(&first))
+}
+
+/// Marks the candidates that lie behind a link out of the collection.
+fn mark_linked_out(root: &Path, present: &mut [Candidate]) {
+    let outside = layout::linked_out(root);
+    if outside.is_empty() {
+        return;
+    }
+    for candidate in present {
+        candidate.is_linked_out = candidate
+            .path
+            .as_ref()
+            .is_some_and(|path| lies_in(path, &outside));
     }
 }
 
@@ -154,6 +181,7 @@ pub(super) fn gather(
             let found = layout::list(root)?;
             add_found(found, &mut rows, &claimed_paths, &mut present);
             rows.claim_by_path(&mut present);
+            mark_linked_out(root, &mut present);
             decide(&mut present, scope);
             Ok(Candidates {
                 present,
@@ -184,6 +212,7 @@ pub(super) fn gather(
             };
             add_found(found, &mut rows, &claimed_paths, &mut present);
             rows.claim_by_path(&mut present);
+            mark_linked_out(root, &mut present);
             decide(&mut present, scope);
             Ok(Candidates {
                 present,
@@ -232,6 +261,7 @@ fn from_entry(
         entry_hash: Some(hash_entry(&kept)),
         entry: Some(kept),
         server: None,
+        is_linked_out: false,
         check: false,
     }
 }
@@ -245,6 +275,7 @@ fn from_server(server: &McpServer, rows: &mut Unclaimed) -> Candidate {
         entry: Some(Kept::default()),
         entry_hash: Some(hash_server(server)),
         server: Some(server.clone()),
+        is_linked_out: false,
         check: false,
     }
 }
@@ -257,6 +288,7 @@ fn from_row(row: Known) -> Candidate {
         entry_hash: None,
         server: None,
         known: Some(row),
+        is_linked_out: false,
         check: false,
     }
 }
@@ -279,6 +311,7 @@ fn add_found(
             entry: Some(Kept::default()),
             entry_hash: Some(hash_entry(&Kept::default())),
             server: None,
+            is_linked_out: false,
             check: false,
         });
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::scan::{self, EntryKind, Scan};
 use skillmeat_shared::artifact::{detect, discover, name, read};
+use skillmeat_shared::collection::layout;
 use skillmeat_shared::fs::copy;
 use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
@@ -159,7 +160,7 @@ fn decide(
     let source = &candidate.path;
     let checked = name::validate(&id.name)
         .and_then(|()| detect::check(&id.kind, source))
-        .and_then(|()| place(&id, source))
+        .and_then(|()| place(&collection.root, &id, source))
         .and_then(|places| Ok((places, hash_as_copied(&id, source)?)));
     let ((path, copy_to), hash) = match checked {
         Ok(checked) => checked,
@@ -238,7 +239,7 @@ fn decide(
 
 /// The entry's path in a collection, and where the source is copied to. They differ for a lone MCP file,
 /// which gets a folder of its own.
-fn place(id: &ArtifactId, source: &Path) -> Result<(String, String)> {
+fn place(root: &Path, id: &ArtifactId, source: &Path) -> Result<(String, String)> {
     let container = id.kind.container().ok_or_else(|| {
         Error::new(
             Code::ArtifactInvalid,
@@ -246,6 +247,16 @@ fn place(id: &ArtifactId, source: &Path) -> Result<(String, String)> {
         )
         .hint("name one of skill, command, agent, hook, mcp, workflow, composite with `--type`")
     })?;
+    if layout::linked_out(root).contains(&container) {
+        return Err(Error::new(
+            Code::FileOutside,
+            format!(
+                "`{}` is a link that leads out of the collection",
+                root.join(container).display()
+            ),
+        )
+        .hint("make it a folder, or name the folder that it leads to as `collection.path`"));
+    }
     let file_name = || {
         source
             .file_name()

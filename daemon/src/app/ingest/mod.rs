@@ -78,12 +78,7 @@ impl App {
         let mut targets = HashMap::new();
         self.look_at_home(&store, &mut targets, "startup");
         loop {
-            let state = if self.is_everything_built() {
-                RowsState::Built
-            } else {
-                RowsState::Building
-            };
-            self.set_rows(state);
+            self.set_rows(self.rows_state());
             let (work, idle) = self.ingest.next();
             match work {
                 Work::Stop => return,
@@ -101,6 +96,14 @@ impl App {
                 }
                 Work::Check => self.check_store(&store, &mut targets),
             }
+        }
+    }
+
+    fn rows_state(&self) -> RowsState {
+        if self.is_everything_built() {
+            RowsState::Built
+        } else {
+            RowsState::Building
         }
     }
 
@@ -170,23 +173,32 @@ impl App {
                 super::home::sweep_collection(&target.path);
             }
         }
-        // Watching comes first: what changes during a pass must not be missed.
-        self.watch_targets(&found);
         let known: HashSet<String> = store
             .read(crate::store::collection::built)
             .unwrap_or_default()
             .into_iter()
             .collect();
+        {
+            let mut table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            table.unknown = false;
+            let new = found.iter().filter(|target| !known.contains(&target.name));
+            table.building.extend(new.map(|target| target.name.clone()));
+            // Nobody will build what is no longer there.
+            table
+                .building
+                .retain(|name| found.iter().any(|target| target.name == *name));
+        }
+        // Rows that are there are served from here on: to watch a large collection takes longer than anybody
+        // should wait for them.
+        self.set_rows(self.rows_state());
+        // Watching comes before the passes, which this same thread runs later: what changes during a pass must
+        // not be missed.
+        self.watch_targets(&found);
         let before = std::mem::take(targets);
-        let mut table = self
-            .freshness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        table.unknown = false;
         for target in found {
-            if !known.contains(&target.name) {
-                table.building.insert(target.name.clone());
-            }
             let changed = before.get(&target.name).is_none_or(|old| *old != target);
             let gone = !target.path.is_dir();
             if changed || gone {
@@ -201,8 +213,6 @@ impl App {
             }
             targets.insert(target.name.clone(), target);
         }
-        // Nobody will build what is no longer there.
-        table.building.retain(|name| targets.contains_key(name));
     }
 
     fn run_pass(

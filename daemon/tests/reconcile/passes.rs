@@ -1,101 +1,14 @@
-//! Reconciling over a real store: what is written, what is kept, and that it equals a fresh rebuild.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    clippy::format_push_string,
-    clippy::allow_attributes_without_reason,
-    missing_docs
-)]
+//! What a pass writes and what it keeps, and that rows that followed step by step equal a fresh rebuild.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use skillmeat_shared::reconcile::{
-    CollectionState, Context, Report, Rows as _, Scope, Target, reconcile,
-};
-use skillmeat_shared::time::{Clock, SystemClock, Timestamp};
+use skillmeat_shared::reconcile::{CollectionState, Rows as _, Scope};
 use skillmeatd::store::Store;
-use tempfile::TempDir;
 
-const ALL: Scope = Scope::All {
-    force: false,
-    confirmed: false,
-};
-
-/// A clock that runs ahead, so that files count as old without waiting for them to age.
-struct Ahead(AtomicI64);
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        Timestamp(SystemClock.now().0 + self.0.load(Ordering::Relaxed))
-    }
-}
-
-struct Bench {
-    folder: TempDir,
-    store: Store,
-    clock: Ahead,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&folder.path().join("cache.db"), true).unwrap();
-        fs::create_dir(folder.path().join("c")).unwrap();
-        let bench = Self {
-            folder,
-            store,
-            clock: Ahead(AtomicI64::new(10_000_000_000)),
-        };
-        bench.write(
-            "collection.toml",
-            "[collection]\nname = \"c\"\nversion = \"1.0.0\"\n",
-        );
-        bench
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("c")
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn skill(&self, name: &str, description: &str) {
-        let text = format!("---\nname: {name}\ndescription: {description}\n---\nbody of {name}\n");
-        self.write(&format!("skills/{name}/SKILL.md"), &text);
-    }
-
-    fn pass(&self, scope: &Scope) -> Report {
-        pass(&self.store, &self.root(), &self.clock, scope)
-    }
-
-    fn dump(&self) -> Vec<String> {
-        dump(&self.store)
-    }
-}
-
-fn pass(store: &Store, root: &Path, clock: &Ahead, scope: &Scope) -> Report {
-    let target = Target {
-        name: "c".to_owned(),
-        path: root.to_owned(),
-        external: false,
-    };
-    let context = Context {
-        clock,
-        threads: 2,
-        is_cancelled: &|| false,
-    };
-    reconcile(&target, store, scope, &context).unwrap()
-}
+use crate::bench::{ALL, Bench, pass, paths, texts};
 
 /// All that files decide, in an order that does not depend on how it came to be.
 fn dump(store: &Store) -> Vec<String> {
@@ -118,27 +31,15 @@ fn dump(store: &Store) -> Vec<String> {
         "SELECT count(*) || ' ' || (SELECT count(*) FROM artifact) FROM metadata_index",
         "SELECT count(*) || ' ' || (SELECT count(*) FROM artifact_text) FROM text_index",
     ];
-    store
-        .read(|connection| {
-            let mut lines = Vec::new();
-            for query in queries {
-                let mut statement = connection.prepare(query)?;
-                for line in statement.query_map([], |row| row.get::<_, String>(0))? {
-                    lines.push(line?);
-                }
-            }
-            Ok(lines)
-        })
-        .unwrap()
-}
-
-fn paths(names: &[&str]) -> Scope {
-    Scope::Paths(names.iter().map(|name| (*name).to_owned()).collect())
+    queries
+        .iter()
+        .flat_map(|query| texts(store, query))
+        .collect()
 }
 
 #[test]
 fn a_pass_over_unchanged_files_writes_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.write("commands/two.md", "do it\n");
     assert_eq!(bench.pass(&ALL).added, 2);
@@ -151,7 +52,7 @@ fn a_pass_over_unchanged_files_writes_nothing() {
 
 #[test]
 fn a_forced_pass_reads_everything_and_still_writes_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.pass(&ALL);
     let written = bench.store.rows_written();
@@ -165,7 +66,7 @@ fn a_forced_pass_reads_everything_and_still_writes_nothing() {
 
 #[test]
 fn files_as_young_as_the_clock_are_read_again_until_they_are_old() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     // A clock that runs behind: every file looks as if it were being written now.
     bench.clock.0.store(-1_000_000_000, Ordering::Relaxed);
     bench.skill("one", "first");
@@ -192,7 +93,7 @@ fn files_as_young_as_the_clock_are_read_again_until_they_are_old() {
 
 #[test]
 fn a_change_that_keeps_size_and_time_is_seen() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.pass(&ALL);
     let file = bench.root().join("skills/one/SKILL.md");
@@ -205,23 +106,23 @@ fn a_change_that_keeps_size_and_time_is_seen() {
         .set_modified(modified)
         .unwrap();
     assert_eq!(bench.pass(&ALL).changed, 1);
-    assert!(bench.dump().iter().any(|line| line.contains("fir5t")));
+    assert!(dump(&bench.store).iter().any(|line| line.contains("fir5t")));
 }
 
 #[test]
 fn a_broken_manifest_keeps_the_last_good_rows() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     let good = "[collection]\nname = \"c\"\nversion = \"1.0.0\"\n\n[[artifacts]]\nname = \"one\"\n\
                 type = \"skill\"\npath = \"skills/one\"\norigin = \"github\"\ntags = [\"kept\"]\n";
     bench.write("collection.toml", good);
     bench.skill("one", "first");
     bench.pass(&ALL);
-    let before = bench.dump();
+    let before = dump(&bench.store);
     for broken in ["[collection\n", "", "\n \n", "\u{0}"] {
         bench.write("collection.toml", broken);
         let report = bench.pass(&ALL);
         assert_eq!(report.state, Some(CollectionState::Broken), "{broken:?}");
-        let rows = bench.dump();
+        let rows = dump(&bench.store);
         assert!(
             rows[0].contains("github") && rows[0].contains("kept"),
             "{broken:?}: {rows:?}"
@@ -238,12 +139,12 @@ fn a_broken_manifest_keeps_the_last_good_rows() {
         // The file was rewritten: only its time differs.
         lines.iter().skip(1).cloned().collect()
     };
-    assert_eq!(ageless(&bench.dump()), ageless(&before));
+    assert_eq!(ageless(&dump(&bench.store)), ageless(&before));
 }
 
 #[test]
 fn a_broken_lock_keeps_rows_too() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.pass(&ALL);
     bench.write("collection.lock", "[lock\n");
@@ -258,7 +159,7 @@ fn a_broken_lock_keeps_rows_too() {
 
 #[test]
 fn a_collection_that_vanishes_keeps_its_rows() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.pass(&ALL);
     let away = bench.folder.path().join("away");
@@ -289,7 +190,7 @@ fn a_collection_that_vanishes_keeps_its_rows() {
 
 #[test]
 fn a_great_loss_is_believed_at_the_second_look() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     for number in 0..30 {
         bench.skill(&format!("skill-{number}"), "one of many");
     }
@@ -306,7 +207,7 @@ fn a_great_loss_is_believed_at_the_second_look() {
 
 #[test]
 fn two_entries_for_one_artifact_are_one_row_with_a_problem() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     let entry = "\n[[artifacts]]\nname = \"one\"\ntype = \"skill\"\npath = \"skills/one\"\norigin = \"local\"\n";
     bench.write(
         "collection.toml",
@@ -314,7 +215,7 @@ fn two_entries_for_one_artifact_are_one_row_with_a_problem() {
     );
     bench.skill("one", "first");
     bench.pass(&ALL);
-    let dump = bench.dump();
+    let dump = dump(&bench.store);
     assert_eq!(
         dump.iter()
             .filter(|line| line.starts_with("skill|one|"))
@@ -329,7 +230,7 @@ fn two_entries_for_one_artifact_are_one_row_with_a_problem() {
 
 #[test]
 fn a_row_that_is_invalidated_is_read_again() {
-    let bench = Bench::new();
+    let bench = Bench::new("");
     bench.skill("one", "first");
     bench.skill("two", "second");
     bench.pass(&ALL);
@@ -448,7 +349,7 @@ proptest! {
     /// Whatever happens, rows that followed step by step equal rows built from scratch.
     #[test]
     fn incremental_rows_equal_a_fresh_rebuild(steps in prop::collection::vec((step(), any::<bool>()), 1..14)) {
-        let bench = Bench::new();
+        let bench = Bench::new("");
         bench.pass(&ALL);
         for (step, whole) in &steps {
             let dirty = take(&bench, step);
@@ -458,8 +359,8 @@ proptest! {
         take(&bench, &Step::Manifest(vec![(1, 0), (3, 1)]));
         bench.pass(&paths(&["collection.toml"]));
         let (fresh, _) = Store::open(&bench.folder.path().join("fresh.db"), true).unwrap();
-        pass(&fresh, &bench.root(), &bench.clock, &ALL);
-        prop_assert_eq!(bench.dump(), dump(&fresh));
+        pass(&fresh, &bench.root(), &bench.clock, &ALL).unwrap();
+        prop_assert_eq!(dump(&bench.store), dump(&fresh));
         let written = bench.store.rows_written();
         let report = bench.pass(&ALL);
         prop_assert_eq!(report.read, 0);
