@@ -117,7 +117,10 @@ pub(crate) fn open(
         queue,
         overflow,
     };
-    let config = notify::Config::default().with_follow_symlinks(false);
+    let config = notify::Config::default()
+        .with_follow_symlinks(false)
+        // Our own passes open every file: without this the kernel's queue overflows with what we read.
+        .with_event_kinds(notify::EventKindMask::CORE | notify::EventKindMask::ACCESS_CLOSE);
     match notify::RecommendedWatcher::new(handler, config) {
         Ok(watcher) => Box::new(Native(watcher)),
         Err(error) => Box::new(Refusing(format!(
