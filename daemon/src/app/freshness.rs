@@ -165,7 +165,8 @@ impl App {
         let Some(fresh) = fresh else {
             return connection
                 .prepare_cached(
-                    "SELECT count(*) FROM artifact WHERE invalidated = 1 AND collection_id = ?1",
+                    "SELECT count(*) FROM artifact INDEXED BY artifact_invalidated
+                     WHERE invalidated = 1 AND collection_id = ?1",
                 )?
                 .query_row([row], |row| row.get(0));
         };

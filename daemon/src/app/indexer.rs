@@ -175,9 +175,10 @@ impl App {
             while let Ok(mut batch) = receiver.recv() {
                 receiver = store.write_politely(move |transaction, is_awaited| {
                     let mut written = 0;
+                    let mut stored = Vec::new();
                     loop {
-                        text::store(transaction, &batch)?;
                         written += bytes_of(&batch);
+                        stored.extend(text::store(transaction, batch)?);
                         if written >= TRANSACTION || is_awaited() {
                             break;
                         }
@@ -186,6 +187,7 @@ impl App {
                             Err(_) => break,
                         }
                     }
+                    text::index(transaction, &stored)?;
                     Ok(receiver)
                 })?;
             }

@@ -1,6 +1,7 @@
 //! Writing the rows of artifacts, with their index, and reading what reconciling needs of them.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, Row, ToSql, Transaction, params};
@@ -9,7 +10,9 @@ use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows,
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
 
+use super::difference::{difference, summary_of};
 use super::event::{self, NewEvent};
+use super::index::IndexChanges;
 use super::{Store, collection, text};
 
 /// JSON of a value for a column; an empty text if it can't be had, which no type of ours causes.
@@ -114,6 +117,7 @@ fn kept(connection: &Connection, row: i64) -> rusqlite::Result<Kept> {
 
 fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
     let mut events = Vec::new();
+    let mut index = IndexChanges::default();
     if let Some(put) = &batch.collection_row {
         collection::put(transaction, put, &mut events)?;
     }
@@ -124,22 +128,23 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
         for change in &batch.changes {
             apply_change(
                 transaction,
-                collection,
-                &batch.collection,
+                (collection, &batch.collection),
                 change,
                 &mut events,
+                &mut index,
             )?;
         }
     }
-    event::append(transaction, &events)
+    event::append(transaction, &events)?;
+    index.write(transaction)
 }
 
-fn apply_change(
+fn apply_change<'a>(
     transaction: &Transaction<'_>,
-    collection: i64,
-    collection_name: &str,
-    change: &Change,
+    (collection, collection_name): (i64, &str),
+    change: &'a Change,
     events: &mut Vec<NewEvent>,
+    index: &mut IndexChanges<'a>,
 ) -> rusqlite::Result<()> {
     match change {
         Change::Touch { row, seen } => {
@@ -151,7 +156,7 @@ fn apply_change(
                 .execute(params![row, seen.signature, seen.newest, seen.at.0])?;
         }
         Change::Remove { row, id } => {
-            unindex(transaction, *row)?;
+            unindex(transaction, *row, index)?;
             transaction
                 .prepare_cached("DELETE FROM artifact WHERE id = ?1")?
                 .execute([row])?;
@@ -185,9 +190,12 @@ fn apply_change(
                 row_hash,
             )?;
             if *differs {
+                if row.is_some() {
+                    clear_parts(transaction, id, index)?;
+                }
                 put_parts(transaction, id, artifact)?;
-                index_metadata(transaction, id, artifact, row.is_some())?;
-                text::replace(transaction, id, texts.as_deref())?;
+                index.add_metadata(id, artifact);
+                text::put(transaction, id, texts.as_deref(), index)?;
                 let (kind, detail) = before.as_ref().map_or_else(
                     || ("artifact.added", artifact.status.to_string()),
                     |before| ("artifact.changed", difference(before, artifact)),
@@ -204,61 +212,63 @@ fn apply_change(
     Ok(())
 }
 
-/// What an event tells of a row that is overwritten.
-struct Summary {
-    id: String,
-    status: String,
-    content_hash: Option<String>,
-    description: Option<String>,
-    tags: String,
-    path: String,
-}
+/// The columns of an artifact's row that reconciling writes.
+const COLUMNS: [&str; 33] = [
+    "collection_id",
+    "kind",
+    "name",
+    "path",
+    "status",
+    "origin",
+    "description",
+    "title",
+    "author",
+    "license",
+    "version",
+    "tags",
+    "tools",
+    "aliases",
+    "scope",
+    "source",
+    "origin_source",
+    "version_spec",
+    "resolved_sha",
+    "resolved_version",
+    "content_hash",
+    "structure_hash",
+    "file_count",
+    "size",
+    "parse_status",
+    "problem_count",
+    "synced_at",
+    "updated_at",
+    "signature",
+    "newest",
+    "scanned_at",
+    "entry_hash",
+    "row_hash",
+];
 
-fn summary_of(transaction: &Transaction<'_>, row: i64) -> rusqlite::Result<Option<Summary>> {
-    use rusqlite::OptionalExtension as _;
-    transaction
-        .prepare_cached(
-            "SELECT kind || ':' || name, status, content_hash, description, tags, path FROM artifact WHERE id = ?1",
-        )?
-        .query_row([row], |row| {
-            Ok(Summary {
-                id: row.get(0)?,
-                status: row.get(1)?,
-                content_hash: row.get(2)?,
-                description: row.get(3)?,
-                tags: row.get(4)?,
-                path: row.get(5)?,
-            })
-        })
-        .optional()
-}
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let marks: Vec<String> = (1..=COLUMNS.len()).map(|at| format!("?{at}")).collect();
+    format!(
+        "INSERT INTO artifact ({}) VALUES ({})",
+        COLUMNS.join(", "),
+        marks.join(", ")
+    )
+});
 
-/// What changed, in words.
-fn difference(before: &Summary, now: &ArtifactRow) -> String {
-    let mut words = Vec::new();
-    if before.id != now.id.to_string() {
-        words.push(format!("was {}", before.id));
-    }
-    if before.status != now.status.as_str() {
-        words.push(format!("{} -> {}", before.status, now.status));
-    }
-    if before.content_hash != now.content_hash {
-        words.push("content".to_owned());
-    }
-    if before.description != now.metadata.description {
-        words.push("description".to_owned());
-    }
-    if before.tags != json(&now.metadata.tags) {
-        words.push("tags".to_owned());
-    }
-    if before.path != now.path {
-        words.push("path".to_owned());
-    }
-    if words.is_empty() {
-        words.push("metadata".to_owned());
-    }
-    words.join(", ")
-}
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let sets: Vec<String> = (1..)
+        .zip(COLUMNS)
+        .map(|(at, name)| format!("{name} = ?{at}"))
+        .collect();
+    format!(
+        "UPDATE artifact SET {}, invalidated = 0 WHERE id = ?{}",
+        sets.join(", "),
+        COLUMNS.len() + 1
+    )
+});
 
 fn put(
     transaction: &Transaction<'_>,
@@ -277,68 +287,67 @@ fn put(
     );
     let file_count = i64::try_from(artifact.file_count).unwrap_or(i64::MAX);
     let size = i64::try_from(artifact.size).unwrap_or(i64::MAX);
-    let columns: [(&str, &dyn ToSql); 33] = [
-        ("collection_id", &collection),
-        ("kind", &artifact.id.kind.as_str()),
-        ("name", &artifact.id.name),
-        ("path", &artifact.path),
-        ("status", &artifact.status.as_str()),
-        ("origin", &artifact.origin),
-        ("description", &metadata.description),
-        ("title", &metadata.title),
-        ("author", &metadata.author),
-        ("license", &metadata.license),
-        ("version", &metadata.version),
-        ("tags", &tags),
-        ("tools", &tools),
-        ("aliases", &aliases),
-        ("scope", &metadata.scope),
-        ("source", &artifact.source),
-        ("origin_source", &artifact.origin_source),
-        ("version_spec", &artifact.version_spec),
-        ("resolved_sha", &artifact.resolved_sha),
-        ("resolved_version", &artifact.resolved_version),
-        ("content_hash", &artifact.content_hash),
-        ("structure_hash", &artifact.structure_hash),
-        ("file_count", &file_count),
-        ("size", &size),
-        ("parse_status", &metadata.parse_status.as_str()),
-        ("problem_count", &artifact.problems.len()),
-        ("synced_at", &seen.at.0),
-        ("updated_at", &artifact.updated_at.0),
-        ("signature", &seen.signature),
-        ("newest", &seen.newest),
-        ("scanned_at", &seen.at.0),
-        ("entry_hash", entry_hash),
-        ("row_hash", row_hash),
+    let values: [&dyn ToSql; COLUMNS.len()] = [
+        &collection,
+        &artifact.id.kind.as_str(),
+        &artifact.id.name,
+        &artifact.path,
+        &artifact.status.as_str(),
+        &artifact.origin,
+        &metadata.description,
+        &metadata.title,
+        &metadata.author,
+        &metadata.license,
+        &metadata.version,
+        &tags,
+        &tools,
+        &aliases,
+        &metadata.scope,
+        &artifact.source,
+        &artifact.origin_source,
+        &artifact.version_spec,
+        &artifact.resolved_sha,
+        &artifact.resolved_version,
+        &artifact.content_hash,
+        &artifact.structure_hash,
+        &file_count,
+        &size,
+        &metadata.parse_status.as_str(),
+        &artifact.problems.len(),
+        &seen.at.0,
+        &artifact.updated_at.0,
+        &seen.signature,
+        &seen.newest,
+        &seen.at.0,
+        entry_hash,
+        row_hash,
     ];
-    let values: Vec<&dyn ToSql> = columns.iter().map(|(_, value)| *value).collect();
     if let Some(row) = row {
-        let sets: Vec<String> = (1..)
-            .zip(&columns)
-            .map(|(at, (name, _))| format!("{name} = ?{at}"))
-            .collect();
-        let mut values = values;
-        values.push(&row);
+        let values: Vec<&dyn ToSql> = values.into_iter().chain([&row as &dyn ToSql]).collect();
         transaction
-            .prepare_cached(&format!(
-                "UPDATE artifact SET {}, invalidated = 0 WHERE id = ?{}",
-                sets.join(", "),
-                values.len()
-            ))?
+            .prepare_cached(&UPDATE)?
             .execute(values.as_slice())?;
         return Ok(row);
     }
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let marks: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
     transaction
-        .prepare_cached(&format!(
-            "INSERT INTO artifact ({}) VALUES ({})",
-            names.join(", "),
-            marks.join(", ")
-        ))?
+        .prepare_cached(&INSERT)?
         .execute(values.as_slice())?;
     Ok(transaction.last_insert_rowid())
+}
+
+/// Takes away what stands beside a row that is about to be written again.
+fn clear_parts(
+    transaction: &Transaction<'_>,
+    id: i64,
+    index: &mut IndexChanges<'_>,
+) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM artifact_file WHERE artifact_id = ?1",
+        "DELETE FROM artifact_tag WHERE artifact_id = ?1",
+    ] {
+        transaction.prepare_cached(sql)?.execute([id])?;
+    }
+    unindex(transaction, id, index)
 }
 
 fn put_parts(
@@ -370,9 +379,6 @@ fn put_parts(
             artifact.kept.lock.as_ref().map(json),
             json(&artifact.problems),
         ])?;
-    transaction
-        .prepare_cached("DELETE FROM artifact_file WHERE artifact_id = ?1")?
-        .execute([id])?;
     let mut insert = transaction
         .prepare_cached("INSERT OR REPLACE INTO artifact_file VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for file in &artifact.files {
@@ -386,9 +392,6 @@ fn put_parts(
             file.modified_at
         ])?;
     }
-    transaction
-        .prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?
-        .execute([id])?;
     let mut insert =
         transaction.prepare_cached("INSERT OR IGNORE INTO artifact_tag VALUES (?1, ?2)")?;
     for tag in &metadata.tags {
@@ -397,42 +400,14 @@ fn put_parts(
     Ok(())
 }
 
-fn index_metadata(
+/// Takes an artifact out of both indexes, and its texts out of their table.
+pub(super) fn unindex(
     transaction: &Transaction<'_>,
     id: i64,
-    artifact: &ArtifactRow,
-    existed: bool,
+    index: &mut IndexChanges<'_>,
 ) -> rusqlite::Result<()> {
-    if existed {
-        transaction
-            .prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?
-            .execute([id])?;
-    }
-    let metadata = &artifact.metadata;
-    transaction
-        .prepare_cached(
-            "INSERT INTO metadata_index (rowid, name, aliases, title, tags, description, author)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            id,
-            artifact.id.name,
-            metadata.aliases.join("\n"),
-            metadata.title,
-            metadata.tags.join("\n"),
-            metadata.description,
-            metadata.author,
-        ])?;
-    Ok(())
-}
-
-/// Takes an artifact out of both indexes. Its texts' rows go with its own row.
-pub(super) fn unindex(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
-    text::remove(transaction, id)?;
-    transaction
-        .prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?
-        .execute([id])?;
-    Ok(())
+    index.remove_metadata(id);
+    text::remove(transaction, id, index)
 }
 
 /// Marks artifacts as not to be trusted; returns how many there were.

@@ -8,6 +8,7 @@ use skillmeat_shared::reconcile::{CollectionPut, CollectionState, KnownCollectio
 
 use super::artifact::json;
 use super::event::NewEvent;
+use super::index::IndexChanges;
 
 /// A collection as readers see it.
 #[derive(Debug, Clone)]
@@ -212,8 +213,9 @@ pub fn remove(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<()>
         )?
         .query_map([name], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let mut index = IndexChanges::default();
     for id in ids {
-        super::artifact::unindex(transaction, id)?;
+        super::artifact::unindex(transaction, id, &mut index)?;
     }
     transaction
         .prepare_cached("DELETE FROM collection WHERE name = ?1")?
@@ -221,7 +223,8 @@ pub fn remove(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<()>
     super::event::append(
         transaction,
         &[NewEvent::collection("collection.removed", name, "")],
-    )
+    )?;
+    index.write(transaction)
 }
 
 fn read_view(row: &Row<'_>) -> rusqlite::Result<CollectionView> {

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::index::IndexChanges;
+
 /// Bytes in use, apart from free pages.
 pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     connection
@@ -32,10 +34,12 @@ pub fn evict_texts(transaction: &Transaction<'_>, most: usize) -> rusqlite::Resu
         .collect::<rusqlite::Result<_>>()?;
     let mut mark =
         transaction.prepare_cached("UPDATE artifact SET text_state = 2 WHERE id = ?1")?;
+    let mut index = IndexChanges::default();
     for row in &rows {
-        super::text::remove(transaction, *row)?;
+        super::text::remove(transaction, *row, &mut index)?;
         mark.execute([row])?;
     }
+    index.write(transaction)?;
     Ok(rows.len())
 }
 

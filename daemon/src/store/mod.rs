@@ -8,8 +8,10 @@
 pub mod artifact;
 pub mod collection;
 pub mod connection;
+mod difference;
 pub mod event;
 pub mod evict;
+mod index;
 pub mod list;
 pub mod meta;
 pub mod readers;

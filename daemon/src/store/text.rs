@@ -3,6 +3,8 @@
 use rusqlite::{Connection, Transaction, params};
 use skillmeat_shared::artifact::read::FileText;
 
+use super::index::IndexChanges;
+
 /// An artifact whose texts are not in the index yet.
 #[derive(Debug, Clone)]
 pub struct Waiting {
@@ -21,27 +23,31 @@ pub struct Waiting {
 }
 
 /// Takes the texts of an artifact out of table and index.
-pub fn remove(transaction: &Transaction<'_>, artifact: i64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "DELETE FROM text_index WHERE rowid IN (SELECT id FROM artifact_text WHERE artifact_id = ?1)",
-        )?
-        .execute([artifact])?;
-    transaction
-        .prepare_cached("DELETE FROM artifact_text WHERE artifact_id = ?1")?
-        .execute([artifact])?;
+pub(super) fn remove(
+    transaction: &Transaction<'_>,
+    artifact: i64,
+    index: &mut IndexChanges<'_>,
+) -> rusqlite::Result<()> {
+    let mut gone = transaction
+        .prepare_cached("DELETE FROM artifact_text WHERE artifact_id = ?1 RETURNING id")?;
+    for id in gone.query_map([artifact], |row| row.get(0))? {
+        index.remove_text(id?);
+    }
     Ok(())
 }
 
-/// Puts an artifact's texts in place of those that it had; without new ones it waits for the background.
-pub fn replace(
+/// Puts the texts of an artifact that has none into table and index; without any it waits for the
+/// background.
+pub(super) fn put<'a>(
     transaction: &Transaction<'_>,
     artifact: i64,
-    texts: Option<&[FileText]>,
+    texts: Option<&'a [FileText]>,
+    index: &mut IndexChanges<'a>,
 ) -> rusqlite::Result<()> {
-    remove(transaction, artifact)?;
     if let Some(texts) = texts {
-        insert(transaction, artifact, texts)?;
+        for text in texts {
+            index.add_text(insert(transaction, artifact, text)?, &text.text);
+        }
     }
     transaction
         .prepare_cached("UPDATE artifact SET text_state = ?2 WHERE id = ?1 AND text_state <> ?2")?
@@ -49,21 +55,11 @@ pub fn replace(
     Ok(())
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    artifact: i64,
-    texts: &[FileText],
-) -> rusqlite::Result<()> {
-    let mut row = transaction.prepare_cached(
-        "INSERT INTO artifact_text (artifact_id, path, text) VALUES (?1, ?2, ?3)",
-    )?;
-    let mut index =
-        transaction.prepare_cached("INSERT INTO text_index (rowid, text) VALUES (?1, ?2)")?;
-    for text in texts {
-        row.execute(params![artifact, text.path, text.text])?;
-        index.execute(params![transaction.last_insert_rowid(), text.text])?;
-    }
-    Ok(())
+fn insert(transaction: &Transaction<'_>, artifact: i64, text: &FileText) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached("INSERT INTO artifact_text (artifact_id, path, text) VALUES (?1, ?2, ?3)")?
+        .execute(params![artifact, text.path, text.text])?;
+    Ok(transaction.last_insert_rowid())
 }
 
 /// The next artifacts after `after` whose texts wait for the index.
@@ -97,18 +93,31 @@ pub fn outstanding(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Stores texts that were read in the background. Artifacts that changed since then are left alone.
+/// Stores texts that were read in the background; artifacts that changed since then are left alone. What
+/// comes back is still to be put into the index, by [`index`], at the end of the transaction.
 pub fn store(
     transaction: &Transaction<'_>,
-    read: &[(Waiting, Vec<FileText>)],
-) -> rusqlite::Result<()> {
+    read: Vec<(Waiting, Vec<FileText>)>,
+) -> rusqlite::Result<Vec<(i64, String)>> {
     let mut current = transaction.prepare_cached(
         "UPDATE artifact SET text_state = 1 WHERE id = ?1 AND row_hash = ?2 AND text_state = 0",
     )?;
+    let mut stored = Vec::new();
     for (artifact, texts) in read {
         if current.execute(params![artifact.row, artifact.row_hash])? == 1 {
-            insert(transaction, artifact.row, texts)?;
+            for text in texts {
+                stored.push((insert(transaction, artifact.row, &text)?, text.text));
+            }
         }
     }
-    Ok(())
+    Ok(stored)
+}
+
+/// Puts stored texts into the index.
+pub fn index(transaction: &Transaction<'_>, stored: &[(i64, String)]) -> rusqlite::Result<()> {
+    let mut index = IndexChanges::default();
+    for (id, text) in stored {
+        index.add_text(*id, text);
+    }
+    index.write(transaction)
 }

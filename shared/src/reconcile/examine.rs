@@ -13,7 +13,7 @@ use crate::artifact::Status;
 use crate::error::Result;
 
 /// Artifacts whose rows are written in one transaction.
-const BATCH: usize = 512;
+const BATCH: usize = 2048;
 
 /// Passes that read no more artifacts than this index their texts in the same transaction; others leave
 /// the texts to the background.

@@ -1,16 +1,15 @@
 //! From hints to rows: one thread takes what is dirty and runs passes.
 
 mod queue;
+mod scope;
 mod tally;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use skillmeat_shared::Result;
-use skillmeat_shared::collection::layout::{self, Place};
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
 };
@@ -23,6 +22,7 @@ use crate::watch::{Dirty, Settings, Watcher};
 
 pub(super) use queue::Ingest;
 use queue::{Pass, Work, draining, merge};
+use scope::scope_of;
 pub use tally::Tally;
 
 /// When files as young as the clock's resolution are looked at again: first soon, then once more for file
@@ -31,6 +31,9 @@ const SECOND_LOOKS: [Duration; 2] = [Duration::from_millis(60), Duration::from_m
 
 /// When a loss of many artifacts is looked at again before it is believed.
 const DOUBT: Duration = Duration::from_secs(1);
+
+/// The reason of the passes with which the daemon begins.
+const STARTUP: &str = "startup";
 
 /// Threads that read files during a pass.
 const READERS: usize = 2;
@@ -76,9 +79,16 @@ impl App {
         }
         self.start_schedules(&store);
         let mut targets = HashMap::new();
-        self.look_at_home(&store, &mut targets, "startup");
+        self.look_at_home(&store, &mut targets, STARTUP);
+        // Setting thousands of watches takes longer than looking at what they watch: rows come first, then
+        // the watches, then a second look at what may have changed in between.
+        let mut is_watching = false;
         loop {
             self.set_rows(self.rows_state());
+            if !is_watching && self.ingest.has_no_passes() {
+                is_watching = true;
+                self.watch_and_look_again(&targets);
+            }
             let (work, idle) = self.ingest.next();
             match work {
                 Work::Stop => return,
@@ -96,6 +106,18 @@ impl App {
                 }
                 Work::Check => self.check_store(&store, &mut targets),
             }
+        }
+    }
+
+    fn watch_and_look_again(&self, targets: &HashMap<String, Target>) {
+        let all: Vec<Target> = targets.values().cloned().collect();
+        self.watch_targets(&all);
+        for target in all {
+            let scope = Scope::All {
+                force: false,
+                confirmed: false,
+            };
+            self.ingest.submit(&target.name, scope, "safety");
         }
     }
 
@@ -168,7 +190,7 @@ impl App {
                 return;
             }
         };
-        if reason == "startup" {
+        if reason == STARTUP {
             for target in &found {
                 super::home::sweep_collection(&target.path);
             }
@@ -196,7 +218,9 @@ impl App {
         self.set_rows(self.rows_state());
         // Watching comes before the passes, which this same thread runs later: what changes during a pass must
         // not be missed.
-        self.watch_targets(&found);
+        if reason != STARTUP {
+            self.watch_targets(&found);
+        }
         let before = std::mem::take(targets);
         for target in found {
             let changed = before.get(&target.name).is_none_or(|old| *old != target);
@@ -403,78 +427,5 @@ impl App {
             .find(|view| view.name == collection)
             .map(|view| PathBuf::from(view.path));
         found.ok_or_else(|| internal("a collection vanished"))
-    }
-}
-
-/// A path and the folders above it, unless one of them is hidden.
-fn ancestors(path: &Path) -> Vec<String> {
-    let is_hidden = |part: &OsStr| part.as_encoded_bytes().starts_with(b".");
-    if path.iter().any(is_hidden) {
-        return Vec::new();
-    }
-    path.ancestors()
-        .filter(|part| !part.as_os_str().is_empty())
-        .map(|part| part.to_string_lossy().into_owned())
-        .collect()
-}
-
-/// What must be looked at for some dirty paths; `None` if nothing.
-fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
-    let mut wanted = BTreeSet::new();
-    for path in paths {
-        match layout::classify(path) {
-            Place::Artifact(artifact) => {
-                // An entry may name a folder inside of what stands in the container.
-                wanted.extend(
-                    ancestors(path)
-                        .into_iter()
-                        .filter(|p| p.starts_with(&artifact)),
-                );
-                wanted.insert(artifact);
-            }
-            // The pass itself looks at manifest and lock; their names only make it run.
-            Place::Manifest | Place::Lock => {
-                wanted.insert(skillmeat_shared::collection::MANIFEST.to_owned());
-            }
-            Place::Container => {
-                return Some(Scope::All {
-                    force: false,
-                    confirmed: false,
-                });
-            }
-            // An entry of the manifest may name a path outside of the usual folders.
-            Place::Ignored => wanted.extend(ancestors(path)),
-        }
-    }
-    let mut scope = Scope::Paths(BTreeSet::new());
-    merge(&mut scope, Scope::Paths(wanted));
-    match scope {
-        Scope::Paths(paths) if paths.is_empty() => None,
-        scope => Some(scope),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_is_one_of_all_entries_that_may_hold_it() {
-        let scope = |path: &str| scope_of(&BTreeSet::from([PathBuf::from(path)]));
-        let paths = |of: &[&str]| {
-            let paths = of.iter().map(|path| (*path).to_owned());
-            Some(Scope::Paths(paths.collect()))
-        };
-        assert_eq!(
-            scope("skills/group/deep/SKILL.md"),
-            paths(&[
-                "skills/group",
-                "skills/group/deep",
-                "skills/group/deep/SKILL.md"
-            ])
-        );
-        assert_eq!(scope("extra/one"), paths(&["extra", "extra/one"]));
-        assert_eq!(scope("collection.lock"), paths(&["collection.toml"]));
-        assert_eq!(scope(".git/index"), None);
     }
 }

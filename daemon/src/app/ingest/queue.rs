@@ -217,6 +217,11 @@ impl Ingest {
         receiver.recv().map_err(|_| draining())?
     }
 
+    /// Whether nothing waits to be looked at.
+    pub(super) fn has_no_passes(&self) -> bool {
+        self.queue().passes.is_empty()
+    }
+
     /// Ends the thread after the pass at work, which is cut short.
     pub(in crate::app) fn stop(&self) {
         let mut queue = self.queue();

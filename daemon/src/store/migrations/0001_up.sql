@@ -81,7 +81,7 @@ CREATE INDEX artifact_size_anywhere ON artifact (size DESC, id);
 CREATE INDEX artifact_path ON artifact (collection_id, path);
 CREATE INDEX artifact_without_text ON artifact (id) WHERE text_state = 0;
 CREATE INDEX artifact_text_evicted ON artifact (id) WHERE text_state = 2;
-CREATE INDEX artifact_invalidated ON artifact (id) WHERE invalidated = 1;
+CREATE INDEX artifact_invalidated ON artifact (collection_id) WHERE invalidated = 1;
 
 -- What only `show` needs, apart from the rows that lists read.
 CREATE TABLE artifact_detail (
@@ -193,7 +193,7 @@ CREATE INDEX artifact_text_artifact ON artifact_text (artifact_id);
 -- rowid = artifact.id
 CREATE VIRTUAL TABLE metadata_index USING fts5 (
     name, aliases, title, tags, description, author,
-    content = '', contentless_delete = 1, prefix = '2 3',
+    content = '', contentless_delete = 1,
     tokenize = 'unicode61 remove_diacritics 2'
 );
 -- rowid = artifact_text.id

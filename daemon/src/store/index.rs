@@ -1,0 +1,74 @@
+//! Changes of the two full-text indexes, gathered and written together at the end of a transaction.
+//!
+//! SQLite opens a savepoint for every statement that may fail half-way, such as one that fires triggers, and
+//! FTS5 then writes what it has gathered to disk. Words inserted between such statements make a segment for
+//! each artifact, and merging those costs several times what indexing does.
+
+use rusqlite::{Transaction, params};
+use skillmeat_shared::reconcile::ArtifactRow;
+
+/// What is to change in the indexes.
+#[derive(Debug, Default)]
+pub(super) struct IndexChanges<'a> {
+    metadata_gone: Vec<i64>,
+    metadata: Vec<(i64, &'a ArtifactRow)>,
+    texts_gone: Vec<i64>,
+    texts: Vec<(i64, &'a str)>,
+}
+
+impl<'a> IndexChanges<'a> {
+    /// The artifact of a row is to be found no longer, or by other words.
+    pub(super) fn remove_metadata(&mut self, artifact: i64) {
+        self.metadata_gone.push(artifact);
+    }
+
+    /// An artifact is to be found by its metadata.
+    pub(super) fn add_metadata(&mut self, row: i64, artifact: &'a ArtifactRow) {
+        self.metadata.push((row, artifact));
+    }
+
+    /// A text is to be found no longer.
+    pub(super) fn remove_text(&mut self, text: i64) {
+        self.texts_gone.push(text);
+    }
+
+    /// A text is to be found.
+    pub(super) fn add_text(&mut self, id: i64, text: &'a str) {
+        self.texts.push((id, text));
+    }
+
+    /// Writes all changes. Nothing but the end of the transaction should follow.
+    pub(super) fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut remove =
+            transaction.prepare_cached("DELETE FROM metadata_index WHERE rowid = ?1")?;
+        for row in self.metadata_gone {
+            remove.execute([row])?;
+        }
+        let mut add = transaction.prepare_cached(
+            "INSERT INTO metadata_index (rowid, name, aliases, title, tags, description, author)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        for (row, artifact) in self.metadata {
+            let metadata = &artifact.metadata;
+            add.execute(params![
+                row,
+                artifact.id.name,
+                metadata.aliases.join("\n"),
+                metadata.title,
+                metadata.tags.join("\n"),
+                metadata.description,
+                metadata.author,
+            ])?;
+        }
+        let mut remove = transaction.prepare_cached("DELETE FROM text_index WHERE rowid = ?1")?;
+        for id in self.texts_gone {
+            remove.execute([id])?;
+        }
+        let mut add =
+            transaction.prepare_cached("INSERT INTO text_index (rowid, text) VALUES (?1, ?2)")?;
+        for (id, text) in self.texts {
+            add.execute(params![id, text])?;
+        }
+        Ok(())
+    }
+}
