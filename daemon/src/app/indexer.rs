@@ -19,7 +19,7 @@ const BATCH: u32 = 100;
 
 /// Bytes of text in one transaction, as long as nobody else wants to write. Each commit makes a segment of
 /// the index, and segments are merged later: few large ones cost half of many small ones.
-const TRANSACTION: usize = 32 * 1024 * 1024;
+const TRANSACTION: usize = 64 * 1024 * 1024;
 
 /// How long a transaction waits for the next texts. It must not wait for ever: a cache that is being dropped
 /// waits for the writer, and keeps those who read texts waiting.

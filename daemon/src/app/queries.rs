@@ -6,7 +6,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::{App, Freshness};
 use crate::store::list::{self, Cursor, Query, Sort, Summary};
-use crate::store::{Store, collection, meta, show};
+use crate::store::{Store, collection, show};
 
 /// Rows of a page at most.
 const MAX_PAGE: u32 = 1000;
@@ -141,9 +141,9 @@ impl App {
     pub fn list(&self, request: &ListRequest) -> Result<Listed> {
         let store = self.store()?;
         loop {
-            let instance = store.read(meta::instance)?;
+            let instance = store.instance();
             let mut listed = self.list_of(&store, request.clone())?;
-            if store.read(meta::instance)? != instance {
+            if store.instance() != instance {
                 // The database was made anew in between, and rows of one mean nothing in the other.
                 continue;
             }

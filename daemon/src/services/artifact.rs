@@ -51,11 +51,7 @@ impl ArtifactService for Service {
         let answer = read(&self.0, move |app| {
             let listed = app.list(&request)?;
             Ok(v1::ListArtifactsResponse {
-                artifacts: listed
-                    .rows
-                    .into_iter()
-                    .map(|row| wire::summary(app, row))
-                    .collect(),
+                artifacts: wire::summaries(app, listed.rows),
                 total: listed.total,
                 next_page_token: listed.next,
                 freshness: Some(wire::freshness(&listed.freshness)),

@@ -23,9 +23,22 @@ pub(super) fn problem(problem: Problem) -> v1::Problem {
     }
 }
 
+pub(super) fn summaries(app: &App, rows: Vec<Summary>) -> Vec<v1::ArtifactSummary> {
+    let stale = app.stale_rows(&rows);
+    rows.into_iter()
+        .zip(stale)
+        .map(|(row, stale)| encode(row, stale))
+        .collect()
+}
+
 pub(super) fn summary(app: &App, row: Summary) -> v1::ArtifactSummary {
+    let stale = app.is_stale(&row);
+    encode(row, stale)
+}
+
+fn encode(row: Summary, stale: bool) -> v1::ArtifactSummary {
     v1::ArtifactSummary {
-        stale: app.is_stale(&row),
+        stale,
         id: format!("{}:{}", row.kind, row.name),
         name: row.name,
         kind: row.kind,

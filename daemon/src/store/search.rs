@@ -6,7 +6,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::list::{self, Conditions, Summary};
 
 /// Hits that are ranked; beyond that a word is so common that its rank tells nothing.
-const RANKED: u32 = 2000;
+const RANKED: u32 = 1000;
 
 /// Weights of the columns of metadata_index: name, aliases, title, tags, description, author.
 const WEIGHTS: &str = "10, 8, 5, 4, 2, 1";

@@ -208,4 +208,4 @@ CREATE VIRTUAL TABLE text_terms USING fts5vocab (text_index, row);
 INSERT INTO meta VALUES ('instance', lower(hex(randomblob(8))));
 
 -- Larger segments before the first flush make the first build nearly twice as fast (bytes).
-INSERT INTO text_index (text_index, rank) VALUES ('hashsize', 16777216);
+INSERT INTO text_index (text_index, rank) VALUES ('hashsize', 67108864);
