@@ -156,16 +156,6 @@ impl Home {
         self.logs_dir().join("skillmeat.log")
     }
 
-    /// What the user decided and the collections have no place for.
-    pub fn state_dir(&self) -> PathBuf {
-        self.root.join("state")
-    }
-
-    /// The folder of the snapshots.
-    pub fn snapshots(&self) -> PathBuf {
-        self.root.join("snapshots")
-    }
-
     /// What is true on this machine only, while the daemon runs.
     pub fn run_dir(&self) -> PathBuf {
         self.root.join("run").join(&self.host)
@@ -194,12 +184,6 @@ impl Home {
     /// Held while the config is changed.
     pub fn config_lock(&self) -> PathBuf {
         self.run_dir().join("locks").join("config.lock")
-    }
-
-    /// Held while a collection is changed. Not in the collection: everything there goes into snapshots.
-    pub fn collection_lock(&self, name: &str) -> PathBuf {
-        let key = short_hash(name.as_bytes(), 16);
-        self.run_dir().join("locks").join(format!("{key}.lock"))
     }
 }
 
@@ -429,13 +413,8 @@ mod tests {
     #[test]
     fn what_is_per_machine_lies_in_one_folder() {
         let home = Home::at("/h");
-        for path in [
-            home.lock_file(),
-            home.rendezvous(),
-            home.collection_lock("a/b"),
-        ] {
+        for path in [home.lock_file(), home.rendezvous(), home.config_lock()] {
             assert!(path.starts_with(home.run_dir()), "{}", path.display());
         }
-        assert_ne!(home.collection_lock("a"), home.collection_lock("b"));
     }
 }
