@@ -9,6 +9,7 @@ pub mod collection;
 pub mod config;
 pub mod document;
 pub mod error;
+pub mod failpoint;
 pub mod fs;
 pub mod id;
 pub mod kind;

@@ -346,6 +346,34 @@ fn every_problem_of_artifacts_and_collections_is_explained() {
 }
 
 #[test]
+fn the_list_of_failpoints_is_that_of_the_code() {
+    let mut passed = BTreeMap::<String, usize>::new();
+    for path in sources() {
+        let name = path.strip_prefix(root()).unwrap();
+        let is_ours = ["shared/src", "daemon/src"]
+            .iter()
+            .any(|folder| name.starts_with(folder));
+        if !is_ours || name.ends_with("failpoint.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for call in ["hit(\"", "step(\"", "pass(\""] {
+            for part in text.split(call).skip(1) {
+                let point = part.split('"').next().unwrap();
+                if point.contains('.') {
+                    *passed.entry(point.to_owned()).or_default() += 1;
+                }
+            }
+        }
+    }
+    let names: Vec<&str> = passed.keys().map(String::as_str).collect();
+    assert_eq!(names, skillmeat_shared::failpoint::ALL);
+    for (name, count) in passed {
+        assert_eq!(count, 1, "`{name}` stands for several steps");
+    }
+}
+
+#[test]
 fn every_key_of_the_config_is_in_the_readme() {
     let papers = read("README.md");
     for key in skillmeat_shared::config::keys::KEYS

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use skillmeat_shared::config::{self, Loaded};
+use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::ProcessEnvironment;
 use skillmeat_shared::time::{Clock, SystemClock};
 use skillmeat_shared::{Error, Result};
@@ -249,7 +250,9 @@ impl Application for App {
             self.config().config.daemon_drain_timeout,
         );
         if let Some(store) = self.gate.open() {
-            if let Err(error) = self.persist(&store) {
+            let kept =
+                failpoint::step("shutdown.before_persist").and_then(|()| self.persist(&store));
+            if let Err(error) = kept {
                 tracing::warn!(target: "store", "can't keep the counters: {error}");
             }
             store.close();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
+use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
@@ -36,6 +37,7 @@ const LONGEST_SHUTDOWN: Duration = Duration::from_secs(15);
 /// descriptor above the standard streams.
 pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A>>) -> ExitCode {
     descriptors::close_inherited();
+    failpoint::arm(std::env::var(failpoint::VARIABLE).ok());
     let mut announce = Announce {
         to_starter: args.startup_report,
         home: None,
@@ -95,6 +97,7 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     ensure_private_dir(home.root())?;
     ensure_private_dir(&home.run_dir())?;
     announce.home = Some(home.clone());
+    failpoint::step("boot.after_home")?;
     // A folder that we stand in can't be unmounted. Our paths are absolute by now.
     std::env::set_current_dir("/")
         .map_err(|error| Error::new(Code::Internal, format!("can't enter `/`: {error}")))?;
@@ -141,6 +144,7 @@ fn own<A: Application>(
     } = prepared;
     let instance = new_instance(started_at);
     let _lock = Lock::acquire(&home, &instance)?;
+    failpoint::step("boot.after_lock")?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -156,6 +160,7 @@ fn own<A: Application>(
     signals::listen(&supervisor, &shutdown, &telemetry)?;
 
     let (socket, listener) = socket::bind(&home, &ProcessEnvironment)?;
+    failpoint::step("boot.after_socket")?;
     let at = Rendezvous {
         socket: socket.path.clone(),
         pid: std::process::id(),
@@ -181,6 +186,7 @@ fn own<A: Application>(
         supervisor: supervisor.clone(),
     })?;
     placed.announce()?;
+    failpoint::step("boot.after_rendezvous")?;
     let listeners = serve::start(listener, &application, &supervisor, &shutdown)?;
     placed::look_after(&placed, listeners, &supervisor, &shutdown);
     tracing::info!(
@@ -190,10 +196,12 @@ fn own<A: Application>(
         socket = %at.socket.display(),
         "serving"
     );
+    failpoint::step("boot.serving")?;
     announce.serving(&home, &at);
     Arc::clone(&application).start(&supervisor);
 
     runtime.block_on(shutdown.wait());
+    pass("shutdown.asked");
     if !supervisor.wait_for(|name| name == serve::SERVER, drain_timeout) {
         tracing::warn!("open calls were cut off");
     }
@@ -201,8 +209,16 @@ fn own<A: Application>(
     drop(application);
     drop(context);
     runtime.shutdown_timeout(Duration::from_secs(1));
+    pass("shutdown.before_cleanup");
     drop(placed);
     Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
+}
+
+/// Passes a failpoint on the way out, which no failure may block.
+fn pass(name: &'static str) {
+    if let Err(error) = failpoint::hit(name) {
+        tracing::warn!(%error, "`{name}` failed");
+    }
 }
 
 fn new_instance(started_at: Timestamp) -> String {

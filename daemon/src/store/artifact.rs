@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, Row, ToSql, Transaction, params};
 use skillmeat_shared::artifact::Status;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows, Seen};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
@@ -13,7 +14,7 @@ use skillmeat_shared::{ArtifactId, Kind, Result};
 use super::difference::{difference, summary_of};
 use super::event::{self, NewEvent};
 use super::index::IndexChanges;
-use super::{Store, collection, text};
+use super::{Store, collection, sql_hit, text};
 
 /// JSON of a value for a column; an empty text if it can't be had, which no type of ours causes.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
@@ -45,13 +46,15 @@ impl Rows for Store {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
+        failpoint::step("reconcile.before_begin")?;
         let written = self.write(move |transaction| {
             let before = transaction.total_changes();
             apply(transaction, &batch)?;
+            sql_hit("reconcile.before_commit")?;
             Ok(transaction.total_changes() - before)
         })?;
         self.rows_written.fetch_add(written, Ordering::Relaxed);
-        Ok(())
+        failpoint::step("reconcile.after_commit")
     }
 }
 

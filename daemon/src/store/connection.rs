@@ -125,6 +125,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
             return Err(Failure::Damaged(verdict));
         }
     }
+    super::sql_hit("migrate.before")?;
     Migrations::from_slice(MIGRATIONS)
         .to_latest(&mut connection)
         .map_err(|error| match error {
@@ -134,6 +135,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
                 format!("can't bring the cache to schema {SCHEMA_VERSION}: {other}"),
             )),
         })?;
+    super::sql_hit("migrate.after")?;
     meta::mark_running(&connection)?;
     Ok((connection, version == 0))
 }

@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, ffi};
+use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -51,6 +52,18 @@ pub fn sql_error(error: &rusqlite::Error) -> Error {
         }
     }
     result
+}
+
+/// Passes a failpoint where SQLite works: a full disk and a broken one look as SQLite reports them.
+fn sql_hit(name: &'static str) -> rusqlite::Result<()> {
+    failpoint::hit(name).map_err(|error| {
+        let code = if error.kind() == std::io::ErrorKind::StorageFull {
+            ffi::SQLITE_FULL
+        } else {
+            ffi::SQLITE_IOERR
+        };
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(error.to_string()))
+    })
 }
 
 /// One open database: its writer, its readers, and who it is.

@@ -119,5 +119,6 @@ pub fn index(transaction: &Transaction<'_>, stored: &[(i64, String)]) -> rusqlit
     for (id, text) in stored {
         index.add_text(*id, text);
     }
-    index.write(transaction)
+    index.write(transaction)?;
+    super::sql_hit("index.before_commit")
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{evict, meta, sql_error};
+use super::{evict, meta, sql_error, sql_hit};
 
 /// Closures that may wait for the writer before callers block.
 const QUEUE: usize = 64;
@@ -141,10 +141,21 @@ fn transact<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
+    sql_hit("store.before_begin")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = work(&transaction)?;
+    sql_hit("store.before_commit")?;
     transaction.commit()?;
+    sql_hit("store.after_commit")?;
     Ok(value)
+}
+
+/// Marks the end as clean only after everything else was written.
+fn close(connection: &Connection) -> rusqlite::Result<()> {
+    sql_hit("shutdown.before_close")?;
+    meta::mark_ended(connection)?;
+    sql_hit("shutdown.before_checkpoint")?;
+    evict::checkpoint(connection)
 }
 
 fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
@@ -158,9 +169,7 @@ fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
                 }
             }
             Message::Close => {
-                if let Err(error) =
-                    meta::mark_ended(&connection).and_then(|()| evict::checkpoint(&connection))
-                {
+                if let Err(error) = close(&connection) {
                     tracing::warn!(target: "store", "can't mark the cache as closed: {error}");
                 }
                 break;

@@ -15,6 +15,7 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use crate::failpoint::hit;
 use crate::{Code, Error, Result};
 
 /// How the names of our temporary files begin.
@@ -228,7 +229,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
 /// Flushes a folder's entries to the disk. File systems that can't are left alone.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     let opened = File::open(folder).map_err(|error| Error::io("open", folder, &error))?;
-    match opened.sync_all() {
+    match hit("atomic.sync_folder").and_then(|()| opened.sync_all()) {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.kind(), Io::InvalidInput | Io::Unsupported) => Ok(()),
         Err(error) => Err(Error::io("write", folder, &error)),
@@ -238,6 +239,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 /// Moves a finished temporary file or folder to a path where nothing stands, and flushes the folder.
 pub(crate) fn place_new(temporary: Temporary, target: &Path) -> Result<()> {
     let from = temporary.path();
+    hit("atomic.before_place").map_err(|error| Error::io("create", target, &error))?;
     let outcome = match rustix::fs::renameat_with(CWD, from, CWD, target, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => place_without_flag(from, target),
         other => other.map_err(std::io::Error::from),
@@ -250,6 +252,7 @@ pub(crate) fn place_new(temporary: Temporary, target: &Path) -> Result<()> {
         Err(error) => return Err(Error::io("create", target, &error)),
     }
     temporary.disarm();
+    hit("atomic.after_place").map_err(|error| Error::io("create", target, &error))?;
     sync_folder(parent(target))
 }
 
@@ -282,7 +285,9 @@ fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
     };
     let (mut file, temporary) = create_temporary(folder, target)?;
     let fail = |error: &std::io::Error| Error::io("write", target, error);
-    file.write_all(bytes).map_err(|error| fail(&error))?;
+    hit("atomic.write")
+        .and_then(|()| file.write_all(bytes))
+        .map_err(|error| fail(&error))?;
     let mode = existing.as_ref().map_or(mode, MetadataExt::mode) & 0o7777;
     if let Some(found) = &existing {
         let ours = file.metadata().map_err(|error| fail(&error))?;
@@ -297,11 +302,14 @@ fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
     }
     file.set_permissions(fs::Permissions::from_mode(mode))
         .map_err(|error| fail(&error))?;
-    file.sync_all().map_err(|error| fail(&error))?;
+    hit("atomic.sync")
+        .and_then(|()| file.sync_all())
+        .map_err(|error| fail(&error))?;
     Ok(temporary)
 }
 
 fn create_temporary(folder: &Path, target: &Path) -> Result<(File, Temporary)> {
+    hit("atomic.create").map_err(|error| Error::io("write", target, &error))?;
     let mut last = None;
     for _ in 0..16 {
         let path = Temporary::name_in(folder);
@@ -325,8 +333,12 @@ fn create_temporary(folder: &Path, target: &Path) -> Result<(File, Temporary)> {
     reason = "flushed before and after: this is the durable rename"
 )]
 fn replace(temporary: Temporary, target: &Path) -> Result<()> {
-    fs::rename(temporary.path(), target).map_err(|error| Error::io("write", target, &error))?;
+    let fail = |error: &std::io::Error| Error::io("write", target, error);
+    hit("atomic.before_rename")
+        .and_then(|()| fs::rename(temporary.path(), target))
+        .map_err(|error| fail(&error))?;
     temporary.disarm();
+    hit("atomic.after_rename").map_err(|error| fail(&error))?;
     sync_folder(parent(target))
 }
 

@@ -15,6 +15,7 @@ use super::atomic::{Temporary, open_regular, place_new, sync_folder};
 use super::contain;
 use super::pattern;
 use crate::artifact::Problem;
+use crate::failpoint::hit;
 use crate::{Code, Error, Result};
 
 /// The most files and folders that one artifact may have.
@@ -105,9 +106,8 @@ impl Copy {
             );
         }
         let found = fs::metadata(from).map_err(|error| Error::io("read", from, &error))?;
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(to)
+        hit("copy.folder")
+            .and_then(|()| fs::DirBuilder::new().mode(0o700).create(to))
             .map_err(|error| Error::io("create", to, &error))?;
         let mut names = Vec::new();
         for entry in fs::read_dir(from).map_err(|error| Error::io("read", from, &error))? {
@@ -193,7 +193,8 @@ impl Copy {
             .map_err(|error| Error::io("create", to, &error))?;
         // It may grow while it is read.
         let left = MAX_BYTES - self.bytes;
-        let copied = std::io::copy(&mut source.take(left.saturating_add(1)), &mut target)
+        let copied = hit("copy.write")
+            .and_then(|()| std::io::copy(&mut source.take(left.saturating_add(1)), &mut target))
             .map_err(|error| Error::io("copy", from, &error))?;
         if copied > left {
             return Err(self.too_large(from, &format!("it holds more than {MAX_BYTES} bytes")));
@@ -211,7 +212,9 @@ impl Copy {
                 found.permissions().mode() & 0o777,
             ))
             .map_err(|error| fail(&error))?;
-        target.sync_all().map_err(|error| fail(&error))
+        hit("copy.sync")
+            .and_then(|()| target.sync_all())
+            .map_err(|error| fail(&error))
     }
 
     fn count(&mut self, from: &Path) -> Result<()> {

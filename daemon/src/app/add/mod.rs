@@ -14,6 +14,7 @@ use skillmeat_shared::collection::edit::{self, NewEntry};
 use skillmeat_shared::collection::lockfile::{self, LockEntry};
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::failpoint;
 use skillmeat_shared::fs::{Expected, copy, read_bounded, swap};
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
@@ -188,6 +189,7 @@ impl App {
             }
             return Err(error);
         }
+        failpoint::step("add.before_rows")?;
         let mut paths: BTreeSet<String> =
             copied.iter().map(|one| one.planned.path.clone()).collect();
         paths.insert(MANIFEST.to_owned());
@@ -221,7 +223,8 @@ impl App {
                 tracing::info!(target: "add", id = %planned.id, "{}", note.message);
             }
         }
-        let outcome = scan::scan(&place, root)
+        let outcome = failpoint::step("add.copied")
+            .and_then(|()| scan::scan(&place, root))
             .and_then(|scan| read::read(&planned.id.kind, &planned.id.name, &place, &scan, false));
         match outcome {
             Ok(reading) => Ok(Copied { planned, reading }),
@@ -266,6 +269,7 @@ impl App {
         };
         // The lock comes first: what only it names is nothing yet, so a failure between the two does no harm.
         write(LOCK, &|| edited_lock(root, &locks))?;
+        failpoint::step("add.between_lock_and_manifest")?;
         if !entries.is_empty() {
             write(MANIFEST, &|| edited_manifest(root, name, &entries, now))?;
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use skillmeat_shared::Result;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
 };
@@ -156,6 +157,7 @@ impl App {
     }
 
     fn make_store(&self) -> Result<(Store, Opened)> {
+        failpoint::step("boot.before_cache")?;
         let place = self.cache_place();
         if let Some(folder) = place.database.parent() {
             ensure_private_dir(folder)?;
@@ -163,7 +165,9 @@ impl App {
         if !place.is_local {
             tracing::warn!(target: "store", "the cache lies on a network disk: `{}`", place.database.display());
         }
-        Store::open(&place.database, place.is_local)
+        let opened = Store::open(&place.database, place.is_local)?;
+        failpoint::step("boot.after_cache")?;
+        Ok(opened)
     }
 
     /// Where the cache lies.
