@@ -11,11 +11,13 @@
     reason = "a test may stop at the first surprise, and says what it saw"
 )]
 
+pub mod bench;
 pub mod client;
 pub mod command;
 pub mod daemon;
 pub mod generate;
 pub mod home;
+pub mod process;
 pub mod wait;
 
 pub use command::{Answer, Stream};

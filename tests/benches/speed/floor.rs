@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::table::Samples;
+use skillmeat_tests::bench::table::Samples;
 
 /// Rounds of each sweep; the middle one counts.
 const ROUNDS: usize = 5;

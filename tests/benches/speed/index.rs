@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::daemon::Home;
 use crate::floor::Floors;
-use crate::table::{Samples, Table};
+use skillmeat_tests::bench::daemon::Home;
+use skillmeat_tests::bench::table::{Samples, Table};
 
 /// Starts of each kind; the middle one counts.
 const ROUNDS: usize = 3;

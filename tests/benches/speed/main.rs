@@ -1,6 +1,6 @@
 //! The table of speeds: what must be reached, measured on the real binaries, against floors of the same run.
 //!
-//! `cargo bench -p skillmeat-tests` builds the programs, measures, prints the table as Markdown, and fails if a
+//! `cargo bench -p skillmeat-tests --bench speed` builds the programs, measures, prints the table as Markdown, and fails if a
 //! row misses. Ratios are to be trusted more than times: machines differ, and are shared.
 #![expect(
     clippy::unwrap_used,
@@ -9,20 +9,18 @@
     reason = "a measurement that goes wrong must stop, and the table is printed"
 )]
 
-mod daemon;
 mod floor;
 mod index;
 mod programs;
 mod questions;
 mod saving;
-mod table;
 
 use std::process::ExitCode;
 
+use skillmeat_tests::bench::daemon::Home;
+use skillmeat_tests::bench::programs::build;
+use skillmeat_tests::bench::table::Table;
 use skillmeat_tests::generate::{Weight, generate};
-
-use daemon::Home;
-use table::Table;
 
 const SEED: u64 = 20_260_102;
 /// Artifacts, unless a row says otherwise.
@@ -32,7 +30,7 @@ const FEW: usize = 1_000;
 const MANY: usize = 100_000;
 
 fn main() -> ExitCode {
-    programs::build();
+    build();
     let mut table = Table::default();
     programs::sizes(&mut table);
 

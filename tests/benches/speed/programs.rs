@@ -1,43 +1,15 @@
 //! The programs as files and as processes.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
+use skillmeat_tests::bench::daemon::Home;
+use skillmeat_tests::bench::table::{Samples, Table};
 use skillmeat_tests::home::binary;
 
-use crate::daemon::Home;
 use crate::floor::{STARTS, run};
-use crate::table::{Samples, Table};
 
 const MB: u64 = 1_000_000;
-
-/// Builds the programs beside this one, as they are shipped. Nothing to do if `SM_TEST_BIN_DIR` names others.
-pub(crate) fn build() {
-    if std::env::var_os("SM_TEST_BIN_DIR").is_some() {
-        return;
-    }
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().nth(3).unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--bins",
-            "-p",
-            "skillmeatd",
-            "-p",
-            "skillmeat-client",
-        ])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-        .status()
-        .unwrap();
-    assert!(status.success(), "the programs can't be built");
-}
 
 /// How large the programs are.
 pub(crate) fn sizes(table: &mut Table) {

@@ -9,8 +9,8 @@ use skillmeat_proto::v1::search_service_client::SearchServiceClient as Search;
 use skillmeat_tests::generate::{Random, Weight, Words, generate};
 use tonic::Status;
 
-use crate::daemon::{Daemon, Home};
-use crate::table::{Samples, Table};
+use skillmeat_tests::bench::daemon::{Daemon, Home};
+use skillmeat_tests::bench::table::{Samples, Table};
 
 /// Questions of each kind, and those before them that do not count.
 const QUESTIONS: usize = 2_000;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient as Artifacts;
 
-use crate::daemon::{Daemon, Home};
-use crate::table::{Samples, Table};
+use skillmeat_tests::bench::daemon::{Daemon, Home};
+use skillmeat_tests::bench::table::{Samples, Table};
 
 /// Files that are saved, each in an artifact of its own.
 const SAVES: usize = 120;

@@ -10,10 +10,12 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient as Artifacts;
 use skillmeat_proto::v1::cache_service_client::CacheServiceClient as Cache;
 use skillmeat_shared::paths;
-use skillmeat_tests::client::Rpc;
-use skillmeat_tests::daemon::rendezvous;
-use skillmeat_tests::home::binary;
 use tempfile::TempDir;
+
+use crate::client::Rpc;
+use crate::daemon::rendezvous;
+use crate::home::binary;
+use crate::process::Process;
 
 /// Longer than any step may take.
 const DEADLINE: Duration = Duration::from_mins(5);
@@ -23,28 +25,37 @@ const DEADLINE: Duration = Duration::from_mins(5);
 const REST: Duration = Duration::from_millis(2);
 
 /// A user with a collection and nothing else.
-pub(crate) struct Home {
+#[derive(Debug)]
+pub struct Home {
     folder: TempDir,
 }
 
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Home {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self {
             folder: tempfile::Builder::new().prefix("sm").tempdir().unwrap(),
         }
     }
 
-    pub(crate) fn paths(&self) -> paths::Home {
+    /// Its paths.
+    pub fn paths(&self) -> paths::Home {
         paths::Home::at(self.folder.path().join(".skillmeat"))
     }
 
     /// The folder of the default collection.
-    pub(crate) fn collection(&self) -> PathBuf {
+    pub fn collection(&self) -> PathBuf {
         self.paths().collection("default")
     }
 
     /// A program, in this user's environment and nothing else.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(binary(program));
         command
             .env_clear()
@@ -55,7 +66,7 @@ impl Home {
     }
 
     /// Starts the daemon and waits for its first answer.
-    pub(crate) fn start(&self) -> Daemon {
+    pub fn start(&self) -> Daemon {
         let before = std::time::SystemTime::now();
         let started = Instant::now();
         let child = self
@@ -94,23 +105,31 @@ fn until<T>(mut question: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A daemon that runs; it is told to end when this is dropped.
-pub(crate) struct Daemon {
+#[derive(Debug)]
+pub struct Daemon {
     child: Child,
     /// Just before it was started.
-    pub(crate) started: Instant,
+    pub started: Instant,
     before: std::time::SystemTime,
-    pub(crate) rpc: Rpc,
+    /// A channel to it.
+    pub rpc: Rpc,
     /// From its start to its first page of the list.
-    pub(crate) first_answer: Duration,
+    pub first_answer: Duration,
 }
 
 impl Daemon {
-    pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+    /// The process.
+    pub fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// Waits for an answer.
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         self.rpc.within(DEADLINE, answer).unwrap()
     }
 
     /// The first page of the list; nothing if the daemon can't give it yet.
-    pub(crate) fn page(&self, page_size: u32) -> Option<v1::ListArtifactsResponse> {
+    pub fn page(&self, page_size: u32) -> Option<v1::ListArtifactsResponse> {
         let mut client = Artifacts::new(self.rpc.channel());
         let request = v1::ListArtifactsRequest {
             page_size,
@@ -122,7 +141,7 @@ impl Daemon {
     }
 
     /// What it says of its cache.
-    pub(crate) fn cache(&self) -> v1::CacheStatusResponse {
+    pub fn cache(&self) -> v1::CacheStatusResponse {
         let mut client = Cache::new(self.rpc.channel());
         self.wait(client.status(v1::CacheStatusRequest {}))
             .unwrap()
@@ -139,7 +158,7 @@ impl Daemon {
     }
 
     /// Waits until all rows are served; how long that took since the start.
-    pub(crate) fn wait_until_complete(&self, artifacts: usize) -> Duration {
+    pub fn wait_until_complete(&self, artifacts: usize) -> Duration {
         self.wait_for(|| {
             self.page(1).is_some_and(|page| {
                 page.total == artifacts as u64 && page.freshness.is_some_and(|fresh| fresh.complete)
@@ -148,7 +167,7 @@ impl Daemon {
     }
 
     /// Waits until all rows have been compared with their files since the start; how long that took.
-    pub(crate) fn wait_until_verified(&self) -> Duration {
+    pub fn wait_until_verified(&self) -> Duration {
         let before = self
             .before
             .duration_since(std::time::UNIX_EPOCH)
@@ -162,7 +181,7 @@ impl Daemon {
     }
 
     /// Waits until the text of every artifact is in the index; how long that took since the start.
-    pub(crate) fn wait_until_indexed(&self) -> Duration {
+    pub fn wait_until_indexed(&self) -> Duration {
         self.wait_for(|| {
             let cache = self.cache();
             cache.unindexed_artifacts == 0 && cache.total_artifacts > 0

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 /// How long something took, many times, shortest first.
 #[derive(Debug)]
-pub(crate) struct Samples(Vec<Duration>);
+pub struct Samples(Vec<Duration>);
 
 impl Samples {
     /// Of at least one measurement.
-    pub(crate) fn new(mut all: Vec<Duration>) -> Self {
+    pub fn new(mut all: Vec<Duration>) -> Self {
         assert!(!all.is_empty(), "nothing was measured");
         all.sort_unstable();
         Self(all)
@@ -23,11 +23,18 @@ impl Samples {
             .unwrap_or_default()
     }
 
-    pub(crate) fn p50(&self) -> Duration {
+    /// The middle one.
+    pub fn p50(&self) -> Duration {
         self.at(50)
     }
 
-    pub(crate) fn p99(&self) -> Duration {
+    /// The longest.
+    pub fn longest(&self) -> Duration {
+        self.at(100)
+    }
+
+    /// All but one of a hundred take no longer.
+    pub fn p99(&self) -> Duration {
         self.at(99)
     }
 }
@@ -41,6 +48,7 @@ fn milliseconds(time: Duration) -> String {
     }
 }
 
+#[derive(Debug)]
 struct Row {
     what: String,
     measured: String,
@@ -51,8 +59,8 @@ struct Row {
 }
 
 /// What was measured, row by row.
-#[derive(Default)]
-pub(crate) struct Table(Vec<Row>);
+#[derive(Debug, Default)]
+pub struct Table(Vec<Row>);
 
 impl Table {
     fn push(&mut self, row: Row) {
@@ -62,13 +70,7 @@ impl Table {
     }
 
     /// A time that may be so many times another one.
-    pub(crate) fn against(
-        &mut self,
-        what: &str,
-        measured: Duration,
-        floor: (&str, Duration),
-        most: f64,
-    ) {
+    pub fn against(&mut self, what: &str, measured: Duration, floor: (&str, Duration), most: f64) {
         let ratio = measured.as_secs_f64() / floor.1.as_secs_f64();
         self.push(Row {
             what: what.to_owned(),
@@ -81,7 +83,7 @@ impl Table {
     }
 
     /// A time that may be so long.
-    pub(crate) fn time(&mut self, what: &str, measured: Duration, most: Duration) {
+    pub fn time(&mut self, what: &str, measured: Duration, most: Duration) {
         self.push(Row {
             what: what.to_owned(),
             measured: milliseconds(measured),
@@ -92,8 +94,20 @@ impl Table {
         });
     }
 
+    /// A fraction that may be so large.
+    pub fn fraction(&mut self, what: &str, measured: f64, most: f64, unit: &str) {
+        self.push(Row {
+            what: what.to_owned(),
+            measured: format!("{measured:.2}{unit}"),
+            floor: String::new(),
+            ratio: String::new(),
+            wanted: format!("{most:.2}{unit}"),
+            ok: measured <= most,
+        });
+    }
+
     /// A number that may be so large.
-    pub(crate) fn number(&mut self, what: &str, measured: u64, most: u64, unit: &str) {
+    pub fn number(&mut self, what: &str, measured: u64, most: u64, unit: &str) {
         self.push(Row {
             what: what.to_owned(),
             measured: format!("{measured}{unit}"),
@@ -105,7 +119,7 @@ impl Table {
     }
 
     /// Whether all rows reach what they must.
-    pub(crate) fn is_reached(&self) -> bool {
+    pub fn is_reached(&self) -> bool {
         self.0.iter().all(|row| row.ok)
     }
 }
