@@ -11,6 +11,7 @@ pub mod document;
 pub mod error;
 pub mod failpoint;
 pub mod fs;
+pub mod health;
 pub mod id;
 pub mod kind;
 pub mod paths;

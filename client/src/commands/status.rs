@@ -92,8 +92,10 @@ struct Schedule {
 struct Warning {
     code: String,
     severity: String,
+    subject: Option<String>,
     message: String,
     hints: Vec<String>,
+    since: Option<String>,
 }
 
 /// How long the daemon has run.
@@ -193,8 +195,10 @@ impl From<v1::Warning> for Warning {
         Self {
             code: from.code,
             severity: from.severity,
+            subject: (!from.subject.is_empty()).then_some(from.subject),
             message: from.message,
             hints: from.hints,
+            since: json::moment(from.since),
         }
     }
 }
@@ -366,7 +370,9 @@ pub(super) fn warnings(context: &mut Context, status: &v1::StatusResponse) -> Ou
         let label = out
             .paint
             .apply(tone, &format!("{}:", escape(&warning.severity)));
-        out.line(&format!("{label} {}", one_line(&warning.message)))?;
+        let age = units::span(now().since(Timestamp(warning.since)));
+        let since = out.paint.apply(Tone::Dim, &format!("(for {age})"));
+        out.line(&format!("{label} {} {since}", one_line(&warning.message)))?;
         for hint in &warning.hints {
             out.line(&format!("  {}", one_line(hint)))?;
         }

@@ -6,6 +6,7 @@ mod clear;
 mod collections;
 mod freshness;
 mod gate;
+mod health;
 mod home;
 mod indexer;
 mod ingest;
@@ -39,7 +40,7 @@ pub use freshness::Freshness;
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
-pub use status::{Counters, Overview, Phase, Warning, memory_bytes};
+pub use status::{Counters, Overview, Phase, memory_bytes};
 pub use watching::{EventPage, EventStart};
 
 /// How far the rows are, as those who wait for them need to know.
@@ -75,6 +76,8 @@ pub struct App {
     /// One mutation at a time.
     mutation: Mutex<()>,
     ready: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
+    /// Held from looking for warnings until they are raised: what was seen first must not win.
+    looking: Mutex<()>,
 }
 
 /// Makes the application. Opens nothing yet: the socket must answer first.
@@ -98,6 +101,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         generation: AtomicU64::new(0),
         mutation: Mutex::new(()),
         ready: OnceLock::new(),
+        looking: Mutex::new(()),
     }))
 }
 
@@ -139,6 +143,7 @@ impl App {
     fn announce_change(&self) {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         self.changes.send_replace(generation);
+        self.boot.health.stir();
     }
 
     fn now(&self) -> skillmeat_shared::time::Timestamp {
@@ -193,7 +198,13 @@ impl App {
             return;
         }
         tracing::info!(target: "ingest", "rows: {state:?}");
-        let ready = state == RowsState::Built;
+        self.report_ready();
+        self.boot.health.stir();
+    }
+
+    /// Tells the health service whether all is served.
+    fn report_ready(&self) {
+        let ready = *self.rows.borrow() == RowsState::Built && self.boot.health.is_serving();
         if let Some(report) = self.ready.get() {
             report(ready);
         }
@@ -221,6 +232,8 @@ impl Application for App {
     fn start(self: Arc<Self>, supervisor: &Supervisor) {
         let app = Arc::clone(&self);
         supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
+        let app = Arc::clone(&self);
+        supervisor.spawn_thread("warnings", Policy::Background, move || app.follow_health());
         supervisor.spawn_thread("text-index", Policy::Essential, move || self.run_indexer());
     }
 
@@ -237,6 +250,7 @@ impl Application for App {
     }
 
     fn drain(&self) {
+        self.boot.health.close();
         if let Some(scheduler) = self.scheduler.get() {
             scheduler.stop();
         }
@@ -246,7 +260,7 @@ impl Application for App {
         self.ingest.stop();
         self.indexer.stop();
         self.boot.supervisor.wait_for(
-            |name| name == "ingest" || name == "text-index",
+            |name| matches!(name, "ingest" | "text-index" | "warnings"),
             self.config().config.daemon_drain_timeout,
         );
         if let Some(store) = self.gate.open() {

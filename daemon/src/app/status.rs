@@ -2,16 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use skillmeat_shared::collection::layout;
-use skillmeat_shared::reconcile::CollectionState;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Error, Result};
 
 use super::{App, Tally};
 use crate::jobs::scheduler::{CronScheduler, ScheduleStatus, Scheduler as _};
 use crate::lifecycle::{Boot, TaskState};
-use crate::store::{collection, event, evict, text};
-use crate::watch::{RootState, State};
+use crate::store::{collection, event, text};
+use crate::watch::RootState;
 
 /// What the daemon can do at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,42 +96,6 @@ impl Counters {
             self.successes.load(Ordering::Relaxed),
             self.failures.load(Ordering::Relaxed),
         )
-    }
-}
-
-/// Something a person should know about the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// Stable name; has a heading in TROUBLESHOOTING.md.
-    pub code: &'static str,
-    /// `error` or `warning`.
-    pub severity: &'static str,
-    /// What it is.
-    pub message: String,
-    /// What to do.
-    pub hints: Vec<String>,
-}
-
-impl Warning {
-    /// The codes of all warnings.
-    pub const CODES: &'static [&'static str] = &[
-        "cache-unavailable",
-        "cache-evicted",
-        "cache-on-network-disk",
-        "collection-broken",
-        "collection-linked-out",
-        "collection-unreachable",
-        "config-invalid",
-        "watch-failed",
-    ];
-
-    fn new(code: &'static str, severity: &'static str, message: String, hint: &str) -> Self {
-        Self {
-            code,
-            severity,
-            message,
-            hints: vec![hint.to_owned()],
-        }
     }
 }
 
@@ -300,124 +262,5 @@ impl App {
             Ok(())
         })?;
         Ok(status)
-    }
-
-    /// Everything that should be mended, computed from what is so now: nothing lingers.
-    pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        for problem in &self.config().problems {
-            let line = problem
-                .line
-                .map(|line| format!(":{line}"))
-                .unwrap_or_default();
-            let place = problem
-                .path
-                .as_ref()
-                .map(|path| format!(" ({}{line})", path.display()))
-                .unwrap_or_default();
-            let mut warning =
-                Warning::new("config-invalid", "warning", format!("{problem}{place}"), "");
-            warning.hints.clone_from(&problem.hints);
-            warnings.push(warning);
-        }
-        if let Some(error) = self.gate.failure() {
-            let mut warning = Warning::new("cache-unavailable", "error", error.message.clone(), "");
-            warning.hints.clone_from(&error.hints);
-            warnings.push(warning);
-        }
-        let place = self.cache_place();
-        if !place.is_local {
-            warnings.push(Warning::new(
-                "cache-on-network-disk",
-                "warning",
-                format!("the cache lies on a network disk: `{}`", place.database.display()),
-                "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`",
-            ));
-        }
-        for (root, _) in self.roots() {
-            if root.state == State::Failed {
-                warnings.push(Warning::new(
-                    "watch-failed",
-                    "warning",
-                    format!(
-                        "`{}` can't be watched: {}",
-                        root.path.display(),
-                        root.reason
-                    ),
-                    "until then changes are seen only every `cache.metadata_ttl`",
-                ));
-            }
-        }
-        if let Some(store) = self.gate.open() {
-            let views = store.read(collection::all).unwrap_or_default();
-            for view in views {
-                warnings.extend(link_warning(&view));
-                warnings.extend(collection_warning(&view));
-            }
-            let evicted = store
-                .read(text::outstanding)
-                .map_or(0, |(_, evicted)| evicted);
-            if evicted > 0 && store.read(evict::used_bytes).is_ok() {
-                warnings.push(Warning::new(
-                    "cache-evicted",
-                    "warning",
-                    format!("the texts of {evicted} artifacts left the search index to save space"),
-                    "raise `cache.max_size_mb`, if searching their contents matters",
-                ));
-            }
-        }
-        warnings
-    }
-}
-
-fn link_warning(view: &collection::CollectionView) -> Option<Warning> {
-    let outside = layout::linked_out(std::path::Path::new(&view.path));
-    let folders: Vec<String> = outside.iter().map(|folder| format!("`{folder}`")).collect();
-    (!folders.is_empty()).then(|| {
-        Warning::new(
-            "collection-linked-out",
-            "warning",
-            format!(
-                "{} of `{}` leads out of the collection and is not read",
-                folders.join(", "),
-                view.name
-            ),
-            "make it a folder, or name the collection that it leads to as `collection.path`",
-        )
-    })
-}
-
-fn collection_warning(view: &collection::CollectionView) -> Option<Warning> {
-    let first = view.problems.first();
-    let mut what = first.map_or_else(String::new, |problem| problem.message.clone());
-    if let Some(problem) = first
-        && let Some(path) = &problem.path
-    {
-        let line = problem
-            .line
-            .map(|line| format!(":{line}"))
-            .unwrap_or_default();
-        what = format!("{}/{path}{line}: {what}", view.path);
-    }
-    match view.state {
-        CollectionState::Broken => Some(Warning::new(
-            "collection-broken",
-            "error",
-            format!("`{}` can't be read: {what}", view.name),
-            "mend the file; until then the last good rows are served",
-        )),
-        CollectionState::Unreachable => Some(Warning::new(
-            "collection-unreachable",
-            "error",
-            format!("`{}` can't be reached: {what}", view.name),
-            "bring its folder back; until then the last good rows are served",
-        )),
-        CollectionState::NoManifest if !view.external => Some(Warning::new(
-            "collection-broken",
-            "warning",
-            format!("`{}` has no collection.toml", view.name),
-            "bring the file back; until then the last good rows are served",
-        )),
-        CollectionState::NoManifest | CollectionState::Ok => None,
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::failpoint;
+use skillmeat_shared::health::Health;
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
@@ -172,6 +173,7 @@ fn own<A: Application>(
         exe: std::env::current_exe().ok(),
     };
     let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
+    let health = Arc::new(Health::new(Arc::new(SystemClock)));
     let drain_timeout = loaded.config.daemon_drain_timeout.min(LONGEST_SHUTDOWN);
     let application: Arc<dyn Application> = build(Boot {
         home: home.clone(),
@@ -184,6 +186,7 @@ fn own<A: Application>(
         telemetry,
         shutdown: shutdown.clone(),
         supervisor: supervisor.clone(),
+        health,
     })?;
     placed.announce()?;
     failpoint::step("boot.after_rendezvous")?;

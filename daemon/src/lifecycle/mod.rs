@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skillmeat_shared::config::Loaded;
+use skillmeat_shared::health::Health;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::time::Timestamp;
 use tonic::service::Routes;
@@ -56,6 +57,8 @@ pub struct Boot {
     pub shutdown: Shutdown,
     /// Starts tasks and threads.
     pub supervisor: Supervisor,
+    /// What should be mended. Whoever notices something raises it here, and clears it.
+    pub health: Arc<Health>,
 }
 
 /// What the lifecycle serves.

@@ -75,9 +75,11 @@ fn status(app: &App) -> v1::StatusResponse {
             .into_iter()
             .map(|warning| v1::Warning {
                 code: warning.code.to_owned(),
-                severity: warning.severity.to_owned(),
+                severity: warning.severity.as_str().to_owned(),
                 message: warning.message,
                 hints: warning.hints,
+                subject: warning.subject,
+                since: warning.since.0,
             })
             .collect(),
         schedules: app

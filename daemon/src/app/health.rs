@@ -1,0 +1,231 @@
+//! What is wrong with the home, told to the health register; and what becomes of changes in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use skillmeat_shared::Error;
+use skillmeat_shared::collection::layout;
+use skillmeat_shared::health::{
+    CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
+    COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
+    WATCH_FAILED, Wake, Warning,
+};
+use skillmeat_shared::reconcile::CollectionState;
+
+use super::App;
+use crate::store::collection::{self, CollectionView};
+use crate::store::{Store, text};
+use crate::watch::State;
+
+/// The shortest time between two looks that nobody waits for.
+const REST: Duration = Duration::from_millis(200);
+
+/// The kind of the events that tell of warnings.
+const CHANGED: &str = "health.changed";
+
+impl App {
+    /// Everything that should be mended, as of now.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.look_for_warnings();
+        self.boot.health.current()
+    }
+
+    /// The thread: looks again when something moved, and tells subscribers and the health service of what
+    /// comes and goes. Sleeps while nothing does.
+    pub(super) fn follow_health(&self) {
+        self.look_for_warnings();
+        // Nobody could have seen what was wrong before there was anybody to ask.
+        let mut known = self.boot.health.current();
+        self.report_ready();
+        loop {
+            match self.boot.health.wait(&known) {
+                Wake::Closed => return,
+                Wake::Stirred => {
+                    self.look_for_warnings();
+                    if self.boot.shutdown.wait_timeout(REST) {
+                        return;
+                    }
+                }
+                Wake::Changed(now) => {
+                    self.report_ready();
+                    self.tell(&known, &now);
+                    known = now;
+                }
+            }
+        }
+    }
+
+    /// Logs what came and what went.
+    fn tell(&self, before: &[Warning], now: &[Warning]) {
+        let is_in = |list: &[Warning], wanted: &Warning| {
+            list.iter()
+                .any(|one| one.code == wanted.code && one.subject == wanted.subject)
+        };
+        for came in now.iter().filter(|one| !is_in(before, one)) {
+            tracing::warn!(target: "health", code = came.code, subject = came.subject, "{}", came.message);
+            let detail = format!("{} `{}`: {}", came.severity, came.code, came.message);
+            self.log_event(CHANGED, "", &detail);
+        }
+        for gone in before.iter().filter(|one| !is_in(now, one)) {
+            tracing::info!(target: "health", code = gone.code, subject = gone.subject, "mended");
+            let detail = format!("mended `{}`: {}", gone.code, gone.message);
+            self.log_event(CHANGED, "", &detail);
+        }
+    }
+
+    /// Raises and clears what is computed from the state of the application.
+    fn look_for_warnings(&self) {
+        let _one_at_a_time = self
+            .looking
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let health = &self.boot.health;
+        let config = self.config();
+        let problems = config.problems.iter().map(config_finding);
+        health.replace(&CONFIG_INVALID, problems.collect());
+        let failure = self.gate.failure();
+        let failure =
+            failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
+        health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
+        health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
+        health.replace(&WATCH_FAILED, self.watch_findings());
+        if let Some(store) = self.gate.open() {
+            self.look_at_rows(&store);
+        }
+    }
+
+    fn look_at_rows(&self, store: &Store) {
+        let health = &self.boot.health;
+        // Rows that can't be read now say nothing about the collections.
+        let Ok(views) = store.read(collection::all) else {
+            return;
+        };
+        let of_state = |state: CollectionState, what: &str, hint: &str| -> Vec<Finding> {
+            views
+                .iter()
+                .filter(|view| view.state == state)
+                .map(|view| {
+                    let message = format!("`{}` {what}{}", view.name, first_problem(view));
+                    (view.name.clone(), message, vec![hint.to_owned()])
+                })
+                .collect()
+        };
+        let broken = of_state(
+            CollectionState::Broken,
+            "can't be read: ",
+            "mend the file; until then the last good rows are served",
+        );
+        health.replace(&COLLECTION_BROKEN, broken);
+        let unreachable = of_state(
+            CollectionState::Unreachable,
+            "can't be reached: ",
+            "bring its folder back; until then the last good rows are served",
+        );
+        health.replace(&COLLECTION_UNREACHABLE, unreachable);
+        let bare = views
+            .iter()
+            .filter(|view| view.state == CollectionState::NoManifest && !view.external)
+            .map(|view| {
+                let message = format!("`{}` has no collection.toml", view.name);
+                let hint = "bring the file back; until then the last good rows are served";
+                (view.name.clone(), message, vec![hint.to_owned()])
+            });
+        health.replace(&COLLECTION_NO_MANIFEST, bare.collect());
+        let linked = views.iter().filter_map(link_finding);
+        health.replace(&COLLECTION_LINKED_OUT, linked.collect());
+        let evicted = store
+            .read(text::outstanding)
+            .map_or(0, |(_, evicted)| evicted);
+        let evicted = (evicted > 0).then(|| {
+            (
+                String::new(),
+                format!("the texts of {evicted} artifacts left the search index to save space"),
+                vec!["raise `cache.max_size_mb`, if searching their contents matters".to_owned()],
+            )
+        });
+        health.replace(&CACHE_EVICTED, evicted.into_iter().collect());
+    }
+
+    fn network_finding(&self) -> Vec<Finding> {
+        let place = self.cache_place();
+        if place.is_local {
+            return Vec::new();
+        }
+        let message = format!(
+            "the cache lies on a network disk: `{}`",
+            place.database.display()
+        );
+        let hint = "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`";
+        vec![(String::new(), message, vec![hint.to_owned()])]
+    }
+
+    fn watch_findings(&self) -> Vec<Finding> {
+        self.roots()
+            .into_iter()
+            .filter(|(root, _)| root.state == State::Failed)
+            .map(|(root, _)| {
+                let message = format!(
+                    "`{}` can't be watched: {}",
+                    root.path.display(),
+                    root.reason
+                );
+                let hint = "until then changes are seen only every `cache.metadata_ttl`";
+                (root.name, message, vec![hint.to_owned()])
+            })
+            .collect()
+    }
+}
+
+fn config_finding(problem: &Error) -> Finding {
+    let line = problem
+        .line
+        .map(|line| format!(":{line}"))
+        .unwrap_or_default();
+    let place = problem
+        .path
+        .as_ref()
+        .map(|path| format!("{}{line}", path.display()));
+    let message = place.as_ref().map_or_else(
+        || problem.to_string(),
+        |place| format!("{problem} ({place})"),
+    );
+    // Two mistakes without a line are two subjects.
+    let subject = place
+        .filter(|_| problem.line.is_some())
+        .unwrap_or_else(|| problem.to_string());
+    (subject, message, problem.hints.clone())
+}
+
+/// What is wrong with a collection, with its place.
+fn first_problem(view: &CollectionView) -> String {
+    let Some(problem) = view.problems.first() else {
+        return String::new();
+    };
+    let Some(path) = &problem.path else {
+        return problem.message.clone();
+    };
+    let line = problem
+        .line
+        .map(|line| format!(":{line}"))
+        .unwrap_or_default();
+    format!("{}/{path}{line}: {}", view.path, problem.message)
+}
+
+fn link_finding(view: &CollectionView) -> Option<Finding> {
+    let outside = layout::linked_out(Path::new(&view.path));
+    let folders: Vec<String> = outside.iter().map(|folder| format!("`{folder}`")).collect();
+    (!folders.is_empty()).then(|| {
+        (
+            view.name.clone(),
+            format!(
+                "{} of `{}` leads out of the collection and is not read",
+                folders.join(", "),
+                view.name
+            ),
+            vec![
+                "make it a folder, or name the collection that it leads to as `collection.path`"
+                    .to_owned(),
+            ],
+        )
+    })
+}

@@ -1,0 +1,51 @@
+//! Everything that can be wrong with a daemon.
+
+use std::time::Duration;
+
+use super::{Severity, Warnable};
+
+/// Defines one constant for each, and the table of all.
+macro_rules! warnables {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $severity:ident, $after:expr, [$($cause:literal),*], stops: $stops:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $name: Warnable = Warnable {
+                code: $code,
+                severity: Severity::$severity,
+                visible_after: $after,
+                depends_on: &[$($cause),*],
+                stops_serving: $stops,
+            };
+        )*
+
+        /// Every warnable, by its code.
+        pub static ALL: &[&Warnable] = &[$(&$name),*];
+    };
+}
+
+/// Seen at once: it does not go away by itself.
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// Seen after a moment: a file that is being saved, a folder that is being replaced.
+const SOON: Duration = Duration::from_millis(500);
+
+warnables! {
+    /// The texts of some artifacts left the search index to save space.
+    CACHE_EVICTED = "cache-evicted", Warning, AT_ONCE, ["cache-unavailable"], stops: false;
+    /// The cache lies where SQLite's shared memory can't be used.
+    CACHE_ON_NETWORK_DISK = "cache-on-network-disk", Warning, AT_ONCE, [], stops: false;
+    /// The cache can't be opened.
+    CACHE_UNAVAILABLE = "cache-unavailable", Error, AT_ONCE, [], stops: true;
+    /// A manifest can't be read. Subject: the collection.
+    COLLECTION_BROKEN = "collection-broken", Error, SOON, ["cache-unavailable", "collection-unreachable"], stops: false;
+    /// A folder of a collection leads out of it. Subject: the collection.
+    COLLECTION_LINKED_OUT = "collection-linked-out", Warning, AT_ONCE, ["cache-unavailable", "collection-unreachable"], stops: false;
+    /// A collection has no manifest. Subject: the collection.
+    COLLECTION_NO_MANIFEST = "collection-no-manifest", Warning, SOON, ["cache-unavailable", "collection-unreachable"], stops: false;
+    /// A collection's folder is gone. Subject: the collection.
+    COLLECTION_UNREACHABLE = "collection-unreachable", Error, SOON, ["cache-unavailable"], stops: false;
+    /// The config has a mistake. Subject: the key or the place.
+    CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
+    /// A folder can't be watched. Subject: the collection.
+    WATCH_FAILED = "watch-failed", Warning, SOON, ["collection-unreachable"], stops: false;
+}
