@@ -20,6 +20,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::lock::Lock;
 use super::placed::{self, Placed};
+use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
 use super::{Application, BLOCKING_THREADS, Boot, descriptors, serve, signals, socket};
@@ -174,6 +175,7 @@ fn own<A: Application>(
     };
     let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
     let health = Arc::new(Health::new(Arc::new(SystemClock)));
+    let self_check = SelfCheck::new(loaded.config.daemon_self_check);
     let drain_timeout = loaded.config.daemon_drain_timeout.min(LONGEST_SHUTDOWN);
     let application: Arc<dyn Application> = build(Boot {
         home: home.clone(),
@@ -187,11 +189,15 @@ fn own<A: Application>(
         shutdown: shutdown.clone(),
         supervisor: supervisor.clone(),
         health,
+        self_check: self_check.clone(),
     })?;
     placed.announce()?;
     failpoint::step("boot.after_rendezvous")?;
     let listeners = serve::start(listener, &application, &supervisor, &shutdown)?;
-    placed::look_after(&placed, listeners, &supervisor, &shutdown);
+    placed::look_after(&placed, listeners, &self_check);
+    let reachable = Arc::downgrade(&placed);
+    let socket = move || reachable.upgrade().map(|placed| placed.path());
+    self_check.start(socket, &supervisor, &shutdown);
     tracing::info!(
         version = at.version,
         pid = at.pid,

@@ -9,7 +9,9 @@
 mod boot;
 mod descriptors;
 pub mod lock;
+mod ping;
 mod placed;
+mod selfcheck;
 mod serve;
 pub mod shutdown;
 mod signals;
@@ -31,6 +33,7 @@ use crate::telemetry::Telemetry;
 pub const BLOCKING_THREADS: usize = 16;
 
 pub use boot::run;
+pub use selfcheck::{Check, Findings, SelfCheck};
 pub use shutdown::Shutdown;
 pub use supervisor::{Policy, Supervisor, TaskState};
 
@@ -59,6 +62,8 @@ pub struct Boot {
     pub supervisor: Supervisor,
     /// What should be mended. Whoever notices something raises it here, and clears it.
     pub health: Arc<Health>,
+    /// Looks after the process once a minute; takes further checks.
+    pub self_check: SelfCheck,
 }
 
 /// What the lifecycle serves.

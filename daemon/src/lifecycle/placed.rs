@@ -1,29 +1,24 @@
 //! What stands in the file system while we serve: the socket and the rendezvous.
 //!
 //! Cleaners of temporary folders, and people, remove either from under a running daemon. It notices within
-//! [`PERIOD`] and puts it back: we hold the lock, so the place is ours. At the end both are removed, as far
+//! one round of its checks of itself and puts it back: we hold the lock, so the place is ours. At the end both are removed, as far
 //! as they are still ours.
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use skillmeat_shared::Result;
 use skillmeat_shared::rendezvous::Rendezvous;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::shutdown::Shutdown;
+use super::selfcheck::SelfCheck;
 use super::socket::{self, Socket};
-use super::supervisor::{Policy, Supervisor};
 
-/// How often is looked.
-pub(crate) const PERIOD: Duration = Duration::from_mins(1);
-
-/// How long the runtime may take for nothing at all.
-const SLUGGISH: Duration = Duration::from_secs(20);
+/// How often age is taken off what stands: cleaners spare what is younger than six hours.
+const TOUCH: Duration = Duration::from_hours(5);
 
 pub(crate) struct Placed {
     socket: Mutex<Socket>,
@@ -53,7 +48,7 @@ impl Placed {
             None
         } else {
             tracing::warn!(path = %socket.path.display(), "the socket is gone; bound again");
-            let (bound, listener) = socket::bind_at(&socket.path)?;
+            let (bound, listener) = socket::bind_again(&socket.path)?;
             *socket = bound;
             Some(listener)
         };
@@ -62,6 +57,32 @@ impl Placed {
             self.announce()?;
         }
         Ok(listener)
+    }
+
+    /// Makes what stands look used: cleaners of temporary folders go by age.
+    fn touch(&self) {
+        let socket = self.socket().path.clone();
+        for path in [socket.parent(), Some(&socket), Some(&self.file)]
+            .into_iter()
+            .flatten()
+        {
+            let now = Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            };
+            let times = Timestamps {
+                last_access: now,
+                last_modification: now,
+            };
+            if let Err(error) = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+                tracing::debug!(path = %path.display(), %error, "its age stays");
+            }
+        }
+    }
+
+    /// Where we can be reached.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.socket().path.clone()
     }
 
     fn socket(&self) -> MutexGuard<'_, Socket> {
@@ -78,48 +99,32 @@ impl Drop for Placed {
     }
 }
 
-/// Looks after what stands, and after the runtime, on a thread of its own until the end.
+/// Looks after what stands, as one of the daemon's checks of itself. Whoever serves gets a new listener.
 pub(crate) fn look_after(
     placed: &Arc<Placed>,
     listeners: mpsc::Sender<UnixListener>,
-    supervisor: &Supervisor,
-    shutdown: &Shutdown,
+    checks: &SelfCheck,
 ) {
-    let (placed, shutdown) = (Arc::downgrade(placed), shutdown.clone());
-    let runtime = supervisor.runtime().clone();
-    supervisor.spawn_thread("self-check", Policy::Background, move || {
-        let mut stuck = false;
-        while !shutdown.wait_timeout(PERIOD) {
-            look(&placed, &listeners);
-            let was_stuck = std::mem::replace(&mut stuck, !answers(&runtime));
-            // Once may be a machine that just woke up.
-            if stuck && was_stuck {
-                shutdown.fail("the runtime does not answer");
+    let placed = Arc::downgrade(placed);
+    let mut touched = Instant::now();
+    checks.add(move |_| {
+        let Some(placed) = placed.upgrade() else {
+            return;
+        };
+        match placed.mend() {
+            Ok(None) => {}
+            Ok(Some(listener)) => {
+                if listeners.try_send(listener).is_err() {
+                    tracing::warn!("the new socket is not served");
+                }
             }
+            Err(error) => tracing::warn!(%error, "clients can't find this daemon"),
+        }
+        if touched.elapsed() >= TOUCH {
+            touched = Instant::now();
+            placed.touch();
         }
     });
-}
-
-fn look(placed: &Weak<Placed>, listeners: &mpsc::Sender<UnixListener>) {
-    let Some(placed) = placed.upgrade() else {
-        return;
-    };
-    match placed.mend() {
-        Ok(None) => {}
-        Ok(Some(listener)) => {
-            if listeners.try_send(listener).is_err() {
-                tracing::warn!("the new socket is not served");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "clients can't find this daemon"),
-    }
-}
-
-fn answers(runtime: &Handle) -> bool {
-    let (held, wait) = sync_channel::<()>(0);
-    // Detached: that it lets go is the answer.
-    drop(runtime.spawn(async move { drop(held) }));
-    wait.recv_timeout(SLUGGISH) == Err(RecvTimeoutError::Disconnected)
 }
 
 #[cfg(test)]
@@ -127,12 +132,14 @@ fn answers(runtime: &Handle) -> bool {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::net::UnixStream;
     use std::path::Path;
 
     fn placed(dir: &Path) -> (Placed, UnixListener) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
         let path = dir.join("s.sock");
-        let (socket, listener) = socket::bind_at(&path).unwrap();
+        let (socket, listener) = socket::bind_again(&path).unwrap();
         let at = Rendezvous {
             socket: path,
             pid: 1,
@@ -193,11 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_works_answers() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .build()
-            .unwrap();
-        assert!(answers(runtime.handle()));
+    fn what_stands_can_be_made_young_again() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (placed, _listener) = placed(dir.path());
+        let file = dir.path().join("daemon.json");
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::open(&file).unwrap().set_modified(old).unwrap();
+        placed.touch();
+        let now = std::time::SystemTime::now()
+            .duration_since(old)
+            .unwrap()
+            .as_secs();
+        for path in [dir.path().to_owned(), dir.path().join("s.sock"), file] {
+            let age = now.cast_signed() - fs::metadata(&path).unwrap().mtime();
+            assert!(age < 600, "{}: {age}", path.display());
+        }
     }
 }

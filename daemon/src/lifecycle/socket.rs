@@ -32,9 +32,7 @@ pub(crate) fn bind(home: &Home, env: &dyn Environment) -> Result<(Socket, UnixLi
 fn bind_first(places: &[PathBuf]) -> Result<(Socket, UnixListener)> {
     let mut last = None;
     for path in places {
-        let prepared = path.parent().map_or(Ok(()), prepare_socket_dir);
-        let bound = prepared.and_then(|()| bind_at(path));
-        match bound {
+        match bind_again(path) {
             Ok(bound) => return Ok(bound),
             Err(error) if error.code == Code::DaemonSocketPath => return Err(error),
             Err(error) => {
@@ -52,8 +50,24 @@ fn bind_first(places: &[PathBuf]) -> Result<(Socket, UnixListener)> {
     }))
 }
 
+/// Asks cleaners of temporary folders to spare this one: that is what its sticky bit means to them.
+fn spare(folder: &Path) {
+    if let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o1700)) {
+        tracing::debug!(path = %folder.display(), %error, "cleaners are not asked to spare it");
+    }
+}
+
+/// Binds one place, with its folder.
+pub(crate) fn bind_again(path: &Path) -> Result<(Socket, UnixListener)> {
+    if let Some(folder) = path.parent() {
+        prepare_socket_dir(folder)?;
+        spare(folder);
+    }
+    bind_at(path)
+}
+
 /// Binds one place, clearing leftovers out of the way.
-pub(crate) fn bind_at(path: &Path) -> Result<(Socket, UnixListener)> {
+fn bind_at(path: &Path) -> Result<(Socket, UnixListener)> {
     clear(path)?;
     let failed = |error: &io::Error| Error::io("bind", path, error);
     let listener = UnixListener::bind(path).map_err(|error| failed(&error))?;
@@ -149,6 +163,8 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+        let folder = fs::metadata(path.parent().unwrap()).unwrap();
+        assert_eq!(folder.permissions().mode() & 0o7777, 0o1700);
         assert!(UnixStream::connect(&path).is_ok());
         socket.remove();
         assert!(!path.exists());

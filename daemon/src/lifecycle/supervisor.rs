@@ -17,6 +17,13 @@ use tokio::runtime::Handle;
 use super::shutdown::Shutdown;
 use crate::telemetry::take_panic;
 
+/// The rest before a task that panicked runs again: the first, and the longest.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_mins(5);
+
+/// A task that ran for so long panicked for another reason than its start.
+const STEADY: Duration = Duration::from_mins(10);
+
 /// What the end of a task means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
@@ -119,6 +126,34 @@ impl Supervisor {
         }
     }
 
+    /// Runs a function on a thread of its own that must not be missing for long: after a panic it runs
+    /// again, at first soon, then less and less often. It ends when the function returns.
+    pub fn spawn_lasting(&self, name: &'static str, work: impl Fn() + Send + 'static) {
+        let this = self.clone();
+        self.spawn_thread(name, Policy::Background, move || {
+            let mut rest = FIRST_REST;
+            loop {
+                let began = Instant::now();
+                let Err(payload) = catch_unwind(AssertUnwindSafe(&work)) else {
+                    return;
+                };
+                let said = panic_text(payload.as_ref());
+                if began.elapsed() > STEADY {
+                    rest = FIRST_REST;
+                }
+                tracing::error!(
+                    task = name,
+                    ?rest,
+                    "the task panicked and starts again: {said}"
+                );
+                if this.inner.shutdown.wait_timeout(rest) {
+                    return;
+                }
+                rest = (rest * 2).min(LONGEST_REST);
+            }
+        });
+    }
+
     /// All tasks so far, by the order of their first start.
     pub fn status(&self) -> Vec<TaskState> {
         let tasks = self.inner.tasks();
@@ -190,13 +225,7 @@ impl Running {
 
     fn end(self, panic: Option<Box<dyn Any + Send>>) {
         let Some(payload) = panic else { return };
-        let said = take_panic().or_else(|| {
-            let text = payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned());
-            text.or_else(|| payload.downcast_ref::<String>().cloned())
-        });
-        let said = said.unwrap_or_else(|| "no message".to_owned());
+        let said = panic_text(payload.as_ref());
         tracing::error!(task = self.name, "the task panicked: {said}");
         if self.policy == Policy::Essential {
             self.inner
@@ -204,6 +233,17 @@ impl Running {
                 .fail(format!("the task `{}` panicked: {said}", self.name));
         }
     }
+}
+
+/// What a panic said, with its place if this thread knows it.
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let said = take_panic().or_else(|| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+    });
+    said.unwrap_or_else(|| "no message".to_owned())
 }
 
 impl Drop for Running {
@@ -262,6 +302,22 @@ mod tests {
             assert_eq!(supervisor.status().len(), 2);
         });
         assert!(!shutdown.is_requested());
+    }
+
+    #[test]
+    fn a_lasting_task_runs_again_after_a_panic() {
+        let runs = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&runs);
+        let shutdown = supervised(|supervisor| {
+            supervisor.spawn_lasting("again", move || {
+                let mut runs = counted.lock().unwrap_or_else(PoisonError::into_inner);
+                *runs += 1;
+                assert_ne!(*runs, 1, "the first run panics");
+            });
+            assert!(supervisor.wait_for(any, PATIENCE));
+        });
+        assert!(!shutdown.is_requested());
+        assert_eq!(*runs.lock().unwrap_or_else(PoisonError::into_inner), 2);
     }
 
     #[test]

@@ -198,6 +198,12 @@ pub const KEYS: &[Key] = &[
         Some("true"),
         "whether commands start the daemon",
     ),
+    key(
+        "daemon.self_check",
+        Kind::Duration { min: 1, max: 3_600 },
+        Some("1m"),
+        "how often the daemon looks after itself; takes effect at the next start",
+    ),
     kept(
         "analytics.enabled",
         Kind::Bool,

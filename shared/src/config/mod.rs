@@ -52,6 +52,8 @@ pub struct Config {
     pub daemon_drain_timeout: Duration,
     /// Whether commands start the daemon.
     pub daemon_autostart: bool,
+    /// How often the daemon looks after itself.
+    pub daemon_self_check: Duration,
 }
 
 impl Default for Config {
@@ -71,6 +73,7 @@ impl Default for Config {
             watch_max_delay: Duration::from_secs(2),
             daemon_drain_timeout: Duration::from_secs(10),
             daemon_autostart: true,
+            daemon_self_check: Duration::from_mins(1),
         }
     }
 }

@@ -22,5 +22,6 @@ mod permissions;
 mod search;
 mod shell;
 mod together;
+mod upkeep;
 mod watch;
 mod wire;
