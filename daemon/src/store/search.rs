@@ -1,12 +1,18 @@
 //! Looking up words in the two indexes. Bounded: of very common words not every hit is ranked.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::list::{self, Conditions, Summary};
 
 /// Hits that are ranked; beyond that a word is so common that its rank tells nothing.
 const RANKED: u32 = 1000;
+
+/// Hits beyond this are never shown: a page's limit, for each of the three tiers that may hold the same artifacts.
+const SHOWN: usize = 600;
 
 /// Weights of the columns of metadata_index: name, aliases, title, tags, description, author.
 const WEIGHTS: &str = "10, 8, 5, 4, 2, 1";
@@ -33,9 +39,33 @@ pub struct Hit {
     pub rank: f64,
 }
 
-fn sorted(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank).then(a.artifact.cmp(&b.artifact)));
-    hits
+/// Best first. Equally good ones stand in an order that does not depend on their rows: a cache that was built
+/// anew must not answer otherwise.
+fn sorted(connection: &Connection, mut hits: Vec<Hit>) -> rusqlite::Result<Vec<Hit>> {
+    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank));
+    let mut place = connection.prepare_cached(
+        "SELECT a.name, a.kind, c.name, a.path FROM artifact a JOIN collection c ON c.id = a.collection_id
+         WHERE a.id = ?1",
+    )?;
+    let mut begins = 0;
+    for equals in hits.chunk_by_mut(|a, b| a.rank.total_cmp(&b.rank).is_eq()) {
+        if begins > SHOWN {
+            break;
+        }
+        begins += equals.len();
+        if equals.len() < 2 {
+            continue;
+        }
+        let mut places: HashMap<i64, [String; 4]> = HashMap::new();
+        for hit in equals.iter() {
+            if let Entry::Vacant(vacant) = places.entry(hit.artifact) {
+                let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+                vacant.insert(place.query_row([hit.artifact], read)?);
+            }
+        }
+        equals.sort_by(|a, b| places.get(&a.artifact).cmp(&places.get(&b.artifact)));
+    }
+    Ok(hits)
 }
 
 /// Artifacts whose metadata match, best first. `names_only` looks at names and aliases alone.
@@ -72,7 +102,7 @@ pub fn in_metadata(
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(sorted(hits))
+    sorted(connection, hits)
 }
 
 /// Artifacts with a file that matches, best first, each with its best file.
@@ -104,8 +134,8 @@ pub fn in_texts(
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut seen = std::collections::HashSet::new();
-    let mut hits = sorted(hits);
+    let mut seen = HashSet::new();
+    let mut hits = sorted(connection, hits)?;
     hits.retain(|hit| seen.insert(hit.artifact));
     Ok(hits)
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use skillmeat_shared::reconcile::CollectionState;
 use skillmeatd::store::event;
+use skillmeatd::store::search::{self, Filter, Hit};
 
 use crate::bench::{ALL, Ahead, Bench, pass};
 
@@ -161,4 +163,27 @@ fn a_folder_that_leads_out_of_the_collection_is_not_read() {
     std::os::unix::fs::symlink("elsewhere", bench.root().join("skills")).unwrap();
     bench.pass(&ALL);
     assert_eq!(bench.rows().len(), 2);
+}
+
+#[test]
+fn equally_good_hits_stand_in_one_order_however_their_rows_came_to_be() {
+    let bench = Bench::new("");
+    for name in ["c-same", "a-same", "b-same"] {
+        bench.skill(name, "words");
+        bench.pass(&ALL);
+    }
+    let first_written = bench.texts("SELECT name FROM artifact ORDER BY id");
+    assert_eq!(first_written, ["c-same", "a-same", "b-same"]);
+    let names = |find: fn(&Connection, &str, &Filter) -> rusqlite::Result<Vec<Hit>>| {
+        let read = bench.store.read(|connection| {
+            let hits = find(connection, "\"same\"*", &Filter::default())?;
+            let name = |hit: &Hit| search::summary(connection, hit.artifact).map(|row| row.name);
+            hits.iter().map(name).collect::<rusqlite::Result<Vec<_>>>()
+        });
+        read.unwrap()
+    };
+    let in_names: fn(&Connection, &str, &Filter) -> _ =
+        |connection, words, filter| search::in_metadata(connection, words, true, filter);
+    assert_eq!(names(in_names), ["a-same", "b-same", "c-same"]);
+    assert_eq!(names(search::in_texts), ["a-same", "b-same", "c-same"]);
 }
