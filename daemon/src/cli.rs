@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// The daemon of SkillMeat. It serves one home in the foreground until it is told to stop; `sm` starts it by
 /// itself when it is needed.
@@ -16,6 +16,29 @@ pub struct Args {
     /// Say in one line of JSON on standard output whether it serves, then leave the terminal
     #[arg(long, hide = true)]
     pub startup_report: bool,
+
+    /// Which service manager runs this process
+    #[arg(long, hide = true, value_enum, conflicts_with = "startup_report")]
+    pub manager: Option<Manager>,
+}
+
+/// A service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Manager {
+    /// The one of most Linux systems.
+    Systemd,
+    /// The one of macOS.
+    Launchd,
+}
+
+impl Manager {
+    /// Its name in the rendezvous and in `sm status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+        }
+    }
 }
 
 impl Args {

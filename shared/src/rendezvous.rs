@@ -25,7 +25,7 @@ pub struct Rendezvous {
     pub version: String,
     /// The protocol it speaks, such as `1.0`.
     pub protocol: String,
-    /// Who started it: `auto`, `foreground`, or the name of a service manager.
+    /// Who runs it: `auto`, `foreground`, `systemd` or `launchd`.
     pub manager: String,
     /// When, in nanoseconds since the Unix epoch.
     pub started_at: i64,

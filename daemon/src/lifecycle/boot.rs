@@ -18,13 +18,14 @@ use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error, Result};
 
+use super::activation::{Given, Handed};
 use super::lock::Lock;
 use super::placed::{self, Placed};
 use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
 use super::{Application, BLOCKING_THREADS, Boot, descriptors, serve, signals, socket};
-use crate::cli::Args;
+use crate::cli::{Args, Manager};
 use crate::telemetry::{self, Telemetry};
 
 /// Another daemon owns the home. Service managers must not try again.
@@ -38,13 +39,22 @@ const LONGEST_SHUTDOWN: Duration = Duration::from_secs(15);
 /// Runs the daemon until it is told to stop. Call it from `main` and nowhere else: it closes every
 /// descriptor above the standard streams.
 pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A>>) -> ExitCode {
-    descriptors::close_inherited();
+    let given = if args.startup_report {
+        drop(Given::take());
+        Given::default()
+    } else {
+        Given::take()
+    };
+    let mut handed = Handed::new(&given, descriptors::close_inherited(given.sockets));
     failpoint::arm(std::env::var(failpoint::VARIABLE).ok());
     let mut announce = Announce {
         to_starter: args.startup_report,
+        manager: manager(args, &given),
         home: None,
     };
-    let lived = catch_unwind(AssertUnwindSafe(|| live(args, build, &mut announce)));
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        live(args, build, &mut announce, &mut handed)
+    }));
     let failed = match lived {
         Ok(Ok(code)) => return ExitCode::from(code),
         Ok(Err(error)) => error,
@@ -54,7 +64,19 @@ pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A
         }
     };
     announce.failed(&failed);
+    handed.notifier.stopping(&failed.message);
+    handed.turn_away();
     ExitCode::from(exit_code(&failed))
+}
+
+/// Who runs us, as the rendezvous has it.
+const fn manager(args: &Args, given: &Given) -> &'static str {
+    match args.manager {
+        Some(manager) => manager.as_str(),
+        None if args.startup_report => "auto",
+        None if given.by_systemd => Manager::Systemd.as_str(),
+        None => "foreground",
+    }
 }
 
 const fn exit_code(error: &Error) -> u8 {
@@ -78,10 +100,11 @@ fn live<A: Application>(
     args: &Args,
     build: impl FnOnce(Boot) -> Result<Arc<A>>,
     announce: &mut Announce,
+    handed: &mut Handed,
 ) -> Result<u8> {
     let prepared = prepare(args, announce)?;
     let telemetry = prepared.telemetry.clone();
-    let lived = own(prepared, build, announce);
+    let lived = own(prepared, build, announce, handed);
     match &lived {
         Ok(code) => tracing::info!(code, "ended"),
         Err(error) => tracing::error!(code = %error.code, "not started: {error}"),
@@ -135,7 +158,8 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
 fn own<A: Application>(
     prepared: Prepared,
     build: impl FnOnce(Boot) -> Result<Arc<A>>,
-    announce: &mut Announce,
+    announce: &Announce,
+    handed: &mut Handed,
 ) -> Result<u8> {
     let Prepared {
         started_at,
@@ -161,7 +185,10 @@ fn own<A: Application>(
     let _until_the_end = limit_shutdown(&supervisor, &shutdown, &telemetry);
     signals::listen(&supervisor, &shutdown, &telemetry)?;
 
-    let (socket, listener) = socket::bind(&home, &ProcessEnvironment)?;
+    let (socket, listener) = match socket::adopt(handed.sockets()) {
+        Some(adopted) => adopted,
+        None => socket::bind(&home, &ProcessEnvironment)?,
+    };
     failpoint::step("boot.after_socket")?;
     let at = Rendezvous {
         socket: socket.path.clone(),
@@ -169,7 +196,7 @@ fn own<A: Application>(
         instance: instance.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: skillmeat_proto::PROTOCOL.to_owned(),
-        manager: announce.manager().to_owned(),
+        manager: announce.manager.to_owned(),
         started_at: started_at.nanos(),
         exe: std::env::current_exe().ok(),
     };
@@ -193,8 +220,10 @@ fn own<A: Application>(
     })?;
     placed.announce()?;
     failpoint::step("boot.after_rendezvous")?;
-    let listeners = serve::start(listener, &application, &supervisor, &shutdown)?;
+    let notifier = &handed.notifier;
+    let listeners = serve::start(listener, &application, &supervisor, &shutdown, notifier)?;
     placed::look_after(&placed, listeners, &self_check);
+    handed.watch(&self_check);
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -207,9 +236,12 @@ fn own<A: Application>(
     );
     failpoint::step("boot.serving")?;
     announce.serving(&home, &at);
+    notifier.ready(&format!("serving `{}`", home.root().display()));
     Arc::clone(&application).start(&supervisor);
 
     runtime.block_on(shutdown.wait());
+    let why = shutdown.reason().map(|reason| reason.text);
+    notifier.stopping(&why.unwrap_or_default());
     pass("shutdown.asked");
     if !supervisor.wait_for(|name| name == serve::SERVER, drain_timeout) {
         tracing::warn!("open calls were cut off");
@@ -261,18 +293,11 @@ fn limit_shutdown(
 struct Announce {
     /// By a report in one line, instead of words for a person.
     to_starter: bool,
+    manager: &'static str,
     home: Option<Home>,
 }
 
 impl Announce {
-    const fn manager(&self) -> &'static str {
-        if self.to_starter {
-            "auto"
-        } else {
-            "foreground"
-        }
-    }
-
     fn serving(&self, home: &Home, at: &Rendezvous) {
         let report = StartupReport::started(at);
         if self.to_starter {

@@ -2,33 +2,49 @@
 //!
 //! Whatever the starter had open (a build's job server, a terminal's pipe) would stay open for as long as
 //! the daemon lives, and its owner would wait for the end of it for ever. Hence everything above the three
-//! standard streams is closed before anything is opened.
+//! standard streams is closed before anything is opened, except for sockets that a service manager hands
+//! over.
 #![expect(
     unsafe_code,
-    reason = "an inherited descriptor is a bare number, which only `close` takes"
+    reason = "an inherited descriptor is a bare number, which must be closed or made somebody's own"
 )]
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
+
+use rustix::io::FdFlags;
 
 /// Descriptors below this are the standard streams.
 const FIRST: RawFd = 3;
 
-/// Closes every descriptor above the standard streams. Call it first thing in `main`: nothing in the
-/// process may own a descriptor yet.
-pub(crate) fn close_inherited() {
-    for descriptor in open_descriptors() {
+/// Closes every descriptor above the standard streams, but for the first `keep` of them, which are
+/// returned in their order and are inherited by nobody further. Call it first thing in `main`: nothing in
+/// the process may own a descriptor yet.
+pub(crate) fn close_inherited(keep: RawFd) -> Vec<OwnedFd> {
+    let mut kept = Vec::new();
+    let mut open = open_descriptors();
+    open.sort_unstable();
+    for descriptor in open {
         // SAFETY: only asked whether it is open, which the number need not be. It is not -1.
         let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
         // The listing had a descriptor itself, which is closed by now.
-        if rustix::io::fcntl_getfd(borrowed).is_ok() {
+        if rustix::io::fcntl_getfd(borrowed).is_err() {
+            continue;
+        }
+        if descriptor - FIRST < keep && rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC).is_ok()
+        {
+            // SAFETY: it is open, and nothing in this process owns it: this runs before anything is opened,
+            // and visits each descriptor once.
+            kept.push(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        } else {
             // SAFETY: this runs before the process opens anything or starts a thread, so no object of ours
             // owns a descriptor of this range, and none can come to own it meanwhile.
             unsafe { rustix::io::close(descriptor) };
         }
     }
+    kept
 }
 
 fn open_descriptors() -> Vec<RawFd> {

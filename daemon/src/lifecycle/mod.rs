@@ -6,6 +6,7 @@
 //! while we hold it; what we remove at the end is still ours; a start that fails says why, to whoever
 //! started it.
 
+mod activation;
 mod boot;
 mod descriptors;
 pub mod lock;
@@ -50,7 +51,7 @@ pub struct Boot {
     pub started_at: Timestamp,
     /// Where we serve.
     pub socket: PathBuf,
-    /// Who started us: `auto` or `foreground`.
+    /// Who started us: `auto`, `foreground`, `systemd` or `launchd`.
     pub manager: String,
     /// The log.
     pub log_file: PathBuf,

@@ -14,6 +14,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Application;
+use super::activation::Notifier;
 use super::shutdown::Shutdown;
 use super::supervisor::{Policy, Supervisor};
 
@@ -42,6 +43,7 @@ pub(crate) fn start(
     application: &Arc<dyn Application>,
     supervisor: &Supervisor,
     shutdown: &Shutdown,
+    notifier: &Notifier,
 ) -> Result<mpsc::Sender<StdListener>> {
     let internal = |what: &str, error: &dyn std::fmt::Display| {
         Error::new(Code::Internal, format!("can't {what}: {error}"))
@@ -54,7 +56,13 @@ pub(crate) fn start(
         .build_v1()
         .map_err(|error| internal("describe the services", &error))?;
     let (reporter, health) = tonic_health::server::health_reporter();
-    follow_readiness(reporter, application, supervisor, shutdown);
+    follow_readiness(
+        reporter,
+        application,
+        supervisor,
+        shutdown,
+        notifier.clone(),
+    );
 
     let router = Server::builder()
         .timeout(LONGEST_CALL)
@@ -140,6 +148,7 @@ fn follow_readiness(
     application: &Arc<dyn Application>,
     supervisor: &Supervisor,
     shutdown: &Shutdown,
+    notifier: Notifier,
 ) {
     let (ready, mut changes) = watch::channel(false);
     application.on_ready(Box::new(move |is_ready| {
@@ -156,6 +165,9 @@ fn follow_readiness(
             };
             for name in std::iter::once("").chain(names.iter().copied()) {
                 reporter.set_service_status(name, status).await;
+            }
+            if status == ServingStatus::Serving {
+                notifier.status("ready");
             }
             if shutdown.is_requested() {
                 // Ends the streams of those who watch health, which the server would wait for.

@@ -1,16 +1,21 @@
 //! The socket: where it stands, what may be cleared out of its way, and that only its owner removes it.
 //!
 //! Only the holder of the lock comes here, so a socket or a file at our path is a leftover and goes. A
-//! folder or a link there is somebody's intention, which we refuse to touch.
+//! folder or a link there is somebody's intention, which we refuse to touch. A socket that a service manager
+//! hands over wins over all places of our own, and stays its.
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, socket, sockopt};
 use skillmeat_shared::paths::{
-    Environment, Home, MAX_SOCKET_PATH, SystemProbe, prepare_socket_dir, socket_candidates,
+    Environment, Home, MAX_SOCKET_PATH, SystemProbe, check_socket_dir, prepare_socket_dir,
+    socket_candidates,
 };
 use skillmeat_shared::{Code, Error, Result};
 
@@ -19,6 +24,59 @@ use skillmeat_shared::{Code, Error, Result};
 pub(crate) struct Socket {
     pub(crate) path: PathBuf,
     identity: (u64, u64),
+    /// Whether it stays when we end: the service manager listens there as well.
+    stays: bool,
+}
+
+/// Takes over a socket on which a service manager listens, the first that clients can use.
+pub(crate) fn adopt(handed: Vec<OwnedFd>) -> Option<(Socket, UnixListener)> {
+    handed.into_iter().find_map(|socket| {
+        adopt_one(socket)
+            .inspect_err(
+                |error| tracing::warn!(%error, "a socket of the service manager is not served"),
+            )
+            .ok()
+    })
+}
+
+fn adopt_one(handed: OwnedFd) -> Result<(Socket, UnixListener)> {
+    let unusable = |why: &str| {
+        Error::new(
+            Code::DaemonSocketPath,
+            format!("the service manager's socket can't be served: {why}"),
+        )
+    };
+    if sockopt::socket_type(&handed) != Ok(SocketType::STREAM) {
+        return Err(unusable("it is none for streams"));
+    }
+    let listener = UnixListener::from(handed);
+    let path = listener
+        .local_addr()
+        .ok()
+        .and_then(|address| address.as_pathname().map(Path::to_owned))
+        .filter(|path| path.is_absolute() && path.to_str().is_some())
+        .ok_or_else(|| unusable("it has no path in the file system"))?;
+    if let Some(folder) = path.parent() {
+        // Clients would refuse it.
+        check_socket_dir(folder)?;
+        spare(folder);
+    }
+    let failed = |error: &io::Error| Error::io("serve", &path, error);
+    // What stands at the path may be another socket by now, or a dead one: then the manager's is lost.
+    if !is_heard(&path) {
+        tracing::info!(path = %path.display(), "nobody reaches the service manager's socket; bound again");
+        return bind_at(&path);
+    }
+    let identity = fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        .and_then(|()| listener.set_nonblocking(true))
+        .and_then(|()| identity(&path))
+        .map_err(|error| failed(&error))?;
+    let adopted = Socket {
+        path,
+        identity,
+        stays: true,
+    };
+    Ok((adopted, listener))
 }
 
 /// Binds the first place that works.
@@ -66,6 +124,16 @@ pub(crate) fn bind_again(path: &Path) -> Result<(Socket, UnixListener)> {
     bind_at(path)
 }
 
+/// Whether somebody listens at the path. Never waits, however many are in its queue.
+fn is_heard(path: &Path) -> bool {
+    let connect = || {
+        let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        ioctl_fionbio(&socket, true)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    matches!(connect(), Ok(()) | Err(Errno::AGAIN))
+}
+
 /// Binds one place, clearing leftovers out of the way.
 fn bind_at(path: &Path) -> Result<(Socket, UnixListener)> {
     clear(path)?;
@@ -79,6 +147,7 @@ fn bind_at(path: &Path) -> Result<(Socket, UnixListener)> {
         Socket {
             path: path.to_owned(),
             identity,
+            stays: false,
         },
         listener,
     ))
@@ -127,9 +196,10 @@ impl Socket {
         identity(&self.path).is_ok_and(|found| found == self.identity)
     }
 
-    /// Removes the socket, but not one that somebody else bound in its place.
+    /// Removes the socket, but neither one that somebody else bound in its place nor the service manager's.
     pub(crate) fn remove(&self) {
-        if self.is_ours()
+        if !self.stays
+            && self.is_ours()
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket stays");
@@ -168,6 +238,50 @@ mod tests {
         assert!(UnixStream::connect(&path).is_ok());
         socket.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_managers_socket_is_served_and_stays() {
+        let (_dir, path) = place();
+        prepare_socket_dir(path.parent().unwrap()).unwrap();
+        let managers = UnixListener::bind(&path).unwrap();
+        let no_path = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let handed = vec![no_path.into(), managers.try_clone().unwrap().into()];
+        let (socket, listener) = adopt(handed).unwrap();
+        assert_eq!(socket.path, path);
+        drop(listener.accept().unwrap());
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(listener.accept().is_ok());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        socket.remove();
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_managers_socket_that_was_removed_is_bound_again() {
+        let (_dir, path) = place();
+        prepare_socket_dir(path.parent().unwrap()).unwrap();
+        let managers = UnixListener::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let (socket, _listener) = adopt(vec![managers.into()]).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        socket.remove();
+        assert!(!path.exists(), "now it is ours");
+    }
+
+    #[test]
+    fn a_managers_socket_that_others_could_reach_is_not_served() {
+        let (dir, _) = place();
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+        let managers = UnixListener::bind(open.join("s.sock")).unwrap();
+        assert!(adopt(vec![managers.into()]).is_none());
+        let pair = UnixStream::pair().unwrap();
+        assert!(adopt(vec![pair.0.into()]).is_none());
     }
 
     #[test]
