@@ -19,6 +19,7 @@ pub mod paths;
 pub mod reconcile;
 pub mod rendezvous;
 pub mod search;
+pub mod service;
 pub mod time;
 
 pub use error::{Code, Error, ErrorKind, Result};

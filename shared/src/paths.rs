@@ -265,14 +265,14 @@ pub fn expand_tilde(path: &Path, env: &dyn Environment) -> PathBuf {
 }
 
 /// `HOME`, or else what the system's list of users says.
-fn user_home(env: &dyn Environment) -> Option<PathBuf> {
+pub(crate) fn user_home(env: &dyn Environment) -> Option<PathBuf> {
     env.path("HOME")
         .filter(|path| path.is_absolute())
         .or_else(|| directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_path_buf()))
 }
 
 /// The path without links and `..` in the part of it that exists.
-fn canonical_as_far(path: &Path) -> PathBuf {
+pub(crate) fn canonical_as_far(path: &Path) -> PathBuf {
     let mut rest = Vec::new();
     let mut at = path;
     loop {
@@ -299,7 +299,7 @@ fn canonical_as_far(path: &Path) -> PathBuf {
 }
 
 /// The first `digits` hex digits of the SHA-256.
-fn short_hash(bytes: &[u8], digits: usize) -> String {
+pub(crate) fn short_hash(bytes: &[u8], digits: usize) -> String {
     let mut hex = FileHash::of(bytes).to_hex();
     hex.truncate(digits);
     hex
