@@ -1,10 +1,6 @@
 //! The real program under a service manager: sockets that are handed over, and what the manager hears.
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that can't go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
 
 use std::fs;
