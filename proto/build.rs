@@ -11,12 +11,13 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/collection.proto",
     "skillmeat/v1/common.proto",
     "skillmeat/v1/daemon.proto",
+    "skillmeat/v1/db.proto",
     "skillmeat/v1/event.proto",
     "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/search.proto",

@@ -115,6 +115,8 @@ codes! {
     FilePermission = "file.permission", Permission;
     /// A path that a command names does not exist.
     FileNotFound = "file.not_found", NotFound;
+    /// The disk, or the user's share of it, is full.
+    DiskFull = "file.disk_full", Internal;
     /// A limit on size, depth or count was passed.
     FileTooLarge = "file.too_large", Usage;
     /// A path leaves the folder that it belongs to.
@@ -133,6 +135,10 @@ codes! {
     PartialFailure = "batch.partial", Partial;
     /// The cache was written by a newer program.
     CacheNewerSchema = "cache.newer_schema", Unavailable;
+    /// The cache was taken down for an older program, and stays closed.
+    CacheClosed = "cache.closed", Unavailable;
+    /// The cache turned out to be damaged.
+    CacheDamaged = "cache.damaged", Unavailable;
     /// The cache can't be opened or written.
     CacheUnavailable = "cache.unavailable", Unavailable;
     /// No daemon runs and none may be started.
@@ -217,6 +223,7 @@ impl Error {
         let code = match error.kind() {
             Io::NotFound => Code::FileNotFound,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => Code::FilePermission,
+            Io::StorageFull | Io::QuotaExceeded => Code::DiskFull,
             _ => Code::FileIo,
         };
         let mut text = error.to_string();
@@ -228,6 +235,11 @@ impl Error {
             .next()
             .map(|c| c.to_lowercase().chain(lower).collect())
             .unwrap_or_default();
-        Self::new(code, format!("can't {verb} `{}`: {text}", path.display())).at(path, None)
+        let failed =
+            Self::new(code, format!("can't {verb} `{}`: {text}", path.display())).at(path, None);
+        if code == Code::DiskFull {
+            return failed.hint("make room on that disk, then try again");
+        }
+        failed
     }
 }

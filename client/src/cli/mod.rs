@@ -2,6 +2,7 @@
 
 mod artifact;
 mod daemon;
+mod db;
 mod settings;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
 pub(crate) use daemon::{DaemonCommand, LogsArgs, WatchArgs};
+pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
     Shell,
@@ -142,6 +144,9 @@ the number given and the first one shown were lost, and the state should be read
     /// Look after the cache of artifacts
     #[command(subcommand, arg_required_else_help = true)]
     Cache(CacheCommand),
+    /// Look after the database of the cache: its schema, checks, copies
+    #[command(subcommand, arg_required_else_help = true)]
+    Db(DbCommand),
     /// Read and change the configuration
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),

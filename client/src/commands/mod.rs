@@ -7,6 +7,7 @@ mod collection;
 pub(crate) mod completions;
 mod config;
 mod daemon;
+mod db;
 mod init;
 mod list;
 mod logs;
@@ -184,6 +185,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Status => status::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,
         Command::Cache(command) => cache::run(context, command).await,
+        Command::Db(command) => db::run(context, command).await,
         Command::Daemon(command) => daemon::run(context, command).await,
         Command::Version => version::run(context).await,
         // Done without the daemon, in `dispatch`.

@@ -83,6 +83,7 @@ pub(crate) mod service {
         cache: cache_service_client::CacheServiceClient;
         collections: collection_service_client::CollectionServiceClient;
         daemon: daemon_service_client::DaemonServiceClient;
+        db: db_service_client::DbServiceClient;
         events: event_service_client::EventServiceClient;
         search: search_service_client::SearchServiceClient;
     }

@@ -77,7 +77,7 @@ impl App {
     /// Drops the cache and builds it anew from files; waits until all rows are there.
     pub fn clear(&self) -> Result<Tally> {
         if self.gate.failure().is_some() {
-            crate::store::connection::remove_files(&self.cache_place().database)?;
+            crate::store::files::remove_files(&self.cache_place().database)?;
             self.gate.restart();
             self.ingest.retry();
         } else {
@@ -95,23 +95,26 @@ impl App {
 
     /// Makes the database anew. On the ingest thread only, between passes.
     pub(super) fn rebuild_store(&self, store: &Arc<Store>) -> Result<()> {
-        {
-            let mut table = self
-                .freshness
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            table.forget();
-            table.unknown = true;
-        }
+        self.forget_freshness();
         store.rebuild()?;
         self.log_event("cache.rebuilt", "", "");
         self.indexer.wake();
         Ok(())
     }
 
+    /// Nothing is known of the age of any row.
+    pub(super) fn forget_freshness(&self) {
+        let mut table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        table.forget();
+        table.unknown = true;
+    }
+
     /// Takes over what the process before us persisted.
-    pub(super) fn recall(&self, store: &Store, opened: Opened) -> Result<()> {
-        if opened != Opened::Existing {
+    pub(super) fn recall(&self, store: &Store, opened: &Opened) -> Result<()> {
+        if *opened != Opened::Existing {
             let mut table = self
                 .freshness
                 .lock()

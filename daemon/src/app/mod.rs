@@ -4,6 +4,7 @@
 mod add;
 mod clear;
 mod collections;
+mod database;
 mod freshness;
 mod gate;
 mod health;
@@ -36,6 +37,7 @@ use crate::watch::{self, Dirty, Ledger, Watcher};
 pub use add::{AddEvent, AddItem, AddRequest, AddSummary};
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
+pub use database::{Current, Migrated, Migration};
 pub use freshness::Freshness;
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};

@@ -8,7 +8,7 @@ use v1::cache_service_server::CacheService;
 
 use super::{WORK, read, run, wire};
 use crate::app::App;
-use crate::store::connection::SCHEMA_VERSION;
+use crate::store::migrate::SCHEMA_VERSION;
 
 pub(super) struct Service(pub(super) Arc<App>);
 

@@ -5,6 +5,7 @@ mod artifact;
 mod cache;
 mod collection;
 mod daemon;
+mod db;
 mod event;
 mod search;
 mod wire;
@@ -27,6 +28,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.CacheService",
     "skillmeat.v1.CollectionService",
     "skillmeat.v1.DaemonService",
+    "skillmeat.v1.DbService",
     "skillmeat.v1.EventService",
     "skillmeat.v1.SearchService",
 ];
@@ -88,6 +90,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         daemon_service_server,
         DaemonServiceServer,
         daemon::Service(app())
+    ))
+    .add_service(server!(
+        db_service_server,
+        DbServiceServer,
+        db::Service(app())
     ))
     .add_service(server!(
         event_service_server,

@@ -1,63 +1,27 @@
-//! Opening the database: pragmas, checks after an unclean end, migrations, putting damage aside.
+//! Opening the database: pragmas, checks unless it is as we left it, migrations, putting damage aside.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::{M, Migrations};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{Opened, meta, sql_error};
-
-/// Migrations in their order; the position is the schema's version. Never change one that was released.
-const MIGRATIONS: &[M<'static>] = &[
-    M::up(include_str!("migrations/0001_up.sql")).down(include_str!("migrations/0001_down.sql"))
-];
-
-/// The schema that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+use super::files::{self, Seal};
+use super::migrate::{self, SCHEMA_VERSION};
+use super::{Opened, backup, sql_error};
 
 /// Bytes of the write-ahead log that stay on disk once it was moved into the database.
-const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
+pub(super) const JOURNAL_LIMIT: u32 = 32 * 1024 * 1024;
 
 /// How long a connection waits for a lock of another one.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The database file and the files that SQLite keeps beside it.
-pub fn files_of(path: &Path) -> [PathBuf; 3] {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    [path.to_owned(), beside("-wal"), beside("-shm")]
-}
-
-/// Device and inode of a file; `None` if there is none.
-pub fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path)
-        .ok()
-        .map(|meta| (meta.dev(), meta.ino()))
-}
-
-/// Deletes the database's files; those that are not there are no error.
-pub fn remove_files(path: &Path) -> Result<()> {
-    for file in files_of(path) {
-        match std::fs::remove_file(&file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("delete", &file, &error)),
-        }
-    }
-    Ok(())
-}
-
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
+    // Never mapped into memory: a file that is cut short under us would end the process, not the read.
+    connection.pragma_update(None, "mmap_size", 0)?;
     Ok(())
 }
 
@@ -90,7 +54,24 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if error.code == Code::CacheDamaged {
+            Self::Damaged(error.message)
+        } else {
+            Self::Error(error)
+        }
+    }
+}
+
 fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> {
+    if let Some(why) = files::misplaced(path) {
+        return Err(Failure::Damaged(why));
+    }
+    if let Some(folder) = path.parent() {
+        skillmeat_shared::fs::sweep(folder);
+    }
+    let seal = files::seal_state(path);
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -98,19 +79,14 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     configure(&connection)?;
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = migrate::version(&connection)?;
     if version > SCHEMA_VERSION {
-        return Err(Failure::Error(
-            Error::new(
-                Code::CacheNewerSchema,
-                format!(
-                    "the cache has schema {version}, this skillmeatd knows {SCHEMA_VERSION}: a newer version wrote it"
-                ),
-            )
-            .at(path, None)
-            .hint("start the newer skillmeatd, or run `sm cache clear` to build the cache anew"),
-        ));
+        return Err(Failure::Error(backup::newer(version, path)));
     }
+    if seal == Seal::Broken {
+        return Err(Failure::Damaged("another program wrote to it".to_owned()));
+    }
+    files::unseal(path)?;
     // The log needs memory shared between processes, which network disks lack.
     let journal = if is_local { "WAL" } else { "TRUNCATE" };
     connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))?;
@@ -118,25 +94,18 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
-    if version > 0 && !meta::ended_cleanly(&connection)? {
-        let verdict: String =
-            connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(Failure::Damaged(verdict));
-        }
+    if version > 0
+        && seal == Seal::Missing
+        && let Some(found) = backup::check(&connection, false)?.into_iter().next()
+    {
+        return Err(Failure::Damaged(found));
     }
-    super::sql_hit("migrate.before")?;
-    Migrations::from_slice(MIGRATIONS)
-        .to_latest(&mut connection)
-        .map_err(|error| match error {
-            rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
-            other => Failure::Error(Error::new(
-                Code::CacheUnavailable,
-                format!("can't bring the cache to schema {SCHEMA_VERSION}: {other}"),
-            )),
-        })?;
-    super::sql_hit("migrate.after")?;
-    meta::mark_running(&connection)?;
+    if version < SCHEMA_VERSION {
+        if version > 0 {
+            migrate::keep_copy(&connection, path, version);
+        }
+        migrate::to_version(&mut connection, SCHEMA_VERSION)?;
+    }
     Ok((connection, version == 0))
 }
 
@@ -145,7 +114,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
 pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> {
     match try_open(path, is_local) {
         Ok((connection, created)) => {
-            restrict(path)?;
+            files::restrict(path)?;
             Ok((
                 connection,
                 if created {
@@ -157,7 +126,7 @@ pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> 
         }
         Err(Failure::Error(error)) => Err(error),
         Err(Failure::Damaged(why)) => {
-            let aside = put_aside(path)?;
+            let aside = files::put_aside(path)?;
             tracing::error!(
                 target: "store",
                 "the cache was damaged ({why}); it lies at {} and is built anew",
@@ -165,8 +134,8 @@ pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> 
             );
             match try_open(path, is_local) {
                 Ok((connection, _)) => {
-                    restrict(path)?;
-                    Ok((connection, Opened::Replaced))
+                    files::restrict(path)?;
+                    Ok((connection, Opened::Replaced(why)))
                 }
                 Err(Failure::Error(error)) => Err(error),
                 Err(Failure::Damaged(why)) => Err(Error::new(
@@ -178,62 +147,9 @@ pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> 
     }
 }
 
-/// Only the user may read the database.
-fn restrict(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    for file in files_of(path) {
-        match std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("restrict", &file, &error)),
-        }
-    }
-    Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "damaged, re-creatable files: nothing to make durable"
-)]
-fn put_aside(path: &Path) -> Result<PathBuf> {
-    use skillmeat_shared::time::{Clock as _, SystemClock};
-    let stamp = SystemClock.now().nanos();
-    let mut aside = path.to_owned();
-    for (file, suffix) in files_of(path).iter().zip(["", "-wal", "-shm"]) {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".corrupt-{stamp}{suffix}"));
-        let target = PathBuf::from(name);
-        match std::fs::rename(file, &target) {
-            Ok(()) if suffix.is_empty() => aside = target,
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("put aside", file, &error)),
-        }
-    }
-    Ok(aside)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn migrations_are_valid_and_go_down() {
-        assert_eq!(MIGRATIONS.len(), SCHEMA_VERSION as usize);
-        let migrations = Migrations::from_slice(MIGRATIONS);
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrations.to_latest(&mut connection).unwrap();
-        migrations.to_version(&mut connection, 0).unwrap();
-        let left: Vec<String> = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .collect::<rusqlite::Result<_>>()
-            .unwrap();
-        assert_eq!(left, Vec::<String>::new());
-        migrations.to_latest(&mut connection).unwrap();
-    }
 
     #[test]
     fn a_damaged_file_is_put_aside() {
@@ -246,7 +162,7 @@ mod tests {
         )
         .unwrap();
         let (_, opened) = open_writer(&path, true).unwrap();
-        assert_eq!(opened, Opened::Replaced);
+        assert!(matches!(opened, Opened::Replaced(_)), "{opened:?}");
         let kept = std::fs::read_dir(folder.path())
             .unwrap()
             .filter(|entry| {

@@ -1,9 +1,14 @@
-//! Small facts about the cache itself: its instance, how it ended, counters, when schedules are due.
+//! Small facts about the cache itself: its instance, counters, when schedules are due.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 const INSTANCE: &str = "instance";
-const RUNNING: &str = "running";
+
+/// When a damaged database was replaced by this one, in nanoseconds since the epoch, and why.
+pub const REPLACED: &str = "replaced";
+
+/// Written to find out whether there is room on the disk again.
+pub const ROOM: &str = "room";
 
 /// When a piece of scheduled work is due. Times are nanoseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +45,22 @@ pub fn instance(connection: &Connection) -> rusqlite::Result<String> {
     Ok(get(connection, INSTANCE)?.unwrap_or_default())
 }
 
-/// Whether the program that last wrote closed the database in order.
-pub fn ended_cleanly(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(get(connection, RUNNING)?.is_none())
+/// When a damaged database was replaced by this one, and why.
+pub fn replaced(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
+    Ok(get(connection, REPLACED)?.and_then(|text| {
+        let (at, why) = text.split_once(' ')?;
+        Some((at.parse().ok()?, why.to_owned()))
+    }))
 }
 
-/// Notes that a program writes.
-pub fn mark_running(connection: &Connection) -> rusqlite::Result<()> {
-    set(connection, RUNNING, "yes")
-}
-
-/// Notes that the database was closed in order.
-pub fn mark_ended(connection: &Connection) -> rusqlite::Result<()> {
+/// Draws another name.
+pub fn rename_instance(connection: &Connection) -> rusqlite::Result<()> {
     connection
-        .execute("DELETE FROM meta WHERE key = ?1", [RUNNING])
-        .map(|_| ())
+        .execute(
+            "UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = ?1",
+            [INSTANCE],
+        )
+        .map(drop)
 }
 
 /// All schedules.

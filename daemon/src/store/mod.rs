@@ -6,14 +6,17 @@
 //! derived from files, and only reconciling calls them.
 
 pub mod artifact;
+pub mod backup;
 pub mod collection;
 pub mod connection;
 mod difference;
 pub mod event;
 pub mod evict;
+pub mod files;
 mod index;
 pub mod list;
 pub mod meta;
+pub mod migrate;
 pub mod readers;
 pub mod search;
 pub mod show;
@@ -22,12 +25,13 @@ pub mod text;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction, ffi};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::ensure_private_dir;
+use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
 use readers::Readers;
@@ -40,11 +44,13 @@ pub fn sql_error(error: &rusqlite::Error) -> Error {
     let mut result = Error::new(Code::CacheUnavailable, format!("the cache failed: {error}"));
     match code {
         Some(ErrorCode::DiskFull) => {
-            result = result.hint("make room on the disk that holds the home");
+            result.code = Code::DiskFull;
+            result = result.hint("make room on the disk that holds the cache");
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            result =
-                result.hint("`sm cache clear` drops the cache and builds it anew from your files");
+            result.code = Code::CacheDamaged;
+            result = result
+                .hint("it is put aside and built anew from your files: try again in a moment");
         }
         _ => {
             result =
@@ -77,14 +83,14 @@ struct Database {
 }
 
 /// How the database came to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
     /// It was there.
     Existing,
     /// It was made: rows must be built from files.
     Created,
-    /// It was damaged and put aside; rows must be built from files.
-    Replaced,
+    /// It was damaged, in this way, and put aside; rows must be built from files.
+    Replaced(String),
 }
 
 /// The cache of one home. Cheap to share; all calls block.
@@ -96,6 +102,10 @@ pub struct Store {
     rows_written: AtomicU64,
     /// The newest event of the databases before this one.
     last_event: AtomicU64,
+    /// Something in the database turned out to be damaged.
+    damaged: AtomicBool,
+    /// The last write found no room on the disk.
+    full: AtomicBool,
 }
 
 impl Store {
@@ -109,6 +119,8 @@ impl Store {
             database: RwLock::new(Arc::new(database)),
             rows_written: AtomicU64::new(0),
             last_event: AtomicU64::new(0),
+            damaged: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         };
         Ok((store, opened))
     }
@@ -133,7 +145,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.database().writer.run(work)
+        self.wrote(self.database().writer.run(work))
     }
 
     /// As [`Store::write`], for long work: it can ask whether others wait, and should then come to its end.
@@ -142,22 +154,77 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, &dyn Fn() -> bool) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.database().writer.run_politely(work)
+        self.wrote(self.database().writer.run_politely(work))
     }
 
     /// Runs `work` on a read-only connection.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.database().readers.run(work)
+        self.noticed(self.database().readers.run(work))
+    }
+
+    /// Remembers what an error tells of the database as a whole.
+    fn noticed<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            match error.code {
+                Code::CacheDamaged => self.damaged.store(true, Ordering::Relaxed),
+                Code::DiskFull => self.full.store(true, Ordering::Relaxed),
+                _ => {}
+            }
+        }
+        result
+    }
+
+    fn wrote<T>(&self, result: Result<T>) -> Result<T> {
+        if result.is_ok() {
+            self.full.store(false, Ordering::Relaxed);
+        }
+        self.noticed(result)
     }
 
     /// Whether the file was deleted or replaced behind our back.
     pub fn is_gone(&self) -> bool {
-        connection::identity(&self.path) != Some(self.database().identity)
+        files::identity(&self.path) != Some(self.database().identity)
     }
 
-    /// Drops the database, whatever state it is in, and makes an empty one. Its events go on with higher
-    /// numbers, with a gap that tells who asks for an older one that something was lost.
+    /// Whether something in the database turned out to be damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write found no room on the disk.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Drops the database, whatever state it is in, and makes an empty one; a damaged one is put aside. Its
+    /// events go on with higher numbers, with a gap that tells who asks for an older one that something was
+    /// lost.
     pub fn rebuild(&self) -> Result<()> {
+        let damaged = self.is_damaged();
+        self.replace(|path| {
+            if damaged {
+                let aside = files::put_aside(path)?;
+                tracing::error!(target: "store", "the cache is damaged; it lies at {}", aside.display());
+            } else {
+                files::remove_files(path)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes over the database in `file`, which must have been checked, instead of the own one. It gets a
+    /// name of its own: its rows and events are not those that anybody saw last.
+    pub fn restore(&self, file: &Path) -> Result<()> {
+        self.replace(|path| backup::take_over(file, path))
+    }
+
+    /// Opens what stands at the path now, after [`Store::close`].
+    pub fn reopen(&self) -> Result<()> {
+        self.replace(|_| Ok(()))
+    }
+
+    /// Closes the database, has its files changed, and opens what stands there then.
+    fn replace(&self, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let mut slot = self
             .database
             .write()
@@ -167,8 +234,9 @@ impl Store {
             self.last_event.fetch_max(last, Ordering::Relaxed);
         }
         // The old connections must be closed first: a closing writer may still touch the files' names.
+        slot.readers.close();
         slot.writer.stop();
-        connection::remove_files(&self.path)?;
+        change(&self.path)?;
         if let Some(folder) = self.path.parent() {
             ensure_private_dir(folder)?;
         }
@@ -180,22 +248,31 @@ impl Store {
                 .run(move |transaction| event::begin_after(transaction, last))?;
         }
         *slot = Arc::new(database);
+        self.damaged.store(false, Ordering::Relaxed);
         Ok(())
     }
 
     /// Bytes of the database with its write-ahead log.
     pub fn size_bytes(&self) -> u64 {
-        connection::files_of(&self.path)
-            .iter()
-            .filter_map(|file| std::fs::metadata(file).ok())
-            .map(|meta| meta.len())
-            .sum()
+        files::size_of(&self.path)
     }
 
-    /// Moves the write-ahead log into the database and marks the end as clean. Called once, at the end.
+    /// Moves the write-ahead log into the database and notes that it was closed in order. What is asked of
+    /// it afterwards fails.
     pub fn close(&self) {
         let database = self.database();
-        database.writer.close();
+        database.readers.close();
+        let whole = database.writer.close();
+        let sealed = failpoint::step("shutdown.before_seal").and_then(|()| {
+            if whole && !self.is_damaged() && !self.is_gone() {
+                files::seal(&self.path)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = sealed {
+            tracing::warn!(target: "store", "the next start will check the cache: {error}");
+        }
     }
 
     /// Rows that reconciling wrote since the store was opened.
@@ -208,9 +285,11 @@ impl Store {
     where
         F: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
     {
-        self.database()
+        let done = self
+            .database()
             .writer
-            .run_outside(|connection| work(connection))
+            .run_outside(|connection| work(connection));
+        self.noticed(done)
     }
 
     /// Moves the write-ahead log into the database.
@@ -222,8 +301,13 @@ impl Store {
 impl Database {
     fn open(path: &Path, is_local: bool) -> Result<(Self, Opened)> {
         let (connection, opened) = connection::open_writer(path, is_local)?;
+        if let Opened::Replaced(why) = &opened {
+            let now = SystemClock.now().nanos();
+            meta::set(&connection, meta::REPLACED, &format!("{now} {why}"))
+                .map_err(|error| sql_error(&error))?;
+        }
         let instance = meta::instance(&connection).map_err(|error| sql_error(&error))?;
-        let identity = connection::identity(path).ok_or_else(|| {
+        let identity = files::identity(path).ok_or_else(|| {
             Error::new(
                 Code::CacheUnavailable,
                 format!("`{}` vanished", path.display()),
@@ -231,7 +315,7 @@ impl Database {
         })?;
         Ok((
             Self {
-                writer: Writer::start(connection)?,
+                writer: Writer::start(connection, path)?,
                 readers: Readers::new(path),
                 identity,
                 instance,

@@ -15,6 +15,7 @@ const CONNECTIONS: usize = 4;
 struct Pool {
     idle: Vec<Connection>,
     open: usize,
+    closed: bool,
 }
 
 /// Hands out read-only connections, opened when they are first needed.
@@ -39,8 +40,8 @@ impl Drop for Lease<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match self.connection.take() {
-            Some(connection) => pool.idle.push(connection),
-            None => pool.open -= 1,
+            Some(connection) if !pool.closed => pool.idle.push(connection),
+            _ => pool.open -= 1,
         }
         drop(pool);
         self.readers.returned.notify_one();
@@ -73,9 +74,23 @@ impl Readers {
         read().map_err(|error| sql_error(&error))
     }
 
+    /// Closes all connections: those in use when they come back. Who asks for one from now on is refused.
+    pub fn close(&self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.closed = true;
+        pool.open -= pool.idle.len();
+        let idle = std::mem::take(&mut pool.idle);
+        drop(pool);
+        drop(idle);
+        self.returned.notify_all();
+    }
+
     fn lease(&self) -> Result<Lease<'_>> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            if pool.closed {
+                return Err(super::writer::gone());
+            }
             if let Some(connection) = pool.idle.pop() {
                 return Ok(Lease {
                     readers: self,

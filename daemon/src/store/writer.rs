@@ -1,23 +1,29 @@
 //! The writer: a thread that owns the one writing connection and runs closures in transactions.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{evict, meta, sql_error, sql_hit};
+use super::connection::{BUSY_TIMEOUT, JOURNAL_LIMIT};
+use super::{evict, files, sql_error, sql_hit};
 
 /// Closures that may wait for the writer before callers block.
 const QUEUE: usize = 64;
+
+/// How long the writer waits for readers when it shortens the log.
+const READERS_PATIENCE: Duration = Duration::from_millis(100);
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Message {
     Run(Job),
-    /// Checkpoint, mark the end as clean, and stop.
+    /// Checkpoint and stop.
     Close,
     /// Stop at once; the files are about to be deleted.
     Stop,
@@ -29,17 +35,19 @@ pub struct Writer {
     sender: SyncSender<Message>,
     /// Closures that were sent and have not begun.
     waiting: Arc<AtomicUsize>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// It gives back whether everything was moved from the log into the database at the end.
+    thread: Mutex<Option<JoinHandle<bool>>>,
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub fn start(connection: Connection) -> Result<Self> {
+    /// Starts the thread of the database at `path`.
+    pub fn start(connection: Connection, path: &Path) -> Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         let waiting = Arc::default();
+        let log = Log::of(path);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(connection, &receiver))
+            .spawn(move || serve(connection, &receiver, log))
             .map_err(|error| {
                 Error::new(
                     Code::Internal,
@@ -99,9 +107,9 @@ impl Writer {
         }
     }
 
-    /// Checkpoints, marks the end as clean, and waits for the thread.
-    pub fn close(&self) {
-        self.end(Message::Close);
+    /// Moves the log into the database and waits for the thread. Whether all of it was moved.
+    pub fn close(&self) -> bool {
+        self.end(Message::Close)
     }
 
     /// Waits for the closures that are queued and ends the thread.
@@ -109,17 +117,16 @@ impl Writer {
         self.end(Message::Stop);
     }
 
-    fn end(&self, message: Message) {
+    fn end(&self, message: Message) -> bool {
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
-            // An error means that the thread has ended already.
-            drop(self.sender.send(message));
-            drop(thread.join());
-        }
+        let Some(thread) = thread else { return false };
+        // An error means that the thread has ended already.
+        drop(self.sender.send(message));
+        thread.join().unwrap_or(false)
     }
 }
 
@@ -129,7 +136,7 @@ impl Drop for Writer {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(
         Code::CacheUnavailable,
         "the cache is being closed or rebuilt",
@@ -150,15 +157,51 @@ fn transact<T>(
     Ok(value)
 }
 
-/// Marks the end as clean only after everything else was written.
 fn close(connection: &Connection) -> rusqlite::Result<()> {
-    sql_hit("shutdown.before_close")?;
-    meta::mark_ended(connection)?;
     sql_hit("shutdown.before_checkpoint")?;
     evict::checkpoint(connection)
 }
 
-fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
+/// The write-ahead log. SQLite moves it into the database by itself, but can't begin it anew while readers
+/// overlap without end: then it would grow for ever.
+struct Log {
+    path: PathBuf,
+    /// Bytes beyond which it is shortened.
+    limit: u64,
+}
+
+impl Log {
+    fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            limit: JOURNAL_LIMIT.into(),
+        }
+    }
+
+    /// Waits a moment for the readers and empties the log, if it has grown too long.
+    fn shorten(&mut self, connection: &Connection) {
+        let length = files::log_bytes(&self.path);
+        if length <= self.limit {
+            return;
+        }
+        let emptied = connection
+            .busy_timeout(READERS_PATIENCE)
+            .and_then(|()| evict::checkpoint(connection));
+        let restored = connection.busy_timeout(BUSY_TIMEOUT);
+        if let Err(error) = emptied.and(restored) {
+            tracing::warn!(target: "store", "can't shorten the log of writes: {error}");
+        }
+        let left = files::log_bytes(&self.path);
+        self.limit = u64::from(JOURNAL_LIMIT);
+        if left > self.limit {
+            // Some reader holds on. Not at every write: each try waits.
+            self.limit = left.saturating_add(self.limit / 4);
+            tracing::debug!(target: "store", bytes = left, "a long read keeps the log of writes");
+        }
+    }
+}
+
+fn serve(mut connection: Connection, receiver: &Receiver<Message>, mut log: Log) -> bool {
     while let Ok(message) = receiver.recv() {
         match message {
             Message::Run(job) => {
@@ -167,14 +210,17 @@ fn serve(mut connection: Connection, receiver: &Receiver<Message>) {
                 if outcome.is_err() {
                     tracing::error!(target: "store", "a write panicked and was rolled back");
                 }
+                log.shorten(&connection);
             }
             Message::Close => {
-                if let Err(error) = close(&connection) {
-                    tracing::warn!(target: "store", "can't mark the cache as closed: {error}");
+                let closed = close(&connection);
+                if let Err(error) = &closed {
+                    tracing::warn!(target: "store", "can't close the cache in order: {error}");
                 }
-                break;
+                return closed.is_ok();
             }
             Message::Stop => break,
         }
     }
+    false
 }

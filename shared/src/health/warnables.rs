@@ -46,6 +46,8 @@ warnables! {
     COLLECTION_UNREACHABLE = "collection-unreachable", Error, SOON, ["cache-unavailable"], stops: false;
     /// The config has a mistake. Subject: the key or the place.
     CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
+    /// There is no room on the disk that holds the cache.
+    DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
     /// A folder can't be watched. Subject: the collection.
     WATCH_FAILED = "watch-failed", Warning, SOON, ["collection-unreachable"], stops: false;
 }

@@ -12,6 +12,7 @@ mod collections;
 mod config;
 mod corpus;
 mod daemon;
+mod database;
 mod external;
 mod files;
 mod homes;

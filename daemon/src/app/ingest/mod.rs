@@ -1,5 +1,6 @@
 //! From hints to rows: one thread takes what is dirty and runs passes.
 
+mod mend;
 mod queue;
 mod scope;
 mod tally;
@@ -21,7 +22,7 @@ use super::{App, Ears, RowsState, internal};
 use crate::store::{Opened, Store};
 use crate::watch::{Dirty, Settings, Watcher};
 
-pub(super) use queue::Ingest;
+pub(super) use queue::{Change, Ingest};
 use queue::{Pass, Work, draining, merge};
 use scope::scope_of;
 pub use tally::Tally;
@@ -32,6 +33,9 @@ const SECOND_LOOKS: [Duration; 2] = [Duration::from_millis(60), Duration::from_m
 
 /// When a loss of many artifacts is looked at again before it is believed.
 const DOUBT: Duration = Duration::from_secs(1);
+
+/// How long to wait before a cache that can't be opened is tried again by itself.
+const REOPEN: Duration = Duration::from_mins(1);
 
 /// The reason of the passes with which the daemon begins.
 const STARTUP: &str = "startup";
@@ -62,7 +66,7 @@ impl App {
             return;
         };
         let store = Arc::new(store);
-        if let Err(error) = self.recall(&store, opened) {
+        if let Err(error) = self.recall(&store, &opened) {
             tracing::warn!(target: "store", "can't read the counters: {error}");
         }
         self.gate.admit(Arc::clone(&store));
@@ -105,6 +109,11 @@ impl App {
                         drop(waiter.send(result.clone()));
                     }
                 }
+                Work::Change(change, waiter) => {
+                    if !self.change_store(&store, &mut targets, change, &waiter) {
+                        return;
+                    }
+                }
                 Work::Check => self.check_store(&store, &mut targets),
             }
         }
@@ -142,17 +151,12 @@ impl App {
         loop {
             match self.make_store() {
                 Ok(opened) => return Some(opened),
-                Err(error) => {
-                    tracing::error!(target: "store", "{error}");
-                    self.gate.fail(error);
-                    self.set_rows(RowsState::Failed);
-                }
+                Err(error) => self.cannot_open(error),
             }
-            if !self.ingest.wait_for_retry() {
+            if !self.ingest.wait_for_retry(Some(REOPEN)) {
                 return None;
             }
-            self.gate.restart();
-            self.set_rows(RowsState::Building);
+            // Those who ask are told why until there is something better to tell.
         }
     }
 
@@ -255,6 +259,7 @@ impl App {
             scope,
             reason,
             looks,
+            tries,
             waiters,
         } = pass;
         let Some(target) = targets.get(&collection) else {
@@ -291,12 +296,7 @@ impl App {
             }
             Err(error) => {
                 self.counters.ingested(0, 1);
-                tracing::error!(target: "ingest", collection, reason, "pass failed: {error}");
-                self.freshness
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .building
-                    .remove(&collection);
+                self.pass_failed(&collection, scope, (looks, tries), error);
             }
         }
         for waiter in waiters {
@@ -341,6 +341,7 @@ impl App {
             scope,
             reason: "settle",
             looks,
+            tries: 0,
             waiters: Vec::new(),
         };
         if report.doubtful {
@@ -362,16 +363,6 @@ impl App {
             let mut scope = Scope::Paths(BTreeSet::new());
             merge(&mut scope, Scope::Paths(paths));
             self.ingest.later(again(scope, looks + 1), *pause);
-        }
-    }
-
-    /// Notices that somebody deleted the cache under a running daemon, and builds it anew.
-    fn check_store(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) {
-        if store.is_gone() {
-            tracing::warn!(target: "store", "the cache's file is gone; it is built anew");
-            if let Err(error) = self.rebuild(store, targets) {
-                tracing::error!(target: "store", "can't build the cache anew: {error}");
-            }
         }
     }
 

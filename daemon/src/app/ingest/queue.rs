@@ -1,6 +1,8 @@
 //! The queue before the ingest thread: what is dirty, merged per collection.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +28,8 @@ pub(super) struct Pass {
     pub(super) reason: &'static str,
     /// How often young files were looked at again already.
     pub(super) looks: usize,
+    /// How often it failed already.
+    pub(super) tries: u32,
     pub(super) waiters: Vec<Waiter>,
 }
 
@@ -39,6 +43,7 @@ struct Queue {
     config: bool,
     retry: bool,
     rebuild: Vec<SyncSender<Result<()>>>,
+    change: Option<(Change, SyncSender<Result<()>>)>,
     /// When the cache's file was last looked for.
     checked: Option<Instant>,
     stopping: bool,
@@ -50,6 +55,8 @@ pub(in crate::app) struct Ingest {
     queue: Mutex<Queue>,
     wake: Condvar,
     last: Mutex<Option<Tally>>,
+    /// Looks at the store while its disk is full.
+    looks: AtomicU64,
 }
 
 /// Keeps passes away from a collection while it lives.
@@ -99,12 +106,21 @@ pub(super) fn merge(into: &mut Scope, other: Scope) {
     }
 }
 
+/// What may be done to the database as a whole.
+pub(in crate::app) enum Change {
+    /// Take over this file, which was checked.
+    Restore(PathBuf),
+    /// Bring the schema down, and leave the database closed for an older program.
+    Down(u32),
+}
+
 /// What the thread does next.
 pub(super) enum Work {
     Pass(Pass),
     Home,
     Config,
     Rebuild(Vec<SyncSender<Result<()>>>),
+    Change(Change, SyncSender<Result<()>>),
     Check,
     Stop,
 }
@@ -128,6 +144,7 @@ impl Ingest {
                 merge(&mut other.scope, pass.scope);
                 other.waiters.extend(pass.waiters);
                 other.looks = other.looks.min(pass.looks);
+                other.tries = other.tries.max(pass.tries);
             }
             None => queue.passes.push(pass),
         }
@@ -142,6 +159,7 @@ impl Ingest {
             scope,
             reason,
             looks: 0,
+            tries: 0,
             waiters: Vec::new(),
         });
     }
@@ -159,6 +177,7 @@ impl Ingest {
             scope,
             reason,
             looks: 0,
+            tries: 0,
             waiters: vec![waiter],
         });
         receiver
@@ -217,6 +236,20 @@ impl Ingest {
         receiver.recv().map_err(|_| draining())?
     }
 
+    /// Has the database as a whole changed, and waits for that. One at a time: the caller sees to it.
+    pub(in crate::app) fn change(&self, change: Change) -> Result<()> {
+        let (waiter, receiver) = sync_channel(1);
+        {
+            let mut queue = self.queue();
+            if queue.stopping {
+                return Err(draining());
+            }
+            queue.change = Some((change, waiter));
+        }
+        self.wake.notify_all();
+        receiver.recv().map_err(|_| draining())?
+    }
+
     /// Whether nothing waits to be looked at.
     pub(super) fn has_no_passes(&self) -> bool {
         self.queue().passes.is_empty()
@@ -230,12 +263,18 @@ impl Ingest {
         queue.passes.clear();
         queue.later.clear();
         queue.rebuild.clear();
+        queue.change = None;
         drop(queue);
         self.wake.notify_all();
     }
 
     pub(super) fn is_stopping(&self) -> bool {
         self.queue().stopping
+    }
+
+    /// Counts a look at a store whose disk is full; how many there were before.
+    pub(super) fn count_look(&self) -> u64 {
+        self.looks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What the last passes did.
@@ -280,6 +319,9 @@ impl Ingest {
             if !queue.rebuild.is_empty() {
                 return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
             }
+            if let Some((change, waiter)) = queue.change.take() {
+                return (Work::Change(change, waiter), idle);
+            }
             if std::mem::take(&mut queue.config) {
                 return (Work::Config, idle);
             }
@@ -299,7 +341,10 @@ impl Ingest {
                     .iter_mut()
                     .find(|other| other.collection == pass.collection)
                 {
-                    Some(other) => merge(&mut other.scope, pass.scope),
+                    Some(other) => {
+                        merge(&mut other.scope, pass.scope);
+                        other.tries = other.tries.max(pass.tries);
+                    }
                     None => queue.passes.push(pass),
                 }
             }
@@ -327,20 +372,30 @@ impl Ingest {
         }
     }
 
-    /// Waits until somebody asks for another try, or for the end; true for another try.
-    pub(super) fn wait_for_retry(&self) -> bool {
+    /// Waits until somebody asks for another try, at most so long, or for the end; true for another try.
+    pub(super) fn wait_for_retry(&self, patience: Option<Duration>) -> bool {
+        let deadline = patience.map(|patience| Instant::now() + patience);
         let mut queue = self.queue();
         loop {
             if queue.stopping {
                 return false;
             }
-            if std::mem::take(&mut queue.retry) {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if std::mem::take(&mut queue.retry) || left == Some(Duration::ZERO) {
                 return true;
             }
-            queue = self
-                .wake
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = match left {
+                Some(left) => {
+                    self.wake
+                        .wait_timeout(queue, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self
+                    .wake
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 

@@ -1,0 +1,286 @@
+//! The cache's database as a whole: what it is, its schema, checks, copies. Works as far as it can while the
+//! daemon can't open it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use skillmeat_shared::{Code, Error, Result};
+
+use super::App;
+use super::ingest::Change;
+use crate::store::migrate::{self, Applied, SCHEMA_VERSION, TITLES};
+use crate::store::{Store, backup, evict, files, meta, sql_error};
+
+/// What the database is.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of DbCurrentResponse; see db.proto")]
+pub struct Current {
+    pub path: PathBuf,
+    pub state: &'static str,
+    pub schema: Option<u32>,
+    pub size_bytes: u64,
+    pub free_bytes: u64,
+    pub log_bytes: u64,
+    pub instance: String,
+    pub error: Option<Error>,
+    pub replaced: Option<(i64, String)>,
+    pub copies: Vec<PathBuf>,
+}
+
+/// One version of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of DbMigration; see db.proto")]
+pub struct Migration {
+    pub version: u32,
+    pub title: &'static str,
+    pub is_applied: bool,
+    pub applied: Option<Applied>,
+}
+
+/// How the schema was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of DbMigrateResponse; see db.proto")]
+pub struct Migrated {
+    pub before: Option<u32>,
+    pub after: u32,
+    pub how: &'static str,
+}
+
+fn refuse(message: String, hint: &str) -> Error {
+    Error::new(Code::InvalidArgument, message).hint(hint)
+}
+
+impl App {
+    fn database(&self) -> PathBuf {
+        self.gate
+            .open()
+            .map_or_else(|| self.cache_place().database, |store| store.path().into())
+    }
+
+    /// What the database is, and whether it is in use.
+    pub fn db_current(&self) -> Current {
+        let path = self.database();
+        let mut current = Current {
+            state: if path.exists() { "failed" } else { "missing" },
+            size_bytes: files::size_of(&path),
+            log_bytes: files::log_bytes(&path),
+            copies: migrate::copies(&path),
+            error: self.gate.failure(),
+            ..Current::default()
+        };
+        let looked = backup::open_to_look(&path).and_then(|connection| {
+            let facts = || -> rusqlite::Result<()> {
+                current.schema = Some(migrate::version(&connection)?);
+                current.free_bytes = evict::free_bytes(&connection)?;
+                current.instance = meta::instance(&connection)?;
+                current.replaced = meta::replaced(&connection)?;
+                Ok(())
+            };
+            let mut facts = facts;
+            facts().map_err(|error| sql_error(&error))
+        });
+        let code = current.error.as_ref().map(|error| error.code);
+        if self.gate.open().is_some() {
+            current.state = "open";
+        } else if current.schema.is_some_and(|schema| schema > SCHEMA_VERSION) {
+            current.state = "newer";
+        } else if code == Some(Code::CacheClosed) {
+            current.state = "closed";
+        } else if looked.is_err_and(|error| error.code == Code::CacheDamaged) {
+            current.state = "damaged";
+        }
+        current.path = path;
+        current
+    }
+
+    /// The versions of the schema, from the first.
+    pub fn db_history(&self) -> Result<Vec<Migration>> {
+        let path = self.database();
+        let connection = backup::open_to_look(&path)?;
+        let history = || -> rusqlite::Result<Vec<Migration>> {
+            let schema = migrate::version(&connection)?;
+            (1..=schema.max(SCHEMA_VERSION))
+                .map(|version| {
+                    let title = TITLES.get(version as usize - 1).copied();
+                    Ok(Migration {
+                        version,
+                        title: title.unwrap_or_default(),
+                        is_applied: version <= schema,
+                        applied: migrate::applied(&connection, version)?,
+                    })
+                })
+                .collect()
+        };
+        history().map_err(|error| sql_error(&error))
+    }
+
+    /// Brings the schema up or down; `None` means the newest that this program knows. A database of a newer
+    /// program can't be changed: the copy that was made before it takes its place, or an empty one.
+    pub fn db_migrate(&self, target: Option<u32>, down: bool) -> Result<Migrated> {
+        let _one_at_a_time = self.mutation.lock();
+        let target = target.unwrap_or(SCHEMA_VERSION);
+        if target == 0 || target > SCHEMA_VERSION {
+            return Err(refuse(
+                format!("this skillmeatd knows the schemas 1 to {SCHEMA_VERSION}, not {target}"),
+                "`sm db history` lists them",
+            ));
+        }
+        self.until_open_or_failed()?;
+        let path = self.database();
+        let before = self.db_current().schema;
+        let wrong_way = match before {
+            Some(before) if down => before < target,
+            Some(before) => before > target,
+            None => false,
+        };
+        if let Some(before) = before.filter(|_| wrong_way) {
+            let (way, other) = if down {
+                ("down", "upgrade")
+            } else {
+                ("up", "downgrade")
+            };
+            let why =
+                format!("the cache has schema {before}, from which no way leads {way} to {target}");
+            return Err(refuse(why, &format!("`sm db {other} {target}`")));
+        }
+        let mut done = Migrated {
+            before,
+            after: target,
+            how: "in-place",
+        };
+        let is_open = self.gate.open().is_some();
+        if is_open && before == Some(target) {
+            done.how = "none";
+        } else if is_open {
+            self.ingest.change(Change::Down(target))?;
+        } else {
+            done.how = prepare(&path, before, target)?;
+            if target == SCHEMA_VERSION {
+                self.open_again()?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Looks for damage; what was found.
+    pub fn db_check(&self, thorough: bool) -> Result<(Vec<String>, Duration)> {
+        let started = Instant::now();
+        let connection = backup::open_to_look(&self.database())?;
+        let found = match backup::check(&connection, thorough) {
+            Ok(found) => found,
+            Err(error) => vec![error.to_string()],
+        };
+        Ok((found, started.elapsed()))
+    }
+
+    /// Gives free pages back to the disk; bytes before and after.
+    pub fn db_vacuum(&self) -> Result<(u64, u64)> {
+        let store = self.store()?;
+        let before = store.size_bytes();
+        store.maintain(evict::compact)?;
+        Ok((before, store.size_bytes()))
+    }
+
+    /// Writes a copy of the database; its size and schema.
+    pub fn db_backup(&self, target: &Path, force: bool) -> Result<(u64, u32)> {
+        let path = self.database();
+        if !target.is_absolute() {
+            return Err(refuse(
+                format!("`{}` is not absolute", target.display()),
+                "name the whole path",
+            ));
+        }
+        let own = files::identity(&path);
+        match std::fs::symlink_metadata(target) {
+            Err(_) => {}
+            Ok(found) if !found.is_file() || files::identity(target) == own => {
+                return Err(refuse(
+                    format!("`{}` can't be replaced", target.display()),
+                    "name another file",
+                )
+                .at(target, None));
+            }
+            Ok(_) if force => {}
+            Ok(_) => {
+                let why = format!("`{}` exists already", target.display());
+                return Err(Error::new(Code::FileExists, why)
+                    .hint("name another file, or replace it with `--force`")
+                    .at(target, None));
+            }
+        }
+        if let Some(folder) = target.parent().filter(|folder| !folder.is_dir()) {
+            let why = format!("there is no folder `{}`", folder.display());
+            return Err(Error::new(Code::FileNotFound, why).at(folder, None));
+        }
+        let connection = backup::open_to_look(&path)?;
+        backup::copy(&connection, target)?;
+        let schema = migrate::version(&connection).map_err(|error| sql_error(&error))?;
+        Ok((files::size_of(target), schema))
+    }
+
+    /// Takes a copy over and compares its rows with the files; the schema that the copy had.
+    pub fn db_restore(&self, file: &Path) -> Result<u32> {
+        let _one_at_a_time = self.mutation.lock();
+        let path = self.database();
+        if files::identity(file).is_some_and(|found| files::identity(&path) == Some(found)) {
+            return Err(refuse(
+                format!("`{}` is the cache itself", file.display()),
+                "name a file that `sm db backup` wrote",
+            ));
+        }
+        let schema = backup::check_file(file)?;
+        self.until_open_or_failed()?;
+        if self.gate.open().is_some() {
+            self.ingest.change(Change::Restore(file.to_owned()))?;
+        } else {
+            backup::take_over(file, &path)?;
+            self.open_again()?;
+        }
+        let store = self.store()?;
+        let names: Vec<String> = self
+            .targets(&store)?
+            .into_iter()
+            .map(|target| target.name)
+            .collect();
+        self.refresh(&names, false, "rebuild")?;
+        Ok(schema)
+    }
+
+    /// Waits while the daemon is starting; that it can't open the cache is no obstacle here.
+    fn until_open_or_failed(&self) -> Result<()> {
+        match self.store() {
+            Err(error) if error.code == Code::DaemonStarting => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the cache opened that could not be, or was not to be.
+    fn open_again(&self) -> Result<std::sync::Arc<Store>> {
+        self.gate.restart();
+        self.ingest.retry();
+        self.store()
+    }
+}
+
+/// Brings the file of a database that is not open to a version; tells how.
+fn prepare(path: &Path, before: Option<u32>, target: u32) -> Result<&'static str> {
+    match before {
+        Some(before) if before == target => Ok("none"),
+        Some(before) if before <= SCHEMA_VERSION => {
+            migrate::move_file(path, target).map(|()| "in-place")
+        }
+        _ => {
+            let copy = backup::usable_copy(path, target);
+            if let Some((copy, version)) = copy {
+                backup::take_over(&copy, path)?;
+                if version < target {
+                    migrate::move_file(path, target)?;
+                }
+                return Ok("copy");
+            }
+            // What a newer program wrote may be wanted by it again.
+            files::put_aside(path)?;
+            Ok("anew")
+        }
+    }
+}

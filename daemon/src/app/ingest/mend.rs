@@ -1,0 +1,194 @@
+//! What goes wrong with the cache while it is in use, and what is done about it.
+
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use skillmeat_shared::health::DISK_FULL;
+use skillmeat_shared::reconcile::{Scope, Target};
+use skillmeat_shared::{Code, Error, Result};
+
+use super::queue::{Change, Pass};
+use super::{App, REOPEN, RowsState};
+use crate::store::{Store, meta, migrate};
+
+/// The longest pause before a pass that failed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// How often is looked whether there is room on the disk again, in looks at the store.
+const LOOKS_FOR_ROOM: u64 = 5;
+
+impl App {
+    /// Tells everybody that the cache can't be opened, and why.
+    pub(super) fn cannot_open(&self, error: Error) {
+        if self.gate.failure().as_ref() != Some(&error) {
+            tracing::error!(target: "store", "{error}");
+        }
+        self.tell_room(error.code == Code::DiskFull);
+        self.gate.fail(error);
+        self.set_rows(RowsState::Failed);
+    }
+
+    /// A pass that failed is tried again by itself: nobody may notice what it should have found.
+    pub(super) fn pass_failed(
+        &self,
+        collection: &str,
+        scope: Scope,
+        (looks, tries): (usize, u32),
+        error: &Error,
+    ) {
+        if tries == 0 {
+            tracing::error!(target: "ingest", collection, "pass failed: {error}");
+        } else {
+            tracing::debug!(target: "ingest", collection, tries, "pass failed again: {error}");
+        }
+        self.freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .building
+            .remove(collection);
+        let again = Pass {
+            collection: collection.to_owned(),
+            scope,
+            reason: "retry",
+            looks,
+            tries: tries.saturating_add(1),
+            waiters: Vec::new(),
+        };
+        let pause = Duration::from_secs(1 << tries.min(6)).min(LONGEST_PAUSE);
+        self.ingest.later(again, pause);
+    }
+
+    /// Notices that the cache was deleted under a running daemon or turned out to be damaged, and builds it
+    /// anew; notices that the disk is full, and that it no longer is.
+    pub(super) fn check_store(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) {
+        let why = if store.is_gone() {
+            Some("the cache's file is gone")
+        } else if store.is_damaged() {
+            Some("the cache is damaged")
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            tracing::warn!(target: "store", "{why}; it is built anew");
+            if let Err(error) = self.rebuild(store, targets) {
+                tracing::error!(target: "store", "can't build the cache anew: {error}");
+                self.tell_room(error.code == Code::DiskFull);
+                return;
+            }
+        }
+        self.look_for_room(store);
+    }
+
+    fn look_for_room(&self, store: &Store) {
+        if !store.is_full() {
+            self.tell_room(false);
+            return;
+        }
+        self.tell_room(true);
+        let looks = self.ingest.count_look();
+        if looks.is_multiple_of(LOOKS_FOR_ROOM) {
+            let tried = store.write(move |t| meta::set(t, meta::ROOM, &looks.to_string()));
+            if tried.is_ok() {
+                tracing::info!(target: "store", "there is room on the disk again");
+                self.tell_room(false);
+                self.indexer.wake();
+            }
+        }
+    }
+
+    fn tell_room(&self, is_full: bool) {
+        let health = &self.boot.health;
+        if is_full {
+            let place = self.cache_place().database;
+            let folder = place.parent().unwrap_or(&place).display().to_string();
+            health.raise(
+                &DISK_FULL,
+                "",
+                format!(
+                    "the disk that holds `{folder}` is full: the cache keeps the rows that it has"
+                ),
+                vec![
+                    "make room on that disk; what changed meanwhile is then taken over by itself"
+                        .to_owned(),
+                ],
+            );
+        } else {
+            health.clear(&DISK_FULL, "");
+        }
+    }
+
+    /// Does something to the database as a whole, between passes. False at the end of the process.
+    pub(super) fn change_store(
+        &self,
+        store: &Arc<Store>,
+        targets: &mut HashMap<String, Target>,
+        change: Change,
+        waiter: &SyncSender<Result<()>>,
+    ) -> bool {
+        let result = match change {
+            Change::Restore(file) => {
+                self.forget_freshness();
+                let restored = store.restore(&file);
+                if restored.is_ok() {
+                    self.look_anew(store, targets);
+                }
+                restored
+            }
+            Change::Down(version) => {
+                store.close();
+                let moved = migrate::move_file(store.path(), version);
+                let (result, why) = match moved {
+                    Ok(()) => (Ok(()), taken_down(version)),
+                    Err(error) => (Err(error.clone()), error),
+                };
+                self.cannot_open(why);
+                // Who asked may have given up.
+                drop(waiter.send(result));
+                return self.wait_until_reopened(store, targets);
+            }
+        };
+        drop(waiter.send(result));
+        true
+    }
+
+    fn wait_until_reopened(
+        &self,
+        store: &Arc<Store>,
+        targets: &mut HashMap<String, Target>,
+    ) -> bool {
+        // Nobody but a person decides that the older program is done with it.
+        let mut patience = None;
+        loop {
+            if !self.ingest.wait_for_retry(patience) {
+                return false;
+            }
+            patience = Some(REOPEN);
+            self.forget_freshness();
+            match store.reopen() {
+                Ok(()) => break,
+                Err(error) => self.cannot_open(error),
+            }
+        }
+        self.gate.admit(Arc::clone(store));
+        self.look_anew(store, targets);
+        true
+    }
+
+    /// All rows are of unknown age now.
+    fn look_anew(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) {
+        self.log_event("cache.rebuilt", "", "");
+        self.indexer.wake();
+        targets.clear();
+        self.look_at_home(store, targets, "rebuild");
+    }
+}
+
+fn taken_down(version: u32) -> Error {
+    Error::new(
+        Code::CacheClosed,
+        format!("the cache was taken down to schema {version} for an older skillmeatd"),
+    )
+    .hint("stop this daemon and start the older one; or `sm db upgrade` takes the cache up again")
+}

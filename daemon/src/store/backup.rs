@@ -1,0 +1,178 @@
+//! Copies of the whole database, checks of it, and taking a copy over.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use skillmeat_shared::fs::atomic::TEMP_PREFIX;
+use skillmeat_shared::{Code, Error, Result};
+
+use super::migrate::{self, SCHEMA_VERSION};
+use super::{files, meta, sql_error};
+
+/// Findings of a check that are told.
+const MOST_FINDINGS: u32 = 20;
+
+/// Opens a database of any schema that nobody need own, to look at it only.
+pub fn open_to_look(path: &Path) -> Result<Connection> {
+    if !path.is_file() {
+        return Err(Error::new(
+            Code::FileNotFound,
+            format!("there is no database at `{}`", path.display()),
+        )
+        .at(path, None));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| sql_error(&error))?;
+    super::connection::configure(&connection).map_err(|error| sql_error(&error))?;
+    Ok(connection)
+}
+
+/// What is wrong with a database; nothing if it is sound. A thorough check compares indexes with rows, too.
+pub fn check(connection: &Connection, thorough: bool) -> rusqlite::Result<Vec<String>> {
+    let pragma = if thorough {
+        "integrity_check"
+    } else {
+        "quick_check"
+    };
+    let mut found: Vec<String> = connection
+        .prepare(&format!("PRAGMA {pragma}({MOST_FINDINGS})"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    found.retain(|line| line != "ok");
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if found.len() >= MOST_FINDINGS as usize {
+            break;
+        }
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        found.push(format!("a row of {table} stands for nothing in {parent}"));
+    }
+    Ok(found)
+}
+
+/// Writes a copy of the database as it is at this moment, whole or not at all, for the user only. What
+/// stands at `target` is replaced.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "flushed before and after: this is the durable rename"
+)]
+pub fn copy(connection: &Connection, target: &Path) -> Result<()> {
+    let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+    let temporary = folder.join(format!("{TEMP_PREFIX}{}-copy", std::process::id()));
+    let write = |temporary: &Path| -> Result<()> {
+        let text = temporary.to_str().ok_or_else(|| {
+            Error::new(
+                Code::InvalidArgument,
+                format!("`{}` is not UTF-8", target.display()),
+            )
+        })?;
+        super::sql_hit("backup.before_copy").map_err(|error| sql_error(&error))?;
+        connection
+            .execute("VACUUM INTO ?1", [text])
+            .map_err(|error| sql_error(&error).at(target, None))?;
+        let io = |error: &std::io::Error| Error::io("write", target, error);
+        let file = std::fs::File::open(temporary).map_err(|error| io(&error))?;
+        restrict(&file).map_err(|error| io(&error))?;
+        file.sync_all().map_err(|error| io(&error))?;
+        skillmeat_shared::failpoint::hit("backup.before_rename")
+            .and_then(|()| std::fs::rename(temporary, target))
+            .map_err(|error| io(&error))?;
+        let folder = std::fs::File::open(folder).map_err(|error| io(&error))?;
+        folder.sync_all().map_err(|error| io(&error))
+    };
+    // Of a copy that was cut short before.
+    drop(std::fs::remove_file(&temporary));
+    let written = write(&temporary);
+    if written.is_err() {
+        drop(std::fs::remove_file(&temporary));
+    }
+    written
+}
+
+fn restrict(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
+/// Checks that a file is a sound database of a schema that this program knows, and gives the schema.
+///
+/// # Errors
+/// [`Code::CacheDamaged`] if it is no database of ours or damaged, [`Code::CacheNewerSchema`] if it is newer.
+pub fn check_file(path: &Path) -> Result<u32> {
+    let connection = open_to_look(path)?;
+    let unfit = |why: &str| {
+        Error::new(
+            Code::CacheDamaged,
+            format!("`{}` can't be taken over: {why}", path.display()),
+        )
+        .hint("name a file that `sm db backup` wrote")
+        .at(path, None)
+    };
+    let failed = |error: rusqlite::Error| unfit(&error.to_string());
+    let version = migrate::version(&connection).map_err(failed)?;
+    if version > SCHEMA_VERSION {
+        return Err(newer(version, path));
+    }
+    let is_ours: bool = connection
+        .query_row(
+            "SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'artifact')",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(failed)?;
+    if version == 0 || !is_ours {
+        return Err(unfit("it is no cache of SkillMeat"));
+    }
+    let found = check(&connection, false).map_err(failed)?;
+    match found.first() {
+        None => Ok(version),
+        Some(first) => Err(unfit(first)),
+    }
+}
+
+/// Puts a copy of the database in `file` to `path`, under a name that no database had. What stood there is
+/// put aside.
+pub fn take_over(file: &Path, path: &Path) -> Result<()> {
+    let source = open_to_look(file)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    let fresh = folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id()));
+    copy(&source, &fresh)?;
+    drop(source);
+    let named = Connection::open(&fresh).and_then(|copied| meta::rename_instance(&copied));
+    named.map_err(|error| sql_error(&error))?;
+    files::put_aside(path)?;
+    place(&fresh, path)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "flushed by `copy`; a database that is lost is built anew"
+)]
+fn place(fresh: &Path, path: &Path) -> Result<()> {
+    std::fs::rename(fresh, path).map_err(|error| Error::io("write", path, &error))
+}
+
+/// The error for a database that a newer program wrote.
+pub(super) fn newer(version: u32, path: &Path) -> Error {
+    Error::new(
+        Code::CacheNewerSchema,
+        format!(
+            "the cache has schema {version}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
+            env!("CARGO_PKG_VERSION")
+        ),
+    )
+    .at(path, None)
+    .hint("start the newer skillmeatd")
+    .hint(format!(
+        "or run `sm db downgrade {SCHEMA_VERSION}` (or `sm cache clear`), which loses nothing: all of it is made from your files"
+    ))
+}
+
+/// The first copy made before a migration that this program can open.
+pub fn usable_copy(path: &Path, newest: u32) -> Option<(PathBuf, u32)> {
+    migrate::copies(path).into_iter().find_map(|copy| {
+        let version = check_file(&copy).ok()?;
+        (version <= newest).then_some((copy, version))
+    })
+}
