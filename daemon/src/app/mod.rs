@@ -1,6 +1,7 @@
 //! The composition root: wires store, watcher, scheduler and reconciling, and holds the use-cases that
 //! services call. Everything here blocks and runs on the blocking pool or on threads of its own.
 
+mod activity;
 mod add;
 mod clear;
 mod collections;
@@ -30,10 +31,12 @@ use tokio::sync::watch as signal;
 use tonic::service::Routes;
 
 use crate::jobs::scheduler::{CronScheduler, Scheduler as _};
+use crate::lifecycle::memory::MemoryLimits;
 use crate::lifecycle::{Application, Boot, Policy, Supervisor};
 use crate::store::Store;
 use crate::watch::{self, Dirty, Ledger, Watcher};
 
+pub use activity::Busy;
 pub use add::{AddEvent, AddItem, AddRequest, AddSummary};
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
@@ -42,7 +45,7 @@ pub use freshness::Freshness;
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
-pub use status::{Counters, Overview, Phase, memory_bytes};
+pub use status::{Counters, Overview, Phase};
 pub use watching::{EventPage, EventStart};
 
 /// How far the rows are, as those who wait for them need to know.
@@ -67,6 +70,7 @@ pub struct App {
     freshness: Mutex<freshness::Table>,
     counters: status::Counters,
     ledger: Arc<Ledger>,
+    activity: activity::Activity,
     watcher: OnceLock<Watcher>,
     scheduler: OnceLock<CronScheduler>,
     words: Mutex<searching::Words>,
@@ -95,6 +99,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         freshness: Mutex::default(),
         counters: status::Counters::default(),
         ledger: Arc::new(Ledger::new()),
+        activity: activity::Activity::default(),
         watcher: OnceLock::new(),
         scheduler: OnceLock::new(),
         words: Mutex::default(),
@@ -115,7 +120,16 @@ impl App {
 
     /// The open cache; waits a while if the daemon is still starting.
     pub fn store(&self) -> Result<Arc<Store>> {
-        self.gate.wait()
+        let store = self.gate.wait()?;
+        self.notice_loss(&store);
+        Ok(store)
+    }
+
+    /// Has the cache built anew if its file was deleted.
+    fn notice_loss(&self, store: &Store) {
+        if store.is_gone() {
+            self.ingest.look_at_cache();
+        }
     }
 
     /// Waits until every collection has rows, or none can have any; not longer than `patience`. Who asks a
@@ -232,10 +246,19 @@ impl watch::Sink for Ears {
 
 impl Application for App {
     fn start(self: Arc<Self>, supervisor: &Supervisor) {
+        let app = Arc::downgrade(&self);
+        // Whoever asks notices a cache that is gone; so does the daemon by itself, when nobody asks.
+        self.boot.self_check.add(move |_| {
+            if let Some(app) = app.upgrade()
+                && let Some(store) = app.gate.open()
+            {
+                app.notice_loss(&store);
+            }
+        });
         let app = Arc::clone(&self);
         supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
         let app = Arc::clone(&self);
-        supervisor.spawn_thread("warnings", Policy::Background, move || app.follow_health());
+        supervisor.spawn_lasting("warnings", move || app.follow_health());
         supervisor.spawn_thread("text-index", Policy::Essential, move || self.run_indexer());
     }
 
@@ -249,6 +272,26 @@ impl Application for App {
 
     fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>) {
         drop(self.ready.set(report));
+    }
+
+    fn idle_for(&self) -> Option<Duration> {
+        self.quiet_for()
+    }
+
+    fn idle_exit(&self) -> Option<Duration> {
+        self.may_end_after()
+    }
+
+    fn memory_limits(&self) -> MemoryLimits {
+        let loaded = self.config();
+        MemoryLimits {
+            soft: loaded.config.daemon_memory_soft_mb.saturating_mul(1 << 20),
+            hard: loaded.config.daemon_memory_hard_mb.saturating_mul(1 << 20),
+        }
+    }
+
+    fn shed_memory(&self) {
+        App::shed_memory(self);
     }
 
     fn drain(&self) {

@@ -124,15 +124,6 @@ pub struct Overview {
     pub stale: u64,
 }
 
-/// Resident memory of this process in bytes; 0 where the system does not tell.
-pub fn memory_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok())
-        .unwrap_or(0);
-    pages.saturating_mul(rustix::param::page_size() as u64)
-}
-
 impl App {
     /// Artifacts in numbers; empty while the cache can't be read.
     pub fn overview(&self) -> Overview {

@@ -1,7 +1,6 @@
 //! Runs things every so often, by the wall clock.
 //!
-//! One tick a second compares the clock with when each schedule is due next, and that moment is
-//! persisted. Hence what came due while the machine slept or the daemon was down runs once, not once per
+//! A tick compares the clock with when each schedule is due next, and that moment is persisted. Hence what came due while the machine slept or the daemon was down runs once, not once per
 //! missed period; a clock that was set back makes a schedule due instead of silent; and no timer drifts.
 //! One schedule never overlaps itself. Runs happen on the blocking pool.
 
@@ -12,13 +11,21 @@ use std::time::Duration;
 use skillmeat_shared::time::{Clock, Timestamp};
 use skillmeat_shared::{Code, Error, Result};
 use tokio::runtime::Handle;
-use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio::sync::{Notify, RwLock};
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError, MetaDataStorage};
 
 use super::due::later;
 pub use super::due::{Due, next_due};
 
-/// Every second.
+/// Every second, while ticks are let through.
 const TICK: &str = "* * * * * *";
+
+/// How long ticks are held back at most. Timers stand still while the machine sleeps, and a clock can be
+/// set: so the clock is looked at this often.
+const SLICE: Duration = Duration::from_mins(1);
+
+/// How long to wait for a tick that was let through.
+const TICK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The shortest period; the clock is looked at no more often.
 pub const SHORTEST: Duration = Duration::from_secs(1);
@@ -71,6 +78,9 @@ struct Core {
     clock: Arc<dyn Clock>,
     store: Arc<dyn DueStore>,
     state: Mutex<State>,
+    /// What is due when may have changed.
+    changed: Notify,
+    ticked: Notify,
 }
 
 struct State {
@@ -95,6 +105,8 @@ impl Core {
             clock,
             store,
             state: Mutex::new(state),
+            changed: Notify::new(),
+            ticked: Notify::new(),
         }
     }
 
@@ -132,6 +144,7 @@ impl Core {
             },
         );
         drop(state);
+        self.changed.notify_one();
         self.store.save(&due);
     }
 
@@ -150,7 +163,23 @@ impl Core {
         schedule.due.next_due = later(from, schedule.every);
         let due = schedule.due.clone();
         drop(state);
+        self.changed.notify_one();
         self.store.save(&due);
+    }
+
+    /// How long nothing is due, as far as one can look ahead.
+    fn rest(&self) -> Duration {
+        let now = self.clock.now();
+        let state = self.state();
+        if state.stopped {
+            return Duration::ZERO;
+        }
+        let waiting = state
+            .schedules
+            .values()
+            .filter(|schedule| !schedule.running);
+        let rests = waiting.map(|one| next_due(&one.due, one.every, now).since(now));
+        rests.min().unwrap_or(SLICE).min(SLICE)
     }
 
     /// Takes the schedules that are due now and marks them as running.
@@ -177,6 +206,7 @@ impl Core {
         if let Some(schedule) = self.state().schedules.get_mut(name) {
             schedule.running = false;
         }
+        self.changed.notify_one();
     }
 
     fn status(&self) -> Vec<ScheduleStatus> {
@@ -215,6 +245,30 @@ fn tick(core: &Arc<Core>, runtime: &Handle) {
     }
 }
 
+/// Holds the ticks back while nothing is due. `tokio-cron-scheduler` looks into its storage twice a second,
+/// for ever; while this holds the storage, it waits for it without waking up.
+async fn brake(core: Arc<Core>, storage: Arc<RwLock<Box<dyn MetaDataStorage + Send + Sync>>>) {
+    loop {
+        let held = storage.write().await;
+        loop {
+            let rest = core.rest();
+            if rest.is_zero() {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = core.changed.notified() => {}
+            }
+        }
+        drop(held);
+        if core.state().stopped {
+            return;
+        }
+        // The storage is handed out in the order of asking: the tick comes first.
+        drop(tokio::time::timeout(TICK_PATIENCE, core.ticked.notified()).await);
+    }
+}
+
 /// The scheduler of the daemon, on the ticks of `tokio-cron-scheduler`.
 pub struct CronScheduler {
     core: Arc<Core>,
@@ -239,9 +293,16 @@ impl CronScheduler {
             |why: &str| Error::new(Code::Internal, format!("can't start the scheduler: {why}"));
         let start = async move {
             let ticks = JobScheduler::new().await?;
-            let job = Job::new(TICK, move |_, _| tick(&ticked, &handle))?;
+            let braked = Arc::clone(&ticked);
+            let job = Job::new(TICK, move |_, _| {
+                tick(&ticked, &handle);
+                ticked.ticked.notify_one();
+            })?;
             ticks.add(job).await?;
             ticks.start().await?;
+            let storage = Arc::clone(&ticks.context.metadata_storage);
+            // Detached: it ends when the scheduler stops.
+            drop(tokio::spawn(brake(braked, storage)));
             Ok::<_, JobSchedulerError>(ticks)
         };
         // On a thread of its own: the caller may be one of the runtime's, which can't wait for it.
@@ -272,6 +333,7 @@ impl Scheduler for CronScheduler {
 
     fn stop(&self) {
         self.core.state().stopped = true;
+        self.core.changed.notify_one();
         let ticks = self
             .ticks
             .lock()
@@ -294,170 +356,4 @@ impl Drop for CronScheduler {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Condvar;
-    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-    use std::time::Instant;
-
-    const MINUTE: Duration = Duration::from_mins(1);
-
-    struct Hands(AtomicI64);
-
-    impl Hands {
-        fn turn(&self, by: i64) {
-            self.0.fetch_add(by * 1_000_000_000, Ordering::SeqCst);
-        }
-    }
-
-    impl Clock for Hands {
-        fn now(&self) -> Timestamp {
-            Timestamp(self.0.load(Ordering::SeqCst))
-        }
-    }
-
-    #[derive(Default)]
-    struct Shelf(Mutex<BTreeMap<String, Due>>);
-
-    impl DueStore for Shelf {
-        fn load(&self) -> Vec<Due> {
-            self.0.lock().unwrap().values().cloned().collect()
-        }
-
-        fn save(&self, due: &Due) {
-            self.0.lock().unwrap().insert(due.name.clone(), due.clone());
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1_000_000_000)
-    }
-
-    fn setting() -> (Arc<Hands>, Arc<Shelf>, Core) {
-        let hands = Arc::new(Hands(AtomicI64::new(at(1_000_000).nanos())));
-        let shelf = Arc::new(Shelf::default());
-        let core = Core::new(Arc::clone(&hands) as _, Arc::clone(&shelf) as _);
-        (hands, shelf, core)
-    }
-
-    /// Runs what is due on this thread; returns how many.
-    fn run_due(core: &Core) -> usize {
-        let taken = core.take_due();
-        for (due, run) in &taken {
-            core.store.save(due);
-            run();
-            core.finished(&due.name);
-        }
-        taken.len()
-    }
-
-    #[test]
-    fn eight_hours_of_sleep_are_one_run() {
-        let (hands, _, core) = setting();
-        core.every("x", MINUTE, Arc::new(|| {}));
-        assert_eq!(run_due(&core), 0);
-        hands.turn(61);
-        assert_eq!(run_due(&core), 1);
-        hands.turn(8 * 3_600);
-        assert_eq!(run_due(&core), 1);
-        assert_eq!(run_due(&core), 0);
-        hands.turn(59);
-        assert_eq!(run_due(&core), 0);
-        hands.turn(1);
-        assert_eq!(run_due(&core), 1);
-    }
-
-    #[test]
-    fn a_clock_set_back_runs_once_and_goes_on() {
-        let (hands, _, core) = setting();
-        core.every("x", MINUTE, Arc::new(|| {}));
-        hands.turn(60);
-        assert_eq!(run_due(&core), 1);
-        hands.turn(-36_000);
-        assert_eq!(run_due(&core), 1);
-        assert_eq!(run_due(&core), 0);
-        hands.turn(60);
-        assert_eq!(run_due(&core), 1);
-    }
-
-    #[test]
-    fn what_was_due_while_the_daemon_was_down_runs_at_start() {
-        let (hands, shelf, core) = setting();
-        core.every("x", MINUTE, Arc::new(|| {}));
-        drop(core);
-        hands.turn(600);
-        let core = Core::new(Arc::clone(&hands) as _, Arc::clone(&shelf) as _);
-        core.every("x", MINUTE, Arc::new(|| {}));
-        assert_eq!(run_due(&core), 1);
-        drop(core);
-        let core = Core::new(hands as _, shelf as _);
-        core.every("x", MINUTE, Arc::new(|| {}));
-        assert_eq!(run_due(&core), 0, "the run was kept");
-    }
-
-    #[test]
-    fn a_schedule_never_overlaps_itself() {
-        let (hands, _, core) = setting();
-        core.every("x", MINUTE, Arc::new(|| {}));
-        hands.turn(60);
-        assert_eq!(core.take_due().len(), 1);
-        hands.turn(600);
-        assert_eq!(core.take_due().len(), 0, "it still runs");
-        core.finished("x");
-        assert_eq!(core.take_due().len(), 1);
-    }
-
-    #[test]
-    fn a_new_period_counts_from_the_last_run() {
-        let (hands, _, core) = setting();
-        core.every("x", MINUTE, Arc::new(|| {}));
-        hands.turn(60);
-        assert_eq!(run_due(&core), 1);
-        core.set_period("x", 10 * MINUTE);
-        hands.turn(599);
-        assert_eq!(run_due(&core), 0);
-        hands.turn(1);
-        assert_eq!(run_due(&core), 1);
-        assert_eq!(
-            core.status().first().map(|status| status.every),
-            Some(10 * MINUTE)
-        );
-    }
-
-    #[test]
-    fn real_ticks_run_it_and_a_panic_does_not_end_it() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let clock = Arc::new(skillmeat_shared::time::SystemClock);
-        let scheduler =
-            CronScheduler::start(Arc::new(Shelf::default()), clock, runtime.handle()).unwrap();
-        let runs = Arc::new((Mutex::new(0_usize), Condvar::new()));
-        let counted = Arc::clone(&runs);
-        let calls = AtomicUsize::new(0);
-        scheduler.every(
-            "x",
-            SHORTEST,
-            Arc::new(move || {
-                assert_ne!(
-                    calls.fetch_add(1, Ordering::SeqCst),
-                    0,
-                    "the first run panics"
-                );
-                *counted.0.lock().unwrap() += 1;
-                counted.1.notify_all();
-            }),
-        );
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut seen = runs.0.lock().unwrap();
-        while *seen == 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no second run");
-            seen = runs.1.wait_timeout(seen, left).unwrap().0;
-        }
-        drop(seen);
-        scheduler.stop();
-    }
-}
+mod tests;

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::fs::Mode;
@@ -21,10 +21,13 @@ use skillmeat_shared::{Code, Error, Result};
 use super::activation::{Given, Handed};
 use super::lock::Lock;
 use super::placed::{self, Placed};
+use super::program::{self, Program};
 use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
-use super::{Application, BLOCKING_THREADS, Boot, descriptors, serve, signals, socket};
+use super::{
+    Application, BLOCKING_THREADS, Boot, Findings, descriptors, memory, serve, signals, socket,
+};
 use crate::cli::{Args, Manager};
 use crate::telemetry::{self, Telemetry};
 
@@ -168,6 +171,7 @@ fn own<A: Application>(
         log_file,
         telemetry,
     } = prepared;
+    let program = Program::current();
     let instance = new_instance(started_at);
     let _lock = Lock::acquire(&home, &instance)?;
     failpoint::step("boot.after_lock")?;
@@ -181,7 +185,12 @@ fn own<A: Application>(
         .map_err(|error| Error::new(Code::Internal, format!("can't start the runtime: {error}")))?;
     let context = runtime.enter();
     let shutdown = Shutdown::new();
-    let supervisor = Supervisor::new(runtime.handle().clone(), shutdown.clone());
+    let health = Arc::new(Health::new(Arc::new(SystemClock)));
+    let supervisor = Supervisor::new(
+        runtime.handle().clone(),
+        shutdown.clone(),
+        Arc::clone(&health),
+    );
     let _until_the_end = limit_shutdown(&supervisor, &shutdown, &telemetry);
     signals::listen(&supervisor, &shutdown, &telemetry)?;
 
@@ -201,7 +210,6 @@ fn own<A: Application>(
         exe: std::env::current_exe().ok(),
     };
     let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
-    let health = Arc::new(Health::new(Arc::new(SystemClock)));
     let self_check = SelfCheck::new(loaded.config.daemon_self_check);
     let drain_timeout = loaded.config.daemon_drain_timeout.min(LONGEST_SHUTDOWN);
     let application: Arc<dyn Application> = build(Boot {
@@ -215,7 +223,7 @@ fn own<A: Application>(
         telemetry,
         shutdown: shutdown.clone(),
         supervisor: supervisor.clone(),
-        health,
+        health: Arc::clone(&health),
         self_check: self_check.clone(),
     })?;
     placed.announce()?;
@@ -224,6 +232,16 @@ fn own<A: Application>(
     let listeners = serve::start(listener, &application, &supervisor, &shutdown, notifier)?;
     placed::look_after(&placed, listeners, &self_check);
     handed.watch(&self_check);
+    if let Some(program) = program {
+        let may_end = at.manager == "auto";
+        let weak = Arc::downgrade(&application);
+        let health = Arc::clone(&health);
+        let look = program::look_after(program, health, weak, may_end, shutdown.clone());
+        self_check.add(look);
+    }
+    let weak = Arc::downgrade(&application);
+    self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
+    self_check.add(end_when_idle(weak, shutdown.clone()));
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -259,6 +277,21 @@ fn own<A: Application>(
 fn pass(name: &'static str) {
     if let Err(error) = failpoint::hit(name) {
         tracing::warn!(%error, "`{name}` failed");
+    }
+}
+
+/// The check that ends a process which nobody needs.
+fn end_when_idle(
+    application: Weak<dyn Application>,
+    shutdown: Shutdown,
+) -> impl FnMut(Findings) + Send {
+    move |_| {
+        if let Some(application) = application.upgrade()
+            && let Some(after) = application.idle_exit()
+            && application.idle_for().is_some_and(|quiet| quiet >= after)
+        {
+            shutdown.request("nobody has asked for anything for long");
+        }
     }
 }
 

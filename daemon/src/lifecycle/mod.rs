@@ -10,8 +10,10 @@ mod activation;
 mod boot;
 mod descriptors;
 pub mod lock;
+pub mod memory;
 mod ping;
 mod placed;
+mod program;
 mod selfcheck;
 mod serve;
 pub mod shutdown;
@@ -21,6 +23,7 @@ pub mod supervisor;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skillmeat_shared::config::Loaded;
 use skillmeat_shared::health::Health;
@@ -78,6 +81,14 @@ pub trait Application: Send + Sync + 'static {
     /// Takes what to call whenever readiness changes: true when all is served, false otherwise. Called
     /// before [`start`](Self::start).
     fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>);
+    /// How long nobody has asked for anything; `None` while work is under way.
+    fn idle_for(&self) -> Option<Duration>;
+    /// After how long without a call the process should end by itself; `None` is never.
+    fn idle_exit(&self) -> Option<Duration>;
+    /// How much memory the process may take.
+    fn memory_limits(&self) -> memory::MemoryLimits;
+    /// Drops what it can have again.
+    fn shed_memory(&self);
     /// Called once the server has stopped: ends the application's threads and persists what must be.
     /// Blocks until done.
     fn drain(&self);

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use skillmeat_shared::health::{Health, TASK_FAILED};
 use tokio::runtime::Handle;
 
 use super::shutdown::Shutdown;
@@ -55,6 +56,7 @@ struct Inner {
     ended: Condvar,
     shutdown: Shutdown,
     runtime: Handle,
+    health: Arc<Health>,
 }
 
 /// Starts and watches tasks. Clones are one and the same.
@@ -65,12 +67,13 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of nothing yet.
-    pub fn new(runtime: Handle, shutdown: Shutdown) -> Self {
+    pub fn new(runtime: Handle, shutdown: Shutdown, health: Arc<Health>) -> Self {
         let inner = Inner {
             tasks: Mutex::new(Vec::new()),
             ended: Condvar::new(),
             shutdown,
             runtime,
+            health,
         };
         Self {
             inner: Arc::new(inner),
@@ -146,9 +149,15 @@ impl Supervisor {
                     ?rest,
                     "the task panicked and starts again: {said}"
                 );
+                let hint = "look at `sm daemon logs`, and report it".to_owned();
+                let what = format!("the task `{name}` failed and will be started again: {said}");
+                this.inner
+                    .health
+                    .raise(&TASK_FAILED, name, what, vec![hint]);
                 if this.inner.shutdown.wait_timeout(rest) {
                     return;
                 }
+                this.inner.health.clear(&TASK_FAILED, name);
                 rest = (rest * 2).min(LONGEST_REST);
             }
         });
@@ -269,6 +278,7 @@ impl Drop for Running {
 mod tests {
     use super::super::shutdown::EXIT_FAILED;
     use super::*;
+    use skillmeat_shared::time::SystemClock;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -279,7 +289,9 @@ mod tests {
             .build()
             .unwrap();
         let shutdown = Shutdown::new();
-        work(&Supervisor::new(runtime.handle().clone(), shutdown.clone()));
+        let health = Arc::new(Health::new(Arc::new(SystemClock)));
+        let handle = runtime.handle().clone();
+        work(&Supervisor::new(handle, shutdown.clone(), health));
         shutdown
     }
 
@@ -314,7 +326,14 @@ mod tests {
                 *runs += 1;
                 assert_ne!(*runs, 1, "the first run panics");
             });
+            let raised = || !supervisor.inner.health.current().is_empty();
+            let deadline = Instant::now() + PATIENCE;
+            while !raised() {
+                assert!(Instant::now() < deadline, "nobody is told");
+                std::thread::yield_now();
+            }
             assert!(supervisor.wait_for(any, PATIENCE));
+            assert!(!raised(), "it runs again");
         });
         assert!(!shutdown.is_requested());
         assert_eq!(*runs.lock().unwrap_or_else(PoisonError::into_inner), 2);

@@ -96,10 +96,11 @@ impl ArtifactService for Service {
         let request = add_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
         let app = Arc::clone(&self.0);
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
+        let busy = app.begin_call();
         let room = WORK.room.acquire().await;
         // The addition goes on when the client leaves: half of it would help nobody.
         drop(tokio::task::spawn_blocking(move || {
-            let _room = room;
+            let _room = (room, busy);
             let backlog = RefCell::new(VecDeque::new());
             let tell = |event: AddEvent| {
                 // Progress may be lost on a slow client, items may not.

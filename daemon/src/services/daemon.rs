@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status};
 use v1::daemon_service_server::DaemonService;
 
 use super::{STATUS, run};
-use crate::app::{App, memory_bytes};
+use crate::app::App;
+use crate::lifecycle::memory;
 
 pub(super) struct Service(pub(super) Arc<App>);
 
@@ -47,7 +48,7 @@ fn status(app: &App) -> v1::StatusResponse {
         socket: boot.socket.display().to_string(),
         log_file: boot.log_file.display().to_string(),
         manager: boot.manager.clone(),
-        memory_bytes: memory_bytes(),
+        memory_bytes: memory::resident(),
         artifacts: overview.by_status.values().sum(),
         artifacts_by_status: overview
             .by_status

@@ -38,6 +38,8 @@ pub const NAMES: &[&str] = &[
 struct Lane {
     limit: Duration,
     room: Semaphore,
+    /// Whether somebody needs the daemon for it.
+    is_work: bool,
 }
 
 impl Lane {
@@ -45,12 +47,16 @@ impl Lane {
         Self {
             limit,
             room: Semaphore::const_new(room),
+            is_work: true,
         }
     }
 }
 
 /// What the daemon tells of itself: never behind other calls.
-static STATUS: Lane = Lane::new(Duration::from_secs(30), 2);
+static STATUS: Lane = Lane {
+    is_work: false,
+    ..Lane::new(Duration::from_secs(30), 2)
+};
 
 /// Reads.
 static READ: Lane = Lane::new(Duration::from_secs(30), 8);
@@ -124,11 +130,12 @@ async fn run<T: Send + 'static>(
     work: impl FnOnce(&App) -> Result<T> + Send + 'static,
 ) -> Result<T, Status> {
     let app = Arc::clone(app);
+    let busy = lane.is_work.then(|| app.begin_call());
     let task = async {
         let room = lane.room.acquire().await;
         tokio::task::spawn_blocking(move || {
             // Given back when the work ends, which may be after its caller has left.
-            let _room = room;
+            let _room = (room, busy);
             work(&app)
         })
         .await

@@ -292,6 +292,12 @@ impl Store {
         self.noticed(done)
     }
 
+    /// Gives back the memory of the connections.
+    pub fn shrink(&self) -> Result<()> {
+        self.database().readers.shrink();
+        self.maintain(|connection| connection.execute_batch("PRAGMA shrink_memory"))
+    }
+
     /// Moves the write-ahead log into the database.
     pub fn checkpoint(&self) -> Result<()> {
         self.maintain(evict::checkpoint)

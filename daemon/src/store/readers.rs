@@ -85,6 +85,21 @@ impl Readers {
         self.returned.notify_all();
     }
 
+    /// Gives back the memory of the connections that nobody uses, and closes all but one of them.
+    pub fn shrink(&self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = pool.idle.pop();
+        pool.open = pool.open.saturating_sub(pool.idle.len());
+        let closed = std::mem::take(&mut pool.idle);
+        if let Some(kept) = kept {
+            // A connection that can't shrink keeps its pages.
+            drop(kept.execute_batch("PRAGMA shrink_memory"));
+            pool.idle.push(kept);
+        }
+        drop(pool);
+        drop(closed);
+    }
+
     fn lease(&self) -> Result<Lease<'_>> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

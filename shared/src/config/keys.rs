@@ -204,6 +204,30 @@ pub const KEYS: &[Key] = &[
         Some("1m"),
         "how often the daemon looks after itself; takes effect at the next start",
     ),
+    key(
+        "daemon.idle_exit",
+        Kind::Duration { min: 0, max: YEAR },
+        Some("30m"),
+        "after how long without a call the daemon ends; unless set, only one that watches nothing; 0 is never",
+    ),
+    key(
+        "daemon.memory_soft_mb",
+        Kind::Integer {
+            min: 0,
+            max: 1_000_000,
+        },
+        Some("512"),
+        "above how much memory the daemon drops its caches, in MB; 0 is no limit",
+    ),
+    key(
+        "daemon.memory_hard_mb",
+        Kind::Integer {
+            min: 0,
+            max: 1_000_000,
+        },
+        Some("2048"),
+        "above how much memory the daemon ends, to be started anew, in MB; 0 is no limit",
+    ),
     kept(
         "analytics.enabled",
         Kind::Bool,

@@ -250,6 +250,9 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "watch.settle_ms" => config.watch_settle = Duration::from_millis(number),
         "watch.max_delay_ms" => config.watch_max_delay = Duration::from_millis(number),
         "daemon.drain_timeout" => config.daemon_drain_timeout = span(),
+        "daemon.idle_exit" => config.daemon_idle_exit = span(),
+        "daemon.memory_soft_mb" => config.daemon_memory_soft_mb = number,
+        "daemon.memory_hard_mb" => config.daemon_memory_hard_mb = number,
         "daemon.self_check" => config.daemon_self_check = span(),
         "daemon.autostart" => config.daemon_autostart = value.as_bool().unwrap_or(true),
         _ => {}

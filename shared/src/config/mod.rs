@@ -54,6 +54,12 @@ pub struct Config {
     pub daemon_autostart: bool,
     /// How often the daemon looks after itself.
     pub daemon_self_check: Duration,
+    /// After how long without a call the daemon ends; zero is never.
+    pub daemon_idle_exit: Duration,
+    /// Above how much memory the daemon drops its caches, in MB; zero is no limit.
+    pub daemon_memory_soft_mb: u64,
+    /// Above how much memory the daemon ends, in MB; zero is no limit.
+    pub daemon_memory_hard_mb: u64,
 }
 
 impl Default for Config {
@@ -74,6 +80,9 @@ impl Default for Config {
             daemon_drain_timeout: Duration::from_secs(10),
             daemon_autostart: true,
             daemon_self_check: Duration::from_mins(1),
+            daemon_idle_exit: Duration::from_mins(30),
+            daemon_memory_soft_mb: 512,
+            daemon_memory_hard_mb: 2_048,
         }
     }
 }

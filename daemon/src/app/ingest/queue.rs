@@ -16,7 +16,7 @@ use super::tally::Tally;
 /// Paths beyond which a pass looks at the whole collection instead.
 const MANY_PATHS: usize = 2000;
 
-/// How often the thread looks whether the cache's file is still there.
+/// Before passes the thread looks this often whether the cache's file is still there.
 const SELF_CHECK: Duration = Duration::from_secs(1);
 
 type Waiter = SyncSender<Result<(Report, Duration)>>;
@@ -46,6 +46,10 @@ struct Queue {
     change: Option<(Change, SyncSender<Result<()>>)>,
     /// When the cache's file was last looked for.
     checked: Option<Instant>,
+    /// Somebody misses the cache's file.
+    check: bool,
+    /// The thread does something.
+    working: bool,
     stopping: bool,
 }
 
@@ -255,6 +259,18 @@ impl Ingest {
         self.queue().passes.is_empty()
     }
 
+    /// Whether the thread does something, or soon will.
+    pub(in crate::app) fn is_busy(&self) -> bool {
+        let queue = self.queue();
+        queue.working || !queue.passes.is_empty()
+    }
+
+    /// Asks for a look whether the cache's file is still there.
+    pub(in crate::app) fn look_at_cache(&self) {
+        self.queue().check = true;
+        self.wake.notify_all();
+    }
+
     /// Ends the thread after the pass at work, which is cut short.
     pub(in crate::app) fn stop(&self) {
         let mut queue = self.queue();
@@ -329,11 +345,6 @@ impl Ingest {
                 return (Work::Home, idle);
             }
             let now = Instant::now();
-            // Before the passes: they would write to a file that is gone, however many there are.
-            if now >= check {
-                queue.checked = Some(now);
-                return (Work::Check, idle);
-            }
             while let Some(at) = queue.later.iter().position(|(due, _)| *due <= now) {
                 let (_, pass) = queue.later.swap_remove(at);
                 match queue
@@ -348,6 +359,12 @@ impl Ingest {
                     None => queue.passes.push(pass),
                 }
             }
+            // Before the passes: they would write to a file that is gone, however many there are.
+            if queue.check || (now >= check && !queue.passes.is_empty()) {
+                queue.checked = Some(now);
+                queue.check = false;
+                return (Work::Check, idle);
+            }
             let free = queue
                 .passes
                 .iter()
@@ -356,19 +373,16 @@ impl Ingest {
                 return (Work::Pass(queue.passes.remove(at)), idle);
             }
             idle = true;
-            let due = queue
-                .later
-                .iter()
-                .map(|(due, _)| *due)
-                .min()
-                .unwrap_or(check)
-                .min(check);
-            let pause = due.saturating_duration_since(now);
-            queue = self
-                .wake
-                .wait_timeout(queue, pause)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            queue.working = false;
+            queue = if let Some(due) = queue.later.iter().map(|(due, _)| *due).min() {
+                let pause = due.saturating_duration_since(now);
+                let waited = self.wake.wait_timeout(queue, pause);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                let waited = self.wake.wait(queue);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            };
+            queue.working = true;
         }
     }
 
