@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod connect;
 mod output;
+mod service;
 
 use std::process::ExitCode;
 

@@ -161,6 +161,12 @@ codes! {
     DaemonUntrustedSocket = "daemon.untrusted_socket", Permission;
     /// No usable place for the socket.
     DaemonSocketPath = "daemon.socket_path", Unavailable;
+    /// The user's service manager can't be reached.
+    ServiceUnavailable = "service.unavailable", Unavailable;
+    /// The service manager could not do what it was asked for.
+    ServiceFailed = "service.failed", Unavailable;
+    /// A file of the service was changed, or not written, by somebody else.
+    ServiceEdited = "service.edited", Conflict;
 }
 
 impl fmt::Display for Code {

@@ -3,6 +3,7 @@
 mod artifact;
 mod daemon;
 mod db;
+mod service;
 mod settings;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
 pub(crate) use daemon::{DaemonCommand, LogsArgs, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
+pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
     Shell,
@@ -153,6 +155,9 @@ the number given and the first one shown were lost, and the state should be read
     /// Run, start, stop and inspect the daemon
     #[command(subcommand, arg_required_else_help = true)]
     Daemon(DaemonCommand),
+    /// Have the daemon run by your service manager
+    #[command(subcommand, arg_required_else_help = true)]
+    Service(ServiceCommand),
     /// Print the version of this program, and of the daemon if one runs
     #[command(after_help = "Examples:
   sm version

@@ -9,19 +9,21 @@ use skillmeat_proto::v1;
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::service::{Ask, Manager};
 use skillmeat_shared::{Code, Error, config};
 
 use super::{Context, Failure, Outcome, logs, status};
 use crate::cli::DaemonCommand;
 use crate::connect::{self, Autostart, CALL, Session, service};
 use crate::output::style::Tone;
+use crate::service::Control;
 
 /// How long a daemon may go on after its drain timeout: its own hard limit and a little.
 const AFTER_DRAIN: Duration = Duration::from_secs(10);
 /// How long a daemon that is ended by force may take to end in good order.
 const AFTER_TERM: Duration = Duration::from_secs(5);
 /// How long to wait for whoever is starting a daemon.
-const START_LOCK: Duration = Duration::from_secs(15);
+pub(super) const START_LOCK: Duration = Duration::from_secs(15);
 
 /// The JSON of `sm daemon start` and `restart`.
 #[derive(Serialize)]
@@ -110,19 +112,53 @@ async fn stop(context: &Context, force: bool) -> Result<Option<u32>, Failure> {
     }
     // Nobody starts another one meanwhile, and our looks at the lock get in nobody's way.
     let _held = FileLock::acquire(&home.start_lock(), START_LOCK)?;
-    let reached = connect::existing(&home, context.deadline(CALL)).await;
+    if let Some(pid) = stop_by_manager(context, &home).await? {
+        return Ok(Some(pid));
+    }
+    stop_held(context, &home, force).await
+}
+
+/// Has the service manager end the daemon that it runs: a daemon that ends by force would be started again.
+/// `None` if it runs none, or can't be reached: then the daemon can still be asked itself.
+async fn stop_by_manager(context: &Context, home: &Home) -> Result<Option<u32>, Failure> {
+    let is_managed = |found: &Rendezvous| found.manager == Manager::native().as_str();
+    let Some(running) = Rendezvous::load(&home.rendezvous())?.filter(is_managed) else {
+        return Ok(None);
+    };
+    let Some(control) = Control::in_charge(home, &context.env)? else {
+        return Ok(None);
+    };
+    if !connect::is_owned(home)? {
+        return Ok(None);
+    }
+    match control.ask(Ask::Stop) {
+        Ok(()) => {}
+        Err(error) if error.code == Code::ServiceUnavailable => {
+            context.out.detail(&error.message);
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let ended = connect::wait_until_free(home, AFTER_DRAIN).await?;
+    Ok(ended.then_some(running.pid))
+}
+
+/// Ends the daemon without its manager. Hold the start lock.
+pub(super) async fn stop_held(
+    context: &Context,
+    home: &Home,
+    force: bool,
+) -> Result<Option<u32>, Failure> {
+    let reached = connect::existing(home, context.deadline(CALL)).await;
     let asked = match reached {
         Ok(Some(session)) => shut_down(&session).await.map(Some),
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
-    let patience = config::load(&home, &context.env)
-        .config
-        .daemon_drain_timeout
-        + AFTER_DRAIN;
+    let patience = config::load(home, &context.env).config.daemon_drain_timeout + AFTER_DRAIN;
     match asked {
         Ok(Some(pid)) => {
-            if connect::wait_until_free(&home, patience).await? {
+            if connect::wait_until_free(home, patience).await? {
                 return Ok(Some(pid));
             }
             if !force {
@@ -135,7 +171,7 @@ async fn stop(context: &Context, force: bool) -> Result<Option<u32>, Failure> {
             }
         }
         Ok(None) => {
-            if connect::wait_until_free(&home, Duration::ZERO).await? {
+            if connect::wait_until_free(home, Duration::ZERO).await? {
                 return Ok(None);
             }
             if !force {
@@ -154,8 +190,8 @@ async fn stop(context: &Context, force: bool) -> Result<Option<u32>, Failure> {
         Err(error) if !force && error.code != Code::DaemonProtocol => return Err(error.into()),
         Err(_) => {}
     }
-    let pid = named(&home);
-    connect::end_by_force(&home, if force { AFTER_TERM } else { patience }).await?;
+    let pid = named(home);
+    connect::end_by_force(home, if force { AFTER_TERM } else { patience }).await?;
     Ok(pid)
 }
 

@@ -13,6 +13,7 @@ mod list;
 mod logs;
 mod man;
 mod search;
+mod service;
 mod show;
 mod status;
 mod version;
@@ -187,6 +188,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Cache(command) => cache::run(context, command).await,
         Command::Db(command) => db::run(context, command).await,
         Command::Daemon(command) => daemon::run(context, command).await,
+        Command::Service(command) => service::run(context, command).await,
         Command::Version => version::run(context).await,
         // Done without the daemon, in `dispatch`.
         Command::Completions { .. } | Command::Man(_) | Command::Config(_) => Ok(()),

@@ -21,9 +21,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::service::Control;
 use channel::{Reach, Silence};
 
-pub(crate) use owner::{end_by_force, is_owned_or_starting, wait_until_free};
+pub(crate) use owner::{end_by_force, is_owned, is_owned_or_starting, wait_until_free};
 pub(crate) use spawn::program;
 
 /// The deadline of a call that nobody gave one.
@@ -159,8 +160,8 @@ async fn find(
             if let Some(session) = existing(home, deadline).await? {
                 return Ok(session);
             }
-            match spawn::start(home, env) {
-                Ok(_) => {
+            match start(home, env) {
+                Ok(()) => {
                     if let Some(session) = existing(home, deadline).await? {
                         return Ok(session);
                     }
@@ -185,6 +186,20 @@ async fn find(
         sleep(rest).await;
         rest = (rest * 2).min(Duration::from_millis(500));
     }
+}
+
+/// Has the service manager start the daemon if it is in charge of this home; starts it otherwise.
+fn start(home: &Home, env: &dyn Environment) -> Result<()> {
+    let Some(manager) = Control::in_charge(home, env)? else {
+        return spawn::start(home, env).map(drop);
+    };
+    manager.start(home).map_err(|error| {
+        // The manager's daemon stood down before another one, which can't be reached yet or is about to end.
+        if error.code == Code::ServiceFailed && owner::is_owned(home).unwrap_or(false) {
+            return unreachable_owner(home);
+        }
+        error
+    })
 }
 
 fn may_start(home: &Home, env: &dyn Environment, autostart: Autostart) -> bool {

@@ -21,7 +21,7 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 ///
 /// The look itself takes the lock for an instant, and a daemon that starts in that instant would believe
 /// in another one: so hold the start lock meanwhile if you can.
-pub(super) fn is_owned(home: &Home) -> Result<bool> {
+pub(crate) fn is_owned(home: &Home) -> Result<bool> {
     let path = home.lock_file();
     let file = match File::open(&path) {
         Ok(file) => file,

@@ -23,8 +23,6 @@ pub enum Ask {
     Start,
     /// To stop it.
     Stop,
-    /// To stop it if it runs, and to start it.
-    Restart,
 }
 
 /// A program to run.
@@ -98,7 +96,6 @@ impl Service {
             Ask::Disable => vec![ctl(&["disable", "--now"], &both), forgiven],
             Ask::Start => vec![forgiven, ctl(&["start"], &[service])],
             Ask::Stop => vec![ctl(&["stop"], &[service])],
-            Ask::Restart => vec![forgiven, ctl(&["restart"], &[service])],
         }
     }
 
@@ -134,7 +131,6 @@ impl Service {
             Ask::Disable => vec![unload],
             Ask::Start => vec![ctl(&["kickstart", &target])],
             Ask::Stop => vec![ctl(&["kill", "SIGTERM", &target])],
-            Ask::Restart => vec![ctl(&["kickstart", "-k", &target])],
         }
     }
 }
@@ -198,8 +194,8 @@ mod tests {
             ]
         );
         assert_eq!(
-            lines(Manager::Launchd, Ask::Restart),
-            [format!("launchctl kickstart -k gui/1000/{label}")]
+            lines(Manager::Launchd, Ask::Start),
+            [format!("launchctl kickstart gui/1000/{label}")]
         );
         assert!(lines(Manager::Launchd, Ask::Linger).is_empty());
     }

@@ -63,8 +63,8 @@ pub(super) fn render(service: &Service, program: &Path) -> Result<Vec<ServiceFil
     let (templates, program, home) = match service.manager {
         Manager::Systemd => (
             &SYSTEMD[..],
-            systemd_word(program, Word::Program)?,
-            systemd_word(&service.home, Word::Argument)?,
+            systemd_program(program)?,
+            systemd_argument(&service.home)?,
         ),
         Manager::Launchd => (&LAUNCHD[..], xml(program)?, xml(&service.home)?),
     };
@@ -113,32 +113,38 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 fn text(path: &Path) -> Result<&str> {
     path.to_str()
         .filter(|text| path.is_absolute() && !text.contains(char::is_control))
-        .ok_or_else(|| {
-            Error::new(
-                Code::InvalidArgument,
-                format!(
-                    "`{}` can't be written into the file of a service",
-                    path.display()
-                ),
-            )
-            .hint("use an absolute path of readable characters")
-        })
+        .ok_or_else(|| unfit(path))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Program,
-    Argument,
+fn unfit(path: &Path) -> Error {
+    Error::new(
+        Code::InvalidArgument,
+        format!(
+            "`{}` can't be written into the file of a service",
+            path.display()
+        ),
+    )
+    .hint("use an absolute path of readable characters, without quotes and backslashes")
 }
 
-/// A path as one word of a command of systemd. Variables are replaced in arguments only.
-fn systemd_word(path: &Path, word: Word) -> Result<String> {
+/// The program of a command of systemd, which takes none with quotes or backslashes, and replaces no
+/// variables in it.
+fn systemd_program(path: &Path) -> Result<String> {
+    let text = text(path)?;
+    if text.contains(['"', '\'', '\\']) {
+        return Err(unfit(path));
+    }
+    Ok(format!("\"{}\"", text.replace('%', "%%")))
+}
+
+/// A path as an argument of a command of systemd.
+fn systemd_argument(path: &Path) -> Result<String> {
     let mut quoted = String::from("\"");
     for character in text(path)?.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
             '%' => quoted.push_str("%%"),
-            '$' if word == Word::Argument => quoted.push_str("$$"),
+            '$' => quoted.push_str("$$"),
             other => quoted.push(other),
         }
     }
@@ -232,22 +238,16 @@ mod tests {
 
     #[test]
     fn odd_paths_survive_the_way_there_and_back() {
-        for path in [
-            "/a b/d",
-            "/@HOME@/@/d",
-            "/100%/$HOME/d",
-            r#"/q"u\o/d"#,
-            "/ä<&>/d",
-            "/%h/d",
-        ] {
+        for path in ["/a b/d", "/@HOME@/@/d", "/100%/$HOME/d", "/ä<&>/d", "/%h/d"] {
             for manager in [Manager::Systemd, Manager::Launchd] {
                 let files = rendered(manager, "/h", path);
                 let last = files.last().unwrap();
                 assert_eq!(program(&last.content).as_deref(), Some(Path::new(path)));
             }
         }
-        let home = rendered(Manager::Systemd, "/$HOME/100%", "/d");
-        assert!(home[1].content.contains("--home \"/$$HOME/100%%\""));
+        let home = rendered(Manager::Systemd, r#"/$HOME/100%/q"\"#, "/d");
+        let argument = r#"--home "/$$HOME/100%%/q\"\\""#;
+        assert!(home[1].content.contains(argument), "{}", home[1].content);
         assert_eq!(
             program("ExecStart=/usr/bin/d --x"),
             Some("/usr/bin/d".into())
@@ -260,7 +260,13 @@ mod tests {
     fn paths_that_would_break_the_file_are_refused() {
         let env = BTreeMap::from([("HOME".to_owned(), "/home/ada".to_owned())]);
         let service = Service::new(Manager::Systemd, &Home::at("/h"), &env).unwrap();
-        for bad in ["/a\nExecStart=/bin/evil", "relative", "/tab\there"] {
+        for bad in [
+            "/a\nExecStart=/bin/evil",
+            "relative",
+            "/tab\there",
+            "/q\"/d",
+            "/b\\/d",
+        ] {
             let error = service.render(Path::new(bad)).unwrap_err();
             assert_eq!(error.code, Code::InvalidArgument, "{bad:?}");
         }

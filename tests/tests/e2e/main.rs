@@ -21,6 +21,7 @@ mod manifests;
 mod names;
 mod permissions;
 mod search;
+mod service;
 mod shell;
 mod together;
 mod upkeep;

@@ -1,0 +1,325 @@
+//! The user's service manager: whether it is there, how our service stands with it, starting and stopping.
+//!
+//! Where a service is installed its manager is in charge of the daemon: nothing here or elsewhere in this
+//! program starts one beside it. The manager's programs run with a deadline and with no more of the
+//! environment than they need.
+
+mod survey;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use skillmeat_shared::child::{Failed, Finished, Program};
+use skillmeat_shared::paths::{self, Environment, Home};
+use skillmeat_shared::rendezvous::StartupReport;
+use skillmeat_shared::service::{Ask, Call, Manager, Service};
+use skillmeat_shared::{Code, Error, Result};
+
+pub(crate) use survey::{Found, Survey, survey};
+
+/// How long the manager may take to tell something.
+const TELL: Duration = Duration::from_secs(5);
+/// How long it may take to start or stop the service: longer than the daemon may take to end, and to start.
+const ACT: Duration = Duration::from_secs(40);
+
+/// What the manager's programs need of the environment.
+const NEEDED: [&str; 5] = [
+    "PATH",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
+/// A service and its manager.
+#[derive(Debug)]
+pub(crate) struct Control {
+    service: Service,
+    programs: Vec<PathBuf>,
+    env: Vec<(OsString, OsString)>,
+}
+
+/// How the manager sees the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Whether it starts at a login.
+    pub(crate) enabled: bool,
+    /// Whether it runs.
+    pub(crate) active: bool,
+    /// The manager's own words.
+    pub(crate) text: String,
+    /// Whether its files have changed since the manager read them.
+    pub(crate) outdated: bool,
+}
+
+impl Control {
+    /// The service of a home and the manager of this system, whether or not they are there.
+    pub(crate) fn of(home: &Home, env: &dyn Environment) -> Result<Self> {
+        let mut needed: Vec<(OsString, OsString)> = NEEDED
+            .into_iter()
+            .filter_map(|name| Some((name.into(), env.path(name)?.into())))
+            .collect();
+        let session = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
+        // Programs started by `cron` or `su` lack the variable, but the session may be there.
+        if env.path("XDG_RUNTIME_DIR").is_none() && paths::check_socket_dir(&session).is_ok() {
+            needed.push(("XDG_RUNTIME_DIR".into(), session.into()));
+        }
+        needed.push(("LC_ALL".into(), "C".into()));
+        let programs = env
+            .path("PATH")
+            .iter()
+            .flat_map(std::env::split_paths)
+            .filter(|folder| folder.is_absolute())
+            .collect();
+        Ok(Self {
+            service: Service::new(Manager::native(), home, env)?,
+            programs,
+            env: needed,
+        })
+    }
+
+    /// The service of a home if it is installed: then its manager is in charge.
+    pub(crate) fn in_charge(home: &Home, env: &dyn Environment) -> Result<Option<Self>> {
+        let control = Self::of(home, env)?;
+        Ok(control.service.is_installed().then_some(control))
+    }
+
+    /// The service.
+    pub(crate) const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// That the manager is there and answers.
+    ///
+    /// # Errors
+    /// [`Code::ServiceUnavailable`] if it does not.
+    pub(crate) fn presence(&self) -> Result<()> {
+        self.service
+            .calls(Ask::Presence)
+            .iter()
+            .try_for_each(|call| match self.run(call, TELL) {
+                Ok(finished) if finished.status.success() => Ok(()),
+                Ok(finished) => Err(self.unavailable(&said(&finished))),
+                Err(why) => Err(self.unavailable(&why)),
+            })
+    }
+
+    /// Asks the manager for something and waits until it is done.
+    ///
+    /// # Errors
+    /// [`Code::ServiceUnavailable`] if it does not answer at all, [`Code::ServiceFailed`] if it refuses.
+    pub(crate) fn ask(&self, ask: Ask) -> Result<()> {
+        for call in self.service.calls(ask) {
+            let why = match self.run(&call, ACT) {
+                Ok(finished) if finished.status.success() => continue,
+                Ok(finished) => said(&finished),
+                Err(why) => why,
+            };
+            if call.may_fail {
+                continue;
+            }
+            self.presence()?;
+            return Err(Error::new(
+                Code::ServiceFailed,
+                format!("`{call}` failed: {why}"),
+            )
+            .hint(self.how_to_look())
+            .hint("`sm daemon run` starts the daemon in the foreground, where you see it fail"));
+        }
+        Ok(())
+    }
+
+    /// Has the manager start the service, and tells what the daemon said if it could not start.
+    pub(crate) fn start(&self, home: &Home) -> Result<()> {
+        let asked_at = SystemTime::now();
+        self.ask(Ask::Start).map_err(|error| match error.code {
+            Code::ServiceUnavailable => {
+                error.hint("`sm service uninstall` lets commands start the daemon themselves again")
+            }
+            _ => reported_since(home, asked_at).unwrap_or(error),
+        })
+    }
+
+    /// How the service stands. `None` if the manager does not know it.
+    pub(crate) fn state(&self) -> Result<Option<State>> {
+        let mut told = String::new();
+        for call in self.service.calls(Ask::State) {
+            let finished = self
+                .run(&call, TELL)
+                .map_err(|why| self.unavailable(&why))?;
+            if !finished.status.success() {
+                return Ok(None);
+            }
+            told.push_str(&String::from_utf8_lossy(&finished.stdout));
+        }
+        Ok(match self.service.manager() {
+            Manager::Systemd => systemd_state(&told),
+            Manager::Launchd => Some(launchd_state(&told)),
+        })
+    }
+
+    /// Whether services run on when nobody is logged in. `None` if that can't be told, or is no question.
+    pub(crate) fn lingers(&self) -> Option<bool> {
+        let calls = self.service.calls(Ask::Linger);
+        let finished = self.run(calls.first()?, TELL).ok()?;
+        match String::from_utf8_lossy(&finished.stdout).trim() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn run(&self, call: &Call, deadline: Duration) -> Result<Finished, String> {
+        let program = self
+            .programs
+            .iter()
+            .map(|folder| folder.join(call.program))
+            .find(|path| path.is_file())
+            .ok_or_else(|| format!("the program `{}` is not installed", call.program))?;
+        let program = self
+            .env
+            .iter()
+            .fold(Program::new(program), |program, (name, value)| {
+                program.env(name, value)
+            });
+        program
+            .args(&call.args)
+            .deadline(deadline)
+            .run()
+            .map_err(|error| match error {
+                Failed::TimedOut(..) => format!("no answer within {} s", deadline.as_secs()),
+                Failed::Io(..) => error.to_string(),
+            })
+    }
+
+    fn unavailable(&self, why: &str) -> Error {
+        Error::new(
+            Code::ServiceUnavailable,
+            format!(
+                "the service manager {} can't be reached: {why}",
+                self.service.manager().as_str()
+            ),
+        )
+        .hint("run the command in a login session of your own, not through `su`, `sudo` or `cron`")
+        .hint("in a container there is none: let `skillmeatd` be the main process")
+    }
+
+    fn how_to_look(&self) -> String {
+        match self.service.manager() {
+            Manager::Systemd => format!(
+                "look at `journalctl --user --unit {}` and `sm daemon logs`",
+                self.service.name()
+            ),
+            Manager::Launchd => "look at `sm daemon logs`".to_owned(),
+        }
+    }
+}
+
+/// The last line that a program wrote, or how it ended.
+fn said(finished: &Finished) -> String {
+    let text = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    line.map_or_else(|| finished.status.to_string(), ToOwned::to_owned)
+}
+
+/// The error of a start that failed after this moment, in the daemon's own words.
+fn reported_since(home: &Home, moment: SystemTime) -> Option<Error> {
+    let path = home.last_start();
+    let written = std::fs::metadata(&path).ok()?.modified().ok()?;
+    // File systems may know whole seconds only.
+    if written + Duration::from_secs(2) < moment {
+        return None;
+    }
+    StartupReport::load(&path).ok()??.into_result().err()
+}
+
+fn systemd_state(told: &str) -> Option<State> {
+    let value = |key: &str| {
+        told.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .unwrap_or_default()
+    };
+    if matches!(value("LoadState"), "" | "not-found") {
+        return None;
+    }
+    let (active, sub) = (value("ActiveState"), value("SubState"));
+    let mut text = if sub.is_empty() {
+        active.to_owned()
+    } else {
+        format!("{active} ({sub})")
+    };
+    let result = value("Result");
+    if !matches!(result, "" | "success") {
+        text.push_str(": ");
+        text.push_str(result);
+    }
+    Some(State {
+        enabled: value("UnitFileState").starts_with("enabled"),
+        active: active == "active",
+        text,
+        outdated: value("NeedDaemonReload") == "yes",
+    })
+}
+
+fn launchd_state(told: &str) -> State {
+    let text = told
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("state = "))
+        .unwrap_or("loaded")
+        .to_owned();
+    State {
+        enabled: true,
+        active: text == "running",
+        text,
+        outdated: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemd_tells_is_understood() {
+        let told = "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\nNeedDaemonReload=yes\nResult=exit-code\n";
+        let state = systemd_state(told).unwrap();
+        assert_eq!(
+            state,
+            State {
+                enabled: true,
+                active: false,
+                text: "failed (failed): exit-code".to_owned(),
+                outdated: true,
+            }
+        );
+        assert_eq!(
+            systemd_state("LoadState=not-found\nActiveState=inactive\n"),
+            None
+        );
+        assert_eq!(systemd_state(""), None);
+    }
+
+    #[test]
+    fn what_launchd_tells_is_understood() {
+        let told = "gui/501/x = {\n\tactive count = 1\n\tstate = running\n}\n";
+        let state = launchd_state(told);
+        assert!(state.active && state.enabled);
+        assert_eq!(launchd_state("").text, "loaded");
+    }
+
+    #[test]
+    fn only_a_report_of_this_start_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        paths::ensure_private_dir(&home.run_dir()).unwrap();
+        let began = SystemTime::now();
+        assert_eq!(reported_since(&home, began), None);
+        let failure = Error::new(Code::HomeUnusable, "no");
+        StartupReport::from(&failure)
+            .save(&home.last_start())
+            .unwrap();
+        assert_eq!(reported_since(&home, began), Some(failure));
+        assert_eq!(reported_since(&home, began + Duration::from_mins(1)), None);
+    }
+}
