@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::event_service_client::EventServiceClient;
 use skillmeat_tests::client::Rpc;
+use skillmeat_tests::until;
 use tokio_stream::StreamExt as _;
 
 use crate::view::View;
@@ -109,11 +110,13 @@ impl Story {
 }
 
 /// The instance of the database, as the stream names it.
-fn instance(rpc: &Rpc) -> String {
+pub(crate) fn instance(rpc: &Rpc) -> String {
     let mut client = EventServiceClient::new(rpc.channel());
-    rpc.wait(async {
-        let request = v1::SubscribeRequest::default();
-        let mut stream = client.subscribe(request).await.unwrap().into_inner();
-        stream.next().await.unwrap().unwrap().instance
+    until("a stream", || {
+        rpc.wait(async {
+            let request = v1::SubscribeRequest::default();
+            let mut stream = client.subscribe(request).await.ok()?.into_inner();
+            Some(stream.next().await?.ok()?.instance)
+        })
     })
 }

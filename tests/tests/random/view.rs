@@ -28,6 +28,8 @@ const QUERIES: [&str; 8] = [
 pub(crate) struct View {
     /// By collection and `type:name|path`.
     artifacts: BTreeMap<(String, String), String>,
+    /// Those among them that wait to be looked at.
+    stale: BTreeSet<(String, String)>,
     /// By collection.
     collections: BTreeMap<String, String>,
     /// By query.
@@ -69,6 +71,9 @@ impl View {
             for mut row in page.artifacts {
                 row.synced_at = 0;
                 let key = (row.collection.clone(), format!("{}|{}", row.id, row.path));
+                if std::mem::take(&mut row.stale) {
+                    self.stale.insert(key.clone());
+                }
                 let before = self.artifacts.insert(key.clone(), format!("{row:?}"));
                 assert_eq!(before, None, "twice on the pages: {key:?}");
             }
@@ -105,7 +110,8 @@ impl View {
                 }
                 Err(status) => return Err(status),
             };
-            shown.summary.as_mut().unwrap().synced_at = 0;
+            let summary = shown.summary.as_mut().unwrap();
+            (summary.synced_at, summary.stale) = (0, false);
             write!(line, "\n{shown:?}").unwrap();
         }
         Ok(())
@@ -167,6 +173,7 @@ impl View {
         if !collections.is_empty() {
             self.artifacts
                 .retain(|(of, _), _| !collections.contains(of));
+            self.stale.retain(|(of, _)| !collections.contains(of));
             self.collections.retain(|of, _| !collections.contains(of));
             // Which words are near, and how rare they are, depends on all rows.
             self.found.clear();
@@ -232,6 +239,11 @@ impl View {
                 fresh.collections.get(key),
             );
         }
+        compare(
+            "stale".to_owned(),
+            Some(&format!("{:?}", self.stale)),
+            Some(&format!("{:?}", fresh.stale)),
+        );
         for (query, live) in &self.found {
             let text = |lines: &Vec<String>| lines.join("\n           ");
             compare(

@@ -15,7 +15,7 @@ use skillmeat_tests::wait::{DEADLINE, until_true};
 
 use crate::harm::Saved;
 use crate::step::{Ask, At, How, Step};
-use crate::story::Story;
+use crate::story::{Story, instance};
 use crate::view::View;
 
 /// The rest between two looks.
@@ -83,6 +83,8 @@ pub(crate) struct World {
     away: [bool; 2],
     /// The cache was made anew since the last look.
     was_rebuilt: bool,
+    /// Caches that were deleted under a daemon that served them.
+    deleted: BTreeSet<String>,
     story: Story,
 }
 
@@ -95,6 +97,7 @@ impl World {
             broken: [None, None],
             away: [false; 2],
             was_rebuilt: false,
+            deleted: BTreeSet::new(),
             story: Story::default(),
         };
         world.settle();
@@ -202,6 +205,9 @@ impl World {
             Step::DeleteCache(first_kill) => {
                 if *first_kill {
                     self.sandbox.kill();
+                } else {
+                    self.start();
+                    self.deleted.insert(instance(&self.sandbox.rpc()));
                 }
                 self.was_rebuilt = true;
                 remove(&self.sandbox.home().root().join("cache"));
@@ -375,9 +381,9 @@ impl World {
         let skipped = self.unreadable();
         let fresh = self.rebuild().without(&skipped);
         drop(self.sandbox.ready());
-        // A cache that was deleted is served until the daemon notices.
-        until_true("the cache", || self.database().is_file());
         let rpc = self.sandbox.rpc();
+        // A cache that was deleted is served until the daemon notices.
+        until_true("a new cache", || !self.deleted.contains(&instance(&rpc)));
         let root = self.sandbox.root().to_str().unwrap();
         let give_up = Instant::now() + DEADLINE;
         let view = loop {
