@@ -27,6 +27,9 @@ pub use roots::{RootState, State, WatchRoot};
 use backend::{Backend, Depth, QUEUE, Signal};
 use roots::Table;
 
+/// Folders beside the collections that are watched for a manifest, at most.
+const CANDIDATES: usize = 256;
+
 /// Hears what is dirty. Called on the watch thread: hand over and return.
 pub trait Sink: Send + Sync {
     /// Something below a root changed, or may have.
@@ -60,16 +63,32 @@ impl Shared {
         self.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches the home and the folder of its collections, as far as they are there.
+    /// Watches the home, the folder of its collections, and what may become one, as far as they are there.
     pub(crate) fn watch_home(&self) {
         let mut backend = self.backend();
-        for folder in [&self.home, &self.collections] {
+        for folder in [&self.home, &self.collections]
+            .into_iter()
+            .chain(&self.candidates())
+        {
             if folder.is_dir()
                 && let Err(refusal) = backend.watch(folder, Depth::Entries)
             {
                 tracing::warn!(folder = %folder.display(), reason = refusal.reason(), "not watched");
             }
         }
+    }
+
+    /// Folders beside the collections that are none yet: a folder becomes one when it gets its manifest, which
+    /// may be long after it was made.
+    fn candidates(&self) -> Vec<PathBuf> {
+        let table = self.table();
+        let is_root = |path: &PathBuf| table.roots.iter().any(|root| root.shown.path == *path);
+        let entries = std::fs::read_dir(&self.collections).into_iter().flatten();
+        entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| !is_root(path))
+            .take(CANDIDATES)
+            .collect()
     }
 }
 

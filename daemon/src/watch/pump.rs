@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
+use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::time::{Clock as _, SystemClock};
 
 use super::Shared;
@@ -122,8 +123,11 @@ impl Pump {
             self.debounce.all(&Key::Config, "event", now);
             return;
         }
-        let is_child = path.parent() == Some(&self.shared.collections);
-        if change != Change::Touched && (is_child || path == self.shared.collections) {
+        let is_child = |path: &Path| path.parent() == Some(&self.shared.collections);
+        let makes_one = path.ends_with(MANIFEST) && path.parent().is_some_and(is_child);
+        if change != Change::Touched
+            && (is_child(path) || makes_one || path == self.shared.collections)
+        {
             self.debounce.all(&Key::Collections, "event", now);
         }
         let echo = self.shared.ledger.judge(path);

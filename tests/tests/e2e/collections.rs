@@ -1,8 +1,8 @@
 //! `sm init` and `sm collection`.
 
 use serde_json::json;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::{Sandbox, until};
 
 #[test]
 fn init_sets_up_a_home_and_twice_is_harmless() {
@@ -35,6 +35,32 @@ fn init_sets_up_a_home_and_twice_is_harmless() {
             .starts_with("# mine\n")
     );
     assert_eq!(sandbox.ready()["warnings"], json!([]));
+}
+
+#[test]
+fn a_folder_becomes_a_collection_when_it_gets_its_manifest() {
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let manifest = |name: &str| sandbox.collection(name, "collection.toml");
+    let text = "[collection]\nname = \"x\"\nversion = \"1.0.0\"\n";
+    let appears = |name: &str| {
+        until("a collection that has its manifest", || {
+            let all = sandbox.json(&["collection", "list"]);
+            let all = all["collections"].as_array().unwrap();
+            all.iter().any(|one| one["name"] == name).then_some(())
+        });
+    };
+    // One folder is there before the daemon starts, another one is made while it watches.
+    skill(&sandbox.collection("early", "skills"), "one", "One");
+    sandbox.ready();
+    skill(&sandbox.collection("late", "skills"), "two", "Two");
+    write(manifest("marker"), text);
+    appears("marker");
+    for name in ["early", "late"] {
+        write(manifest(name), text);
+        appears(name);
+    }
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
 }
 
 #[test]
