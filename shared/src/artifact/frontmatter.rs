@@ -314,7 +314,9 @@ fn load(yaml: &str) -> Result<Value, (String, Option<u32>)> {
         let line = error
             .location()
             .and_then(|at| u32::try_from(at.line()).ok())
-            .filter(|at| *at > 0);
+            .filter(|at| *at > 0)
+            // Carriage returns end lines of YAML, too, but none of the file.
+            .map(|at| at.min(line_count(yaml).saturating_add(1)));
         (describe(&error.to_string()), line)
     })
 }

@@ -164,6 +164,12 @@ pub(super) fn read<'t>(
         .text("type")
         .filter(|kind| !kind.trim().is_empty())
         .ok_or_else(|| broken(format!("entry {place}, `{name}`, has no type")))?;
+    // Kind and name are told apart by the first colon of `type:name`.
+    if kind.contains(':') {
+        return Err(Box::new(broken(format!(
+            "entry {place}, `{name}`, has a type with `:` in it"
+        ))));
+    }
     let kind = Kind::from_manifest(kind.trim());
     let mut problems = std::mem::take(&mut fields.problems);
     let mut fields = Fields::new(table, lines, format!("`{name}`"), MANIFEST);

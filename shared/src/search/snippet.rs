@@ -46,11 +46,12 @@ pub fn snippet_of_line(line: &str, query: &Query) -> Snippet {
     let line = line.trim();
     let matches = find(line, query);
     let first = matches.first().map_or(0, |range| range.start);
-    let (text, offset, lead) = cut(line, first);
+    let (text, part, lead) = cut(line, first);
     let matches = matches
         .into_iter()
-        .filter(|range| range.start >= offset && range.end - offset + lead <= text.len())
-        .map(|range| range.start - offset + lead..range.end - offset + lead)
+        .filter(|range| part.contains(&range.start))
+        .map(|range| range.start..range.end.min(part.end))
+        .map(|range| range.start - part.start + lead..range.end - part.start + lead)
         .collect();
     Snippet {
         text,
@@ -59,10 +60,10 @@ pub fn snippet_of_line(line: &str, query: &Query) -> Snippet {
     }
 }
 
-/// The part of a line around a byte, where it begins in the line, and the bytes that were put before it.
-fn cut(line: &str, around: usize) -> (String, usize, usize) {
+/// What is shown of a line around a byte, which part of the line that is, and the bytes that were put before it.
+fn cut(line: &str, around: usize) -> (String, Range<usize>, usize) {
     if line.chars().count() <= WIDTH {
-        return (line.to_owned(), 0, 0);
+        return (line.to_owned(), 0..line.len(), 0);
     }
     let start = line
         .char_indices()
@@ -82,7 +83,7 @@ fn cut(line: &str, around: usize) -> (String, usize, usize) {
     let trail = if end < tail.len() { "…" } else { "" };
     (
         format!("{lead}{}{trail}", tail.get(..end).unwrap_or_default()),
-        start,
+        start..start + end,
         lead.len(),
     )
 }
@@ -188,6 +189,14 @@ mod tests {
         assert_eq!(marked(&snippet), ["needle"]);
         assert!(snippet.text.starts_with('…') && snippet.text.ends_with('…'));
         assert!(snippet.text.chars().count() <= WIDTH + 2);
+    }
+
+    #[test]
+    fn a_match_that_the_cut_goes_through_ends_there() {
+        let line = format!("needle {} needle-and-more", "ä".repeat(WIDTH - 12));
+        let snippet = snippet_of_line(&line, &Query::parse(b"needle"));
+        assert_eq!(marked(&snippet), ["needle", "need"]);
+        assert!(snippet.text.ends_with("need…"), "{}", snippet.text);
     }
 
     #[test]

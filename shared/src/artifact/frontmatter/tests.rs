@@ -293,3 +293,12 @@ proptest! {
         prop_assert_eq!(document.fields.get("description"), Some(&json!(text)));
     }
 }
+
+#[test]
+fn a_line_that_is_told_is_one_of_the_file() {
+    // A carriage return ends a line of YAML, but none of the file.
+    for text in ["a: b\r]", "a: \"b\r\rc", "\r\r\ra: [b"] {
+        let (message, line) = parse_yaml(text.as_bytes()).error.unwrap();
+        assert_eq!(line, Some(1), "{text:?}: {message}");
+    }
+}

@@ -214,3 +214,15 @@ fn ten_thousand_entries_are_read_in_one_go() {
         Some("[[artifacts]]")
     );
 }
+
+#[test]
+fn a_type_with_a_colon_names_no_artifact() {
+    let manifest = Manifest::parse("[[artifacts]]\nname = \"x\"\ntype = \"skill:odd\"\n").unwrap();
+    assert_eq!(manifest.entries, []);
+    assert_eq!(manifest.broken.len(), 1);
+    let problem = &manifest.broken[0].problem;
+    assert_eq!(
+        (problem.code.as_str(), problem.line),
+        ("entry.broken", Some(1))
+    );
+}
