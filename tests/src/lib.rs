@@ -15,6 +15,7 @@ pub mod bench;
 pub mod client;
 pub mod command;
 pub mod daemon;
+pub mod fuzz;
 pub mod generate;
 pub mod home;
 pub mod process;

@@ -1,0 +1,65 @@
+//! Frontmatter, and files that are nothing but fields.
+
+use std::path::Path;
+
+use skillmeat_shared::Kind;
+use skillmeat_shared::artifact::ParseStatus;
+use skillmeat_shared::artifact::frontmatter::{self, Document, MAX_BYTES};
+use skillmeat_shared::artifact::metadata;
+
+use super::lines_of;
+
+/// Bytes of fields as JSON, at most: aliases may repeat what is written once.
+const MAX_JSON: usize = 16 * MAX_BYTES;
+
+pub(super) fn check(bytes: &[u8]) {
+    for name in ["x.md", "x.yaml"] {
+        let document = frontmatter::parse_file(Path::new(name), bytes);
+        holds(bytes, &document);
+        let json = serde_json::to_string(&document.fields).unwrap();
+        assert!(json.len() <= MAX_JSON, "{} bytes of fields", json.len());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let document = frontmatter::parse(bytes);
+        assert!(!document.lossy);
+        assert!(text.ends_with(&document.body), "the body is the file's end");
+    }
+    holds(bytes, &frontmatter::parse_file(Path::new("x.json"), bytes));
+}
+
+fn holds(bytes: &[u8], document: &Document) {
+    let strict = document.status == ParseStatus::Strict;
+    assert_eq!(
+        strict,
+        document.error.is_none(),
+        "what was not read as it stands is told: {:?}",
+        document.error
+    );
+    if let Some((message, line)) = &document.error {
+        assert!(
+            !message.is_empty() && !message.contains('\n'),
+            "{message:?}"
+        );
+        let line = line.unwrap_or(1);
+        assert!(
+            (1..=lines_of(bytes)).contains(&line),
+            "line {line} of {}: {message}",
+            lines_of(bytes)
+        );
+    }
+    for key in document.spellings.keys() {
+        assert!(document.fields.contains_key(key), "{key} is no field");
+    }
+    for kind in ["skill", "command", "hook", "mcp", "workflow"] {
+        let kind: Kind = kind.parse().unwrap();
+        let found = metadata::extract(&kind, "name", document);
+        let again = metadata::extract(&kind, "name", document);
+        assert_eq!(found, again);
+        for text in [&found.title, &found.description, &found.author]
+            .into_iter()
+            .flatten()
+        {
+            assert!(!text.is_empty(), "what is empty is not there");
+        }
+    }
+}
