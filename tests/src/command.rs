@@ -107,7 +107,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(mut child: Child) -> Self {
+    /// The lines of a process whose standard output is a pipe.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn new(mut child: Child) -> Self {
         let stdout = child.stdout.take().unwrap();
         let (send, lines) = sync_channel(10_000);
         std::thread::spawn(move || {

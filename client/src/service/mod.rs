@@ -56,6 +56,10 @@ pub(crate) struct State {
 impl Control {
     /// The service of a home and the manager of this system, whether or not they are there.
     pub(crate) fn of(home: &Home, env: &dyn Environment) -> Result<Self> {
+        Self::under(Manager::native(), home, env)
+    }
+
+    fn under(manager: Manager, home: &Home, env: &dyn Environment) -> Result<Self> {
         let mut needed: Vec<(OsString, OsString)> = NEEDED
             .into_iter()
             .filter_map(|name| Some((name.into(), env.path(name)?.into())))
@@ -73,7 +77,7 @@ impl Control {
             .filter(|folder| folder.is_absolute())
             .collect();
         Ok(Self {
-            service: Service::new(Manager::native(), home, env)?,
+            service: Service::new(manager, home, env)?,
             programs,
             env: needed,
         })
@@ -216,7 +220,7 @@ impl Control {
     }
 }
 
-/// The last line that a program wrote, or how it ended.
+/// The first line that a program complained in, or how it ended.
 fn said(finished: &Finished) -> String {
     let text = String::from_utf8_lossy(&finished.stderr).into_owned();
     let line = text.lines().map(str::trim).find(|line| !line.is_empty());
@@ -306,6 +310,60 @@ mod tests {
         let state = launchd_state(told);
         assert!(state.active && state.enabled);
         assert_eq!(launchd_state("").text, "loaded");
+    }
+
+    /// A manager's program that notes its arguments, and fails for some of them.
+    fn stand_in(folder: &std::path::Path, name: &str, fails_for: &str) -> Control {
+        use std::os::unix::fs::PermissionsExt as _;
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >>{0}/asked\ncase $1 in {fails_for}) echo 'no such thing' >&2; exit 3 ;; esac\necho 'state = running'\n",
+            folder.display()
+        );
+        let program = folder.join(name);
+        skillmeat_shared::fs::write(&program, script.as_bytes(), 0o700).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let manager = if name == "launchctl" {
+            Manager::Launchd
+        } else {
+            Manager::Systemd
+        };
+        let env = std::collections::BTreeMap::from([
+            ("HOME".to_owned(), folder.display().to_string()),
+            ("PATH".to_owned(), folder.display().to_string()),
+        ]);
+        Control::under(manager, &Home::at(folder.join(".skillmeat")), &env).unwrap()
+    }
+
+    #[test]
+    fn launchd_is_asked_step_by_step_and_may_not_know_us_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = stand_in(folder.path(), "launchctl", "bootout");
+        control.presence().unwrap();
+        control.ask(Ask::Enable).unwrap();
+        let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        let steps: Vec<&str> = asked
+            .lines()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(steps, ["print", "bootout", "enable", "bootstrap"]);
+        assert!(control.state().unwrap().unwrap().active);
+        assert_eq!(control.lingers(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_managers_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = stand_in(folder.path(), "launchctl", "kickstart");
+        let error = control.ask(Ask::Start).unwrap_err();
+        assert_eq!(error.code, Code::ServiceFailed);
+        assert!(
+            error.message.contains("kickstart") && error.message.contains("no such thing"),
+            "{error}"
+        );
+        let control = stand_in(folder.path(), "systemctl", "--user");
+        let error = control.ask(Ask::Start).unwrap_err();
+        assert_eq!(error.code, Code::ServiceUnavailable);
+        assert!(error.hints.iter().any(|hint| hint.contains("container")));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod add;
 mod cache;
 mod collections;
 mod config;
+mod container;
 mod corpus;
 mod daemon;
 mod database;

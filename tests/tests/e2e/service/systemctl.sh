@@ -12,7 +12,8 @@ if [ -e "$here/no-bus" ]; then
 fi
 [ "$1 $2" = '--user --no-ask-password' ] || exit 64
 shift 2
-alive() { [ -s "$here/pid" ] && kill -0 "$(cat "$here/pid")" 2>/dev/null; }
+# A process that has ended may wait to be reaped, which is no life.
+alive() { [ -s "$here/pid" ] && readlink "/proc/$(cat "$here/pid")/exe" >/dev/null; }
 stop() {
     if alive; then
         kill -TERM "$(cat "$here/pid")" && kill -CONT "$(cat "$here/pid")"

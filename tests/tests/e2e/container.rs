@@ -1,0 +1,90 @@
+//! The daemon as in a container: in the foreground, with next to no environment, and as the first process.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use skillmeat_tests::home::{binary, output};
+use skillmeat_tests::{Sandbox, Stream, daemon, until};
+
+/// A stream of a command's lines.
+fn stream(mut command: Command) -> Stream {
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    Stream::new(command.spawn().unwrap())
+}
+
+#[test]
+fn it_needs_no_environment_at_all() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.home().root().to_str().unwrap().to_owned();
+    let bare = |program: &str, args: &[&str]| {
+        let mut command = Command::new(binary(program));
+        command.env_clear().args(args).args(["--home", &home]);
+        command.current_dir("/").stdin(Stdio::null());
+        command
+    };
+    let mut served = stream(bare("skillmeatd", &[]));
+    let line = served.line();
+    assert!(line.contains(&home), "{line}");
+    let at = daemon::rendezvous(sandbox.home()).unwrap();
+    assert_eq!((at.manager.as_str(), at.pid), ("foreground", served.pid()));
+    for args in [&["init"][..], &["list"], &["status"], &["daemon", "status"]] {
+        drop(output(bare("sm", args)).ok());
+    }
+    // No command starts another one, and the end is told to whoever runs the container.
+    assert_eq!(
+        daemon::rendezvous(sandbox.home()).unwrap().pid,
+        served.pid()
+    );
+    drop(output(bare("sm", &["daemon", "stop"])).ok());
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+/// A command that runs `skillmeatd` as the first process of a container, if this machine lets us.
+fn first_process(sandbox: &Sandbox) -> Option<Command> {
+    let unshare = || {
+        let mut command = sandbox.command("/usr/bin/unshare".as_ref());
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-current-user"]);
+        }
+        command.args(["--pid", "--mount-proc", "--fork", "--kill-child"]);
+        command
+    };
+    let mut tried = unshare();
+    tried.arg("/bin/true").stderr(Stdio::null());
+    if !tried.status().is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut command = unshare();
+    command.arg(binary("skillmeatd"));
+    Some(command)
+}
+
+#[test]
+fn as_the_first_process_it_serves_and_ends_when_told() {
+    let sandbox = Sandbox::new();
+    let Some(command) = first_process(&sandbox) else {
+        println!("skipped: no name spaces for processes on this machine");
+        return;
+    };
+    let mut container = stream(command);
+    assert!(container.line().contains("serving"));
+    assert_eq!(daemon::rendezvous(sandbox.home()).unwrap().pid, 1);
+    // From outside the socket is reached all the same.
+    drop(sandbox.run(&["init"]).ok());
+    let status = sandbox.json(&["daemon", "status"]);
+    assert_eq!(
+        (&status["pid"], &status["manager"]),
+        (&1.into(), &"foreground".into())
+    );
+    // A first process is ended by no signal that it does not handle.
+    let [pid] = daemon::processes(sandbox.home().root())[..] else {
+        panic!("one daemon");
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(container.wait().code(), Some(0));
+    until("a home that was left in order", || {
+        let left = daemon::rendezvous(sandbox.home());
+        left.is_none().then_some(())
+    });
+}
