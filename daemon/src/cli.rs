@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 /// The daemon of SkillMeat. It serves one home in the foreground until it is told to stop; `sm` starts it by
 /// itself when it is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
-#[command(name = "skillmeatd", version)]
+#[command(name = "skillmeatd", version = skillmeat_shared::version::program())]
 pub struct Args {
     /// The folder that holds collections, config and cache [default: `SKILLMEAT_HOME`, else `~/.skillmeat`]
     #[arg(long, value_name = "FOLDER")]

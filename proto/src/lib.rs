@@ -10,6 +10,13 @@ pub use error::{error_to_status, status_to_error};
 /// Protocol spoken by this program, as major.minor. Programs of one major number understand each other.
 pub const PROTOCOL: &str = "1.0";
 
+/// What came after the first daemons, and the version that brought it. A client asks before it relies on one.
+pub const CAPABILITIES: &[(&str, &str)] = &[
+    ("hello", "0.1.0"),
+    ("shutdown.mode", "0.1.0"),
+    ("events.instance", "0.1.0"),
+];
+
 /// Largest message that either side accepts, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 

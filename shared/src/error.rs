@@ -155,6 +155,8 @@ codes! {
     DaemonDraining = "daemon.draining", Unavailable;
     /// The daemon did not answer in time.
     DaemonTimeout = "daemon.timeout", Timeout;
+    /// The daemon is too old for what was asked.
+    DaemonTooOld = "daemon.too_old", Unavailable;
     /// The daemon and the client speak different protocols.
     DaemonProtocol = "daemon.protocol", Unavailable;
     /// The socket or its folder does not belong to the user.

@@ -21,6 +21,7 @@ pub mod rendezvous;
 pub mod search;
 pub mod service;
 pub mod time;
+pub mod version;
 
 pub use error::{Code, Error, ErrorKind, Result};
 pub use id::ArtifactId;

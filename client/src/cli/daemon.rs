@@ -1,5 +1,8 @@
 //! Arguments of `daemon` and `watch`.
 
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
@@ -7,12 +10,33 @@ use crate::commands::completions::collections;
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// Begin with the events after this number [default: only new events]
-    #[arg(long, value_name = "SEQ")]
-    pub(crate) since: Option<u64>,
+    /// Begin with the events after this number, of this instance of the log [default: only new events]
+    #[arg(long, value_name = "[INSTANCE:]SEQ")]
+    pub(crate) since: Option<Since>,
     /// Only events of this collection
     #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
     pub(crate) collection: Option<String>,
+}
+
+/// An event that somebody has seen last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// The instance of the log that it is from; empty if that is not known.
+    pub(crate) instance: String,
+    /// Its number.
+    pub(crate) seq: u64,
+}
+
+impl FromStr for Since {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (instance, seq) = text.rsplit_once(':').unwrap_or(("", text));
+        Ok(Self {
+            instance: instance.to_owned(),
+            seq: seq.parse()?,
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

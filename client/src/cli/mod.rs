@@ -139,6 +139,7 @@ With --all, name clashes and duplicates are skipped; exit 9 says that an artifac
   sm watch
   sm watch --json | jq -r .artifact
   sm watch --since 120              begin with the events after number 120
+  sm watch --since 5f0c9a:120       and be told if the log is not that one any more
 
 Each event has a number. The first line says whether the stream is continuous: if it is not, events between
 the number given and the first one shown were lost, and the state should be read anew.")]

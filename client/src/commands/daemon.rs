@@ -204,8 +204,11 @@ fn named(home: &Home) -> Option<u32> {
 }
 
 async fn shut_down(session: &Session) -> skillmeat_shared::Result<u32> {
+    let drain = v1::ShutdownRequest {
+        mode: v1::ShutdownMode::Drain.into(),
+    };
     let answer: skillmeat_shared::Result<v1::ShutdownResponse> = session
-        .call(v1::ShutdownRequest {}, |channel, request| async move {
+        .call(drain, |channel, request| async move {
             service::daemon(channel).shutdown(request).await
         })
         .await;

@@ -299,7 +299,7 @@ pub(super) fn daemon(context: &mut Context, status: &v1::StatusResponse) -> Outc
             out.field("schedule", &text)?;
         }
     }
-    if status.version != env!("CARGO_PKG_VERSION") {
+    if status.version != skillmeat_shared::version::program() {
         out.note("`sm daemon restart` lets the installed version serve");
     }
     Ok(())

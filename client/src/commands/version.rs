@@ -34,11 +34,11 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         Err(_) => None,
     };
     let version = Version {
-        version: env!("CARGO_PKG_VERSION"),
-        protocol: skillmeat_proto::PROTOCOL,
+        version: skillmeat_shared::version::program(),
+        protocol: connect::spoken(),
         daemon: daemon.map(|session| Daemon {
-            version: session.rendezvous.version.clone(),
-            protocol: session.rendezvous.protocol.clone(),
+            version: session.peer.version.clone(),
+            protocol: session.peer.protocol.clone(),
             pid: session.rendezvous.pid,
         }),
     };

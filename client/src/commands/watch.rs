@@ -13,9 +13,16 @@ use crate::output::style::{Paint, Tone};
 
 pub(super) async fn run(context: &mut Context, args: WatchArgs) -> Outcome {
     let session = context.session().await?;
+    let (instance, since) = args.since.map(|since| (since.instance, since.seq)).unzip();
+    let instance = instance.unwrap_or_default();
+    if !instance.is_empty() {
+        // An older one would take the number for one of its own.
+        session.require("events.instance")?;
+    }
     let request = v1::SubscribeRequest {
-        since_seq: args.since,
+        since_seq: since,
         collection: args.collection.unwrap_or_default(),
+        instance,
     };
     let mut stream = session
         .stream(request, |channel, request| async move {

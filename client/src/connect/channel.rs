@@ -11,7 +11,6 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::{Code, Error, Result, paths};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
@@ -115,25 +114,6 @@ pub(super) fn wedged() -> Error {
         "the daemon is running but does not answer",
     )
     .hint("run `sm daemon restart --force`")
-}
-
-/// The error of a daemon that speaks another protocol than we do.
-pub(super) fn check_protocol(rendezvous: &Rendezvous) -> Result<()> {
-    let major = |text: &str| text.split('.').next().unwrap_or_default().to_owned();
-    if major(&rendezvous.protocol) == major(skillmeat_proto::PROTOCOL) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::DaemonProtocol,
-        format!(
-            "the running daemon {} speaks protocol {}, this program {} speaks {}",
-            rendezvous.version,
-            rendezvous.protocol,
-            env!("CARGO_PKG_VERSION"),
-            skillmeat_proto::PROTOCOL
-        ),
-    )
-    .hint("run `sm daemon restart`, so that the installed version serves"))
 }
 
 /// Whether the other side has said anything yet.

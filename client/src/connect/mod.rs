@@ -6,6 +6,7 @@
 
 mod channel;
 mod owner;
+mod skew;
 mod spawn;
 
 use std::cell::RefCell;
@@ -16,15 +17,17 @@ use skillmeat_proto::{MAX_MESSAGE_BYTES, status_to_error, v1};
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::{Environment, Home, ProcessEnvironment};
 use skillmeat_shared::rendezvous::Rendezvous;
-use skillmeat_shared::{Code, Error, Result, config};
+use skillmeat_shared::{Code, Error, Result, config, version};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::service::Control;
 use channel::{Reach, Silence};
+use skew::Peer;
 
 pub(crate) use owner::{end_by_force, is_owned, is_owned_or_starting, wait_until_free};
+pub(crate) use skew::spoken;
 pub(crate) use spawn::program;
 
 /// The deadline of a call that nobody gave one.
@@ -52,6 +55,8 @@ pub(crate) enum Autostart {
 /// A daemon that answers.
 pub(crate) struct Session {
     link: RefCell<Link>,
+    /// What it says of itself.
+    pub(crate) peer: Peer,
     /// How to find the next daemon, if this one is about to end.
     heir: Option<(Home, Autostart)>,
     deadline: Duration,
@@ -95,22 +100,35 @@ pub(crate) mod service {
 /// # Errors
 /// If a daemon is there and can't be used.
 pub(crate) async fn existing(home: &Home, deadline: Duration) -> Result<Option<Session>> {
+    let session = any_existing(home, deadline).await?;
+    if let Some(session) = &session {
+        session.peer.check_protocol()?;
+    }
+    Ok(session)
+}
+
+/// As [`existing`], whatever protocol it speaks.
+async fn any_existing(home: &Home, deadline: Duration) -> Result<Option<Session>> {
     let Some(rendezvous) = Rendezvous::load(&home.rendezvous())? else {
         return Ok(None);
     };
     match channel::reach(&rendezvous.socket).await? {
         Reach::Nobody => Ok(None),
         Reach::Connected(stream) => {
-            channel::check_protocol(&rendezvous)?;
             let (channel, silence) = match channel::open(stream).await {
                 Ok(opened) => opened,
                 // It ended before it took the connection.
                 Err(error) if error.code == Code::DaemonUnavailable => return Ok(None),
                 Err(error) => return Err(error),
             };
+            let mut peer = Peer::announced(&rendezvous);
+            if rendezvous.version != version::program() {
+                peer = Peer::ask(&rendezvous, channel.clone(), &silence).await?;
+            }
             let link = RefCell::new(Link { channel, silence });
             Ok(Some(Session {
                 link,
+                peer,
                 heir: None,
                 deadline,
                 rendezvous,
@@ -138,8 +156,12 @@ async fn find(
     autostart: Autostart,
     deadline: Duration,
 ) -> Result<Session> {
-    if let Some(session) = existing(home, deadline).await? {
-        return Ok(session);
+    if let Some(session) = any_existing(home, deadline).await? {
+        let is_older = may_start(home, env, autostart) && skew::should_replace(&session.peer, env);
+        if !(is_older && skew::end(&session, home, env).await?) {
+            session.peer.check_protocol()?;
+            return Ok(session);
+        }
     }
     if !may_start(home, env, autostart) {
         return Err(if is_owned_or_starting(home)? {
@@ -227,6 +249,15 @@ fn unreachable_owner(home: &Home) -> Error {
 }
 
 impl Session {
+    fn channel(&self) -> Channel {
+        self.link.borrow().channel.clone()
+    }
+
+    /// Fails if the daemon is too old for something that came later.
+    pub(crate) fn require(&self, capability: &str) -> Result<()> {
+        self.peer.require(capability)
+    }
+
     /// Calls the daemon once. While it starts, the call is repeated until the deadline.
     ///
     /// # Errors
@@ -329,6 +360,9 @@ impl Session {
             answer = timeout(left + GRACE, method(channel, request)) => match answer {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(status)) if channel::was_never_sent(&status) => Err(ending()),
+                Ok(Err(status)) if status.code() == tonic::Code::Unimplemented => {
+                    Err(self.peer.too_old(version::program()))
+                }
                 Ok(Err(status)) => Err(status_to_error(&status)),
                 Err(_) => Err(too_late(self.deadline)),
             },

@@ -61,6 +61,16 @@ pub(crate) async fn wait_until_free(home: &Home, patience: Duration) -> Result<b
     }
 }
 
+/// Asks a daemon that can't be called to end, by SIGTERM, after making sure that it is the one. Hold the
+/// start lock.
+pub(super) fn ask_to_end(home: &Home) -> Result<()> {
+    if is_owned(home)? {
+        // It may end by itself at the same moment; whether it does is seen by the lock.
+        kill_process(identify(home)?, Signal::TERM).ok();
+    }
+    Ok(())
+}
+
 /// Ends a daemon that does not listen: SIGTERM, after `patience` SIGKILL, after making sure that the process is the
 /// one that wrote the rendezvous. Hold the start lock.
 pub(crate) async fn end_by_force(home: &Home, patience: Duration) -> Result<()> {

@@ -146,9 +146,13 @@ impl App {
         self.changes.subscribe()
     }
 
-    /// Ends the process in order.
-    pub fn shut_down(&self) {
-        self.boot.shutdown.request("asked by a client");
+    /// Ends the process in order; at once: without waiting for open calls.
+    pub fn shut_down(&self, at_once: bool) {
+        if at_once {
+            self.boot.shutdown.request_now("asked by a client, at once");
+        } else {
+            self.boot.shutdown.request("asked by a client");
+        }
     }
 
     /// A future that ends when the process is about to.

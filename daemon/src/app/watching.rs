@@ -47,13 +47,16 @@ const fn holds(after: u64, oldest: u64, newest: u64) -> bool {
 
 impl App {
     /// Where a stream begins that goes on after a number, or with what happens next.
-    pub fn events_start(&self, since: Option<u64>) -> Result<EventStart> {
+    /// Numbers of another `instance` of the log (none if empty) say nothing about this one.
+    pub fn events_start(&self, since: Option<u64>, of: &str) -> Result<EventStart> {
         let store = self.store()?;
         let (instance, (oldest, newest)) = store
             .read(|connection| Ok((meta::instance(connection)?, event::bounds(connection)?)))?;
         let (from, continuous) = match since {
             None => (newest, true),
-            Some(since) if holds(since, oldest, newest) => (since, true),
+            Some(since) if (of.is_empty() || of == instance) && holds(since, oldest, newest) => {
+                (since, true)
+            }
             Some(_) => (oldest.saturating_sub(1), false),
         };
         Ok(EventStart {

@@ -16,7 +16,7 @@ use skillmeat_shared::health::Health;
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
-use skillmeat_shared::{Code, Error, Result};
+use skillmeat_shared::{Code, Error, Result, version};
 
 use super::activation::{Given, Handed};
 use super::lock::Lock;
@@ -203,8 +203,8 @@ fn own<A: Application>(
         socket: socket.path.clone(),
         pid: std::process::id(),
         instance: instance.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        protocol: skillmeat_proto::PROTOCOL.to_owned(),
+        version: version::program().to_owned(),
+        protocol: version::protocol(skillmeat_proto::PROTOCOL).to_owned(),
         manager: announce.manager.to_owned(),
         started_at: started_at.nanos(),
         exe: std::env::current_exe().ok(),
@@ -216,6 +216,7 @@ fn own<A: Application>(
         home: home.clone(),
         loaded,
         instance,
+        build: program.as_ref().map(Program::build).unwrap_or_default(),
         started_at,
         socket: at.socket.clone(),
         manager: at.manager.clone(),
@@ -261,7 +262,12 @@ fn own<A: Application>(
     let why = shutdown.reason().map(|reason| reason.text);
     notifier.stopping(&why.unwrap_or_default());
     pass("shutdown.asked");
-    if !supervisor.wait_for(|name| name == serve::SERVER, drain_timeout) {
+    let patience = if shutdown.is_hasty() {
+        Duration::ZERO
+    } else {
+        drain_timeout
+    };
+    if !supervisor.wait_for(|name| name == serve::SERVER, patience) {
         tracing::warn!("open calls were cut off");
     }
     application.drain();

@@ -50,6 +50,8 @@ pub struct Boot {
     pub loaded: Loaded,
     /// New at every start: 16 hex digits.
     pub instance: String,
+    /// Tells builds of one version apart.
+    pub build: String,
     /// When the process started.
     pub started_at: Timestamp,
     /// Where we serve.

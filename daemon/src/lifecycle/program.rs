@@ -52,6 +52,12 @@ impl Program {
         Some(Self { path, identity })
     }
 
+    /// Tells two builds of one version apart.
+    pub(crate) fn build(&self) -> String {
+        let (seconds, nanos) = self.identity.modified;
+        format!("{:x}-{seconds:x}.{nanos:x}", self.identity.size)
+    }
+
     fn look(&self) -> OnDisk {
         match identity(&self.path) {
             Some(found) if found == self.identity => OnDisk::Same,
@@ -112,10 +118,12 @@ mod tests {
         fs::write(&path, "one").unwrap();
         let program = Program::at(path.clone()).unwrap();
         assert_eq!(program.look(), OnDisk::Same);
+        let build = program.build();
         let other = folder.path().join("other");
         fs::write(&other, "a longer one").unwrap();
         fs::rename(&other, &path).unwrap();
         assert_eq!(program.look(), OnDisk::Replaced);
+        assert_ne!(Program::at(path.clone()).unwrap().build(), build);
         fs::remove_file(&path).unwrap();
         assert_eq!(program.look(), OnDisk::Gone);
         fs::create_dir(&path).unwrap();

@@ -1,5 +1,6 @@
 //! The request to end the process: who asked, and who waits for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ struct Inner {
     reason: Mutex<Option<Reason>>,
     asked: Condvar,
     signal: watch::Sender<bool>,
+    hasty: AtomicBool,
 }
 
 /// Asks the process to end, or waits until somebody does. Clones are one and the same.
@@ -45,6 +47,7 @@ impl Shutdown {
             reason: Mutex::new(None),
             asked: Condvar::new(),
             signal,
+            hasty: AtomicBool::new(false),
         };
         Self {
             inner: Arc::new(inner),
@@ -57,6 +60,17 @@ impl Shutdown {
             text: why.into(),
             exit: EXIT_OK,
         });
+    }
+
+    /// Asks for an orderly end that does not wait for open calls.
+    pub fn request_now(&self, why: impl Into<String>) {
+        self.inner.hasty.store(true, Ordering::Release);
+        self.request(why);
+    }
+
+    /// Whether open calls are not waited for.
+    pub fn is_hasty(&self) -> bool {
+        self.inner.hasty.load(Ordering::Acquire)
     }
 
     /// Asks for the end because something essential failed: the process exits with 70.
@@ -130,6 +144,7 @@ mod tests {
     fn the_first_reason_counts() {
         let shutdown = Shutdown::new();
         assert!(!shutdown.is_requested() && shutdown.reason().is_none());
+        assert!(!shutdown.is_hasty());
         shutdown.clone().fail("a task ended");
         shutdown.request("later");
         let reason = shutdown.reason().unwrap();

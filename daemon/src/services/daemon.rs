@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use skillmeat_proto::{PROTOCOL, v1};
+use skillmeat_proto::{CAPABILITIES, PROTOCOL, v1};
+use skillmeat_shared::version;
 use tonic::{Request, Response, Status};
 use v1::daemon_service_server::DaemonService;
 
@@ -23,11 +24,34 @@ impl DaemonService for Service {
         ))
     }
 
+    async fn hello(
+        &self,
+        request: Request<v1::HelloRequest>,
+    ) -> Result<Response<v1::HelloResponse>, Status> {
+        let client = request.into_inner();
+        tracing::debug!(
+            client.version,
+            client.protocol,
+            "a client of another version"
+        );
+        let boot = self.0.boot();
+        let capabilities = CAPABILITIES.iter().map(|(name, _)| (*name).to_owned());
+        Ok(Response::new(v1::HelloResponse {
+            version: version::program().to_owned(),
+            protocol: version::protocol(PROTOCOL).to_owned(),
+            build: boot.build.clone(),
+            instance: boot.instance.clone(),
+            manager: boot.manager.clone(),
+            capabilities: capabilities.collect(),
+        }))
+    }
+
     async fn shutdown(
         &self,
-        _: Request<v1::ShutdownRequest>,
+        request: Request<v1::ShutdownRequest>,
     ) -> Result<Response<v1::ShutdownResponse>, Status> {
-        self.0.shut_down();
+        let at_once = request.into_inner().mode() == v1::ShutdownMode::Now;
+        self.0.shut_down(at_once);
         Ok(Response::new(v1::ShutdownResponse {
             pid: std::process::id(),
         }))
@@ -39,8 +63,8 @@ fn status(app: &App) -> v1::StatusResponse {
     let overview = app.overview();
     v1::StatusResponse {
         state: app.phase().as_str().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        protocol: PROTOCOL.to_owned(),
+        version: version::program().to_owned(),
+        protocol: version::protocol(PROTOCOL).to_owned(),
         instance: boot.instance.clone(),
         pid: std::process::id(),
         started_at: boot.started_at.0,

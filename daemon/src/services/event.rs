@@ -44,8 +44,8 @@ impl EventService for Service {
 /// Sends what comes after a number until the subscriber leaves or the daemon ends.
 async fn follow(app: &Arc<App>, request: v1::SubscribeRequest, out: &Out) -> Result<(), Status> {
     let mut changes = app.subscribe();
-    let since = request.since_seq;
-    let start = run(app, &READ, move |app| app.events_start(since)).await?;
+    let (since, of) = (request.since_seq, request.instance.clone());
+    let start = run(app, &READ, move |app| app.events_start(since, &of)).await?;
     let mut instance = start.instance.clone();
     let mut last = start.from;
     let greeting = v1::Event {

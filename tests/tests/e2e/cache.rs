@@ -363,3 +363,32 @@ fn a_read_never_waits_for_a_pass() {
     });
     assert!(answered > 0, "no read was answered during the pass");
 }
+
+#[test]
+fn who_names_the_log_is_told_that_another_one_took_its_place() {
+    let sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "one", "One");
+    sandbox.shows("one", "the skill", |_| true);
+    let greeting = sandbox.stream(&["watch", "--json", "--since", "0"]).json();
+    let before = text(&greeting["instance"]);
+    let watch = |instance: &str, seq: u64| {
+        let since = format!("{instance}:{seq}");
+        let mut stream = sandbox.stream(&["watch", "--json", "--since", &since]);
+        stream.json()
+    };
+    assert_eq!(watch(&before, 1)["continuous"], true);
+    sandbox.stop();
+    std::fs::remove_dir_all(sandbox.home().cache_dir()).unwrap();
+    let status = sandbox.ready();
+    assert!(
+        status["daemon"]["last_seq"]
+            .as_u64()
+            .is_none_or(|last| last > 0)
+    );
+    // The new log has an event of this number too, which is another one.
+    let told = watch(&before, 1);
+    assert_eq!(told["continuous"], false, "{told:#}");
+    let now = text(&told["instance"]);
+    assert_ne!(now, before);
+    assert_eq!(watch(&now, 1)["continuous"], true);
+}

@@ -26,5 +26,6 @@ mod service;
 mod shell;
 mod together;
 mod upkeep;
+mod versions;
 mod watch;
 mod wire;

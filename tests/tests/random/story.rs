@@ -25,7 +25,7 @@ fn events(rpc: &Rpc, since: u64, last: u64, instance: &str) -> Option<Vec<v1::Ev
     let mut client = EventServiceClient::new(rpc.channel());
     let request = v1::SubscribeRequest {
         since_seq: Some(since),
-        collection: String::new(),
+        ..v1::SubscribeRequest::default()
     };
     rpc.wait(async {
         let mut stream = client.subscribe(request).await.unwrap().into_inner();
