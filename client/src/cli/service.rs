@@ -29,7 +29,7 @@ pub(crate) struct ServiceArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Also if you have changed a file of the service
+    /// Also if you have changed a file of the service, or it can't be stopped
     #[arg(long)]
     pub(crate) force: bool,
 }

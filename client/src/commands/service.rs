@@ -117,8 +117,8 @@ async fn install(context: &mut Context, args: ServiceArgs) -> Outcome {
         // Until the manager has the service, no other command may start a daemon or wait for one in vain.
         let _held = FileLock::acquire(&home.start_lock(), daemon::START_LOCK)?;
         make_way(context).await?;
-        write(&changes)?;
-        if let Err(error) = asks.iter().try_for_each(|ask| control.ask(*ask)) {
+        let done = write(&changes).and_then(|()| asks.iter().try_for_each(|ask| control.ask(*ask)));
+        if let Err(error) = done {
             take_back(&control, &changes);
             return Err(error.hint("what was installed has been taken back").into());
         }
@@ -245,7 +245,10 @@ fn uninstall(context: &mut Context, args: ServiceArgs) -> Outcome {
         Some(_) => (&[], &[]),
     };
     if !args.dry_run {
-        asks.0.iter().try_for_each(|ask| control.ask(*ask))?;
+        let stopped = asks.0.iter().try_for_each(|ask| control.ask(*ask));
+        if !args.force {
+            stopped?;
+        }
         remove(&control, &changes)?;
         asks.1.iter().try_for_each(|ask| control.ask(*ask))?;
         if let Some(error) = unreachable {

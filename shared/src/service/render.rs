@@ -236,6 +236,20 @@ mod tests {
         }
     }
 
+    /// What a release writes is seen in full when it changes.
+    #[test]
+    fn the_files_are_those_that_were_looked_at() {
+        let program = "/home/ada/.local/bin/skillmeatd";
+        let systemd = rendered(Manager::Systemd, "/home/ada/.skillmeat", program);
+        let launchd = rendered(Manager::Launchd, "/home/ada/.skillmeat", program);
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/service");
+        for file in systemd.iter().chain(&launchd) {
+            let looked_at = golden.join(file.path.file_name().unwrap());
+            let looked_at = std::fs::read_to_string(looked_at).unwrap_or_default();
+            assert_eq!(file.content, looked_at, "{}", file.path.display());
+        }
+    }
+
     #[test]
     fn odd_paths_survive_the_way_there_and_back() {
         for path in ["/a b/d", "/@HOME@/@/d", "/100%/$HOME/d", "/ä<&>/d", "/%h/d"] {

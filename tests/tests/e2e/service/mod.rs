@@ -1,6 +1,8 @@
 //! The daemon as a service: a stand-in for systemd takes the place of the real one, and runs the real
 //! programs as the unit says.
 
+mod filter;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

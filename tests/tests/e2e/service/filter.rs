@@ -1,0 +1,91 @@
+//! Whether the unit forbids anything that the daemon does: its system calls are compared with those that the
+//! unit's filter lets through.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+
+use skillmeat_tests::home::{binary, fixture, output};
+use skillmeat_tests::{Sandbox, Stream};
+
+/// The calls of a group of systemd, with those of the groups in it.
+fn group(sandbox: &Sandbox, name: &str, all: &mut BTreeSet<String>) {
+    let mut command = sandbox.command("/usr/bin/systemd-analyze".as_ref());
+    command.args(["syscall-filter", name]);
+    let told = output(command).ok().stdout;
+    for line in told.lines().skip(1).map(str::trim) {
+        match line.as_bytes() {
+            [] | [b'#', ..] => {}
+            [b'@', ..] => group(sandbox, line, all),
+            _ => {
+                all.insert(line.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_unit_forbids_nothing_that_the_daemon_does() {
+    let sandbox = Sandbox::new();
+    let [tracer, analyzer] = ["/usr/bin/strace", "/usr/bin/systemd-analyze"].map(Path::new);
+    let mut works = sandbox.command(tracer);
+    works.args(["-f", "/bin/true"]).stderr(Stdio::null());
+    if !analyzer.exists() || !works.status().is_ok_and(|status| status.success()) {
+        println!("skipped: no `strace` that works, or no `systemd-analyze`");
+        return;
+    }
+    let mut allowed = BTreeSet::new();
+    group(&sandbox, "@system-service", &mut allowed);
+    assert!(allowed.len() > 200, "{allowed:?}");
+
+    let trace = sandbox.path("trace");
+    let mut command = sandbox.command(tracer);
+    command
+        .args(["-f", "-qq", "-o"])
+        .arg(&trace)
+        .arg(binary("skillmeatd"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut daemon = Stream::new(command.spawn().unwrap());
+    assert!(daemon.line().contains("serving"));
+    let corpus = fixture("corpus");
+    let corpus = corpus.to_str().unwrap();
+    for args in [
+        &["init"][..],
+        &["add", "--all", corpus],
+        &["search", "web"],
+        &["cache", "refresh", "--force"],
+        &["cache", "clear"],
+        &["list", "--all"],
+        &["daemon", "stop"],
+    ] {
+        drop(sandbox.run(args).ok());
+    }
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let used: BTreeSet<&str> = trace
+        .lines()
+        .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once('('))
+        .map(|(name, _)| name)
+        .filter(|name| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+        .collect();
+    assert!(used.contains("openat") && used.len() > 30, "{used:?}");
+    let refused: Vec<&&str> = used
+        .iter()
+        .filter(|name| !allowed.contains(**name))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    // The other bolts: no memory that is written and run, no families of sockets but these.
+    assert!(!trace.contains("PROT_WRITE|PROT_EXEC"));
+    let family = |line: &str| Some(line.split_once(" socket(")?.1.split(',').next()?.to_owned());
+    for family in trace.lines().filter_map(family) {
+        assert!(
+            ["AF_UNIX", "AF_INET", "AF_INET6"].contains(&family.as_str()),
+            "{family}"
+        );
+    }
+}
