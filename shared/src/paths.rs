@@ -15,12 +15,14 @@ use crate::fs::FileHash;
 use crate::{Code, Error, Result};
 
 mod cache;
+mod disk;
 mod socket;
 
 pub use cache::{CachePlace, cache_place};
+pub use disk::{Disk, is_local_fs};
 
 pub use socket::{
-    MAX_SOCKET_PATH, RuntimeProbe, SystemProbe, check_socket_dir, is_local_fs, prepare_socket_dir,
+    MAX_SOCKET_PATH, RuntimeProbe, SystemProbe, check_socket_dir, prepare_socket_dir,
     socket_candidates,
 };
 

@@ -187,6 +187,18 @@ pub const KEYS: &[Key] = &[
         "how long a busy file may put that off, in ms",
     ),
     key(
+        "watch.backend",
+        Kind::Choice(&["auto", "native", "poll"]),
+        Some("auto"),
+        "how changes are noticed: told by the kernel, by looking, or as the disk needs",
+    ),
+    key(
+        "watch.poll_interval",
+        Kind::Duration { min: 1, max: HOUR },
+        Some("30s"),
+        "how often folders are looked at whose changes nobody tells",
+    ),
+    key(
         "daemon.drain_timeout",
         Kind::Duration { min: 0, max: 15 },
         Some("10s"),
@@ -327,6 +339,11 @@ pub const KEYS: &[Key] = &[
 
 /// In seconds.
 const YEAR: u64 = 366 * 86_400;
+
+/// In seconds.
+const HOUR: u64 = 3_600;
+
+
 
 /// The key with this name or alias.
 pub fn find(name: &str) -> Option<&'static Key> {

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, KEYS, Key};
 use super::value::{Kind, Level, Secret, Unit, mask};
-use super::{Config, Loaded, Origin, Setting, duration, unknown_key};
+use super::{Config, Loaded, Origin, Setting, WatchBackend, duration, unknown_key};
 use crate::document::{self, Lines, SyntaxError};
 use crate::paths::{Environment, Home, expand_tilde};
 use crate::{Code, Error};
@@ -249,6 +249,8 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "log.max_files" => config.log_max_files = u32::try_from(number).unwrap_or(u32::MAX),
         "watch.settle_ms" => config.watch_settle = Duration::from_millis(number),
         "watch.max_delay_ms" => config.watch_max_delay = Duration::from_millis(number),
+        "watch.backend" => config.watch_backend = WatchBackend::parse(text),
+        "watch.poll_interval" => config.watch_poll_interval = span(),
         "daemon.drain_timeout" => config.daemon_drain_timeout = span(),
         "daemon.idle_exit" => config.daemon_idle_exit = span(),
         "daemon.memory_soft_mb" => config.daemon_memory_soft_mb = number,

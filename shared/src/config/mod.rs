@@ -48,6 +48,10 @@ pub struct Config {
     pub watch_settle: Duration,
     /// How long a busy file may put that off. Never less than `watch_settle`.
     pub watch_max_delay: Duration,
+    /// How changes are noticed.
+    pub watch_backend: WatchBackend,
+    /// How often folders are looked at whose changes nobody tells.
+    pub watch_poll_interval: Duration,
     /// How long open calls may take to end at shutdown.
     pub daemon_drain_timeout: Duration,
     /// Whether commands start the daemon.
@@ -77,12 +81,37 @@ impl Default for Config {
             log_max_files: 5,
             watch_settle: Duration::from_millis(50),
             watch_max_delay: Duration::from_secs(2),
+            watch_backend: WatchBackend::Auto,
+            watch_poll_interval: Duration::from_secs(30),
             daemon_drain_timeout: Duration::from_secs(10),
             daemon_autostart: true,
             daemon_self_check: Duration::from_mins(1),
             daemon_idle_exit: Duration::from_mins(30),
             daemon_memory_soft_mb: 512,
             daemon_memory_hard_mb: 2_048,
+        }
+    }
+}
+
+/// How changes of files are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WatchBackend {
+    /// The kernel tells them. Where its disk can't, or its limit is reached, we look.
+    #[default]
+    Auto,
+    /// The kernel tells them, or nobody.
+    Native,
+    /// We look every so often.
+    Poll,
+}
+
+impl WatchBackend {
+    /// What a word of the config means; what is none counts as the default.
+    fn parse(word: &str) -> Self {
+        match word {
+            "native" => Self::Native,
+            "poll" => Self::Poll,
+            _ => Self::Auto,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::disk::is_local_fs;
 use super::{Environment, Home, short_hash};
 use crate::{Code, Error, Result};
 
@@ -156,52 +157,6 @@ pub fn check_socket_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the path, or the nearest folder above it that exists, is on a disk of this machine. Sockets,
-/// locks and databases do not work on network shares.
-pub fn is_local_fs(path: &Path) -> bool {
-    let existing = path
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or_else(|| Path::new("/"));
-    // What can't be told is taken as local: failing later has a message of its own.
-    rustix::fs::statfs(existing).map_or(true, |found| is_local(&found))
-}
-
-#[cfg(target_os = "linux")]
-fn is_local(found: &rustix::fs::StatFs) -> bool {
-    /// NFS, SMB (three generations), Plan 9, FUSE, AFS, Coda, Ceph, Lustre, GPFS, OCFS2, GFS2.
-    const SHARES: [u64; 13] = [
-        0x6969,
-        0x517b,
-        0xff53_4d42,
-        0xfe53_4d42,
-        0x0102_1997,
-        0x6573_5546,
-        0x5346_414f,
-        0x7375_7245,
-        0x00c3_6400,
-        0x0bd0_0bd0,
-        0x4750_4653,
-        0x7461_636f,
-        0x0116_1970,
-    ];
-    // Some numbers have their top bit set and come back negative: only the low half says anything.
-    let kind = u64::try_from(i128::from(found.f_type) & 0xffff_ffff).unwrap_or_default();
-    !SHARES.contains(&kind)
-}
-
-#[cfg(target_os = "macos")]
-const fn is_local(found: &rustix::fs::StatFs) -> bool {
-    /// `MNT_LOCAL`.
-    const LOCAL: u32 = 0x1000;
-    found.f_flags & LOCAL != 0
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-const fn is_local(_found: &rustix::fs::StatFs) -> bool {
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -317,15 +272,6 @@ mod tests {
         assert_eq!(
             check_socket_dir(&at("none")).unwrap_err().code,
             Code::FileNotFound
-        );
-    }
-
-    #[test]
-    fn the_disk_under_a_path_that_does_not_exist_is_looked_at() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(
-            is_local_fs(&folder.path().join("a/b/c")),
-            is_local_fs(folder.path())
         );
     }
 }
