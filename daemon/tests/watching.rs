@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use skillmeat_shared::config::WatchBackend;
 use skillmeat_shared::paths::Home;
-use skillmeatd::watch::{Dirty, Ledger, RootState, Settings, Sink, State, WatchRoot, Watcher};
+use skillmeatd::watch::{By, Dirty, Ledger, Options, RootState, Sink, State, WatchRoot, Watcher};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -19,6 +20,38 @@ struct Heard {
     collections: usize,
     config: usize,
 }
+
+/// The same demands on every way of noticing changes.
+macro_rules! with_each_backend {
+    ($($name:ident),* $(,)?) => {
+        mod native {
+            $(#[test]
+            fn $name() {
+                super::$name(super::WatchBackend::Native);
+            })*
+        }
+
+        mod poll {
+            $(#[test]
+            fn $name() {
+                super::$name(super::WatchBackend::Poll);
+            })*
+        }
+    };
+}
+
+with_each_backend!(
+    a_saved_file_is_reported_soon,
+    reading_and_our_own_temporary_files_are_silent,
+    a_save_by_rename_is_reported_under_its_name,
+    what_is_written_into_a_new_tree_at_once_is_not_missed,
+    config_and_collections_are_told_apart,
+    a_collection_that_goes_is_missing_and_comes_back,
+    a_root_outside_the_home_appears_later,
+    echoes_are_counted_and_dropped_only_when_settled,
+    a_burst_collapses_into_the_whole,
+    stopping_twice_is_harmless_and_final,
+);
 
 /// Remembers what it hears and wakes who waits.
 #[derive(Default)]
@@ -88,6 +121,8 @@ impl Sink for Ear {
     fn config_changed(&self) {
         self.hear(|heard| heard.config += 1);
     }
+
+    fn roots_changed(&self) {}
 }
 
 struct Setting {
@@ -96,26 +131,37 @@ struct Setting {
     ear: Arc<Ear>,
     ledger: Arc<Ledger>,
     watcher: Watcher,
+    backend: WatchBackend,
 }
 
 impl Setting {
-    fn new() -> Self {
+    fn new(backend: WatchBackend) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().canonicalize().unwrap().join("home"));
         fs::create_dir_all(home.collection("work").join("skills")).unwrap();
         let ear = Arc::new(Ear::default());
         let ledger = Arc::new(Ledger::new());
         let sink: Arc<dyn Sink> = Arc::clone(&ear) as _;
-        let watcher =
-            Watcher::start(&home, Settings::default(), sink, Arc::clone(&ledger)).unwrap();
+        let options = Options {
+            backend,
+            poll_interval: Duration::from_millis(50),
+            ..Options::default()
+        };
+        let watcher = Watcher::start(&home, options, sink, Arc::clone(&ledger)).unwrap();
         let this = Self {
             dir,
             home,
             ear,
             ledger,
             watcher,
+            backend,
         };
         this.watcher.set_roots(vec![this.root("work")]);
+        if backend == WatchBackend::Poll {
+            // With the first look all counts as changed.
+            this.ear.wait_for_path("work", "first look");
+            this.ear.clear();
+        }
         this
     }
 
@@ -139,9 +185,8 @@ impl Setting {
     }
 }
 
-#[test]
-fn a_saved_file_is_reported_soon() {
-    let setting = Setting::new();
+fn a_saved_file_is_reported_soon(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     let start = Instant::now();
     fs::write(setting.work("collection.toml"), "x").unwrap();
     setting.ear.wait_for_path("work", "collection.toml");
@@ -151,13 +196,16 @@ fn a_saved_file_is_reported_soon() {
         start.elapsed()
     );
     let state = setting.state("work");
-    assert_eq!((state.state, state.backend), (State::Watching, "native"));
+    let by = match setting.backend {
+        WatchBackend::Poll => By::Poll,
+        WatchBackend::Auto | WatchBackend::Native => By::Native,
+    };
+    assert_eq!((state.state, state.by), (State::Watching, by));
     assert!(state.events > 0 && state.last_event_at.is_some() && state.echoes == 0);
 }
 
-#[test]
-fn reading_and_our_own_temporary_files_are_silent() {
-    let setting = Setting::new();
+fn reading_and_our_own_temporary_files_are_silent(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     fs::write(setting.work("skills/a.md"), "x").unwrap();
     setting.ear.wait_for_path("work", "skills/a.md");
     setting.ear.clear();
@@ -173,17 +221,15 @@ fn reading_and_our_own_temporary_files_are_silent() {
     );
 }
 
-#[test]
-fn a_save_by_rename_is_reported_under_its_name() {
-    let setting = Setting::new();
+fn a_save_by_rename_is_reported_under_its_name(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     fs::write(setting.work("skills/new~"), "x").unwrap();
     fs::rename(setting.work("skills/new~"), setting.work("skills/a.md")).unwrap();
     setting.ear.wait_for_path("work", "skills/a.md");
 }
 
-#[test]
-fn what_is_written_into_a_new_tree_at_once_is_not_missed() {
-    let setting = Setting::new();
+fn what_is_written_into_a_new_tree_at_once_is_not_missed(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     for number in 0..40 {
         let folder = setting.work(&format!("skills/s{number}/deep/deeper"));
         fs::create_dir_all(&folder).unwrap();
@@ -212,9 +258,8 @@ fn what_is_written_into_a_new_tree_at_once_is_not_missed() {
         .wait_for_path("work", "skills/s7/deep/deeper/late.md");
 }
 
-#[test]
-fn config_and_collections_are_told_apart() {
-    let setting = Setting::new();
+fn config_and_collections_are_told_apart(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     fs::write(setting.home.config(), "x").unwrap();
     setting.ear.wait("config", |heard| heard.config > 0);
     fs::create_dir(setting.home.logs_dir()).unwrap();
@@ -225,9 +270,8 @@ fn config_and_collections_are_told_apart() {
     assert_eq!(setting.ear.heard.lock().unwrap().dirty, []);
 }
 
-#[test]
-fn a_collection_that_goes_is_missing_and_comes_back() {
-    let setting = Setting::new();
+fn a_collection_that_goes_is_missing_and_comes_back(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     let aside = setting.dir.path().join("aside");
     fs::rename(setting.work(""), &aside).unwrap();
     setting.ear.wait("gone", |heard| {
@@ -243,9 +287,8 @@ fn a_collection_that_goes_is_missing_and_comes_back() {
     setting.ear.wait_for_path("work", "skills/a.md");
 }
 
-#[test]
-fn a_root_outside_the_home_appears_later() {
-    let setting = Setting::new();
+fn a_root_outside_the_home_appears_later(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     let outside = setting
         .dir
         .path()
@@ -268,9 +311,8 @@ fn a_root_outside_the_home_appears_later() {
     setting.ear.wait_for_path("team", "collection.toml");
 }
 
-#[test]
-fn echoes_are_counted_and_dropped_only_when_settled() {
-    let setting = Setting::new();
+fn echoes_are_counted_and_dropped_only_when_settled(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     let labelled = setting.work("skills/labelled.md");
     setting.ledger.note(&labelled);
     fs::write(&labelled, "x").unwrap();
@@ -278,9 +320,8 @@ fn echoes_are_counted_and_dropped_only_when_settled() {
     assert!(setting.state("work").echoes > 0);
 }
 
-#[test]
-fn a_burst_collapses_into_the_whole() {
-    let setting = Setting::new();
+fn a_burst_collapses_into_the_whole(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     for number in 0..6_000 {
         fs::write(setting.work(&format!("skills/f{number}")), "").unwrap();
     }
@@ -291,9 +332,8 @@ fn a_burst_collapses_into_the_whole() {
     });
 }
 
-#[test]
-fn stopping_twice_is_harmless_and_final() {
-    let setting = Setting::new();
+fn stopping_twice_is_harmless_and_final(backend: WatchBackend) {
+    let setting = Setting::new(backend);
     setting.watcher.stop();
     setting.watcher.stop();
     assert_eq!(setting.state("work").state, State::Watching);

@@ -190,6 +190,10 @@ impl App {
                 schedule::verify_period(now.config.cache_metadata_ttl),
             );
         }
+        if let Some(watcher) = self.watcher.get() {
+            let config = &now.config;
+            watcher.set_backend(config.watch_backend, config.watch_poll_interval);
+        }
         if now.config.cache_max_size_mb > before.config.cache_max_size_mb {
             self.indexer.readmit();
         } else if now.config.cache_max_size_mb < before.config.cache_max_size_mb {
@@ -246,6 +250,8 @@ impl watch::Sink for Ears {
     fn config_changed(&self) {
         self.0.ingest.look_at_config();
     }
+
+    fn roots_changed(&self) {}
 }
 
 impl Application for App {

@@ -86,7 +86,7 @@ fn status(app: &App) -> v1::StatusResponse {
                 collection: root.name,
                 path: root.path.display().to_string(),
                 state: root.state.as_str().to_owned(),
-                backend: root.backend.to_owned(),
+                backend: root.by.as_str().to_owned(),
                 last_event_at: root.last_event_at.map(|at| at.0),
                 last_full_pass_at: verified.map(|at| at.0),
                 reason: root.reason,

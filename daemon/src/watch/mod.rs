@@ -2,12 +2,16 @@
 //!
 //! Invariants: events are only hints that something is dirty, never facts; what the kernel or our own
 //! queue loses makes every root dirty as a whole; nothing here reads the content of a file; while nothing
-//! happens no thread wakes. A root is watched before [`Watcher::set_roots`] returns, so that a full pass
-//! after it misses nothing.
+//! happens no thread wakes, unless a folder has to be polled. A root is watched before
+//! [`Watcher::set_roots`] returns, or tells that it is dirty as a whole once it is, so that nothing is missed.
 
 mod backend;
+mod canary;
+mod choice;
 pub mod debounce;
 pub mod ledger;
+mod native;
+mod poll;
 mod pump;
 pub mod roots;
 
@@ -16,19 +20,53 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use skillmeat_shared::paths::Home;
+use skillmeat_shared::config::WatchBackend;
+use skillmeat_shared::paths::{Disk, Home};
 use skillmeat_shared::{Code, Error, Result};
 
+pub use choice::{By, Trouble};
 pub use debounce::{Dirty, Settings};
 pub use ledger::Ledger;
 pub use roots::{RootState, State, WatchRoot};
 
 use backend::{Backend, Depth, QUEUE, Signal};
+use canary::Canary;
+use choice::Watches;
+use native::Native;
+use poll::Poll;
 use roots::Table;
 
 /// Folders beside the collections that are watched for a manifest, at most.
 const CANDIDATES: usize = 256;
+
+/// How long the event of the canary may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a silent kernel is asked before it is given up until the next check.
+const TRIES: usize = 3;
+
+/// How a home is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// When waiting things become due.
+    pub settings: Settings,
+    /// Who notices changes.
+    pub backend: WatchBackend,
+    /// From one look at polled folders to the next.
+    pub poll_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            backend: WatchBackend::Auto,
+            poll_interval: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Hears what is dirty. Called on the watch thread: hand over and return.
 pub trait Sink: Send + Sync {
@@ -38,6 +76,8 @@ pub trait Sink: Send + Sync {
     fn collections_changed(&self);
     /// The config file changed, or may have.
     fn config_changed(&self);
+    /// How roots are watched changed.
+    fn roots_changed(&self);
 }
 
 /// What the watch thread and its owner share.
@@ -47,7 +87,8 @@ pub(crate) struct Shared {
     pub(crate) config: PathBuf,
     pub(crate) table: Mutex<Table>,
     /// Taken before `table`, never after it.
-    pub(crate) backend: Mutex<Box<dyn Backend>>,
+    pub(crate) watches: Mutex<Watches>,
+    pub(crate) canary: Canary,
     pub(crate) overflow: Arc<AtomicBool>,
     pub(crate) stopping: AtomicBool,
     pub(crate) sink: Arc<dyn Sink>,
@@ -59,19 +100,19 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn backend(&self) -> MutexGuard<'_, Box<dyn Backend>> {
-        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches the home, the folder of its collections, and what may become one, as far as they are there.
     pub(crate) fn watch_home(&self) {
-        let mut backend = self.backend();
+        let mut watches = self.watches();
         for folder in [&self.home, &self.collections]
             .into_iter()
             .chain(&self.candidates())
         {
             if folder.is_dir()
-                && let Err(refusal) = backend.watch(folder, Depth::Entries)
+                && let Err(refusal) = watches.watch(folder, Depth::Entries)
             {
                 tracing::warn!(folder = %folder.display(), reason = refusal.reason(), "not watched");
             }
@@ -96,6 +137,7 @@ impl Shared {
 pub struct Watcher {
     shared: Arc<Shared>,
     queue: SyncSender<Signal>,
+    poll: Poll,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -107,13 +149,30 @@ impl Watcher {
     /// Only when no thread can be started.
     pub fn start(
         home: &Home,
-        settings: Settings,
+        options: Options,
+        sink: Arc<dyn Sink>,
+        ledger: Arc<Ledger>,
+    ) -> Result<Self> {
+        let kernel = |queue, overflow| {
+            Box::new(Native::new(home.root().to_owned(), queue, overflow)) as Box<dyn Backend>
+        };
+        Self::over(kernel, home, options, sink, ledger)
+    }
+
+    fn over(
+        kernel: impl FnOnce(SyncSender<Signal>, Arc<AtomicBool>) -> Box<dyn Backend>,
+        home: &Home,
+        options: Options,
         sink: Arc<dyn Sink>,
         ledger: Arc<Ledger>,
     ) -> Result<Self> {
         let (queue, signals) = sync_channel(QUEUE);
         let overflow = Arc::new(AtomicBool::new(false));
-        let backend = backend::open(home.root(), queue.clone(), Arc::clone(&overflow));
+        let root = home.root().to_owned();
+        let native = kernel(queue.clone(), Arc::clone(&overflow));
+        let interval = options.poll_interval;
+        let poll = Poll::new(root, interval, queue.clone(), Arc::clone(&overflow));
+        let polls = Box::new(poll.clone());
         let collections = home.collections();
         let shared = Arc::new(Shared {
             home: home.root().to_owned(),
@@ -123,14 +182,15 @@ impl Watcher {
                 fixed: vec![home.root().to_owned(), collections.clone()],
             }),
             collections,
-            backend: Mutex::new(backend),
+            watches: Mutex::new(Watches::new(options.backend, native, polls, Disk::of)),
+            canary: Canary::new(&home.run_dir()),
             overflow,
             stopping: AtomicBool::new(false),
             sink,
             ledger,
         });
         shared.watch_home();
-        let pump = pump::Pump::new(Arc::clone(&shared), settings);
+        let pump = pump::Pump::new(Arc::clone(&shared), options.settings);
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
             .spawn(move || pump.run(&signals))
@@ -143,6 +203,7 @@ impl Watcher {
         Ok(Self {
             shared,
             queue,
+            poll,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -150,12 +211,112 @@ impl Watcher {
     /// Sets the folders to watch. Blocks until they are watched (about 20 ms per 1,000 folders below
     /// them). Roots that are missing or failed are tried again.
     pub fn set_roots(&self, roots: Vec<WatchRoot>) {
-        let mut backend = self.shared.backend();
-        let back = self.shared.table().replace(roots, backend.as_mut());
-        drop(backend);
-        for name in back {
-            // A full queue has raised the overflow flag already, which says more.
-            drop(self.queue.try_send(Signal::Back(name)));
+        let mut watches = self.shared.watches();
+        let back = self.shared.table().replace(roots, &mut watches);
+        drop(watches);
+        self.are_back(back);
+        self.shared.sink.roots_changed();
+    }
+
+    /// Changes who notices changes, and how often we look.
+    pub fn set_backend(&self, backend: WatchBackend, poll_interval: Duration) {
+        self.poll.set_interval(poll_interval);
+        let mut watches = self.shared.watches();
+        if !watches.set_mode(backend) {
+            return;
+        }
+        watches.set_silent(false);
+        for folder in [&self.shared.home, &self.shared.collections] {
+            watches.unwatch(folder);
+        }
+        drop(watches);
+        self.watch_anew(|_| true);
+    }
+
+    /// Finds out whether the kernel's events still arrive, and makes its watcher anew if not; if they
+    /// never do, we look ourselves until the next check. Watches anew what is not watched as it should
+    /// be. Blocks, some seconds if something is wrong; what was missed meanwhile a full pass must find.
+    pub fn check(&self) {
+        self.check_within(PATIENCE);
+    }
+
+    fn check_within(&self, patience: Duration) {
+        match self.listen(patience) {
+            Some(heard) if self.shared.watches().set_silent(!heard) => {
+                tracing::warn!(heard, "whether the kernel's events arrive");
+                self.watch_anew(|_| true);
+            }
+            _ => {
+                let outdated = self.shared.table().outdated();
+                self.watch_anew(|at| outdated.contains(&at));
+            }
+        }
+    }
+
+    /// Whether the kernel's events arrive; `None` if that can't be told.
+    fn listen(&self, patience: Duration) -> Option<bool> {
+        if self.shared.watches().is_silent() {
+            self.rebuild()?;
+            return self.sings(patience);
+        }
+        for _ in 0..TRIES {
+            if self.sings(patience)? {
+                return Some(true);
+            }
+            tracing::warn!("the kernel's events don't arrive; its watcher is made anew");
+            let rebuilt = self.rebuild();
+            // If there is no watcher any more, this lets us look instead.
+            self.watch_anew(|_| true);
+            rebuilt?;
+        }
+        Some(false)
+    }
+
+    fn rebuild(&self) -> Option<()> {
+        self.shared.watches().native()?.rebuild().ok()
+    }
+
+    /// Whether the canary's event arrives.
+    fn sings(&self, patience: Duration) -> Option<bool> {
+        let canary = &self.shared.canary;
+        let watched = {
+            let mut watches = self.shared.watches();
+            watches.native()?.watch(canary.folder(), Depth::Entries)
+        };
+        watched.ok()?;
+        let heard = canary.sings(patience);
+        if let Some(native) = self.shared.watches().native() {
+            native.unwatch(canary.folder());
+        }
+        heard
+    }
+
+    /// Watches the home and some roots anew, which may then have changed in any way.
+    fn watch_anew(&self, which: impl Fn(usize) -> bool) {
+        self.shared.watch_home();
+        let mut watches = self.shared.watches();
+        let mut table = self.shared.table();
+        let mut names = Vec::new();
+        for at in 0..table.roots.len() {
+            if which(at) {
+                table.rearm(at, &mut watches);
+                names.extend(table.roots.get(at).map(|root| root.shown.name.clone()));
+            }
+        }
+        drop(table);
+        drop(watches);
+        if !names.is_empty() {
+            self.are_back(names);
+            self.shared.sink.roots_changed();
+        }
+    }
+
+    fn are_back(&self, names: Vec<String>) {
+        for name in names {
+            // A full queue means that much is to be looked at, and this too.
+            if self.queue.try_send(Signal::Back(name)).is_err() {
+                self.shared.overflow.store(true, Ordering::Release);
+            }
         }
     }
 
@@ -172,6 +333,8 @@ impl Watcher {
     /// Stops the watch thread and waits for it. Twice is harmless.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
+        self.shared.canary.cancel();
+        self.poll.stop();
         drop(self.queue.try_send(Signal::Wake));
         let thread = self
             .thread
@@ -192,3 +355,6 @@ impl Drop for Watcher {
         self.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,34 +91,50 @@ impl Pump {
                 self.debounce.all(&Key::Collections, LOST, now);
                 self.debounce.all(&Key::Config, LOST, now);
             }
-            Signal::Limit(path) => {
-                let mut names = Vec::new();
-                let mut table = self.shared.table();
-                for root in &mut table.roots {
-                    if path
-                        .as_ref()
-                        .is_none_or(|path| path.starts_with(&root.real))
-                    {
-                        root.fail(&Refusal::Limit);
-                        names.push(root.shown.name.clone());
-                    }
-                }
-                drop(table);
-                for name in names {
-                    tracing::warn!(
-                        collection = name,
-                        reason = Refusal::Limit.reason(),
-                        "not watched"
-                    );
-                    self.debounce.all(&Key::Root(name), "watch limit", now);
-                }
-            }
+            Signal::Limit(path) => self.limit(path.as_deref(), now),
+            Signal::Polled => self.try_limited(now),
             Signal::Back(name) => self.debounce.all(&Key::Root(name), "watched again", now),
             Signal::Wake => {}
         }
     }
 
+    /// The kernel refused a folder that is new below some roots: they are looked at instead.
+    fn limit(&mut self, path: Option<&Path>, now: Instant) {
+        let mut watches = self.shared.watches();
+        let mut table = self.shared.table();
+        let hit = match path {
+            Some(path) => table.at(path),
+            None => (0..table.roots.len()).collect(),
+        };
+        let mut names = Vec::new();
+        for at in hit {
+            table.degrade(at, &Refusal::Limit, &mut watches);
+            names.extend(table.roots.get(at).map(|root| root.shown.name.clone()));
+        }
+        drop(table);
+        drop(watches);
+        for name in names {
+            let reason = Refusal::Limit.reason();
+            tracing::warn!(collection = name, reason, "not watched by the kernel");
+            self.debounce.all(&Key::Root(name), "watch limit", now);
+        }
+        self.shared.sink.roots_changed();
+    }
+
+    /// Asks the kernel again for what it refused, once its limit is another one.
+    fn try_limited(&mut self, now: Instant) {
+        let limited = self.shared.table().limited();
+        if !limited.is_empty() && self.shared.watches().limit_moved() {
+            for at in limited {
+                self.rearm(at, now);
+            }
+        }
+    }
+
     fn event(&mut self, change: Change, path: &Path, now: Instant) {
+        if self.shared.canary.hears(path) {
+            return;
+        }
         if path == self.shared.config {
             self.debounce.all(&Key::Config, "event", now);
             return;
@@ -144,7 +160,10 @@ impl Pump {
                 root.shown.echoes += 1;
             }
             let relative = path.strip_prefix(&root.real).unwrap_or(path).to_owned();
-            if relative.as_os_str().is_empty() && change != Change::Touched {
+            let is_root = relative.as_os_str().is_empty();
+            // The first thing in a folder in which nothing was.
+            let is_first = root.shown.state == State::Missing && change != Change::Gone;
+            if (is_root && change != Change::Touched) || is_first {
                 again.push(at);
             } else if echo != Echo::Settled {
                 inside.push((root.shown.name.clone(), relative));
@@ -171,12 +190,13 @@ impl Pump {
 
     /// The root's own folder came, went or was replaced.
     fn rearm(&mut self, at: usize, now: Instant) {
-        let mut backend = self.shared.backend();
+        let mut watches = self.shared.watches();
         let mut table = self.shared.table();
-        let watching = table.rearm(at, backend.as_mut());
+        let watching = table.rearm(at, &mut watches);
         let name = table.roots.get(at).map(|root| root.shown.name.clone());
         drop(table);
-        drop(backend);
+        drop(watches);
+        self.shared.sink.roots_changed();
         if let Some(name) = name {
             tracing::info!(
                 collection = name,
@@ -201,12 +221,12 @@ impl Pump {
                 let now = Instant::now();
                 let missing = self.shared.table().missing();
                 for at in missing {
-                    let mut backend = self.shared.backend();
+                    let mut watches = self.shared.watches();
                     let mut table = self.shared.table();
-                    let back = table.rearm(at, backend.as_mut());
+                    let back = table.rearm(at, &mut watches);
                     let name = table.roots.get(at).map(|root| root.shown.name.clone());
                     drop(table);
-                    drop(backend);
+                    drop(watches);
                     if let (true, Some(name)) = (back, name) {
                         self.debounce.all(&Key::Root(name), "folder appeared", now);
                     }
@@ -224,10 +244,10 @@ impl Pump {
     }
 
     fn watch_again(&self, name: &str) {
-        let mut backend = self.shared.backend();
+        let mut watches = self.shared.watches();
         let mut table = self.shared.table();
         if let Some(at) = table.roots.iter().position(|root| root.shown.name == name) {
-            table.rearm(at, backend.as_mut());
+            table.rearm(at, &mut watches);
         }
     }
 }
@@ -264,7 +284,10 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    use super::super::backend::{Backend, Depth};
+    use skillmeat_shared::config::WatchBackend;
+
+    use super::super::canary::Canary;
+    use super::super::choice::{By, fake};
     use super::super::roots::{Table, WatchRoot};
     use super::super::{Dirty, Ledger, Sink};
     use super::*;
@@ -291,27 +314,15 @@ mod tests {
         fn config_changed(&self) {
             self.0.lock().unwrap().push("config".to_owned());
         }
-    }
 
-    /// Counts what is asked of it.
-    struct Counting(Arc<Mutex<Vec<String>>>);
-
-    impl Backend for Counting {
-        fn watch(&mut self, path: &Path, _: Depth) -> Result<(), Refusal> {
-            self.0.lock().unwrap().push(format!("+{}", path.display()));
-            Ok(())
-        }
-
-        fn unwatch(&mut self, path: &Path) {
-            self.0.lock().unwrap().push(format!("-{}", path.display()));
-        }
+        fn roots_changed(&self) {}
     }
 
     struct Setting {
         _dir: tempfile::TempDir,
         root: PathBuf,
         heard: Arc<Heard>,
-        asked: Arc<Mutex<Vec<String>>>,
+        native: fake::Fake,
         pump: Pump,
     }
 
@@ -320,14 +331,16 @@ mod tests {
         let home = dir.path().canonicalize().unwrap();
         let collections = home.join("collections");
         let root = collections.join("work");
-        fs::create_dir_all(&root).unwrap();
-        let (heard, asked) = (Arc::new(Heard::default()), Arc::default());
+        fs::create_dir_all(root.join("skills")).unwrap();
+        let heard = Arc::new(Heard::default());
+        let (native, _, watches) = fake::watches(WatchBackend::Auto);
         let shared = Arc::new(Shared {
             config: home.join("config.toml"),
+            canary: Canary::new(&home.join("run")),
             home,
             collections,
             table: Mutex::new(Table::default()),
-            backend: Mutex::new(Box::new(Counting(Arc::clone(&asked)))),
+            watches: Mutex::new(watches),
             overflow: Arc::new(AtomicBool::new(false)),
             stopping: AtomicBool::new(false),
             sink: Arc::clone(&heard) as Arc<dyn Sink>,
@@ -337,16 +350,14 @@ mod tests {
             name: "work".to_owned(),
             path: root.clone(),
         };
-        shared
-            .table()
-            .replace(vec![wanted], shared.backend().as_mut());
-        asked.lock().unwrap().clear();
+        shared.table().replace(vec![wanted], &mut shared.watches());
+        native.clear();
         let pump = Pump::new(shared, Settings::default());
         Setting {
             _dir: dir,
             root,
             heard,
-            asked,
+            native,
             pump,
         }
     }
@@ -376,7 +387,7 @@ mod tests {
             ["config", "collections", "work: all: events were lost"]
         );
         let root = setting.root.display();
-        let asked = setting.asked.lock().unwrap().clone();
+        let asked = setting.native.0.lock().unwrap().asked.clone();
         let again = [format!("-{root}"), format!("+{root}")];
         assert_eq!(
             asked.iter().filter(|asked| again.contains(asked)).count(),
@@ -387,16 +398,41 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_fails_the_root_it_hits() {
+    fn the_limit_makes_the_root_it_hits_polled() {
         let mut setting = setting();
         setting
             .pump
             .take(Signal::Limit(Some(setting.root.join("skills/deep"))));
-        assert_eq!(
-            setting.pump.shared.table().roots[0].shown.state,
-            State::Failed
-        );
+        let shown = setting.pump.shared.table().roots[0].shown.clone();
+        assert_eq!((shown.state, shown.by), (State::Watching, By::Poll));
         assert_eq!(deliver_all(&mut setting), ["work: all: watch limit"]);
+        // The kernel isn't asked again while its limit is what it was.
+        setting.native.clear();
+        setting.pump.take(Signal::Polled);
+        assert!(setting.native.0.lock().unwrap().asked.is_empty());
+    }
+
+    #[test]
+    fn the_first_thing_in_an_empty_folder_brings_the_root_back() {
+        let mut setting = setting();
+        fs::remove_dir(setting.root.join("skills")).unwrap();
+        let root = setting.root.clone();
+        setting
+            .pump
+            .take(Signal::Event(Change::Gone, vec![root.clone()]));
+        let state = |setting: &Setting| setting.pump.shared.table().roots[0].shown.state;
+        assert_eq!(state(&setting), State::Missing);
+        fs::write(root.join("collection.toml"), "x").unwrap();
+        let file = root.join("collection.toml");
+        setting
+            .pump
+            .take(Signal::Event(Change::Created { folder: false }, vec![file]));
+        assert_eq!(state(&setting), State::Watching);
+        let heard = deliver_all(&mut setting);
+        assert!(
+            heard.contains(&"work: all: folder appeared".to_owned()),
+            "{heard:?}"
+        );
     }
 
     #[test]

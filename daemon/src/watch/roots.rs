@@ -1,14 +1,17 @@
 //! The watched folders and what is known of each: `Watching`, `Missing` or `Failed`.
 //!
 //! A root is never dropped because a disk vanished: it turns `Missing`, the nearest folder above it that
-//! exists is watched instead, and it comes back by itself.
+//! exists is watched instead, and it comes back by itself. A folder in which nothing is counts as missing,
+//! too: so looks the place of a disk that was unmounted.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::time::Timestamp;
 
-use super::backend::{Backend, Depth, Refusal};
+use super::backend::{Depth, Refusal};
+use super::choice::{Armed, By, Trouble, Watches};
 
 /// A folder to watch with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub struct WatchRoot {
 pub enum State {
     /// Changes are seen.
     Watching,
-    /// The folder isn't there.
+    /// The folder isn't there, or nothing is in it.
     Missing,
     /// The folder is there but can't be watched, or only in part.
     Failed,
@@ -50,11 +53,13 @@ pub struct RootState {
     pub path: PathBuf,
     /// Whether it is watched.
     pub state: State,
-    /// How it is watched.
-    pub backend: &'static str,
+    /// Who watches it, or waits for it.
+    pub by: By,
+    /// What keeps the kernel from watching it.
+    pub trouble: Option<Trouble>,
     /// When the last event came.
     pub last_event_at: Option<Timestamp>,
-    /// Why, if it isn't watched; empty otherwise.
+    /// Why it isn't watched, or not by the kernel alone; empty otherwise.
     pub reason: String,
     /// Events since the root was set.
     pub events: u64,
@@ -71,6 +76,8 @@ pub(crate) struct Root {
     pub(crate) real: PathBuf,
     /// The folder above that is watched while this one is missing.
     waiting_at: Option<PathBuf>,
+    /// Which folder is watched: device and inode.
+    identity: Option<(u64, u64)>,
 }
 
 /// All roots, and the folders of the home that are watched besides.
@@ -89,7 +96,8 @@ impl Root {
                 name: root.name,
                 path: root.path,
                 state: State::Missing,
-                backend: "native",
+                by: By::Native,
+                trouble: None,
                 last_event_at: None,
                 reason: String::new(),
                 events: 0,
@@ -98,28 +106,42 @@ impl Root {
             },
             real,
             waiting_at: None,
+            identity: None,
         }
     }
 
     /// Sets the state with its reason.
-    pub(crate) fn fail(&mut self, refusal: &Refusal) {
-        self.shown.state = if *refusal == Refusal::Missing {
-            State::Missing
-        } else {
-            State::Failed
+    fn fail(&mut self, refusal: &Refusal) {
+        self.shown.state = match refusal {
+            Refusal::Missing | Refusal::Empty => State::Missing,
+            Refusal::Limit | Refusal::Instances | Refusal::Other(_) => State::Failed,
+        };
+        self.shown.trouble = match refusal {
+            Refusal::Missing | Refusal::Empty => None,
+            Refusal::Limit | Refusal::Instances => Some(Trouble::Limit { needed: 0 }),
+            Refusal::Other(_) => Some(Trouble::Refused),
         };
         self.shown.reason = refusal.reason();
+    }
+
+    /// Takes over how watching it went.
+    fn take_over(&mut self, armed: Result<Armed, Refusal>) {
+        match armed {
+            Ok(armed) => {
+                self.shown.state = State::Watching;
+                self.shown.by = armed.by;
+                self.shown.reason = armed.reason;
+                self.shown.trouble = armed.trouble;
+            }
+            Err(refusal) => self.fail(&refusal),
+        }
     }
 }
 
 impl Table {
     /// Takes over a new list of roots: arms the new ones and those that aren't watched, forgets the
     /// absent ones. Returns the names of known roots that are watched again.
-    pub(crate) fn replace(
-        &mut self,
-        wanted: Vec<WatchRoot>,
-        backend: &mut dyn Backend,
-    ) -> Vec<String> {
+    pub(crate) fn replace(&mut self, wanted: Vec<WatchRoot>, watches: &mut Watches) -> Vec<String> {
         let mut old = std::mem::take(&mut self.roots);
         let mut known = Vec::new();
         for root in wanted {
@@ -133,10 +155,10 @@ impl Table {
         }
         let mut unwatched = false;
         for gone in old {
-            backend.unwatch(&gone.real);
+            watches.unwatch(&gone.real);
             unwatched = true;
             if let Some(folder) = &gone.waiting_at {
-                self.release(folder, backend);
+                self.release(folder, watches);
             }
         }
         let mut back = Vec::new();
@@ -144,7 +166,7 @@ impl Table {
             let watching = self.state_at(at) == Some(State::Watching);
             // An overlapping root may have taken watches of this one with it.
             if !watching || unwatched {
-                self.arm(at, backend);
+                self.arm(at, watches);
             }
             if !watching
                 && let Some(root) = self.roots.get(at)
@@ -185,62 +207,81 @@ impl Table {
     }
 
     /// Watches a root anew, whatever stood before. True if it is watched now.
-    pub(crate) fn rearm(&mut self, at: usize, backend: &mut dyn Backend) -> bool {
+    pub(crate) fn rearm(&mut self, at: usize, watches: &mut Watches) -> bool {
         if let Some(root) = self.roots.get(at) {
-            backend.unwatch(&root.real);
+            watches.unwatch(&root.real);
         }
-        self.arm(at, backend)
+        self.arm(at, watches)
     }
 
-    fn arm(&mut self, at: usize, backend: &mut dyn Backend) -> bool {
+    fn arm(&mut self, at: usize, watches: &mut Watches) -> bool {
         let Some(root) = self.roots.get_mut(at) else {
             return false;
         };
         root.real = real_path(&root.shown.path);
-        let is_folder = fs::metadata(&root.real).is_ok_and(|metadata| metadata.is_dir());
-        let watched = if is_folder {
-            backend.watch(&root.real, Depth::Tree)
-        } else {
-            Err(Refusal::Missing)
+        let found = look(&root.real);
+        root.identity = found.as_ref().ok().copied();
+        let armed = found.and_then(|_| watches.watch(&root.real, Depth::Tree));
+        let above = match &armed {
+            Err(Refusal::Missing) => 1,
+            Err(Refusal::Empty) => 0,
+            _ => usize::MAX,
         };
+        root.take_over(armed);
         let left = root.waiting_at.take();
-        match watched {
-            Ok(()) => {
-                root.shown.state = State::Watching;
-                root.shown.reason.clear();
-            }
-            Err(refusal) => {
-                root.fail(&refusal);
-                if refusal == Refusal::Missing {
-                    let above = root.real.ancestors().skip(1).find(|path| path.is_dir());
-                    root.waiting_at = above.map(Path::to_owned);
-                }
-            }
-        }
+        let place = root.real.ancestors().skip(above).find(|path| path.is_dir());
+        root.waiting_at = place.map(Path::to_owned);
         let now = root.waiting_at.clone();
+        let real = root.real.clone();
         let watching = root.shown.state == State::Watching;
         if left != now
             && let Some(folder) = left
         {
-            self.release(&folder, backend);
+            self.release(&folder, watches);
         }
-        if let Some(folder) = now
-            && !self.is_covered(&folder)
-        {
-            // Without this watch the root comes back when the list of roots is next set.
-            drop(backend.watch(&folder, Depth::Entries));
+        if let Some(folder) = now {
+            if !self.is_covered(&folder) {
+                // Without this watch the root comes back when the list of roots is next set.
+                drop(watches.watch(&folder, Depth::Entries));
+            }
+            watches.wait_for(&real);
         }
         watching
     }
 
+    /// Looks at a root instead of having the kernel tell, since that refuses a folder below it.
+    pub(crate) fn degrade(&mut self, at: usize, refusal: &Refusal, watches: &mut Watches) {
+        if let Some(root) = self.roots.get_mut(at) {
+            let armed = watches.degrade(&root.real, Depth::Tree, refusal);
+            root.take_over(armed);
+        }
+    }
+
+    /// The positions of the roots that aren't what they were when their watch was set: there or not,
+    /// another folder, behind another link. And of those that the kernel might watch after all.
+    pub(crate) fn outdated(&self) -> Vec<usize> {
+        self.select(|root| {
+            let real = real_path(&root.shown.path);
+            root.shown.trouble.is_some()
+                || root.shown.state == State::Failed
+                || real != root.real
+                || look(&real).ok() != root.identity
+        })
+    }
+
+    /// The positions of the roots that exceed a limit of the kernel.
+    pub(crate) fn limited(&self) -> Vec<usize> {
+        self.select(|root| matches!(root.shown.trouble, Some(Trouble::Limit { .. })))
+    }
+
     /// Stops watching a folder that a root waited at, unless somebody else needs it.
-    fn release(&self, folder: &Path, backend: &mut dyn Backend) {
+    fn release(&self, folder: &Path, watches: &mut Watches) {
         let needed = self
             .roots
             .iter()
             .any(|root| root.waiting_at.as_deref() == Some(folder));
         if !needed && !self.is_covered(folder) {
-            backend.unwatch(folder);
+            watches.unwatch(folder);
         }
     }
 
@@ -251,6 +292,19 @@ impl Table {
                 .iter()
                 .any(|root| root.shown.state == State::Watching && folder.starts_with(&root.real))
     }
+}
+
+/// Which folder stands at a path, if something is in it.
+fn look(path: &Path) -> Result<(u64, u64), Refusal> {
+    let found = fs::metadata(path).map_err(|_| Refusal::Missing)?;
+    if !found.is_dir() {
+        return Err(Refusal::Missing);
+    }
+    // One that can't be listed is not known to be empty.
+    if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+        return Err(Refusal::Empty);
+    }
+    Ok((found.dev(), found.ino()))
 }
 
 /// The path with links resolved, as far as it exists.
@@ -271,28 +325,10 @@ fn real_path(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use skillmeat_shared::config::WatchBackend;
+
+    use super::super::choice::fake;
     use super::*;
-
-    /// Records what is watched; refuses by list.
-    #[derive(Default)]
-    struct Fake {
-        watched: Vec<PathBuf>,
-        refused: Vec<PathBuf>,
-    }
-
-    impl Backend for Fake {
-        fn watch(&mut self, path: &Path, _: Depth) -> Result<(), Refusal> {
-            if self.refused.iter().any(|refused| refused == path) {
-                return Err(Refusal::Limit);
-            }
-            self.watched.push(path.to_owned());
-            Ok(())
-        }
-
-        fn unwatch(&mut self, path: &Path) {
-            self.watched.retain(|watched| watched != path);
-        }
-    }
 
     fn root(name: &str, path: &Path) -> WatchRoot {
         WatchRoot {
@@ -301,26 +337,41 @@ mod tests {
         }
     }
 
+    /// A folder that isn't empty.
+    fn folder(path: &Path) {
+        fs::create_dir_all(path.join("skills")).unwrap();
+    }
+
     #[test]
-    fn the_limit_fails_one_root_and_names_the_remedy() {
+    fn the_limit_makes_one_root_polled_until_it_is_raised() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
         let (good, bad) = (base.join("good"), base.join("bad"));
-        fs::create_dir(&good).unwrap();
-        fs::create_dir(&bad).unwrap();
-        let mut fake = Fake {
-            refused: vec![bad.clone()],
-            ..Fake::default()
-        };
+        folder(&good);
+        folder(&bad);
+        let (native, poll, mut watches) = fake::watches(WatchBackend::Auto);
+        native.refuse(&[&bad], Refusal::Limit);
         let mut table = Table::default();
-        table.replace(vec![root("bad", &bad), root("good", &good)], &mut fake);
-        let states: Vec<State> = table.roots.iter().map(|root| root.shown.state).collect();
-        assert_eq!(states, [State::Failed, State::Watching]);
-        assert!(table.roots[0].shown.reason.contains("max_user_watches"));
-        fake.refused.clear();
-        let back = table.replace(vec![root("bad", &bad), root("good", &good)], &mut fake);
-        assert_eq!(back, ["bad"]);
+        let roots = vec![root("bad", &bad), root("good", &good)];
+        table.replace(roots.clone(), &mut watches);
+        let shown = |table: &Table| {
+            let of = |root: &Root| (root.shown.state, root.shown.by);
+            table.roots.iter().map(of).collect::<Vec<_>>()
+        };
+        let watching = |by| (State::Watching, by);
+        assert_eq!(shown(&table), [watching(By::Poll), watching(By::Native)]);
+        assert!(table.roots[0].shown.reason.contains("limit"));
+        assert_eq!(table.limited(), [0]);
+        assert_eq!(table.outdated(), [0]);
+        assert_eq!(poll.watched(), std::slice::from_ref(&bad));
+        native.clear();
+        assert!(table.rearm(0, &mut watches));
+        assert_eq!(shown(&table), [watching(By::Native), watching(By::Native)]);
         assert_eq!(table.roots[0].shown.reason, "");
+        assert!(poll.watched().is_empty() && table.limited().is_empty());
+        // A folder deep in it, later.
+        table.degrade(1, &Refusal::Limit, &mut watches);
+        assert_eq!(shown(&table), [watching(By::Native), watching(By::Poll)]);
     }
 
     #[test]
@@ -328,30 +379,82 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
         let path = base.join("a/b");
-        let mut fake = Fake::default();
+        let (native, poll, mut watches) = fake::watches(WatchBackend::Auto);
         let mut table = Table::default();
-        table.replace(vec![root("b", &path)], &mut fake);
+        table.replace(vec![root("b", &path)], &mut watches);
         assert_eq!(table.missing(), [0]);
-        assert_eq!(fake.watched, std::slice::from_ref(&base));
+        assert_eq!(native.watched(), std::slice::from_ref(&base));
+        // A disk that is mounted tells nobody.
+        assert_eq!(poll.watched(), std::slice::from_ref(&path));
         fs::create_dir(base.join("a")).unwrap();
         assert_eq!(table.waiting_below(&base.join("a")), [0]);
-        assert!(!table.rearm(0, &mut fake));
-        assert_eq!(fake.watched, [base.join("a")]);
-        fs::create_dir(&path).unwrap();
-        assert!(table.rearm(0, &mut fake));
-        assert_eq!(fake.watched, [path]);
+        assert!(!table.rearm(0, &mut watches));
+        assert_eq!(native.watched(), [base.join("a")]);
+        folder(&path);
+        assert_eq!(table.outdated(), [0]);
+        assert!(table.rearm(0, &mut watches));
+        assert_eq!(native.watched(), [path]);
+        assert!(poll.watched().is_empty() && table.outdated().is_empty());
+    }
+
+    #[test]
+    fn an_emptied_root_is_missing_and_watched_for_what_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("c");
+        folder(&path);
+        let (native, poll, mut watches) = fake::watches(WatchBackend::Auto);
+        let mut table = Table::default();
+        table.replace(vec![root("c", &path)], &mut watches);
+        assert_eq!(table.roots[0].shown.state, State::Watching);
+        fs::remove_dir(path.join("skills")).unwrap();
+        assert_eq!(table.outdated(), [0]);
+        assert!(!table.rearm(0, &mut watches));
+        assert_eq!(table.roots[0].shown.state, State::Missing);
+        assert!(table.roots[0].shown.reason.contains("empty"));
+        assert_eq!(native.watched(), std::slice::from_ref(&path));
+        assert_eq!(poll.watched(), std::slice::from_ref(&path));
+        folder(&path);
+        assert!(table.rearm(0, &mut watches));
+        assert_eq!(native.watched(), [path]);
+    }
+
+    #[test]
+    fn another_folder_in_its_place_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        for name in ["one", "two", "plain", "new"] {
+            folder(&base.join(name));
+        }
+        let link = base.join("link");
+        std::os::unix::fs::symlink(base.join("one"), &link).unwrap();
+        let (native, _, mut watches) = fake::watches(WatchBackend::Auto);
+        let mut table = Table::default();
+        let plain = base.join("plain");
+        table.replace(vec![root("a", &link), root("b", &plain)], &mut watches);
+        assert!(table.outdated().is_empty());
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(base.join("two"), &link).unwrap();
+        fs::remove_dir_all(&plain).unwrap();
+        let moved = std::process::Command::new("mv")
+            .arg(base.join("new"))
+            .arg(&plain)
+            .status();
+        assert!(moved.unwrap().success());
+        assert_eq!(table.outdated(), [0, 1]);
+        assert!(table.rearm(0, &mut watches));
+        assert_eq!(native.watched(), [plain, base.join("two")]);
     }
 
     #[test]
     fn a_root_behind_a_link_is_watched_where_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        fs::create_dir(base.join("real")).unwrap();
+        folder(&base.join("real"));
         std::os::unix::fs::symlink(base.join("real"), base.join("link")).unwrap();
-        let mut fake = Fake::default();
+        let (native, _, mut watches) = fake::watches(WatchBackend::Auto);
         let mut table = Table::default();
-        table.replace(vec![root("x", &base.join("link"))], &mut fake);
-        assert_eq!(fake.watched, [base.join("real")]);
+        table.replace(vec![root("x", &base.join("link"))], &mut watches);
+        assert_eq!(native.watched(), [base.join("real")]);
         assert_eq!(table.at(&base.join("real/skills/a")), [0]);
         assert_eq!(table.roots[0].shown.path, base.join("link"));
     }
@@ -360,17 +463,17 @@ mod tests {
     fn removed_roots_are_forgotten_and_overlaps_stay_watched() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        fs::create_dir(base.join("in")).unwrap();
-        let mut fake = Fake::default();
+        folder(&base.join("in"));
+        let (native, _, mut watches) = fake::watches(WatchBackend::Auto);
         let mut table = Table::default();
         table.replace(
             vec![root("out", &base), root("in", &base.join("in"))],
-            &mut fake,
+            &mut watches,
         );
         assert_eq!(table.at(&base.join("in/x")), [0, 1]);
-        fake.watched.clear();
-        table.replace(vec![root("out", &base)], &mut fake);
-        assert_eq!(fake.watched, std::slice::from_ref(&base), "watched again");
+        native.clear();
+        table.replace(vec![root("out", &base)], &mut watches);
+        assert_eq!(native.watched(), [base], "watched again");
         assert_eq!(table.roots.len(), 1);
     }
 }

@@ -343,8 +343,6 @@ const YEAR: u64 = 366 * 86_400;
 /// In seconds.
 const HOUR: u64 = 3_600;
 
-
-
 /// The key with this name or alias.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name).or_else(|| {

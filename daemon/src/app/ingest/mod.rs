@@ -20,7 +20,7 @@ use skillmeat_shared::time::Timestamp;
 
 use super::{App, Ears, RowsState, internal};
 use crate::store::{Opened, Store};
-use crate::watch::{Dirty, Settings, Watcher};
+use crate::watch::{self, Dirty, Settings, Watcher};
 
 pub(super) use queue::{Change, Ingest};
 use queue::{Pass, Work, draining, merge};
@@ -73,12 +73,16 @@ impl App {
         // The process before us may have ended with texts that were still to be indexed.
         self.indexer.wake();
         let config = self.config();
-        let settings = Settings {
-            settle: config.config.watch_settle,
-            max_delay: config.config.watch_max_delay,
+        let options = watch::Options {
+            settings: Settings {
+                settle: config.config.watch_settle,
+                max_delay: config.config.watch_max_delay,
+            },
+            backend: config.config.watch_backend,
+            poll_interval: config.config.watch_poll_interval,
         };
         let sink = Arc::new(Ears(Arc::clone(&self)));
-        match Watcher::start(&self.boot.home, settings, sink, Arc::clone(&self.ledger)) {
+        match Watcher::start(&self.boot.home, options, sink, Arc::clone(&self.ledger)) {
             Ok(watcher) => drop(self.watcher.set(watcher)),
             Err(error) => tracing::error!(target: "watch", "{error}"),
         }

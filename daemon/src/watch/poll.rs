@@ -1,0 +1,472 @@
+//! Changes noticed by looking: for disks whose kernel does not tell, and for folders beyond its limits.
+//!
+//! One thread, which sleeps without a timer while nothing is polled. A round compares what `stat` tells of
+//! every entry with the round before; no file is opened. The first look at a folder says that all of it may
+//! have changed, so whoever asked need not wait for it. A round takes at most a tenth of the time, however
+//! slow the disk is, and what one folder can have listed is bounded: beyond, it counts as changed in every
+//! round. A share that hangs hangs this thread and nothing else.
+
+mod look;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::backend::{Backend, Change, Depth, Refusal, Signal};
+use super::debounce::MAX_PATHS;
+use look::{Look, difference, is_present};
+
+/// Between two rounds there is this much more rest than work.
+const REST: u32 = 9;
+
+/// Paths in one signal.
+const BATCH: usize = 500;
+
+/// What is known of a polled folder.
+#[derive(Debug)]
+enum Known {
+    /// Nobody has looked yet.
+    Nothing,
+    /// What was there.
+    Entries(Look),
+    /// The folder is there, and it was said.
+    Present,
+}
+
+#[derive(Debug)]
+struct Watched {
+    depth: Depth,
+    known: Known,
+    /// Tells this watch from one that replaces it during a look.
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    watched: BTreeMap<PathBuf, Watched>,
+    interval: Duration,
+    numbers: u64,
+    next: Option<Instant>,
+    running: bool,
+    stopping: bool,
+}
+
+struct Core {
+    home: PathBuf,
+    queue: SyncSender<Signal>,
+    overflow: Arc<AtomicBool>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+/// The poller of one home. Clones are one and the same.
+#[derive(Clone)]
+pub(crate) struct Poll(Arc<Core>);
+
+impl Poll {
+    /// A poller that polls nothing yet.
+    pub(crate) fn new(
+        home: PathBuf,
+        interval: Duration,
+        queue: SyncSender<Signal>,
+        overflow: Arc<AtomicBool>,
+    ) -> Self {
+        Self(Arc::new(Core {
+            home,
+            queue,
+            overflow,
+            state: Mutex::new(State {
+                interval,
+                ..State::default()
+            }),
+            wake: Condvar::new(),
+        }))
+    }
+
+    /// Rounds begin this far apart from now on.
+    pub(crate) fn set_interval(&self, interval: Duration) {
+        let mut state = self.0.state();
+        if state.interval != interval {
+            state.interval = interval;
+            state.next = state.next.map(|_| Instant::now() + interval);
+            drop(state);
+            self.0.wake.notify_all();
+        }
+    }
+
+    /// Ends the thread. It is not waited for: a share that hangs may hold it.
+    pub(crate) fn stop(&self) {
+        self.0.state().stopping = true;
+        self.0.wake.notify_all();
+    }
+
+    fn start(&self) -> Result<(), Refusal> {
+        let core = Arc::clone(&self.0);
+        std::thread::Builder::new()
+            .name("watch-poll".to_owned())
+            .spawn(move || {
+                let _ended = Ended(&core);
+                core.run();
+            })
+            .map(drop)
+            .map_err(|error| Refusal::Other(format!("can't start the polling thread: {error}")))
+    }
+}
+
+/// Lets the next watch start another thread if this one ends by a panic.
+struct Ended<'a>(&'a Core);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.running = false;
+        for watched in state.watched.values_mut() {
+            watched.known = Known::Nothing;
+        }
+    }
+}
+
+impl Backend for Poll {
+    fn watch(&mut self, path: &Path, depth: Depth) -> Result<(), Refusal> {
+        let mut state = self.0.state();
+        let known = state.watched.get(path);
+        if known.is_none_or(|known| known.depth != depth || depth == Depth::Presence) {
+            state.numbers += 1;
+            let watched = Watched {
+                depth,
+                known: Known::Nothing,
+                number: state.numbers,
+            };
+            state.watched.insert(path.to_owned(), watched);
+        }
+        let starts = !std::mem::replace(&mut state.running, true);
+        drop(state);
+        if starts && let Err(refusal) = self.start() {
+            self.0.state().running = false;
+            return Err(refusal);
+        }
+        self.0.wake.notify_all();
+        Ok(())
+    }
+
+    fn unwatch(&mut self, path: &Path) {
+        self.0.state().watched.remove(path);
+    }
+
+    fn rebuild(&mut self) -> Result<(), Refusal> {
+        for watched in self.0.state().watched.values_mut() {
+            watched.known = Known::Nothing;
+        }
+        self.0.wake.notify_all();
+        Ok(())
+    }
+}
+
+impl Core {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        loop {
+            let mut state = self.state();
+            let new = loop {
+                if state.stopping {
+                    return;
+                }
+                if state.watched.is_empty() {
+                    state.next = None;
+                    state = self.wait(state, None);
+                    continue;
+                }
+                let new = state.new_paths();
+                let now = Instant::now();
+                let interval = state.interval;
+                let next = *state.next.get_or_insert(now + interval);
+                if !new.is_empty() {
+                    break new;
+                }
+                if next <= now {
+                    break Vec::new();
+                }
+                state = self.wait(state, Some(next - now));
+            };
+            let is_round = new.is_empty();
+            let paths = if is_round {
+                state.watched.keys().cloned().collect()
+            } else {
+                new
+            };
+            drop(state);
+            let start = Instant::now();
+            for path in paths {
+                self.visit(&path);
+            }
+            if is_round {
+                let mut state = self.state();
+                state.next = Some(start + pause(state.interval, start.elapsed()));
+                drop(state);
+                self.send(Signal::Polled);
+            }
+        }
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        pause: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match pause {
+            None => self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(pause) => {
+                self.wake
+                    .wait_timeout(state, pause)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        }
+    }
+
+    /// Looks at one folder, without holding the lock, and tells what differs.
+    fn visit(&self, path: &Path) {
+        let (depth, number, known) = {
+            let mut state = self.state();
+            let Some(watched) = state.watched.get_mut(path) else {
+                return;
+            };
+            let known = std::mem::replace(&mut watched.known, Known::Nothing);
+            (watched.depth, watched.number, known)
+        };
+        let (known, told) = if depth == Depth::Presence {
+            match (known, is_present(path)) {
+                (Known::Present, true) => (Known::Present, Vec::new()),
+                (_, true) => {
+                    let told = vec![(Change::Created { folder: true }, path.to_owned())];
+                    (Known::Present, told)
+                }
+                // Something other than "nobody has looked": it would be looked at again at once.
+                (_, false) => (Known::Entries(Look::default()), Vec::new()),
+            }
+        } else {
+            let now = Look::at(path, depth == Depth::Tree, &self.home);
+            let told = match &known {
+                Known::Entries(before) => difference(path, before, &now),
+                Known::Nothing | Known::Present => vec![(Change::Touched, path.to_owned())],
+            };
+            (Known::Entries(now), told)
+        };
+        {
+            let mut state = self.state();
+            match state.watched.get_mut(path) {
+                Some(watched) if watched.number == number => watched.known = known,
+                // Replaced or forgotten meanwhile: what was seen is nobody's.
+                _ => return,
+            }
+        }
+        self.tell(path, told);
+    }
+
+    fn tell(&self, folder: &Path, told: Vec<(Change, PathBuf)>) {
+        if told.len() > MAX_PATHS {
+            self.send(Signal::Event(Change::Touched, vec![folder.to_owned()]));
+            return;
+        }
+        let mut by_change: BTreeMap<Change, Vec<PathBuf>> = BTreeMap::new();
+        for (change, path) in told {
+            by_change.entry(change).or_default().push(path);
+        }
+        for (change, paths) in by_change {
+            for batch in paths.chunks(BATCH) {
+                self.send(Signal::Event(change, batch.to_vec()));
+            }
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        if matches!(self.queue.try_send(signal), Err(TrySendError::Full(_))) {
+            self.overflow.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl State {
+    fn new_paths(&self) -> Vec<PathBuf> {
+        let is_new = |watched: &Watched| matches!(watched.known, Known::Nothing);
+        let new = self.watched.iter().filter(|(_, watched)| is_new(watched));
+        new.map(|(path, _)| path.clone()).collect()
+    }
+}
+
+/// From the beginning of a round that took so long to the beginning of the next.
+fn pause(interval: Duration, took: Duration) -> Duration {
+    interval.max(took.saturating_mul(REST + 1))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Setting {
+        _dir: tempfile::TempDir,
+        base: PathBuf,
+        poll: Poll,
+        signals: Receiver<Signal>,
+    }
+
+    impl Setting {
+        fn new(interval: Duration) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let base = dir.path().canonicalize().unwrap();
+            let (queue, signals) = sync_channel(1_000);
+            let poll = Poll::new(base.join("home"), interval, queue, Arc::default());
+            Self {
+                _dir: dir,
+                base,
+                poll,
+                signals,
+            }
+        }
+
+        /// Waits for an event of this kind at this path.
+        fn hears(&self, change: Change, path: &str) {
+            let wanted = self.base.join(path);
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match self.signals.recv_timeout(left) {
+                    Ok(Signal::Event(heard, paths))
+                        if heard == change && paths.contains(&wanted) =>
+                    {
+                        return;
+                    }
+                    Ok(_) => {}
+                    Err(error) => panic!("never heard {change:?} of {path}: {error}"),
+                }
+            }
+        }
+
+        /// Waits for the end of the next whole round.
+        fn round(&self) -> BTreeSet<PathBuf> {
+            let deadline = Instant::now() + PATIENCE;
+            let mut all = BTreeSet::new();
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match self.signals.recv_timeout(left).unwrap() {
+                    Signal::Polled => return all,
+                    Signal::Event(_, paths) => all.extend(paths),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    impl Drop for Setting {
+        fn drop(&mut self) {
+            self.poll.stop();
+        }
+    }
+
+    #[test]
+    fn what_changes_is_told_and_what_rests_is_not() {
+        let mut setting = Setting::new(Duration::from_millis(20));
+        let folder = setting.base.join("c");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("rests"), "x").unwrap();
+        fs::write(folder.join("goes"), "x").unwrap();
+        setting.poll.watch(&folder, Depth::Tree).unwrap();
+        setting.hears(Change::Touched, "c");
+        fs::write(folder.join("rests"), "longer").unwrap();
+        setting.hears(Change::Touched, "c/rests");
+        fs::create_dir_all(folder.join("new/deep")).unwrap();
+        setting.hears(Change::Created { folder: true }, "c/new");
+        fs::remove_file(folder.join("goes")).unwrap();
+        setting.hears(Change::Gone, "c/goes");
+        drop(setting.round());
+        assert_eq!(setting.round(), BTreeSet::new());
+        fs::remove_dir_all(&folder).unwrap();
+        setting.hears(Change::Gone, "c");
+    }
+
+    #[test]
+    fn a_folder_that_is_waited_for_is_told_once_it_holds_something() {
+        let mut setting = Setting::new(Duration::from_millis(20));
+        let folder = setting.base.join("c");
+        setting.poll.watch(&folder, Depth::Presence).unwrap();
+        drop(setting.round());
+        fs::create_dir(&folder).unwrap();
+        drop(setting.round());
+        assert_eq!(setting.round(), BTreeSet::new(), "it is empty");
+        fs::write(folder.join("x"), "").unwrap();
+        setting.hears(Change::Created { folder: true }, "c");
+        drop(setting.round());
+        assert_eq!(setting.round(), BTreeSet::new(), "once is enough");
+        setting.poll.watch(&folder, Depth::Presence).unwrap();
+        setting.hears(Change::Created { folder: true }, "c");
+    }
+
+    #[test]
+    fn nothing_polled_means_no_round() {
+        let mut setting = Setting::new(Duration::from_millis(5));
+        let folder = setting.base.join("c");
+        fs::create_dir(&folder).unwrap();
+        setting.poll.watch(&folder, Depth::Tree).unwrap();
+        drop(setting.round());
+        setting.poll.unwatch(&folder);
+        // At most the round that was under way is still told.
+        let deadline = Instant::now() + PATIENCE;
+        while setting
+            .signals
+            .recv_timeout(Duration::from_millis(300))
+            .is_ok()
+        {
+            assert!(Instant::now() < deadline, "it goes on");
+        }
+        assert_eq!(setting.poll.0.state().next, None);
+    }
+
+    #[test]
+    fn slow_rounds_are_further_apart() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(30 * second, second), 30 * second);
+        assert_eq!(pause(30 * second, 20 * second), 200 * second);
+    }
+
+    #[test]
+    fn a_change_of_very_many_files_is_one_of_the_folder() {
+        let setting = Setting::new(PATIENCE);
+        let folder = setting.base.join("c");
+        let many = |count: usize| {
+            let told = |n| (Change::Gone, folder.join(format!("{n}")));
+            (0..count).map(told).collect::<Vec<_>>()
+        };
+        setting.poll.0.tell(&folder, many(MAX_PATHS + 1));
+        let whole = Signal::Event(Change::Touched, vec![folder.clone()]);
+        assert_eq!(setting.signals.try_recv(), Ok(whole));
+        assert!(setting.signals.try_recv().is_err());
+        setting.poll.0.tell(&folder, many(BATCH + 1));
+        assert_eq!(setting.signals.try_iter().count(), 2);
+    }
+
+    #[test]
+    fn a_full_queue_raises_the_flag() {
+        let setting = Setting::new(PATIENCE);
+        for _ in 0..1_001 {
+            assert!(!setting.poll.0.overflow.load(Ordering::Acquire));
+            setting.poll.0.send(Signal::Polled);
+        }
+        assert!(setting.poll.0.overflow.load(Ordering::Acquire));
+    }
+}
