@@ -57,6 +57,29 @@ impl Sandbox {
         sandbox
     }
 
+    /// A user with an initialised home whose daemon notices changes this way: `auto`, or `poll`, and then
+    /// every second.
+    #[track_caller]
+    pub fn watched(backend: &str) -> Self {
+        let sandbox = Self::initialised();
+        if backend == "poll" {
+            drop(
+                sandbox
+                    .run(&["config", "set", "watch.poll_interval", "1s"])
+                    .ok(),
+            );
+            drop(
+                sandbox
+                    .run(&["config", "set", "watch.backend", backend])
+                    .ok(),
+            );
+            sandbox.status_until("collections that are polled", |status| {
+                status["roots"][0]["backend"] == "poll" && status["daemon"]["state"] == "ready"
+            });
+        }
+        sandbox
+    }
+
     /// A user whose home is a copy of a folder of `fixtures/homes`.
     pub fn from_fixture(name: &str) -> Self {
         let sandbox = Self::new();

@@ -74,6 +74,7 @@ struct Root {
     backend: String,
     last_event_at: Option<String>,
     last_full_pass_at: Option<String>,
+    last_full_pass_reason: Option<String>,
     reason: Option<String>,
     events: u64,
     echoes: u64,
@@ -171,7 +172,8 @@ impl From<v1::RootStatus> for Root {
             backend: from.backend,
             last_event_at: from.last_event_at.and_then(json::moment),
             last_full_pass_at: from.last_full_pass_at.and_then(json::moment),
-            reason: (!from.reason.is_empty()).then_some(from.reason),
+            last_full_pass_reason: json::filled(from.last_full_pass_reason),
+            reason: json::filled(from.reason),
             events: from.events,
             echoes: from.echoes,
             overflows: from.overflows,
@@ -305,7 +307,7 @@ pub(super) fn daemon(context: &mut Context, status: &v1::StatusResponse) -> Outc
     Ok(())
 }
 
-/// Collections, and whether each is watched.
+/// Collections, and how each is watched.
 fn roots(
     context: &mut Context,
     status: &v1::StatusResponse,
@@ -319,32 +321,55 @@ fn roots(
         Column::text("STATE"),
         Column::number("ARTIFACTS"),
         Column::number("STALE"),
-        Column::text("WATCH"),
         Column::text("PATH"),
     ]);
     for collection in collections {
-        let root = status
-            .roots
-            .iter()
-            .find(|root| root.collection == collection.name);
-        let watch = match root {
-            Some(root) if root.reason.is_empty() => {
-                Cell::new(escape(&root.state), state_tone(&root.state))
-            }
-            Some(root) => {
-                let text = format!("{}: {}", root.state, root.reason);
-                Cell::new(one_line(&text), state_tone(&root.state))
-            }
-            None => Cell::new("-", Tone::Dim),
-        };
         let mark = if collection.is_default { " *" } else { "" };
         table.row(vec![
             Cell::new(format!("{}{mark}", escape(&collection.name)), Tone::Strong),
             Cell::new(escape(&collection.state), state_tone(&collection.state)),
             collection.artifacts.to_string().into(),
             collection.stale.to_string().into(),
-            watch,
             Cell::new(escape(&collection.path), Tone::Dim),
+        ]);
+    }
+    context.out.line("")?;
+    context.out.table(&table)?;
+    watches(context, status)
+}
+
+/// How collections are watched, and when they were last looked at.
+fn watches(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
+    if status.roots.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(vec![
+        Column::text("COLLECTION"),
+        Column::text("WATCH"),
+        Column::text("BACKEND"),
+        Column::text("LAST EVENT"),
+        Column::text("LAST FULL PASS"),
+        Column::text("WHY"),
+    ]);
+    let now = now();
+    let when = |moment: Option<i64>| {
+        moment.map_or_else(
+            || "-".to_owned(),
+            |moment| units::ago(Timestamp(moment), now),
+        )
+    };
+    for root in &status.roots {
+        let pass = match root.last_full_pass_reason.as_str() {
+            "" => when(root.last_full_pass_at),
+            why => format!("{} ({})", when(root.last_full_pass_at), one_line(why)),
+        };
+        table.row(vec![
+            Cell::new(escape(&root.collection), Tone::Strong),
+            Cell::new(escape(&root.state), state_tone(&root.state)),
+            escape(&root.backend).into_owned().into(),
+            when(root.last_event_at).into(),
+            pass.into(),
+            Cell::new(one_line(&root.reason), Tone::Dim),
         ]);
     }
     context.out.line("")?;

@@ -12,7 +12,7 @@ pub(crate) fn moment(nanos: i64) -> Option<String> {
 }
 
 /// A text, `None` if it is empty.
-fn filled(text: String) -> Option<String> {
+pub(crate) fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 

@@ -140,7 +140,7 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner);
         for (name, moment) in names {
             if let Some(moment) = moment {
-                table.verified(&name, Timestamp(moment));
+                table.verified(&name, Timestamp(moment), "before the start");
             }
         }
         Ok(())

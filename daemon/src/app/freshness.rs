@@ -22,9 +22,20 @@ pub struct Freshness {
     pub complete: bool,
 }
 
+/// When and why a collection was last compared as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FullPass {
+    /// When it began.
+    pub at: Timestamp,
+    /// Why, in a word or two.
+    pub why: &'static str,
+}
+
 #[derive(Debug, Default)]
 struct Of {
     verified_at: Option<Timestamp>,
+    /// Why it was.
+    verified_why: &'static str,
     /// Rows compared since then, alone.
     rows: HashMap<i64, Timestamp>,
 }
@@ -59,10 +70,11 @@ fn is_old(moment: Timestamp, now: Timestamp, ttl: Duration) -> bool {
 }
 
 impl Table {
-    /// Notes that a whole collection was compared with its files.
-    pub(super) fn verified(&mut self, collection: &str, at: Timestamp) {
+    /// Notes that a whole collection was compared with its files, and why.
+    pub(super) fn verified(&mut self, collection: &str, at: Timestamp, why: &'static str) {
         let of = self.collections.entry(collection.to_owned()).or_default();
         of.verified_at = Some(at);
+        of.verified_why = why;
         of.rows.clear();
     }
 
@@ -75,6 +87,13 @@ impl Table {
     /// When a collection was last compared as a whole.
     pub(super) fn verified_at(&self, collection: &str) -> Option<Timestamp> {
         self.collections.get(collection)?.verified_at
+    }
+
+    /// When and why a collection was last compared as a whole.
+    pub(super) fn full_pass(&self, collection: &str) -> Option<FullPass> {
+        let of = self.collections.get(collection)?;
+        let why = of.verified_why;
+        of.verified_at.map(|at| FullPass { at, why })
     }
 
     pub(super) fn forget(&mut self) {

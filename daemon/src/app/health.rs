@@ -8,14 +8,13 @@ use skillmeat_shared::collection::layout;
 use skillmeat_shared::health::{
     CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
-    WATCH_FAILED, Wake, Warning,
+    Wake, Warning,
 };
 use skillmeat_shared::reconcile::CollectionState;
 
 use super::App;
 use crate::store::collection::{self, CollectionView};
 use crate::store::{Store, text};
-use crate::watch::State;
 
 /// The shortest time between two looks that nobody waits for.
 const REST: Duration = Duration::from_millis(200);
@@ -88,7 +87,7 @@ impl App {
             failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
         health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
         health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
-        health.replace(&WATCH_FAILED, self.watch_findings());
+        self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {
             self.look_at_rows(&store);
         }
@@ -157,22 +156,6 @@ impl App {
         );
         let hint = "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`";
         vec![(String::new(), message, vec![hint.to_owned()])]
-    }
-
-    fn watch_findings(&self) -> Vec<Finding> {
-        self.roots()
-            .into_iter()
-            .filter(|(root, _)| root.state == State::Failed)
-            .map(|(root, _)| {
-                let message = format!(
-                    "`{}` can't be watched: {}",
-                    root.path.display(),
-                    root.reason
-                );
-                let hint = "until then changes are seen only every `cache.metadata_ttl`";
-                (root.name, message, vec![hint.to_owned()])
-            })
-            .collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod home;
 mod indexer;
 mod ingest;
 mod queries;
+mod safety;
 mod schedule;
 mod searching;
 mod status;
@@ -41,7 +42,7 @@ pub use add::{AddEvent, AddItem, AddRequest, AddSummary};
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
 pub use database::{Current, Migrated, Migration};
-pub use freshness::Freshness;
+pub use freshness::{Freshness, FullPass};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
@@ -251,11 +252,14 @@ impl watch::Sink for Ears {
         self.0.ingest.look_at_config();
     }
 
-    fn roots_changed(&self) {}
+    fn roots_changed(&self) {
+        self.0.boot.health.stir();
+    }
 }
 
 impl Application for App {
     fn start(self: Arc<Self>, supervisor: &Supervisor) {
+        self.watch_the_clock();
         let app = Arc::downgrade(&self);
         // Whoever asks notices a cache that is gone; so does the daemon by itself, when nobody asks.
         self.boot.self_check.add(move |_| {

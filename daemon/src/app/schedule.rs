@@ -19,6 +19,12 @@ pub(super) const EVICT: &str = "evict";
 /// How often the cache's size is looked at.
 const EVICT_PERIOD: Duration = Duration::from_hours(1);
 
+/// Compares everything with its files, whatever anybody told.
+pub(super) const SAFETY: &str = "safety";
+
+/// How long a change that nobody told may go unseen.
+const SAFETY_PERIOD: Duration = Duration::from_hours(1);
+
 /// How often stale rows are looked for: often enough that none stays stale for long.
 pub(super) fn verify_period(ttl: Duration) -> Duration {
     (ttl / 4).clamp(Duration::from_secs(1), Duration::from_mins(5))
@@ -83,6 +89,13 @@ impl App {
             }
         });
         scheduler.every(EVICT, EVICT_PERIOD, evict);
+        let app = Arc::downgrade(self);
+        let safety = Arc::new(move || {
+            if let Some(app) = app.upgrade() {
+                app.look_at_everything("safety");
+            }
+        });
+        scheduler.every(SAFETY, SAFETY_PERIOD, safety);
         drop(self.scheduler.set(scheduler));
     }
 

@@ -9,7 +9,6 @@ use super::{App, Tally};
 use crate::jobs::scheduler::{CronScheduler, ScheduleStatus, Scheduler as _};
 use crate::lifecycle::{Boot, TaskState};
 use crate::store::{collection, event, text};
-use crate::watch::RootState;
 
 /// What the daemon can do at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,25 +173,6 @@ impl App {
     /// Tasks and threads of the process.
     pub fn tasks(&self) -> Vec<TaskState> {
         self.boot.supervisor.status()
-    }
-
-    /// Watched folders.
-    pub fn roots(&self) -> Vec<(RootState, Option<Timestamp>)> {
-        let Some(watcher) = self.watcher.get() else {
-            return Vec::new();
-        };
-        let table = self
-            .freshness
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        watcher
-            .status()
-            .into_iter()
-            .map(|root| {
-                let verified = table.verified_at(&root.name);
-                (root, verified)
-            })
-            .collect()
     }
 
     /// Work by the clock.

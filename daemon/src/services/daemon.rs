@@ -82,13 +82,14 @@ fn status(app: &App) -> v1::StatusResponse {
         roots: app
             .roots()
             .into_iter()
-            .map(|(root, verified)| v1::RootStatus {
+            .map(|(root, pass)| v1::RootStatus {
                 collection: root.name,
                 path: root.path.display().to_string(),
                 state: root.state.as_str().to_owned(),
                 backend: root.by.as_str().to_owned(),
                 last_event_at: root.last_event_at.map(|at| at.0),
-                last_full_pass_at: verified.map(|at| at.0),
+                last_full_pass_at: pass.map(|pass| pass.at.0),
+                last_full_pass_reason: pass.map_or_else(String::new, |pass| pass.why.to_owned()),
                 reason: root.reason,
                 events: root.events,
                 echoes: root.echoes,

@@ -56,4 +56,8 @@ warnables! {
     TASK_FAILED = "task-failed", Warning, AT_ONCE, [], stops: false;
     /// A folder can't be watched. Subject: the collection.
     WATCH_FAILED = "watch-failed", Warning, SOON, ["collection-unreachable"], stops: false;
+    /// The kernel watches no further folder, so a collection is looked at instead. Subject: the collection.
+    WATCH_LIMIT = "watch-limit", Warning, SOON, ["collection-unreachable"], stops: false;
+    /// The kernel's events don't arrive, so collections are looked at instead.
+    WATCH_SILENT = "watch-silent", Warning, SOON, [], stops: false;
 }

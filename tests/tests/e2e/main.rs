@@ -6,6 +6,9 @@
     reason = "a test may stop at the first surprise"
 )]
 
+/// How changes are noticed, for the modules that another binary runs in another way.
+const BACKEND: &str = "auto";
+
 mod add;
 mod cache;
 mod collections;

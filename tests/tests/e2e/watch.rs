@@ -8,7 +8,7 @@ use skillmeat_tests::{Sandbox, Stream, until};
 
 /// A home with one skill that has been seen.
 fn with_skill() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     skill(&sandbox.collection("default", "skills"), "one", "First");
     sandbox.shows("one", "the skill", |_| true);
     sandbox
@@ -168,7 +168,7 @@ fn events_of_one_collection() {
 
 #[test]
 fn own_writes_are_told_once() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     let (mut stream, _) = watch(&sandbox, &[]);
     let source = skill(&sandbox.path("src"), "one", "One");
     let added = sandbox.json(&["add", source.to_str().unwrap()]);

@@ -47,17 +47,21 @@ impl App {
     /// Translates what the watcher saw of a collection.
     pub(super) fn note_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
         tracing::debug!(target: "watch", root, why, "dirty");
-        let scope = match dirty {
-            Dirty::All => Scope::All {
-                force: false,
-                confirmed: false,
-            },
-            Dirty::Paths(paths) => match scope_of(&paths) {
-                Some(scope) => scope,
-                None => return,
-            },
-        };
-        self.ingest.submit(root, scope, "watch");
+        match dirty {
+            Dirty::All => self.ingest.submit(
+                root,
+                Scope::All {
+                    force: false,
+                    confirmed: false,
+                },
+                why,
+            ),
+            Dirty::Paths(paths) => {
+                if let Some(scope) = scope_of(&paths) {
+                    self.ingest.submit(root, scope, "watch");
+                }
+            }
+        }
     }
 
     /// The thread: opens the cache, then turns work into rows until the end.
@@ -289,7 +293,7 @@ impl App {
                         .ingested(report.read.saturating_sub(report.failed), report.failed);
                 }
                 self.ingest.note(reason, report, duration, self.now(), idle);
-                self.after_pass(&collection, &scope, report, at, looks);
+                self.after_pass(&collection, &scope, report, (at, reason), looks);
                 tracing::debug!(
                     target: "ingest",
                     collection, reason, verified = report.verified, read = report.read,
@@ -314,7 +318,7 @@ impl App {
         collection: &str,
         scope: &Scope,
         report: &Report,
-        at: Timestamp,
+        (at, reason): (Timestamp, &'static str),
         looks: usize,
     ) {
         if report.cancelled {
@@ -328,7 +332,7 @@ impl App {
             let reachable = report.state != Some(reconcile::CollectionState::Unreachable);
             match scope {
                 Scope::All { .. } if reachable && !report.doubtful => {
-                    table.verified(collection, at);
+                    table.verified(collection, at, reason);
                 }
                 Scope::All { .. } | Scope::Paths(_) => {
                     table.verified_rows(collection, &report.rows, at);

@@ -145,6 +145,11 @@ impl Ingest {
             .find(|other| other.collection == pass.collection)
         {
             Some(other) => {
+                let widens = matches!(other.scope, Scope::Paths(_))
+                    && matches!(pass.scope, Scope::All { .. });
+                if widens {
+                    other.reason = pass.reason;
+                }
                 merge(&mut other.scope, pass.scope);
                 other.waiters.extend(pass.waiters);
                 other.looks = other.looks.min(pass.looks);

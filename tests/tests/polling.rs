@@ -1,0 +1,12 @@
+//! Whatever holds for changes that the kernel tells holds for those that we must look for.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+/// How changes are noticed here.
+const BACKEND: &str = "poll";
+
+#[path = "e2e/watch.rs"]
+mod watch;
