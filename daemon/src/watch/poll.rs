@@ -257,6 +257,10 @@ impl Core {
             let now = Look::at(path, depth == Depth::Tree, &self.home);
             let told = match &known {
                 Known::Entries(before) => difference(path, before, &now),
+                // What is in it may be new, or anything below it.
+                Known::Nothing | Known::Present if depth == Depth::Entries => {
+                    vec![(Change::Created { folder: true }, path.to_owned())]
+                }
                 Known::Nothing | Known::Present => vec![(Change::Touched, path.to_owned())],
             };
             (Known::Entries(now), told)

@@ -135,7 +135,8 @@ impl Pump {
         if self.shared.canary.hears(path) {
             return;
         }
-        if path == self.shared.config {
+        let is_new_home = path == self.shared.home && change != Change::Touched;
+        if path == self.shared.config || is_new_home {
             self.debounce.all(&Key::Config, "event", now);
             return;
         }
