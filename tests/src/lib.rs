@@ -15,6 +15,8 @@ pub mod bench;
 pub mod client;
 pub mod command;
 pub mod daemon;
+
+pub mod fault;
 pub mod fuzz;
 pub mod generate;
 pub mod home;

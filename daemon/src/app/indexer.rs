@@ -50,6 +50,8 @@ pub(super) struct Indexer {
     /// The rows alone pass the limit. Then the size is looked at by the clock only: evicting the one text that
     /// each change brings would be endless work for nothing.
     exhausted: AtomicBool,
+    /// The last run failed, so texts wait that nobody will wake it for.
+    failed: AtomicBool,
 }
 
 impl Indexer {
@@ -76,6 +78,11 @@ impl Indexer {
     /// Ends the thread.
     pub(super) fn stop(&self) {
         self.set(|state| state.stopping = true);
+    }
+
+    /// Whether the last run failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     fn is_stopping(&self) -> bool {
@@ -131,6 +138,9 @@ impl App {
                 continue;
             };
             let result = self.index(&store, &work);
+            self.indexer
+                .failed
+                .store(result.is_err(), Ordering::Relaxed);
             if let Err(error) = result {
                 tracing::warn!(target: "text-index", "{error}");
             }

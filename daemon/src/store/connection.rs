@@ -94,11 +94,11 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
-    if version > 0
-        && seal == Seal::Missing
-        && let Some(found) = backup::check(&connection, false)?.into_iter().next()
-    {
-        return Err(Failure::Damaged(found));
+    if version > 0 && seal == Seal::Missing {
+        if let Some(found) = backup::check(&connection, false)?.into_iter().next() {
+            return Err(Failure::Damaged(found));
+        }
+        tracing::info!(target: "store", "the cache was not closed in order; it was checked and is sound");
     }
     if version < SCHEMA_VERSION {
         if version > 0 {

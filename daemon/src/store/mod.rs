@@ -209,7 +209,12 @@ impl Store {
                 files::remove_files(path)?;
             }
             Ok(())
-        })
+        })?;
+        if damaged {
+            let note = replaced_note("it was damaged while it was in use");
+            self.write(move |transaction| meta::set(transaction, meta::REPLACED, &note))?;
+        }
+        Ok(())
     }
 
     /// Takes over the database in `file`, which must have been checked, instead of the own one. It gets a
@@ -304,12 +309,15 @@ impl Store {
     }
 }
 
+fn replaced_note(why: &str) -> String {
+    format!("{} {why}", SystemClock.now().nanos())
+}
+
 impl Database {
     fn open(path: &Path, is_local: bool) -> Result<(Self, Opened)> {
         let (connection, opened) = connection::open_writer(path, is_local)?;
         if let Opened::Replaced(why) = &opened {
-            let now = SystemClock.now().nanos();
-            meta::set(&connection, meta::REPLACED, &format!("{now} {why}"))
+            meta::set(&connection, meta::REPLACED, &replaced_note(why))
                 .map_err(|error| sql_error(&error))?;
         }
         let instance = meta::instance(&connection).map_err(|error| sql_error(&error))?;

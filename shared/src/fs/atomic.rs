@@ -252,8 +252,14 @@ pub(crate) fn place_new(temporary: Temporary, target: &Path) -> Result<()> {
         Err(error) => return Err(Error::io("create", target, &error)),
     }
     temporary.disarm();
-    hit("atomic.after_place").map_err(|error| Error::io("create", target, &error))?;
-    sync_folder(parent(target))
+    let flushed = hit("atomic.after_place")
+        .map_err(|error| Error::io("create", target, &error))
+        .and_then(|()| sync_folder(parent(target)));
+    if flushed.is_err() {
+        // Nothing stood there, and nothing shall: all of it or nothing.
+        drop(Temporary::adopt(target.to_path_buf()));
+    }
+    flushed
 }
 
 /// For file systems without a rename that refuses to overwrite: a link refuses, and so does a rename of a

@@ -184,8 +184,12 @@ impl App {
         }
         tell(AddEvent::Progress(total, total, "adding"));
         if let Err(error) = self.record(name, root, &copied) {
+            // The last step of a write may fail after its effect: what the manifest names stays.
+            let named = named(root, name, self.now());
             for one in &copied {
-                take_back(root, &one.planned);
+                if !named.contains(&one.planned.id) {
+                    take_back(root, &one.planned);
+                }
             }
             return Err(error);
         }
@@ -306,6 +310,15 @@ fn take_back(root: &Path, planned: &Planned) {
         // The folder around a lone file. It stays if somebody else put something into it.
         drop(std::fs::remove_dir(root.join(&planned.path)));
     }
+}
+
+/// What the manifest names now; nothing if it can't be read.
+fn named(root: &Path, name: &str, now: skillmeat_shared::time::Timestamp) -> BTreeSet<ArtifactId> {
+    edited_manifest(root, name, &[], now)
+        .ok()
+        .and_then(|(_, text)| Manifest::parse(&text).ok())
+        .map(|manifest| manifest.entries.into_iter().map(|entry| entry.id).collect())
+        .unwrap_or_default()
 }
 
 fn edited_lock(root: &Path, locks: &[(ArtifactId, LockEntry)]) -> Result<(Expected, String)> {

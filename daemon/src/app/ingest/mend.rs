@@ -16,7 +16,7 @@ use crate::store::{Store, meta, migrate};
 /// The longest pause before a pass that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How often is looked whether there is room on the disk again, in looks at the store.
+/// How often what failed for want of room, or else, is tried again, in looks at the store.
 const LOOKS_FOR_ROOM: u64 = 5;
 
 impl App {
@@ -82,20 +82,24 @@ impl App {
     }
 
     fn look_for_room(&self, store: &Store) {
-        if !store.is_full() {
-            self.tell_room(false);
+        let is_full = store.is_full();
+        self.tell_room(is_full);
+        if !is_full && !self.indexer.has_failed() {
             return;
         }
-        self.tell_room(true);
         let looks = self.ingest.count_look();
-        if looks.is_multiple_of(LOOKS_FOR_ROOM) {
-            let tried = store.write(move |t| meta::set(t, meta::ROOM, &looks.to_string()));
-            if tried.is_ok() {
-                tracing::info!(target: "store", "there is room on the disk again");
-                self.tell_room(false);
-                self.indexer.wake();
-            }
+        if !looks.is_multiple_of(LOOKS_FOR_ROOM) {
+            return;
         }
+        if is_full {
+            let tried = store.write(move |t| meta::set(t, meta::ROOM, &looks.to_string()));
+            if tried.is_err() {
+                return;
+            }
+            tracing::info!(target: "store", "there is room on the disk again");
+            self.tell_room(false);
+        }
+        self.indexer.wake();
     }
 
     fn tell_room(&self, is_full: bool) {
