@@ -143,6 +143,7 @@ impl App {
                 .store(result.is_err(), Ordering::Relaxed);
             if let Err(error) = result {
                 tracing::warn!(target: "text-index", "{error}");
+                self.ingest.look_at_cache_in(super::ingest::AGAIN);
             }
         }
     }

@@ -26,7 +26,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction, ffi};
 use skillmeat_shared::failpoint;
@@ -106,6 +106,16 @@ pub struct Store {
     damaged: AtomicBool,
     /// The last write found no room on the disk.
     full: AtomicBool,
+    /// Called when one of these two turns out to be so.
+    trouble: OnceLock<Alarm>,
+}
+
+struct Alarm(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alarm")
+    }
 }
 
 impl Store {
@@ -121,6 +131,7 @@ impl Store {
             last_event: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            trouble: OnceLock::new(),
         };
         Ok((store, opened))
     }
@@ -165,13 +176,22 @@ impl Store {
     /// Remembers what an error tells of the database as a whole.
     fn noticed<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            match error.code {
-                Code::CacheDamaged => self.damaged.store(true, Ordering::Relaxed),
-                Code::DiskFull => self.full.store(true, Ordering::Relaxed),
-                _ => {}
+            let known = match error.code {
+                Code::CacheDamaged => self.damaged.swap(true, Ordering::Relaxed),
+                Code::DiskFull => self.full.swap(true, Ordering::Relaxed),
+                _ => true,
+            };
+            if !known && let Some(alarm) = self.trouble.get() {
+                alarm.0();
             }
         }
         result
+    }
+
+    /// Takes what to call when the database turns out to be damaged, or its disk to be full. It is called by
+    /// whoever noticed, and must return at once. Only the first one counts.
+    pub fn on_trouble(&self, alarm: impl Fn() + Send + Sync + 'static) {
+        drop(self.trouble.set(Alarm(Box::new(alarm))));
     }
 
     fn wrote<T>(&self, result: Result<T>) -> Result<T> {

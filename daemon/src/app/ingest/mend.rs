@@ -16,8 +16,8 @@ use crate::store::{Store, meta, migrate};
 /// The longest pause before a pass that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How often what failed for want of room, or else, is tried again, in looks at the store.
-const LOOKS_FOR_ROOM: u64 = 5;
+/// When to try again what failed for want of room, or else.
+pub(in crate::app) const AGAIN: Duration = Duration::from_secs(3);
 
 impl App {
     /// Tells everybody that the cache can't be opened, and why.
@@ -82,24 +82,19 @@ impl App {
     }
 
     fn look_for_room(&self, store: &Store) {
+        if store.is_full() {
+            let now = self.now().nanos().to_string();
+            if store.write(move |t| meta::set(t, meta::ROOM, &now)).is_ok() {
+                tracing::info!(target: "store", "there is room on the disk again");
+            }
+        }
         let is_full = store.is_full();
         self.tell_room(is_full);
-        if !is_full && !self.indexer.has_failed() {
-            return;
-        }
-        let looks = self.ingest.count_look();
-        if !looks.is_multiple_of(LOOKS_FOR_ROOM) {
-            return;
-        }
         if is_full {
-            let tried = store.write(move |t| meta::set(t, meta::ROOM, &looks.to_string()));
-            if tried.is_err() {
-                return;
-            }
-            tracing::info!(target: "store", "there is room on the disk again");
-            self.tell_room(false);
+            self.ingest.look_at_cache_in(AGAIN);
+        } else if self.indexer.has_failed() {
+            self.indexer.wake();
         }
-        self.indexer.wake();
     }
 
     fn tell_room(&self, is_full: bool) {

@@ -22,6 +22,7 @@ use super::{App, Ears, RowsState, internal};
 use crate::store::{Opened, Store};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
+pub(super) use mend::AGAIN;
 pub(super) use queue::{Change, Ingest};
 use queue::{Pass, Work, draining, merge};
 use scope::scope_of;
@@ -70,6 +71,12 @@ impl App {
             return;
         };
         let store = Arc::new(store);
+        let app = Arc::downgrade(&self);
+        store.on_trouble(move || {
+            if let Some(app) = app.upgrade() {
+                app.ingest.look_at_cache();
+            }
+        });
         if let Err(error) = self.recall(&store, &opened) {
             tracing::warn!(target: "store", "can't read the counters: {error}");
         }

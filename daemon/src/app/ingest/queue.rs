@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +47,8 @@ struct Queue {
     checked: Option<Instant>,
     /// Somebody misses the cache's file.
     check: bool,
+    /// When to look after the cache again, because something is wrong with it.
+    check_at: Option<Instant>,
     /// The thread does something.
     working: bool,
     stopping: bool,
@@ -59,8 +60,6 @@ pub(in crate::app) struct Ingest {
     queue: Mutex<Queue>,
     wake: Condvar,
     last: Mutex<Option<Tally>>,
-    /// Looks at the store while its disk is full.
-    looks: AtomicU64,
 }
 
 /// Keeps passes away from a collection while it lives.
@@ -293,9 +292,13 @@ impl Ingest {
         self.queue().stopping
     }
 
-    /// Counts a look at a store whose disk is full; how many there were before.
-    pub(super) fn count_look(&self) -> u64 {
-        self.looks.fetch_add(1, Ordering::Relaxed)
+    /// Asks for a look after the cache in a while, because something is wrong with it.
+    pub(in crate::app) fn look_at_cache_in(&self, pause: Duration) {
+        let at = Instant::now() + pause;
+        let mut queue = self.queue();
+        queue.check_at = Some(queue.check_at.map_or(at, |due| due.min(at)));
+        drop(queue);
+        self.wake.notify_all();
     }
 
     /// What the last passes did.
@@ -365,9 +368,11 @@ impl Ingest {
                 }
             }
             // Before the passes: they would write to a file that is gone, however many there are.
-            if queue.check || (now >= check && !queue.passes.is_empty()) {
+            let is_due = queue.check_at.is_some_and(|due| due <= now);
+            if queue.check || is_due || (now >= check && !queue.passes.is_empty()) {
                 queue.checked = Some(now);
                 queue.check = false;
+                queue.check_at = None;
                 return (Work::Check, idle);
             }
             let free = queue
@@ -379,7 +384,8 @@ impl Ingest {
             }
             idle = true;
             queue.working = false;
-            queue = if let Some(due) = queue.later.iter().map(|(due, _)| *due).min() {
+            let later = queue.later.iter().map(|(due, _)| *due);
+            queue = if let Some(due) = later.chain(queue.check_at).min() {
                 let pause = due.saturating_duration_since(now);
                 let waited = self.wake.wait_timeout(queue, pause);
                 waited.unwrap_or_else(PoisonError::into_inner).0
