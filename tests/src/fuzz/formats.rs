@@ -18,14 +18,11 @@ use super::lines_of;
 /// artifacts, and the end of a list that is not empty.
 const CHANGED_LINES: usize = 3;
 
-fn lines_hold(text: &str, problems: &[Problem]) {
+fn lines_hold(lines: u32, problems: &[Problem]) {
     for problem in problems {
         assert!(!problem.message.is_empty());
         let line = problem.line.unwrap_or(1);
-        assert!(
-            (1..=lines_of(text.as_bytes())).contains(&line),
-            "{problem:?}"
-        );
+        assert!((1..=lines).contains(&line), "{problem:?}");
     }
 }
 
@@ -57,9 +54,10 @@ pub(super) fn manifest(bytes: &[u8]) {
             return;
         }
     };
-    lines_hold(text, &before.problems);
+    let lines = lines_of(bytes);
+    lines_hold(lines, &before.problems);
     for entry in &before.entries {
-        lines_hold(text, &entry.problems);
+        lines_hold(lines, &entry.problems);
         // Rows keep entries as JSON, for as long as the manifest can't be read.
         let json = serde_json::to_string(entry).unwrap();
         let mut kept: Entry = serde_json::from_str(&json).unwrap();
@@ -105,7 +103,7 @@ pub(super) fn lock(bytes: &[u8]) {
             return;
         }
     };
-    lines_hold(text, &before.problems);
+    lines_hold(lines_of(bytes), &before.problems);
     let id = ArtifactId::new(Kind::Skill, "added \"by\" a test");
     let entry = LockEntry {
         content_hash: Some("a hash".to_owned()),

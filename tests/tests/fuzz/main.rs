@@ -5,11 +5,13 @@
 //! checks led by coverage.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
     reason = "a test may stop at the first surprise, and says what it saw"
 )]
+
+mod large;
+mod socket;
 
 use std::panic::catch_unwind;
 
