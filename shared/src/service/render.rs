@@ -291,7 +291,7 @@ mod tests {
         let ours = &rendered(Manager::Systemd, "/h", "/d")[1].content;
         assert_eq!(Standing::of(ours.as_bytes()), Standing::Ours);
         for edited in [
-            ours.replace("MemoryMax=512M", "MemoryMax=1G"),
+            ours.replace("MemoryMax=3072M", "MemoryMax=1G"),
             format!("{ours}Nice=5\n"),
             format!("{ours}\n"),
             format!("# mine\n{ours}"),
@@ -316,8 +316,8 @@ mod tests {
             "RestartMaxDelaySec=60",
             "RestartPreventExitStatus=75 78",
             "WatchdogSec=180",
-            "MemoryHigh=256M",
-            "MemoryMax=512M",
+            "MemoryHigh=2560M",
+            "MemoryMax=3072M",
             "NoNewPrivileges=yes",
             "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
         ] {
@@ -348,6 +348,22 @@ mod tests {
             ];
             assert!(!fails_early && !hides.contains(&key.as_str()), "{key}");
         }
+    }
+
+    /// The daemon ends in good order at its own limits; the manager's are for one that can't.
+    #[test]
+    fn the_daemons_own_limits_of_memory_come_first() {
+        let service = &rendered(Manager::Systemd, "/h", "/d")[1].content;
+        let limit = |key: &str| -> u64 {
+            let value = service
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            value.unwrap().strip_suffix('M').unwrap().parse().unwrap()
+        };
+        let config = crate::config::Config::default();
+        assert!(config.daemon_memory_soft_mb < config.daemon_memory_hard_mb);
+        assert!(config.daemon_memory_hard_mb < limit("MemoryHigh"));
+        assert!(limit("MemoryHigh") < limit("MemoryMax"));
     }
 
     #[test]

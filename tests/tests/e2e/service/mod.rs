@@ -219,7 +219,7 @@ fn a_unit_that_a_person_changed_is_left_alone() {
     let user = User::installed();
     let unit = user.unit("skillmeatd.service");
     let ours = std::fs::read_to_string(&unit).unwrap();
-    let mine = ours.replace("MemoryMax=512M", "MemoryMax=1G");
+    let mine = ours.replace("MemoryMax=3072M", "MemoryMax=1G");
     write(&unit, &mine);
     assert_eq!(user.status()["edited"], true);
     for command in ["install", "uninstall"] {
