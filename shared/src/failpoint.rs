@@ -49,6 +49,13 @@ pub const ALL: &[&str] = &[
     "store.after_commit",
     "store.before_begin",
     "store.before_commit",
+    "task.accept",
+    "task.ingest",
+    "task.schedule",
+    "task.self_check",
+    "task.text_index",
+    "task.warnings",
+    "task.watch",
 ];
 
 /// The names of one area.

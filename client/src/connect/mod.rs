@@ -34,6 +34,8 @@ pub(crate) use spawn::program;
 pub(crate) const CALL: Duration = Duration::from_secs(30);
 /// How long to go on trying to get a daemon: longer than one may take to drain.
 const GET_DAEMON: Duration = Duration::from_secs(15);
+/// How long a daemon may own the home without a socket that we can see.
+const OUT_OF_REACH: Duration = Duration::from_secs(2);
 /// How far past the deadline that the daemon was told we still listen: its own error says more than ours.
 const GRACE: Duration = Duration::from_millis(250);
 
@@ -176,6 +178,7 @@ async fn find(
     }
     let give_up = Instant::now() + GET_DAEMON;
     let mut rest = Duration::from_millis(10);
+    let mut out_of_reach = None;
     loop {
         // Somebody else may be starting one; whoever comes later finds it ready.
         if let Some(_held) = FileLock::try_acquire(&home.start_lock())? {
@@ -188,13 +191,16 @@ async fn find(
                         return Ok(session);
                     }
                 }
-                // Another one runs: not reachable yet, or about to end and to leave its place.
-                Err(error)
-                    if matches!(
-                        error.code,
-                        Code::DaemonAlreadyRunning | Code::DaemonUnreachableOwner
-                    ) =>
-                {
+                // It lives where we can't see its socket, or is about to end.
+                Err(error) if error.code == Code::DaemonUnreachableOwner => {
+                    let since = *out_of_reach.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= OUT_OF_REACH {
+                        return Err(error);
+                    }
+                    rest = rest.max(Duration::from_millis(50));
+                }
+                // Another one runs: not reachable yet, or about to leave its place.
+                Err(error) if error.code == Code::DaemonAlreadyRunning => {
                     rest = rest.max(Duration::from_millis(50));
                 }
                 Err(error) => return Err(error),

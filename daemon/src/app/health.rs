@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use skillmeat_shared::Error;
 use skillmeat_shared::collection::layout;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
@@ -32,6 +33,7 @@ impl App {
     /// The thread: looks again when something moved, and tells subscribers and the health service of what
     /// comes and goes. Sleeps while nothing does.
     pub(super) fn follow_health(&self) {
+        failpoint::hit("task.warnings").ok();
         self.look_for_warnings();
         // Nobody could have seen what was wrong before there was anybody to ask.
         let mut known = self.boot.health.current();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use skillmeat_shared::artifact::read::{self, FileText};
 use skillmeat_shared::artifact::scan;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::{Kind, Result};
 
 use super::App;
@@ -133,6 +134,7 @@ impl App {
     /// The thread.
     pub(super) fn run_indexer(self: Arc<Self>) {
         while let Some(work) = self.indexer.next() {
+            failpoint::hit("task.text_index").ok();
             let Some(store) = self.gate.open() else {
                 // Who opens it wakes us.
                 continue;

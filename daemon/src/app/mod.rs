@@ -269,6 +269,15 @@ impl Application for App {
                 app.notice_loss(&store);
             }
         });
+        let app = Arc::downgrade(&self);
+        self.boot.self_check.add(move |_| {
+            // Without it everything looks fine and nothing is seen.
+            if let Some(app) = app.upgrade()
+                && app.watcher.get().is_some_and(Watcher::has_failed)
+            {
+                app.boot.shutdown.fail("the watch thread ended");
+            }
+        });
         let app = Arc::clone(&self);
         supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
         let app = Arc::clone(&self);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skillmeat_shared::failpoint;
 use skillmeat_shared::time::{Clock, Timestamp};
 use skillmeat_shared::{Code, Error, Result};
 use tokio::runtime::Handle;
@@ -240,6 +241,7 @@ fn tick(core: &Arc<Core>, runtime: &Handle) {
             let _finish = Finish(&core, &due.name);
             core.store.save(&due);
             tracing::debug!(schedule = due.name, "due");
+            failpoint::hit("task.schedule").ok();
             run();
         }));
     }

@@ -137,7 +137,11 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
         level: loaded.config.log_level,
         max_size: loaded.config.log_max_size_mb.saturating_mul(1 << 20),
         max_old: usize::try_from(loaded.config.log_max_files).unwrap_or(usize::MAX),
-        to_stderr: !announce.to_starter && telemetry::stderr_is_terminal(),
+        stderr: if announce.to_starter {
+            telemetry::Stderr::No
+        } else {
+            telemetry::Stderr::find(&env)
+        },
     })?;
     if announce.to_starter
         && let Err(error) = rustix::process::setsid()

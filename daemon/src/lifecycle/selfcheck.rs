@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skillmeat_shared::failpoint;
+
 use super::ping;
 use super::shutdown::Shutdown;
 use super::supervisor::Supervisor;
@@ -85,6 +87,7 @@ impl SelfCheck {
     }
 
     fn round(&self, socket: Option<&std::path::Path>, shutdown: &Shutdown) {
+        failpoint::hit("task.self_check").ok();
         let (least, most) = PATIENCE;
         let patience = (self.period() / 3).clamp(least, most);
         let answer = socket.map_or(Ok(()), |socket| ping::call(socket, patience));

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skillmeat_shared::{Code, Error, Result};
+use skillmeat_shared::{Code, Error, Result, failpoint};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -118,6 +118,7 @@ async fn accept(
                 continue;
             }
         };
+        failpoint::hit("task.accept").ok();
         match connected {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == uid => {

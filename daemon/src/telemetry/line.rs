@@ -42,6 +42,19 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
+/// The line without its time, after the level's number in the syslog way.
+pub(crate) fn for_journal(line: &str) -> String {
+    let untimed = line.split_once(' ').map_or(line, |(_, rest)| rest);
+    let level = untimed.split(' ').next().unwrap_or_default();
+    let number = match level {
+        "ERROR" => 3,
+        "WARN" => 4,
+        "INFO" => 6,
+        _ => 7,
+    };
+    format!("<{number}>{untimed}")
+}
+
 pub(crate) fn now() -> String {
     SystemClock.now().to_rfc3339()
 }

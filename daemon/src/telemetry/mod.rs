@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use skillmeat_shared::config::Level;
+use skillmeat_shared::paths::Environment;
 use skillmeat_shared::{Code, Error, Result};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -51,8 +52,49 @@ pub struct Settings {
     pub max_size: u64,
     /// Old files that are kept besides the current one.
     pub max_old: usize,
-    /// Whether lines also go to standard error.
-    pub to_stderr: bool,
+    /// How lines also go to standard error.
+    pub stderr: Stderr,
+}
+
+/// What becomes of lines at standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// They do not go there.
+    No,
+    /// They go there as they are.
+    Lines,
+    /// The system's journal reads there: it keeps the time itself, and wants the level as a number.
+    Journal,
+}
+
+impl Stderr {
+    /// How this process's standard error is to be used: who starts it for a command leaves it soon.
+    pub fn find(env: &dyn Environment) -> Self {
+        let is_journal = env
+            .var("JOURNAL_STREAM")
+            .is_some_and(|named| stderr_identity().is_some_and(|found| named == found));
+        if is_journal {
+            Self::Journal
+        } else if std::io::stderr().is_terminal() {
+            Self::Lines
+        } else {
+            Self::No
+        }
+    }
+
+    fn write(self, line: &str) -> std::io::Result<()> {
+        match self {
+            Self::No => Ok(()),
+            Self::Lines => std::io::stderr().write_all(line.as_bytes()),
+            Self::Journal => std::io::stderr().write_all(line::for_journal(line).as_bytes()),
+        }
+    }
+}
+
+/// The device and inode of standard error, as the journal spells them.
+fn stderr_identity() -> Option<String> {
+    let found = rustix::fs::fstat(std::io::stderr()).ok()?;
+    Some(format!("{}:{}", found.st_dev, found.st_ino))
 }
 
 pub(crate) enum Message {
@@ -105,11 +147,11 @@ impl Telemetry {
             dropped: Arc::clone(&dropped),
         };
         let (filter, handle) = reload::Layer::new(targets(settings.level));
-        let to_stderr = settings.to_stderr;
+        let stderr = settings.stderr;
         let file = RotatingFile::new(settings.path, settings.max_size, settings.max_old);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_lines(&messages, file, to_stderr, &dropped))
+            .spawn(move || write_lines(&messages, file, stderr, &dropped))
             .map_err(|error| {
                 Error::new(
                     Code::Internal,
@@ -167,11 +209,6 @@ pub fn probe(path: &Path) -> Result<()> {
     })
 }
 
-/// Whether a person watches standard error.
-pub fn stderr_is_terminal() -> bool {
-    std::io::stderr().is_terminal()
-}
-
 fn targets(level: Level) -> Targets {
     let ours = match level {
         Level::Error => LevelFilter::ERROR,
@@ -193,7 +230,7 @@ fn targets(level: Level) -> Targets {
 fn write_lines(
     messages: &Receiver<Message>,
     mut file: RotatingFile,
-    mut to_stderr: bool,
+    mut stderr: Stderr,
     dropped: &AtomicU64,
 ) {
     while let Ok(message) = messages.recv() {
@@ -206,12 +243,12 @@ fn write_lines(
                 }
                 // A log that can't be written has nowhere to say so; status does.
                 drop(file.write(line.as_bytes()));
-                if to_stderr && std::io::stderr().write_all(line.as_bytes()).is_err() {
-                    to_stderr = false;
+                if stderr.write(&line).is_err() {
+                    stderr = Stderr::No;
                 }
             }
             Message::Limits { max_size, max_old } => file.set_limits(max_size, max_old),
-            Message::StderrOff => to_stderr = false,
+            Message::StderrOff => stderr = Stderr::No,
             Message::Flush(done) => drop(done.send(())),
         }
     }
@@ -253,7 +290,7 @@ mod tests {
             level: Level::Info,
             max_size: 1_000_000,
             max_old: 3,
-            to_stderr: false,
+            stderr: Stderr::No,
         }
     }
 

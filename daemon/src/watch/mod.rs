@@ -330,6 +330,12 @@ impl Watcher {
             .collect()
     }
 
+    /// Whether the watch thread ended although nobody stopped it.
+    pub fn has_failed(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
     /// Stops the watch thread and waits for it. Twice is harmless.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use skillmeat_shared::collection::MANIFEST;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::time::{Clock as _, SystemClock};
 
 use super::Shared;
@@ -54,6 +55,7 @@ impl Pump {
             {
                 return;
             }
+            failpoint::hit("task.watch").ok();
             for signal in first.into_iter().chain(signals.try_iter()).take(BATCH) {
                 self.take(signal);
             }

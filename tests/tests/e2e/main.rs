@@ -20,6 +20,7 @@ mod damage;
 mod database;
 mod external;
 mod failing;
+mod faults;
 mod files;
 mod homes;
 mod list;

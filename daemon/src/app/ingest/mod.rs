@@ -110,6 +110,7 @@ impl App {
                 self.watch_and_look_again(&targets);
             }
             let (work, idle) = self.ingest.next();
+            failpoint::hit("task.ingest").ok();
             match work {
                 Work::Stop => return,
                 Work::Pass(pass) => self.run_pass(&store, &targets, pass, idle),
