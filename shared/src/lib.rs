@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod child;
 pub mod collection;
 pub mod config;
+pub mod doctor;
 pub mod document;
 pub mod error;
 pub mod failpoint;

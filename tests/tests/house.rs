@@ -289,7 +289,7 @@ fn headings(papers: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_error_and_warning_has_a_heading_and_no_heading_is_doubled() {
+fn every_error_warning_and_finding_has_a_heading_and_no_heading_is_doubled() {
     let papers = read("TROUBLESHOOTING.md");
     let headings = headings(&papers);
     for code in Code::ALL {
@@ -306,9 +306,18 @@ fn every_error_and_warning_has_a_heading_and_no_heading_is_doubled() {
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), headings.len(), "a heading is doubled");
+    let diagnoses: Vec<&str> = skillmeat_shared::doctor::ALL
+        .iter()
+        .map(|diagnosis| diagnosis.code)
+        .collect();
+    for diagnosis in &diagnoses {
+        assert!(headings.contains(diagnosis), "no heading for `{diagnosis}`");
+    }
     for heading in headings {
         assert!(
-            Code::parse(heading).is_some() || warnings.contains(&heading),
+            Code::parse(heading).is_some()
+                || warnings.contains(&heading)
+                || diagnoses.contains(&heading),
             "the heading `{heading}` is no code"
         );
     }

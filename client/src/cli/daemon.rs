@@ -39,6 +39,13 @@ impl FromStr for Since {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Mend what is safe to mend: leftovers, modes, what a killed daemon left
+    #[arg(long)]
+    pub(crate) fix: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DaemonCommand {
     /// Run the daemon in the foreground

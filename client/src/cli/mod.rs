@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
-pub(crate) use daemon::{DaemonCommand, LogsArgs, WatchArgs};
+pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
@@ -134,6 +134,14 @@ With --all, name clashes and duplicates are skipped; exit 9 says that an artifac
   sm status
   sm status --json | jq .daemon.state")]
     Status,
+    /// Look for what is wrong with the home, the daemon and the system, and mend what is safe
+    #[command(after_help = "Examples:
+  sm doctor
+  sm doctor --fix                   mend what is safe; what is taken away is kept in the home
+  sm doctor --json | jq '.findings[].code'
+
+It starts no daemon. Exits with 9 if an error remains.")]
+    Doctor(DoctorArgs),
     /// Print changes as they happen
     #[command(after_help = "Examples:
   sm watch

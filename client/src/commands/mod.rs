@@ -8,6 +8,7 @@ pub(crate) mod completions;
 mod config;
 mod daemon;
 mod db;
+mod doctor;
 mod init;
 mod list;
 mod logs;
@@ -183,6 +184,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Show(args) => show::run(context, args).await,
         Command::Search(args) => search::run(context, args).await,
         Command::Collection(command) => collection::run(context, command).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,
         Command::Cache(command) => cache::run(context, command).await,

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use skillmeat_shared::Error;
 use skillmeat_shared::collection::layout;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
-    CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
+    self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
     Wake, Warning,
 };
+use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
 
 use super::App;
@@ -20,6 +20,24 @@ use crate::store::{Store, text};
 /// The shortest time between two looks that nobody waits for.
 const REST: Duration = Duration::from_millis(200);
 
+/// Variables that decide where things lie and how they are said. None of them holds a secret.
+const ENVIRONMENT: [&str; 14] = [
+    "HOME",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "SKILLMEAT_CACHE_PATH",
+    "SKILLMEAT_COLLECTION_PATH",
+    "SKILLMEAT_HOME",
+    "TMPDIR",
+    "USER",
+    "WATCHDOG_USEC",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
 /// The kind of the events that tell of warnings.
 const CHANGED: &str = "health.changed";
 
@@ -28,6 +46,16 @@ impl App {
     pub fn warnings(&self) -> Vec<Warning> {
         self.look_for_warnings();
         self.boot.health.current()
+    }
+
+    /// The variables of this process's environment that matter and are set.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let set = |name: &str| {
+            ProcessEnvironment
+                .var(name)
+                .map(|value| (name.to_owned(), value))
+        };
+        ENVIRONMENT.into_iter().filter_map(set).collect()
     }
 
     /// The thread: looks again when something moved, and tells subscribers and the health service of what
@@ -82,7 +110,7 @@ impl App {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let health = &self.boot.health;
         let config = self.config();
-        let problems = config.problems.iter().map(config_finding);
+        let problems = config.problems.iter().map(health::of_config);
         health.replace(&CONFIG_INVALID, problems.collect());
         let failure = self.gate.failure();
         let failure =
@@ -159,26 +187,6 @@ impl App {
         let hint = "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`";
         vec![(String::new(), message, vec![hint.to_owned()])]
     }
-}
-
-fn config_finding(problem: &Error) -> Finding {
-    let line = problem
-        .line
-        .map(|line| format!(":{line}"))
-        .unwrap_or_default();
-    let place = problem
-        .path
-        .as_ref()
-        .map(|path| format!("{}{line}", path.display()));
-    let message = place.as_ref().map_or_else(
-        || problem.to_string(),
-        |place| format!("{problem} ({place})"),
-    );
-    // Two mistakes without a line are two subjects.
-    let subject = place
-        .filter(|_| problem.line.is_some())
-        .unwrap_or_else(|| problem.to_string());
-    (subject, message, problem.hints.clone())
 }
 
 /// What is wrong with a collection, with its place.

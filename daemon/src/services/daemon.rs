@@ -46,6 +46,18 @@ impl DaemonService for Service {
         }))
     }
 
+    async fn diagnose(
+        &self,
+        _: Request<v1::DiagnoseRequest>,
+    ) -> Result<Response<v1::DiagnoseResponse>, Status> {
+        let environment = self.0.environment().into_iter();
+        Ok(Response::new(v1::DiagnoseResponse {
+            environment: environment
+                .map(|(name, value)| v1::EnvironmentVariable { name, value })
+                .collect(),
+        }))
+    }
+
     async fn shutdown(
         &self,
         request: Request<v1::ShutdownRequest>,

@@ -4,6 +4,7 @@
 //! that exists is overwritten unless its content is what the caller read; only regular files are opened;
 //! every read and every copy has a limit.
 
+mod aside;
 pub mod atomic;
 pub mod contain;
 pub mod copy;
@@ -11,7 +12,8 @@ pub mod lock;
 mod pattern;
 mod sweep;
 
+pub use aside::set_aside;
 pub use atomic::{Expected, FileHash, create_new, read_bounded, swap, write};
 pub use contain::{join, relative};
 pub use lock::FileLock;
-pub use sweep::sweep;
+pub use sweep::{LEFT_BEHIND, is_left_behind, sweep};

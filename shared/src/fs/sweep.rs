@@ -8,7 +8,7 @@ use super::atomic::TEMP_PREFIX;
 
 /// How old a temporary must be before it counts as left behind: another machine may share the folder and be
 /// at work on it.
-pub(super) const LEFT_BEHIND: Duration = Duration::from_mins(10);
+pub const LEFT_BEHIND: Duration = Duration::from_mins(10);
 
 /// Deletes temporaries of ours in a folder that were left behind; tells how many. Links are never followed,
 /// and what can't be deleted stays for the next time.
@@ -22,7 +22,8 @@ pub fn sweep(folder: &Path) -> usize {
         .count()
 }
 
-fn is_left_behind(entry: &fs::DirEntry) -> bool {
+/// Whether an entry is a temporary of ours that was left behind.
+pub fn is_left_behind(entry: &fs::DirEntry) -> bool {
     let is_ours = entry
         .file_name()
         .as_encoded_bytes()

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::Error;
 use crate::time::{Clock, Timestamp};
 
 pub use warnables::*;
@@ -86,6 +87,27 @@ pub struct Warning {
 
 /// What is wrong with one subject: the subject, the message, the hints.
 pub type Finding = (String, String, Vec<String>);
+
+/// What a mistake in the config is to the register.
+pub fn of_config(problem: &Error) -> Finding {
+    let line = problem
+        .line
+        .map(|line| format!(":{line}"))
+        .unwrap_or_default();
+    let place = problem
+        .path
+        .as_ref()
+        .map(|path| format!("{}{line}", path.display()));
+    let message = place.as_ref().map_or_else(
+        || problem.to_string(),
+        |place| format!("{problem} ({place})"),
+    );
+    // Two mistakes without a line are two subjects.
+    let subject = place
+        .filter(|_| problem.line.is_some())
+        .unwrap_or_else(|| problem.to_string());
+    (subject, message, problem.hints.clone())
+}
 
 struct Raised {
     warnable: &'static Warnable,

@@ -7,6 +7,7 @@
 //! - a collection that vanishes keeps its rows and becomes unreachable;
 //! - nothing is believed on the word of a timestamp that is as young as the clock's resolution.
 
+mod audit;
 mod build;
 mod candidate;
 mod examine;
@@ -27,6 +28,7 @@ use crate::collection::manifest::Entry;
 use crate::id::ArtifactId;
 use crate::time::Clock;
 
+pub use audit::{Audit, Audited, audit};
 pub use pass::{Report, Target, reconcile};
 pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};
 pub use seen::Seen;

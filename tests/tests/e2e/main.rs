@@ -18,6 +18,7 @@ mod corpus;
 mod daemon;
 mod damage;
 mod database;
+mod doctor;
 mod external;
 mod failing;
 mod faults;

@@ -388,3 +388,19 @@ fn systemd_itself_finds_nothing_wrong_with_the_units() {
         .collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
+
+#[test]
+fn the_doctor_looks_at_the_service() {
+    let user = User::installed();
+    let codes = || -> Vec<String> {
+        let seen = user.sandbox.json(&["doctor"]);
+        let all = seen["findings"].as_array().unwrap();
+        all.iter().map(|one| text(&one["code"])).collect()
+    };
+    assert_eq!(codes(), ["service-not-lingering"]);
+    user.set("no-bus");
+    assert_eq!(codes(), ["service-unsound"]);
+    let seen = user.sandbox.json(&["doctor"]);
+    let message = text(&seen["findings"][0]["message"]);
+    assert!(message.contains("sm service uninstall"), "{message}");
+}

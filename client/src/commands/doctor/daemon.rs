@@ -1,0 +1,211 @@
+//! Whether the daemon runs, answers, and is the one that should run.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use skillmeat_proto::v1;
+use skillmeat_shared::doctor::{
+    self, DAEMON_INCOMPATIBLE, DAEMON_OTHER_VERSION, DAEMON_SILENT, DAEMON_START_FAILED,
+    DAEMON_UNREACHABLE, Finding, Repair, SOCKET_UNTRUSTED, STALE_BINARY,
+};
+use skillmeat_shared::paths::Home;
+use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
+use skillmeat_shared::{Code, Error, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::commands::{Context, status};
+use crate::connect::{self, Session, service};
+
+/// How long the daemon may take for an answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long the check of its database may take.
+const CHECK: Duration = Duration::from_mins(2);
+
+/// How long a daemon that is about to start or to end is waited for.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// What was learnt of the daemon.
+#[derive(Default)]
+pub(super) struct Daemon {
+    /// `running`, `stopped`, `silent`, `incompatible`, `untrusted` or `unreachable`.
+    pub(super) state: &'static str,
+    /// What stands in the rendezvous.
+    pub(super) at: Option<Rendezvous>,
+    pub(super) status: Option<v1::StatusResponse>,
+    told: Option<v1::DiagnoseResponse>,
+    /// What SQLite finds wrong with the cache, if the daemon could be asked.
+    pub(super) checked: Option<Result<Vec<String>>>,
+}
+
+impl Daemon {
+    /// What it is, in words.
+    pub(super) fn words(&self) -> String {
+        match (&self.status, &self.at) {
+            (Some(status), _) => format!(
+                "{}, pid {}, version {}, started by {}",
+                status.state, status.pid, status.version, status.manager
+            ),
+            (None, Some(at)) if self.state != "stopped" => {
+                format!("{}, pid {}, version {}", self.state, at.pid, at.version)
+            }
+            _ if self.state == "stopped" => "not running".to_owned(),
+            _ => self.state.to_owned(),
+        }
+    }
+
+    /// A variable of its environment.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        let mut all = self.environment().iter();
+        let found = all.find(|variable| variable.name == name)?;
+        Some(found.value.clone())
+    }
+
+    pub(super) fn environment(&self) -> &[v1::EnvironmentVariable] {
+        self.told.as_ref().map_or(&[], |told| &told.environment)
+    }
+
+    pub(super) fn warnings(&self) -> &[v1::Warning] {
+        self.status.as_ref().map_or(&[], |status| &status.warnings)
+    }
+}
+
+/// Looks for the daemon and asks it how it is.
+pub(super) async fn look(home: &Home, context: &Context) -> (Daemon, Vec<Finding>) {
+    let mut daemon = Daemon {
+        state: "stopped",
+        at: Rendezvous::load(&home.rendezvous()).ok().flatten(),
+        ..Daemon::default()
+    };
+    match reach(home).await {
+        Ok(Some((at, status))) => {
+            daemon.at = Some(at);
+            daemon.status = Some(status);
+        }
+        Ok(None) => return (daemon, without_daemon(home)),
+        Err(error) => {
+            let finding = of_error(&mut daemon, &error);
+            return (daemon, vec![finding]);
+        }
+    }
+    daemon.state = "running";
+    let patience = context.deadline(CHECK);
+    if let Ok(Some(session)) = connect::existing(home, patience).await {
+        daemon.told = surroundings(&session).await.ok();
+        daemon.checked = Some(check(&session).await);
+    }
+    let findings = of_running(&daemon);
+    (daemon, findings)
+}
+
+/// The daemon that runs, and its status. One that is starting or ending is waited for.
+async fn reach(home: &Home) -> Result<Option<(Rendezvous, v1::StatusResponse)>> {
+    let give_up = Instant::now() + SETTLES;
+    loop {
+        let is_late = Instant::now() >= give_up;
+        if let Some(session) = connect::existing(home, ANSWER).await? {
+            match status::ask(&session).await {
+                Ok(status) => return Ok(Some((session.rendezvous, status))),
+                // It ends in this moment.
+                Err(error)
+                    if !is_late
+                        && matches!(error.code, Code::DaemonUnavailable | Code::DaemonDraining) => {
+                }
+                Err(error) => return Err(error),
+            }
+        } else if !connect::is_owned_or_starting(home)? {
+            return Ok(None);
+        } else if is_late {
+            return Err(Error::new(
+                Code::DaemonUnreachableOwner,
+                format!(
+                    "a daemon owns `{}`, but its socket can't be reached",
+                    home.root().display()
+                ),
+            ));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What the daemon was started with.
+async fn surroundings(session: &Session) -> Result<v1::DiagnoseResponse> {
+    session
+        .call(v1::DiagnoseRequest {}, |channel, request| async move {
+            service::daemon(channel).diagnose(request).await
+        })
+        .await
+}
+
+/// What SQLite finds wrong with the cache.
+async fn check(session: &Session) -> Result<Vec<String>> {
+    let request = v1::DbCheckRequest { thorough: false };
+    let found: v1::DbCheckResponse = session
+        .call(request, |channel, request| async move {
+            service::db(channel).check(request).await
+        })
+        .await?;
+    Ok(found.findings)
+}
+
+fn of_error(daemon: &mut Daemon, error: &Error) -> Finding {
+    let (state, diagnosis) = match error.code {
+        Code::DaemonTimeout => ("silent", &DAEMON_SILENT),
+        Code::DaemonProtocol => ("incompatible", &DAEMON_INCOMPATIBLE),
+        Code::DaemonUntrustedSocket => ("untrusted", &SOCKET_UNTRUSTED),
+        _ => ("unreachable", &DAEMON_UNREACHABLE),
+    };
+    daemon.state = state;
+    let finding = Finding::new(diagnosis, "", error.message.clone());
+    let Some(path) = &error.path else {
+        return finding;
+    };
+    let finding = finding.at(path, None);
+    if error.code == Code::DaemonUntrustedSocket && is_own_folder(path) {
+        return finding.mended_by(Repair::Mode(path.clone(), 0o700));
+    }
+    finding
+}
+
+/// Whether only the mode of a folder is wrong.
+fn is_own_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+}
+
+fn of_running(daemon: &Daemon) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some(status) = &daemon.status else {
+        return findings;
+    };
+    let ours = env!("CARGO_PKG_VERSION");
+    if status.version != ours {
+        let message = format!(
+            "the daemon is of version {}, this program of {ours}",
+            status.version
+        );
+        findings.push(Finding::new(&DAEMON_OTHER_VERSION, "", message));
+    }
+    let exe = std::fs::read_link(format!("/proc/{}/exe", status.pid));
+    if let Some(path) = exe.ok().and_then(|exe| {
+        let path = exe.to_str()?.strip_suffix(" (deleted)")?;
+        Some(path.to_owned())
+    }) {
+        let message = format!("`{path}` is not what process {} runs", status.pid);
+        findings.push(Finding::new(&STALE_BINARY, "", message).at(path, None));
+    }
+    findings
+}
+
+/// What is wrong where no daemon runs.
+fn without_daemon(home: &Home) -> Vec<Finding> {
+    let mut findings = doctor::left_by_a_daemon(home);
+    let last = StartupReport::load(&home.last_start()).ok().flatten();
+    if let Some(Err(error)) = last.map(StartupReport::into_result) {
+        let message = format!("the last start failed: {error}");
+        let path = error.path.clone().unwrap_or_else(|| home.last_start());
+        findings.push(Finding::new(&DAEMON_START_FAILED, "", message).at(path, error.line));
+    }
+    findings
+}

@@ -1,0 +1,249 @@
+//! `sm doctor`: what is wrong with the home, the daemon and the system around them, and mending what is
+//! safe to mend. Starts no daemon: what only a daemon can tell is left out if none runs.
+
+mod daemon;
+mod mending;
+mod programs;
+mod report;
+mod services;
+
+use std::path::Path;
+
+use skillmeat_proto::v1;
+use skillmeat_shared::doctor::{
+    self, CACHE_DAMAGED, CONFIG_INVALID, Collection, Finding, Machine, RealAccess,
+};
+use skillmeat_shared::health::{self, Severity};
+use skillmeat_shared::paths::{CachePlace, Environment as _, Home, SystemProbe, cache_place};
+use skillmeat_shared::{Code, config};
+
+use super::{Context, Failure, Outcome};
+use crate::cli::DoctorArgs;
+use daemon::Daemon;
+
+/// One thing that was looked at.
+struct Check {
+    name: &'static str,
+    /// What was seen, if all is well.
+    detail: String,
+    findings: Vec<Finding>,
+}
+
+/// Everything that was seen.
+struct Examined {
+    home: Home,
+    daemon: Daemon,
+    git: Option<doctor::git::Git>,
+    checks: Vec<Check>,
+    /// What the daemon says of itself and no check of ours found.
+    warnings: Vec<v1::Warning>,
+}
+
+impl Examined {
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.checks.iter().flat_map(|check| &check.findings)
+    }
+
+    /// How many findings and warnings are of a severity.
+    fn count(&self, severity: Severity) -> usize {
+        let own = self.findings().map(|finding| finding.diagnosis.severity);
+        let told = self
+            .warnings
+            .iter()
+            .map(|warning| severity_of(&warning.severity));
+        own.chain(told).filter(|found| *found == severity).count()
+    }
+}
+
+/// The severity of a name on the wire; a new one counts as a warning.
+fn severity_of(name: &str) -> Severity {
+    match name {
+        "error" => Severity::Error,
+        "info" => Severity::Info,
+        _ => Severity::Warning,
+    }
+}
+
+pub(super) async fn run(context: &mut Context, args: DoctorArgs) -> Outcome {
+    let home = context.home()?;
+    let mut examined = examine(context, &home).await;
+    let mended = if args.fix {
+        let mended = mending::mend(&home, &examined).await?;
+        if !mended.is_empty() {
+            examined = examine(context, &home).await;
+        }
+        Some(mended)
+    } else {
+        None
+    };
+    report::show(context, &examined, mended.as_ref())?;
+    if examined.count(Severity::Error) > 0 {
+        return Err(Failure::Told(Code::PartialFailure.kind().exit_code()));
+    }
+    Ok(())
+}
+
+async fn examine(context: &Context, home: &Home) -> Examined {
+    let env = &context.env;
+    let loaded = config::load(home, env);
+    let probe = SystemProbe::new(env);
+    let cache = cache_place(home, loaded.config.cache_path.as_deref(), &probe);
+    let collections = doctor::in_home(home, loaded.config.collection_path.as_deref());
+
+    let (daemon, of_daemon) = daemon::look(home, context).await;
+    let git_path = daemon.variable("PATH").or_else(|| env.var("PATH"));
+    let (git, of_git) = match doctor::git::ask(&git_path.unwrap_or_default()) {
+        Ok(git) => (Some(git), Vec::new()),
+        Err(finding) => (None, vec![finding]),
+    };
+    let (service, of_service) = services::look(home, env);
+    let mut checks = vec![
+        Check {
+            name: "daemon",
+            detail: daemon.words(),
+            findings: of_daemon,
+        },
+        Check {
+            name: "programs",
+            detail: "one of each".to_owned(),
+            findings: programs::look(env),
+        },
+        Check {
+            name: "service",
+            detail: service,
+            findings: of_service,
+        },
+        Check {
+            name: "database",
+            detail: database_words(&daemon),
+            findings: database(&daemon, &cache),
+        },
+        Check {
+            name: "git",
+            detail: git.as_ref().map_or_else(String::new, |git| {
+                format!("{} at {}", git.version, git.path.display())
+            }),
+            findings: of_git,
+        },
+        Check {
+            name: "config",
+            detail: "no mistakes".to_owned(),
+            findings: loaded.problems.iter().map(of_config).collect(),
+        },
+    ];
+    let mut permissions = doctor::examine_folders(home, &collections, &RealAccess);
+    permissions.extend(doctor::secrets(home));
+    checks.push(Check {
+        name: "permissions",
+        detail: "yours alone".to_owned(),
+        findings: permissions,
+    });
+    checks.push(Check {
+        name: "system",
+        detail: "disks, limits and clock are fine".to_owned(),
+        findings: doctor::examine_system(home, &cache, &collections, &Machine),
+    });
+    checks.push(Check {
+        name: "collections",
+        detail: format!("{} looked at", collections.len()),
+        findings: collections
+            .iter()
+            .flat_map(doctor::examine_collection)
+            .collect(),
+    });
+    checks.push(Check {
+        name: "leftovers",
+        detail: "none".to_owned(),
+        findings: leftovers(home, &cache, &collections),
+    });
+    let mut examined = Examined {
+        home: home.clone(),
+        warnings: daemon.warnings().to_vec(),
+        daemon,
+        git,
+        checks,
+    };
+    let known: Vec<(&str, String)> = examined
+        .findings()
+        .map(|finding| (finding.diagnosis.code, finding.subject.clone()))
+        .collect();
+    examined.warnings.retain(|warning| {
+        !known
+            .iter()
+            .any(|(code, subject)| *code == warning.code && *subject == warning.subject)
+    });
+    examined
+}
+
+fn of_config(problem: &skillmeat_shared::Error) -> Finding {
+    let (subject, message, _) = health::of_config(problem);
+    let finding = Finding::new(&CONFIG_INVALID, subject, message);
+    match &problem.path {
+        Some(path) => finding.at(path, problem.line),
+        None => finding,
+    }
+}
+
+fn database_words(daemon: &Daemon) -> String {
+    match &daemon.checked {
+        Some(Ok(_)) => "sound".to_owned(),
+        Some(Err(error)) => format!("not checked: {error}"),
+        None => "only a daemon that runs can check it".to_owned(),
+    }
+}
+
+/// What is wrong with the cache: what SQLite says if a daemon has it open, else what can be told from outside.
+fn database(daemon: &Daemon, cache: &CachePlace) -> Vec<Finding> {
+    let path = &cache.database;
+    let finding = |message: String| vec![Finding::new(&CACHE_DAMAGED, "", message).at(path, None)];
+    if let Some(Ok(damage)) = &daemon.checked {
+        return damage.first().map_or_else(Vec::new, |first| {
+            finding(format!("the cache is damaged: {first}"))
+        });
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            finding(format!("`{}` is not a regular file", path.display()))
+        }
+        Ok(found) if found.len() > 0 && !is_database(path) => {
+            finding(format!("`{}` is not a database", path.display()))
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a file begins as a database of SQLite does.
+fn is_database(path: &Path) -> bool {
+    use std::io::Read as _;
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut start = [0; MAGIC.len()];
+    // What can't be read is the business of another check.
+    std::fs::File::open(path).map_or(true, |mut file| {
+        file.read_exact(&mut start).is_ok() && start == *MAGIC
+    })
+}
+
+fn leftovers(home: &Home, cache: &CachePlace, collections: &[Collection]) -> Vec<Finding> {
+    let mut folders = vec![
+        home.root().to_path_buf(),
+        home.collections(),
+        home.run_dir(),
+        home.logs_dir(),
+    ];
+    folders.extend(cache.database.parent().map(Path::to_path_buf));
+    for collection in collections {
+        folders.push(collection.path.clone());
+        let inner = std::fs::read_dir(&collection.path);
+        let inner = inner.into_iter().flatten().filter_map(Result::ok);
+        let mut inner: Vec<_> = inner
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        inner.sort();
+        folders.append(&mut inner);
+    }
+    folders
+        .iter()
+        .flat_map(|folder| doctor::in_folder(folder))
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! Damage in collections: manifests, and artifacts that only one side knows.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    ARTIFACT_MISSING, ARTIFACT_ORPHAN, COLLECTION_BROKEN, COLLECTION_LINKED_OUT,
+    COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, ENTRY_BROKEN, Finding, LOCK_ENTRY_MISSING,
+    LOCK_ENTRY_ORPHAN,
+};
+use crate::artifact::{Problem, Status};
+use crate::collection::{LOCK, MANIFEST, layout};
+use crate::paths::Home;
+use crate::reconcile::{self, Audited, CollectionState};
+
+/// The most collections that are looked at.
+const MAX_COLLECTIONS: usize = 1000;
+
+/// A collection to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collection {
+    /// The name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// It lies outside of the home, where the config says.
+    pub external: bool,
+}
+
+/// The folders that are, or should be, collections: those of the home, and the one that the config names.
+pub fn in_home(home: &Home, configured: Option<&Path>) -> Vec<Collection> {
+    let mut all: Vec<Collection> = std::fs::read_dir(home.collections())
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| Collection {
+            name: entry.file_name().to_string_lossy().into_owned(),
+            path: entry.path(),
+            external: false,
+        })
+        .filter(|collection| !collection.name.starts_with('.'))
+        .take(MAX_COLLECTIONS)
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(path) = configured {
+        let is_same = |one: &Collection| {
+            one.path.canonicalize().ok().is_some_and(|inside| {
+                path.canonicalize()
+                    .is_ok_and(|configured| configured == inside)
+            })
+        };
+        if !all.iter().any(is_same) {
+            let name = path
+                .file_name()
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            all.push(Collection {
+                name,
+                path: path.to_owned(),
+                external: true,
+            });
+        }
+    }
+    all
+}
+
+/// What is wrong with a collection.
+pub fn examine(collection: &Collection) -> Vec<Finding> {
+    let Collection { name, path, .. } = collection;
+    let audit = match reconcile::audit(path) {
+        Ok(audit) => audit,
+        Err(error) => {
+            return vec![
+                Finding::new(
+                    &COLLECTION_UNREACHABLE,
+                    name,
+                    format!("`{name}` can't be reached: {error}"),
+                )
+                .at(path, None),
+            ];
+        }
+    };
+    let mut findings = Vec::new();
+    if let CollectionState::NoManifest = audit.state {
+        findings.extend(without_manifest(collection));
+        return findings;
+    }
+    let outside = layout::linked_out(path);
+    findings.extend(outside.iter().map(|folder| {
+        let message = format!("`{folder}` of `{name}` leads out of the collection");
+        Finding::new(&COLLECTION_LINKED_OUT, name, message).at(path.join(folder), None)
+    }));
+    for problem in &audit.problems {
+        let is_fatal = problem.code == "manifest.invalid" || problem.code == "manifest.unreadable";
+        let diagnosis = if is_fatal {
+            &COLLECTION_BROKEN
+        } else {
+            &ENTRY_BROKEN
+        };
+        findings.push(of_problem(diagnosis, collection, problem));
+    }
+    for artifact in &audit.artifacts {
+        findings.extend(of_artifact(collection, artifact));
+    }
+    // A lock file of which nothing is known would make every artifact look unlocked.
+    let has_lock = path.join(LOCK).symlink_metadata().is_ok();
+    if has_lock && audit.state == CollectionState::Ok {
+        findings.extend(of_lock(collection, &audit.artifacts));
+    }
+    findings.extend(audit.locked_only.iter().map(|id| {
+        let message = format!("`{LOCK}` of `{name}` has an entry for `{id}`, which is not there");
+        Finding::new(&LOCK_ENTRY_ORPHAN, id.to_string(), message).at(path.join(LOCK), None)
+    }));
+    findings
+}
+
+fn of_problem(
+    diagnosis: &'static super::Diagnosis,
+    collection: &Collection,
+    problem: &Problem,
+) -> Finding {
+    let file = problem.path.as_deref().unwrap_or(MANIFEST);
+    let message = format!("`{}`: {}", collection.name, problem.message);
+    Finding::new(diagnosis, &collection.name, message).at(collection.path.join(file), problem.line)
+}
+
+/// A folder without a manifest is damage if it holds artifacts, or if the config says it is a collection.
+fn without_manifest(collection: &Collection) -> Option<Finding> {
+    let Collection { name, path, .. } = collection;
+    let holds = layout::list(path).is_ok_and(|found| !found.is_empty());
+    (holds && !collection.external).then(|| {
+        let message = format!("`{name}` has no `{MANIFEST}`");
+        Finding::new(&COLLECTION_NO_MANIFEST, name, message).at(path, None)
+    })
+}
+
+fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
+    let (name, id) = (&collection.name, &artifact.id);
+    let mut findings: Vec<Finding> = artifact
+        .problems
+        .iter()
+        .map(|problem| {
+            let message = format!("`{id}` of `{name}`: {}", problem.message);
+            let line = problem.line.or(artifact.line);
+            Finding::new(&ENTRY_BROKEN, id.to_string(), message)
+                .at(collection.path.join(MANIFEST), line)
+        })
+        .collect();
+    match artifact.status {
+        Status::Managed | Status::Declared => {}
+        Status::Missing => {
+            let place = artifact.path.as_deref().unwrap_or("its place");
+            let message = format!("`{id}` of `{name}` has no files at `{place}`");
+            findings.push(
+                Finding::new(&ARTIFACT_MISSING, id.to_string(), message)
+                    .at(collection.path.join(MANIFEST), artifact.line),
+            );
+        }
+        Status::Unmanaged => {
+            let message = format!("`{id}` of `{name}` is not in the manifest");
+            let path = artifact.path.as_deref().unwrap_or_default();
+            findings.push(
+                Finding::new(&ARTIFACT_ORPHAN, id.to_string(), message)
+                    .at(collection.path.join(path), None),
+            );
+        }
+    }
+    findings
+}
+
+fn of_lock(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
+    artifacts
+        .iter()
+        .filter(|artifact| artifact.status == Status::Managed && !artifact.locked)
+        .map(|artifact| {
+            let id = &artifact.id;
+            let message = format!("`{LOCK}` of `{}` has no entry for `{id}`", collection.name);
+            Finding::new(&LOCK_ENTRY_MISSING, id.to_string(), message)
+                .at(collection.path.join(LOCK), None)
+        })
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! Everything that the doctor can find.
+
+use super::Diagnosis;
+use crate::health::Severity;
+
+/// Defines one constant for each, and the table of all.
+macro_rules! diagnoses {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $severity:ident, $meaning:literal, $remedy:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $name: Diagnosis = Diagnosis {
+                code: $code,
+                severity: Severity::$severity,
+                meaning: $meaning,
+                remedy: $remedy,
+            };
+        )*
+
+        /// Every diagnosis, by its code.
+        pub static ALL: &[&Diagnosis] = &[$(&$name),*];
+    };
+}
+
+diagnoses! {
+    /// A manifest names an artifact that has no files.
+    ARTIFACT_MISSING = "artifact-missing", Error,
+        "the manifest names it, but its files are gone, so it can't be used",
+        "bring the files back, or remove its entry from `collection.toml`";
+    /// Files of an artifact that no manifest names.
+    ARTIFACT_ORPHAN = "artifact-orphan", Warning,
+        "it lies in the collection, but the manifest does not name it: an addition failed, or it was copied by hand",
+        "`sm add PATH` with the path shown takes it into the manifest; or move it away";
+    /// The cache's file is no database, or a damaged one.
+    CACHE_DAMAGED = "cache-damaged", Error,
+        "answers may be wrong or fail; your files are not concerned",
+        "`sm cache clear` builds it anew from the files";
+    /// The cache lies where its shared memory can't be used.
+    CACHE_ON_NETWORK_DISK = "cache-on-network-disk", Warning,
+        "it is slower there, and only one program may have it open",
+        "`sm config set cache.path FOLDER` with a folder on a local disk, then `sm daemon restart`";
+    /// Files that were put aside when a cache was damaged or converted.
+    CACHE_PUT_ASIDE = "cache-put-aside", Info,
+        "an earlier cache was put aside because it was damaged or of another version; nothing reads it",
+        "delete it when you like";
+    /// The time can't be right.
+    CLOCK_WRONG = "clock-wrong", Warning,
+        "schedules and the age of what is shown follow the clock",
+        "set the clock, and let the system keep it (`timedatectl set-ntp true`)";
+    /// A manifest or lock file can't be read.
+    COLLECTION_BROKEN = "collection-broken", Error,
+        "the collection can't be changed, and its last good rows are served",
+        "mend the line named";
+    /// A folder of a collection leads out of it.
+    COLLECTION_LINKED_OUT = "collection-linked-out", Warning,
+        "nothing behind that link is read, and nothing is added there",
+        "make it a folder, or name the collection that it leads to as `collection.path`";
+    /// A collection has no manifest.
+    COLLECTION_NO_MANIFEST = "collection-no-manifest", Warning,
+        "a folder with artifacts has no `collection.toml`, so it is no collection",
+        "bring the file back, or `sm collection create NAME` and add the artifacts to it";
+    /// A collection lies on a network disk.
+    COLLECTION_ON_NETWORK_DISK = "collection-on-network-disk", Info,
+        "the system tells of no changes that other machines make there",
+        "`sm cache refresh` looks at once; otherwise changes are seen within `cache.metadata_ttl`";
+    /// A folder that the config names is gone.
+    COLLECTION_UNREACHABLE = "collection-unreachable", Error,
+        "its folder is gone or can't be read, and its last good rows are served",
+        "bring the folder back, or change `collection.path`";
+    /// The config has a mistake.
+    CONFIG_INVALID = "config-invalid", Warning,
+        "that value does not count, and the default of its key does",
+        "`sm config edit` opens the file and checks it before it is kept";
+    /// The daemon speaks another protocol.
+    DAEMON_INCOMPATIBLE = "daemon-incompatible", Error,
+        "the daemon that runs and this program do not understand each other",
+        "`sm daemon restart` starts the installed one";
+    /// The daemon is of another version.
+    DAEMON_OTHER_VERSION = "daemon-other-version", Warning,
+        "the daemon that runs is not of the version of this program",
+        "`sm daemon restart` starts the installed one";
+    /// The daemon does not answer.
+    DAEMON_SILENT = "daemon-silent", Error,
+        "the daemon is there but does not answer, so every command fails",
+        "`sm daemon restart --force`";
+    /// A start of the daemon failed.
+    DAEMON_START_FAILED = "daemon-start-failed", Warning,
+        "no daemon runs, and the last start of one failed",
+        "mend what the message names, then `sm daemon start`";
+    /// A daemon owns the home and can't be reached.
+    DAEMON_UNREACHABLE = "daemon-unreachable", Error,
+        "some daemon owns the home, but its socket can't be reached from here",
+        "if it lives in another container, run `sm` there; otherwise `sm daemon restart --force`";
+    /// Little room is left.
+    DISK_SPACE_LOW = "disk-space-low", Warning,
+        "changes and the cache fail when the disk is full",
+        "make room on that disk";
+    /// A mistake in a manifest or lock file that does not hide the rest.
+    ENTRY_BROKEN = "entry-broken", Warning,
+        "that part of the file does not count; the rest does",
+        "mend the line named";
+    /// A folder of the home is open to others.
+    FOLDER_OPEN = "folder-open", Warning,
+        "other users of this machine can look into it",
+        "`sm doctor --fix`, or `chmod 700` by hand";
+    /// A folder of the home belongs to somebody else.
+    FOREIGN_OWNER = "foreign-owner", Error,
+        "it belongs to another user, perhaps because a command ran with `sudo`",
+        "`sudo chown -R \"$USER\"` with the path shown";
+    /// Git does not run.
+    GIT_MISSING = "git-missing", Info,
+        "artifacts can't be fetched from git repositories",
+        "install git, or put it where the daemon's `PATH` leads";
+    /// Git is too old, or does not answer.
+    GIT_UNUSABLE = "git-unusable", Warning,
+        "git is there, but did not say its version, or is older than 2.20",
+        "run `git --version` by hand, and update it";
+    /// Upper and lower case are the same on this disk.
+    HOME_IGNORES_CASE = "home-ignores-case", Info,
+        "two artifacts whose names differ in case only can't both lie here",
+        "nothing, or move the home to a disk that tells them apart";
+    /// The home is on a network disk.
+    HOME_ON_NETWORK_DISK = "home-on-network-disk", Warning,
+        "every look at a file costs a round trip, and locks may not hold between machines",
+        "put the home on a local disk and name it with `SKILLMEAT_HOME`";
+    /// A temporary file or copy that a program left when it was cut short.
+    LEFT_BEHIND = "left-behind", Warning,
+        "a write or copy was cut short; nothing reads what it left",
+        "`sm doctor --fix` moves it away";
+    /// An artifact without an entry in the lock file.
+    LOCK_ENTRY_MISSING = "lock-entry-missing", Info,
+        "whether its files were edited since it was added can't be told",
+        "nothing; an update of the artifact writes the entry";
+    /// An entry of the lock file without an artifact.
+    LOCK_ENTRY_ORPHAN = "lock-entry-orphan", Warning,
+        "`collection.lock` remembers an artifact that the manifest does not name: a removal was cut short",
+        "remove that entry from `collection.lock`";
+    /// A folder can't be written.
+    NOT_WRITABLE = "not-writable", Error,
+        "nothing can be changed there",
+        "mend its rights, or use a disk that can be written";
+    /// Several programs of one name.
+    PROGRAMS_DIFFER = "programs-differ", Warning,
+        "which one runs depends on `PATH`, so a shell and a service may use different ones",
+        "remove the ones that you do not want";
+    /// There is no daemon to start.
+    PROGRAM_MISSING = "program-missing", Error,
+        "no daemon can be started",
+        "put `skillmeatd` beside `sm` or on `PATH`";
+    /// A rendezvous of a daemon that is gone.
+    RENDEZVOUS_STALE = "rendezvous-stale", Warning,
+        "a daemon was killed and left its address; it is in nobody's way",
+        "`sm doctor --fix`, or the next start of the daemon";
+    /// A file with secrets that others can read.
+    SECRET_OPEN = "secret-open", Warning,
+        "it holds a secret, and other users may read it",
+        "`sm doctor --fix`, or `chmod 600` by hand";
+    /// The service ends with the session.
+    SERVICE_NOT_LINGERING = "service-not-lingering", Info,
+        "the daemon ends when you log out, which is fine for a desktop, and not for a server",
+        "`loginctl enable-linger` if it should go on";
+    /// The service is not as it should be.
+    SERVICE_UNSOUND = "service-unsound", Warning,
+        "the daemon is run by the system's service manager, and something is wrong with that",
+        "`sm service status` tells more, and `sm service install` writes the service anew";
+    /// A socket that nobody listens on.
+    SOCKET_STALE = "socket-stale", Warning,
+        "a daemon was killed and left its socket; it is in nobody's way",
+        "`sm doctor --fix`, or the next start of the daemon";
+    /// Somebody else could listen on the socket.
+    SOCKET_UNTRUSTED = "socket-untrusted", Error,
+        "the socket, or its folder, is not yours alone, so commands refuse to use it",
+        "remove what the message names, then `sm daemon restart`";
+    /// The daemon's program was replaced.
+    STALE_BINARY = "stale-binary", Warning,
+        "the program was replaced on the disk, and the daemon still runs the old one",
+        "`sm daemon restart` starts the new one";
+    /// A lock file of another program that nobody holds.
+    STRAY_LOCK = "stray-lock", Warning,
+        "the ancestor leaves these empty files behind; they mean nothing",
+        "`sm doctor --fix` moves it away";
+    /// The system's limits on watches are near.
+    WATCH_LIMIT_LOW = "watch-limit-low", Warning,
+        "when it is reached, changes are no longer seen at once",
+        "raise it: `sudo sysctl` with the line shown, and the same line in `/etc/sysctl.d/`";
+}

@@ -1,0 +1,181 @@
+//! Owners, modes and rights of what lies in the home.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::{FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_WRITABLE, Repair, SECRET_OPEN};
+use crate::config::keys::KEYS;
+use crate::fs::read_bounded;
+use crate::paths::Home;
+
+/// The largest config that is looked through for secrets, bytes.
+const MAX_CONFIG: u64 = 1024 * 1024;
+
+/// Files and folders in which the ancestor keeps secrets.
+const SECRETS: [&str; 7] = [
+    "credentials.json",
+    "enterprise.toml",
+    "keys",
+    "signing-keys",
+    "tokens",
+    "vault",
+    "vaults",
+];
+
+/// What the system lets us do. A port: the administrator may do everything.
+pub trait Access {
+    /// The user's number.
+    fn uid(&self) -> u32;
+    /// Whether files can be made in this folder.
+    fn is_writable(&self, folder: &Path) -> bool;
+}
+
+/// The system as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealAccess;
+
+impl Access for RealAccess {
+    fn uid(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn is_writable(&self, folder: &Path) -> bool {
+        use rustix::fs::Access as Wanted;
+        rustix::fs::access(folder, Wanted::WRITE_OK | Wanted::EXEC_OK).is_ok()
+    }
+}
+
+fn look(path: &Path) -> io::Result<Metadata> {
+    fs::symlink_metadata(path)
+}
+
+/// The folders of the home and of these collections.
+pub fn examine(
+    home: &Home,
+    collections: &[super::Collection],
+    access: &dyn Access,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let ours = [
+        home.root().to_path_buf(),
+        home.run_dir(),
+        home.logs_dir(),
+        home.cache_dir(),
+    ];
+    let uid = access.uid();
+    for folder in &ours {
+        let Ok(found) = look(folder) else {
+            continue;
+        };
+        if !found.is_dir() {
+            continue;
+        }
+        let subject = folder.display().to_string();
+        if found.uid() != uid {
+            let message = format!(
+                "`{subject}` belongs to the user {}, not to {uid}",
+                found.uid()
+            );
+            findings.push(Finding::new(&FOREIGN_OWNER, subject, message).at(folder, None));
+            continue;
+        }
+        if found.mode() & 0o077 != 0 {
+            let message = format!(
+                "`{subject}` is open to other users (mode {:04o})",
+                found.mode() & 0o7777
+            );
+            findings.push(
+                Finding::new(&FOLDER_OPEN, &subject, message)
+                    .at(folder, None)
+                    .mended_by(Repair::Mode(folder.clone(), 0o700)),
+            );
+        }
+        if !access.is_writable(folder) {
+            findings.push(not_writable(folder));
+        }
+    }
+    let places = collections.iter().map(|collection| &collection.path);
+    findings.extend(
+        places
+            .filter(|path| path.is_dir() && !access.is_writable(path))
+            .map(|path| not_writable(path)),
+    );
+    findings
+}
+
+fn not_writable(folder: &Path) -> Finding {
+    let subject = folder.display().to_string();
+    let message = format!("nothing can be written in `{subject}`");
+    Finding::new(&NOT_WRITABLE, subject, message).at(folder, None)
+}
+
+/// Files of the home that hold secrets and that others can read.
+pub fn secrets(home: &Home) -> Vec<Finding> {
+    let config = home.config();
+    let held = read_bounded(&config, MAX_CONFIG)
+        .is_ok_and(|bytes| holds_secret(&String::from_utf8_lossy(&bytes)));
+    let config = held.then_some(config);
+    let others = SECRETS.iter().map(|name| home.root().join(name));
+    config
+        .into_iter()
+        .chain(others)
+        .filter_map(|path| {
+            // The mode of a link says nothing, and what it leads to may be anything.
+            let found = look(&path).ok().filter(|found| !found.is_symlink())?;
+            let mode = found.mode() & 0o7777;
+            (mode & 0o077 != 0).then(|| {
+                let wanted = if found.is_dir() { 0o700 } else { 0o600 };
+                let subject = path.display().to_string();
+                let message = format!(
+                    "`{subject}` holds a secret and is open to other users (mode {mode:04o})"
+                );
+                Finding::new(&SECRET_OPEN, subject, message)
+                    .at(&path, None)
+                    .mended_by(Repair::Mode(path.clone(), wanted))
+            })
+        })
+        .collect()
+}
+
+/// Whether a line of the config sets a key that holds a secret.
+fn holds_secret(text: &str) -> bool {
+    let names: Vec<&str> = KEYS
+        .iter()
+        .filter(|key| key.secret)
+        .flat_map(|key| key.aliases.iter().map(|(name, _)| *name).chain([key.name]))
+        .filter_map(|name| name.rsplit('.').next())
+        .collect();
+    text.lines().any(|line| {
+        line.split_once('=').is_some_and(|(key, value)| {
+            let key = key.trim().trim_matches(['"', '\'']);
+            let last = key.rsplit('.').next().unwrap_or(key);
+            names.contains(&last) && !value.trim().trim_matches(['"', '\'']).is_empty()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_secret;
+
+    #[test]
+    fn a_config_with_a_token_holds_a_secret() {
+        for text in [
+            "[settings]\ngithub-token = \"x\"",
+            "settings.github-token='x'",
+            "[github]\n\"token\" = \"x\"",
+        ] {
+            assert!(holds_secret(text), "{text}");
+        }
+        for text in [
+            "",
+            "[settings]\ndefault-collection = \"work\"",
+            "# github-token = \"x\"",
+            "github-token = \"\"",
+        ] {
+            assert!(!holds_secret(text), "{text}");
+        }
+    }
+}
