@@ -20,7 +20,9 @@ pub mod fault;
 pub mod fuzz;
 pub mod generate;
 pub mod home;
+pub mod load;
 pub mod process;
+pub mod rows;
 pub mod wait;
 
 pub use command::{Answer, Stream};

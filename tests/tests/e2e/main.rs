@@ -25,6 +25,7 @@ mod faults;
 mod files;
 mod homes;
 mod list;
+mod load;
 mod manifests;
 mod names;
 mod permissions;
