@@ -1,6 +1,7 @@
 //! All rows that a daemon serves, to compare them with those of another one.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient as Artifacts;
@@ -33,6 +34,24 @@ pub fn summaries(rpc: &Rpc) -> Vec<v1::ArtifactSummary> {
             return all;
         }
     }
+}
+
+/// Whether every row has been compared with its files since this moment.
+///
+/// # Panics
+/// If the daemon does not answer.
+#[track_caller]
+pub fn are_verified_since(rpc: &Rpc, moment: SystemTime) -> bool {
+    let request = v1::ListArtifactsRequest {
+        all_collections: true,
+        page_size: 1,
+        ..Default::default()
+    };
+    let page = rpc.wait(Artifacts::new(rpc.channel()).list(request));
+    let freshness = page.unwrap().into_inner().freshness.unwrap();
+    let moment = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let at = freshness.verified_at.and_then(|at| u128::try_from(at).ok());
+    freshness.complete && at.is_some_and(|at| at > moment.as_nanos())
 }
 
 /// Everything known of every artifact, by collection and id, without what tells when it was learnt.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use skillmeat_tests::bench::daemon::{Daemon, Home};
+use skillmeat_tests::bench::pause;
 use skillmeat_tests::bench::table::Table;
 use skillmeat_tests::generate::{Weight, generate};
 
@@ -49,15 +50,4 @@ fn idle(daemon: &Daemon, after: &str, table: &mut Table) {
         MOST_MB,
         " MB",
     );
-}
-
-/// Lets time pass.
-fn pause(time: Duration) {
-    let end = Instant::now() + time;
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        std::thread::park_timeout(left);
-    }
 }

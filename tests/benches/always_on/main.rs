@@ -4,12 +4,17 @@
 //! fails if a row misses. Names after `--` choose parts (`idle storm crowd cuts soak`); `SOAK_MINUTES` shortens the
 //! longest of them.
 #![expect(
+    clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the table is printed, and what is wrong with the arguments"
+    reason = "a measurement that goes wrong must stop, and the table is printed"
 )]
 
+mod crowd;
+mod cuts;
 mod idle;
+mod soak;
+mod storm;
 
 use std::process::ExitCode;
 
@@ -19,7 +24,13 @@ use skillmeat_tests::bench::table::Table;
 /// Measures one part.
 type Part = fn(&mut Table);
 
-const PARTS: [(&str, Part); 1] = [("idle", idle::measure)];
+const PARTS: [(&str, Part); 5] = [
+    ("idle", idle::measure),
+    ("storm", storm::measure),
+    ("crowd", crowd::measure),
+    ("cuts", cuts::measure),
+    ("soak", soak::measure),
+];
 
 fn main() -> ExitCode {
     // The first arguments are those of cargo.

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::generate::Random;
 use crate::home::{replace, write};
+use crate::wait::until_true;
 use crate::{Sandbox, rows};
 
 /// The longest time from the beginning of the load to the cut.
@@ -72,9 +73,9 @@ pub fn run(seed: u64, cuts: usize) -> Outcome {
     let mut outcome = Outcome::default();
     for _ in 0..cuts {
         all.cut(random.next());
-        let start = Instant::now();
-        drop(all.sandbox.ready());
-        outcome.slowest = outcome.slowest.max(start.elapsed());
+        let start = (Instant::now(), SystemTime::now());
+        all.verified_since(start.1);
+        outcome.slowest = outcome.slowest.max(start.0.elapsed());
         outcome.starts += 1;
         outcome.lost.extend(all.lost());
         if !outcome.lost.is_empty() {
@@ -82,8 +83,9 @@ pub fn run(seed: u64, cuts: usize) -> Outcome {
         }
     }
     let followed = rows::artifacts(&all.sandbox.rpc());
+    let cleared = SystemTime::now();
     drop(all.sandbox.json(&["cache", "clear"]));
-    drop(all.sandbox.ready());
+    all.verified_since(cleared);
     let built = rows::artifacts(&all.sandbox.rpc());
     let differences = rows::differences(&followed, &built);
     let differ = |name| format!("the row of {name} is not as a new cache has it");
@@ -129,6 +131,15 @@ impl Cuts {
         });
         // A command that was under way may have started another one.
         self.sandbox.kill();
+    }
+
+    /// Starts the daemon if none runs, and waits until it has compared all rows.
+    fn verified_since(&self, moment: SystemTime) {
+        drop(self.sandbox.ready());
+        let rpc = self.sandbox.rpc();
+        until_true("rows that are compared", || {
+            rows::are_verified_since(&rpc, moment)
+        });
     }
 
     fn until_stopped(&self, mut work: impl FnMut()) {
