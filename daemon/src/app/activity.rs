@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::config::Origin;
 
 use super::{App, searching};
+use crate::lifecycle::heap;
 
 /// The calls that are under way, and when the last one ended. What the daemon tells of itself does not count.
 #[derive(Debug)]
@@ -82,5 +83,6 @@ impl App {
         {
             tracing::warn!(target: "store", "can't give back memory: {error}");
         }
+        heap::give_back();
     }
 }

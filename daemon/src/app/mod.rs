@@ -13,6 +13,7 @@ mod home;
 mod indexer;
 mod ingest;
 mod queries;
+mod quiet;
 mod safety;
 mod schedule;
 mod searching;

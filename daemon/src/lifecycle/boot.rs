@@ -26,7 +26,8 @@ use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
 use super::{
-    Application, BLOCKING_THREADS, Boot, Findings, descriptors, memory, serve, signals, socket,
+    Application, BLOCKING_THREADS, Boot, Findings, descriptors, heap, memory, serve, signals,
+    socket,
 };
 use crate::cli::{Args, Manager};
 use crate::telemetry::{self, Telemetry};
@@ -48,6 +49,7 @@ pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A
     } else {
         Given::take()
     };
+    heap::limit();
     let mut handed = Handed::new(&given, descriptors::close_inherited(given.sockets));
     failpoint::arm(std::env::var(failpoint::VARIABLE).ok());
     let mut announce = Announce {

@@ -9,6 +9,7 @@
 mod activation;
 mod boot;
 mod descriptors;
+pub mod heap;
 pub mod lock;
 pub mod memory;
 mod ping;

@@ -22,11 +22,13 @@ pub mod search;
 pub mod show;
 pub mod terms;
 pub mod text;
+mod usage;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, ffi};
 use skillmeat_shared::failpoint;
@@ -35,6 +37,7 @@ use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
 use readers::Readers;
+use usage::Usage;
 use writer::Writer;
 
 /// Translates an error of SQLite into one that a person can act on.
@@ -108,6 +111,7 @@ pub struct Store {
     full: AtomicBool,
     /// Called when one of these two turns out to be so.
     trouble: OnceLock<Alarm>,
+    usage: Usage,
 }
 
 struct Alarm(Box<dyn Fn() + Send + Sync>);
@@ -132,6 +136,7 @@ impl Store {
             damaged: AtomicBool::new(false),
             full: AtomicBool::new(false),
             trouble: OnceLock::new(),
+            usage: Usage::default(),
         };
         Ok((store, opened))
     }
@@ -156,6 +161,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.usage.note();
         self.wrote(self.database().writer.run(work))
     }
 
@@ -165,11 +171,13 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, &dyn Fn() -> bool) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.usage.note();
         self.wrote(self.database().writer.run_politely(work))
     }
 
     /// Runs `work` on a read-only connection.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        self.usage.note();
         self.noticed(self.database().readers.run(work))
     }
 
@@ -282,9 +290,15 @@ impl Store {
         files::size_of(&self.path)
     }
 
+    /// Waits until rows have been read or written, and then not for so long. False once the store is closed.
+    pub fn until_quiet(&self, quiet: Duration) -> bool {
+        self.usage.until_quiet(quiet)
+    }
+
     /// Moves the write-ahead log into the database and notes that it was closed in order. What is asked of
     /// it afterwards fails.
     pub fn close(&self) {
+        self.usage.stop();
         let database = self.database();
         database.readers.close();
         let whole = database.writer.close();

@@ -19,6 +19,7 @@ use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
 
 use super::{App, Ears, RowsState, internal};
+use crate::lifecycle::Policy;
 use crate::store::{Opened, Store};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
@@ -98,6 +99,10 @@ impl App {
             Err(error) => tracing::error!(target: "watch", "{error}"),
         }
         self.start_schedules(&store);
+        let (app, used) = (Arc::clone(&self), Arc::clone(&store));
+        self.boot
+            .supervisor
+            .spawn_thread("quiet", Policy::Background, move || app.run_quiet(&used));
         let mut targets = HashMap::new();
         self.look_at_home(&store, &mut targets, STARTUP);
         // Setting thousands of watches takes longer than looking at what they watch: rows come first, then

@@ -1,0 +1,19 @@
+//! What is done once nobody has asked for anything for a while: memory goes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::App;
+use crate::store::Store;
+
+/// How long the store must not have been used. What was given back costs some milliseconds to have again.
+const QUIET: Duration = Duration::from_secs(5);
+
+impl App {
+    /// The thread.
+    pub(super) fn run_quiet(self: Arc<Self>, store: &Store) {
+        while store.until_quiet(QUIET) {
+            self.shed_memory();
+        }
+    }
+}

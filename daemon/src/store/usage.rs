@@ -1,0 +1,116 @@
+//! Notices when the store has been used, and then not for a while.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Counts uses. One thread may wait for quiet; while it is quiet that thread sleeps.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    count: AtomicU64,
+    /// Whether the waiting thread knows that there were uses.
+    is_known: AtomicBool,
+    is_stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Usage {
+    /// The store is being used.
+    pub(super) fn note(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if !self.is_known.swap(true, Ordering::AcqRel) {
+            // Under the lock, so that it is not missed between a look and the sleep.
+            drop(
+                self.is_stopped
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until the store has been used, and then not for so long. False when it is over.
+    pub(super) fn until_quiet(&self, quiet: Duration) -> bool {
+        let stopped = self
+            .is_stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self
+            .changed
+            .wait_while(stopped, |stopped| {
+                !*stopped && !self.is_known.load(Ordering::Acquire)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        while !*stopped {
+            let before = self.count.load(Ordering::Relaxed);
+            stopped = self
+                .changed
+                .wait_timeout_while(stopped, quiet, |stopped| !*stopped)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            if self.count.load(Ordering::Relaxed) == before {
+                self.is_known.store(false, Ordering::Release);
+                // Used in just this moment: it is known to us, but nobody will say so again.
+                if self.count.load(Ordering::Acquire) == before {
+                    return !*stopped;
+                }
+                self.is_known.store(true, Ordering::Release);
+            }
+        }
+        false
+    }
+
+    /// Ends the waiting for good.
+    pub(super) fn stop(&self) {
+        *self
+            .is_stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    use std::time::Instant;
+
+    const QUIET: Duration = Duration::from_millis(30);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn quiet_comes_once_after_each_time_of_use() {
+        let usage = Usage::default();
+        std::thread::scope(|scope| {
+            let (quiet, heard) = sync_channel(8);
+            scope.spawn(|| {
+                let quiet = quiet;
+                while usage.until_quiet(QUIET) {
+                    quiet.send(Instant::now()).unwrap();
+                }
+            });
+            assert_eq!(
+                heard.recv_timeout(4 * QUIET),
+                Err(RecvTimeoutError::Timeout),
+                "nothing was used"
+            );
+            for _ in 0..3 {
+                let mut last = Instant::now();
+                for _ in 0..1000 {
+                    last = Instant::now();
+                    usage.note();
+                }
+                let at = heard.recv_timeout(PATIENCE).unwrap();
+                assert!(at >= last + QUIET);
+                assert_eq!(
+                    heard.recv_timeout(4 * QUIET),
+                    Err(RecvTimeoutError::Timeout)
+                );
+            }
+            usage.stop();
+        });
+        usage.note();
+        assert!(!usage.until_quiet(PATIENCE), "it is over");
+    }
+}
