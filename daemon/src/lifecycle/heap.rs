@@ -46,3 +46,25 @@ pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::give_back();
 }
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+    use crate::lifecycle::memory;
+
+    #[test]
+    fn what_was_freed_goes_back() {
+        const PIECE: usize = 1_000;
+        const PIECES: usize = 60_000;
+        limit();
+        let many: Vec<Box<[u8]>> = (0..PIECES).map(|_| vec![1; PIECE].into()).collect();
+        // The end of the heap stays in use, as it does in a daemon: only what lies before it can go.
+        let _last: Box<[u8]> = vec![1; PIECE].into();
+        let before = memory::resident();
+        drop(many);
+        give_back();
+        let after = memory::resident();
+        let most = before.saturating_sub((PIECE * PIECES / 2) as u64);
+        assert!(after < most, "{before} bytes before, {after} after");
+    }
+}
