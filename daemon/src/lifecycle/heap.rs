@@ -1,6 +1,6 @@
 //! Memory that was freed and that the system does not have back yet.
 //!
-//! A first index needs ten times what an idle daemon does. The allocator of glibc keeps what was freed, for each
+//! A first index needs several times what an idle daemon does. The allocator of glibc keeps what was freed, for each
 //! thread apart and for ever, unless it is told.
 #![cfg_attr(
     all(target_os = "linux", target_env = "gnu"),
