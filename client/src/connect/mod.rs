@@ -159,7 +159,8 @@ async fn find(
     deadline: Duration,
 ) -> Result<Session> {
     if let Some(session) = any_existing(home, deadline).await? {
-        let is_older = may_start(home, env, autostart) && skew::should_replace(&session.peer, env);
+        let is_older =
+            may_start(home, env, autostart) && skew::should_replace(&session.peer, home, env);
         if !(is_older && skew::end(&session, home, env).await?) {
             session.peer.check_protocol()?;
             return Ok(session);

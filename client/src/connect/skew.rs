@@ -3,8 +3,10 @@
 //! Within one major number of the protocol they work together. The newer one wins: a client replaces an older
 //! daemon, if a command has started that one and an installed program is newer. Nobody ever replaces a newer
 //! daemon, nor one that started a moment ago, so two versions that are used in turn do not end each other. A
-//! daemon of a service manager, or of a terminal, is left to whoever runs it.
+//! daemon of a service manager is ended by that, if its service names a newer program; one of a terminal is
+//! left to whoever runs it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use skillmeat_proto::v1;
@@ -12,6 +14,7 @@ use skillmeat_shared::child::Program;
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::{Environment, Home};
 use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::service::{Ask, Manager};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error, Result, config, version};
 use tonic::transport::Channel;
@@ -19,6 +22,7 @@ use tonic::{Request, Status};
 
 use super::channel::{FIRST_BYTE, Silence, wedged};
 use super::{Session, owner, service, spawn};
+use crate::service::Control;
 
 /// A daemon that is younger than this is not replaced.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -147,7 +151,14 @@ impl Peer {
     fn is_replaceable(&self, now: Timestamp) -> bool {
         // In the future: the clock was set back, so it tells nothing.
         let is_settled = self.started_at > now || now.since(self.started_at) >= COOL_DOWN;
-        self.manager == "auto" && is_settled && version::is_newer(version::program(), &self.version)
+        (self.manager == "auto" || self.is_managed())
+            && is_settled
+            && version::is_newer(version::program(), &self.version)
+    }
+
+    /// Whether the service manager runs it.
+    fn is_managed(&self) -> bool {
+        self.manager == Manager::native().as_str()
     }
 }
 
@@ -156,15 +167,23 @@ pub(crate) fn spoken() -> &'static str {
     version::protocol(skillmeat_proto::PROTOCOL)
 }
 
-/// Whether to replace the daemon: it is older than this program, and an installed one is newer than it.
-pub(super) fn should_replace(peer: &Peer, env: &dyn Environment) -> bool {
+/// Whether to replace the daemon: it is older than this program, and the one that would come is newer than it.
+pub(super) fn should_replace(peer: &Peer, home: &Home, env: &dyn Environment) -> bool {
+    let next = || {
+        if peer.is_managed() {
+            return Control::in_charge(home, env).ok()??.program();
+        }
+        spawn::program(env).ok()
+    };
     peer.is_replaceable(SystemClock.now())
-        && installed(env).is_some_and(|installed| version::is_newer(&installed, &peer.version))
+        && next()
+            .and_then(|next| version_of(next, env))
+            .is_some_and(|next| version::is_newer(&next, &peer.version))
 }
 
-/// The version of the daemon's program that we would start.
-fn installed(env: &dyn Environment) -> Option<String> {
-    let mut program = Program::new(spawn::program(env).ok()?).args(["--version"]);
+/// The version of a daemon's program.
+fn version_of(program: PathBuf, env: &dyn Environment) -> Option<String> {
+    let mut program = Program::new(program).args(["--version"]);
     #[cfg(debug_assertions)]
     if let Some(pretended) = env.var(version::VARIABLE) {
         program = program.env(version::VARIABLE, pretended);
@@ -183,7 +202,17 @@ pub(super) async fn end(session: &Session, home: &Home, env: &dyn Environment) -
     if Rendezvous::load(&home.rendezvous())?.is_none_or(|at| at.instance != peer.instance) {
         return Ok(true);
     }
-    if peer.check_protocol().is_ok() {
+    if peer.is_managed() {
+        let Some(manager) = Control::in_charge(home, env)? else {
+            return Ok(false);
+        };
+        // Beside the connection, which the daemon asks us to close before it ends.
+        let stopped = tokio::task::spawn_blocking(move || manager.ask(Ask::Stop)).await;
+        // One whose manager can't be reached serves on.
+        if !matches!(stopped, Ok(Ok(()))) {
+            return Ok(false);
+        }
+    } else if peer.check_protocol().is_ok() {
         let mut drain = Request::new(v1::ShutdownRequest {
             mode: v1::ShutdownMode::Drain.into(),
         });
@@ -229,7 +258,7 @@ mod tests {
             !peer("0.0.9", "auto", 29).is_replaceable(NOW),
             "it has just started"
         );
-        assert!(!peer("0.0.9", "systemd", 31).is_replaceable(NOW));
+        assert!(peer("0.0.9", Manager::native().as_str(), 31).is_replaceable(NOW));
         assert!(!peer("0.0.9", "foreground", 31).is_replaceable(NOW));
         assert!(!peer(version::program(), "auto", 31).is_replaceable(NOW));
         assert!(

@@ -11,12 +11,16 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use skillmeat_shared::child::{Failed, Finished, Program};
+use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::paths::{self, Environment, Home};
 use skillmeat_shared::rendezvous::StartupReport;
-use skillmeat_shared::service::{Ask, Call, Manager, Service};
+use skillmeat_shared::service::{Ask, Call, Manager, Service, program};
 use skillmeat_shared::{Code, Error, Result};
 
 pub(crate) use survey::{Found, Survey, survey};
+
+/// No file of a service is longer.
+const MAX_FILE: u64 = 64 * 1024;
 
 /// How long the manager may take to tell something.
 const TELL: Duration = Duration::from_secs(5);
@@ -92,6 +96,12 @@ impl Control {
     /// The service.
     pub(crate) const fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// The program that the installed service starts.
+    pub(crate) fn program(&self) -> Option<PathBuf> {
+        let content = read_bounded(self.service.files().last()?, MAX_FILE).ok()?;
+        program(&String::from_utf8_lossy(&content))
     }
 
     /// That the manager is there and answers.

@@ -4,14 +4,11 @@ use std::path::{Path, PathBuf};
 
 use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::paths::{Environment, Home};
-use skillmeat_shared::service::{Standing, program};
+use skillmeat_shared::service::Standing;
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{Control, State};
+use super::{Control, MAX_FILE, State};
 use crate::connect;
-
-/// No file of a service is longer.
-const MAX_FILE: u64 = 64 * 1024;
 
 /// A file of the service as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,10 +153,6 @@ pub(crate) fn survey(home: &Home, env: &dyn Environment) -> Result<Survey> {
         .into_iter()
         .map(Found::at)
         .collect::<Result<Vec<_>>>()?;
-    let started = files
-        .last()
-        .and_then(|file| file.content.as_deref())
-        .and_then(|content| program(&String::from_utf8_lossy(content)));
     let unreachable = control.presence().err();
     let (state, lingers) = if unreachable.is_none() {
         (control.state()?, control.lingers())
@@ -168,7 +161,7 @@ pub(crate) fn survey(home: &Home, env: &dyn Environment) -> Result<Survey> {
     };
     Ok(Survey {
         files,
-        program: started,
+        program: control.program(),
         expected: connect::program(env).ok(),
         unreachable,
         state,

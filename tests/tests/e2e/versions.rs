@@ -11,7 +11,7 @@ fn instance(sandbox: &Sandbox) -> String {
 }
 
 /// Makes the daemon one that started long ago, as far as clients can tell.
-fn age(sandbox: &Sandbox) {
+pub(crate) fn age(sandbox: &Sandbox) {
     let mut at = daemon::rendezvous(sandbox.home()).unwrap();
     at.started_at = 0;
     at.save(&sandbox.home().rendezvous()).unwrap();

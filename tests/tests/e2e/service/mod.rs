@@ -8,8 +8,11 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use skillmeat_shared::version::VARIABLE;
 use skillmeat_tests::home::{binary, copy, output, text, write};
 use skillmeat_tests::{Sandbox, daemon};
+
+use crate::versions::age;
 
 /// A user with a service manager.
 struct User {
@@ -163,6 +166,37 @@ fn commands_start_and_stop_the_daemon_through_its_manager() {
     drop(user.sandbox.run(&["daemon", "stop"]).ok());
     drop(user.sandbox.run(&["daemon", "start"]).ok());
     assert_eq!(user.runs(), "systemd");
+}
+
+#[test]
+fn an_older_daemon_of_the_manager_is_replaced_by_the_manager() {
+    let mut user = User::new();
+    user.sandbox.set(VARIABLE, "0.1.0");
+    write(user.manager.join("pretend"), "0.1.0");
+    user.sandbox.json(&["service", "install"]);
+    age(&user.sandbox);
+    write(user.manager.join("pretend"), "0.2.0");
+    user.sandbox.set(VARIABLE, "0.2.0");
+    // While the manager can't be reached the older one serves on.
+    user.set("no-bus");
+    drop(user.sandbox.run(&["list"]).ok());
+    let of = |user: &User| text(&user.sandbox.json(&["daemon", "status"])["version"]);
+    assert_eq!(of(&user), "0.1.0");
+    std::fs::remove_file(user.manager.join("no-bus")).unwrap();
+    user.asked();
+    drop(user.sandbox.run(&["list"]).ok());
+    assert_eq!(
+        (of(&user).as_str(), user.runs().as_str()),
+        ("0.2.0", "systemd")
+    );
+    let asked = user.asked();
+    assert_eq!(asked[0], "stop skillmeatd.service");
+    assert_eq!(asked.last().unwrap(), "start skillmeatd.service");
+    // And back again by nobody.
+    age(&user.sandbox);
+    user.sandbox.set(VARIABLE, "0.1.0");
+    drop(user.sandbox.run(&["list"]).ok());
+    assert!(user.asked().is_empty());
 }
 
 #[test]

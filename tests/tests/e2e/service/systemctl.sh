@@ -1,6 +1,7 @@
 #!/bin/sh
 # A user's systemd as far as `sm` knows it. Beside it lie: `calls` (what was asked), `variables` (of its
-# environment), `no-bus` (it can't be reached), `broken` (it refuses to start anything).
+# environment), `no-bus` (it can't be reached), `broken` (it refuses to start anything), `pretend` (the version
+# that the daemon takes for its own).
 here=$(dirname "$0")
 units=$HOME/.config/systemd/user
 name=skillmeatd
@@ -28,6 +29,10 @@ start() {
         exit 1
     fi
     rm -f "$here/served"
+    if [ -s "$here/pretend" ]; then
+        SKILLMEAT_PRETEND_VERSION=$(cat "$here/pretend")
+        export SKILLMEAT_PRETEND_VERSION
+    fi
     command=$(sed -n 's/^ExecStart=//p' "$units/$name.service")
     export here
     eval "setsid sh -c 'echo \$\$ >\"\$here/pid\"; exec \"\$@\"' - $command" >"$here/said" 2>&1 </dev/null &
