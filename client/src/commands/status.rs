@@ -216,7 +216,7 @@ pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::Statu
 
 pub(super) async fn run(context: &mut Context) -> Outcome {
     let session = context.session().await?;
-    let status = ask(&session).await?;
+    let mut status = ask(&session).await?;
     let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> = session
         .call(
             v1::ListCollectionsRequest {},
@@ -225,8 +225,15 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         .await;
     // A daemon that can't open its rows must still be able to say so.
     let collections = match collections {
-        Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
-        answer => answer?,
+        Err(error) => {
+            // It may have learnt that after its first answer.
+            status = ask(&session).await?;
+            if status.state != "degraded" {
+                return Err(error.into());
+            }
+            v1::ListCollectionsResponse::default()
+        }
+        Ok(answer) => answer,
     };
     if context.out.json {
         context.out.document(&Status {

@@ -294,6 +294,10 @@ impl Application for App {
         crate::services::NAMES
     }
 
+    fn always_serving(&self) -> &'static [&'static str] {
+        crate::services::ALWAYS_SERVING
+    }
+
     fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>) {
         drop(self.ready.set(report));
     }

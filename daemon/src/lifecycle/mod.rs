@@ -81,6 +81,8 @@ pub trait Application: Send + Sync + 'static {
     fn services(self: Arc<Self>) -> Routes;
     /// The full names of these services, for the health service.
     fn service_names(&self) -> &'static [&'static str];
+    /// Those of them that answer whatever the state, readiness aside.
+    fn always_serving(&self) -> &'static [&'static str];
     /// Takes what to call whenever readiness changes: true when all is served, false otherwise. Called
     /// before [`start`](Self::start).
     fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>);

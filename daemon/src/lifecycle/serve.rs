@@ -156,6 +156,7 @@ fn follow_readiness(
         ready.send_if_modified(|was| std::mem::replace(was, is_ready) != is_ready);
     }));
     let names = application.service_names();
+    let always = application.always_serving();
     let shutdown = shutdown.clone();
     supervisor.spawn("health", Policy::Background, async move {
         loop {
@@ -165,6 +166,11 @@ fn follow_readiness(
                 ServingStatus::NotServing
             };
             for name in std::iter::once("").chain(names.iter().copied()) {
+                let status = if always.contains(&name) && !shutdown.is_requested() {
+                    ServingStatus::Serving
+                } else {
+                    status
+                };
                 reporter.set_service_status(name, status).await;
             }
             if status == ServingStatus::Serving {

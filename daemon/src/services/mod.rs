@@ -33,6 +33,9 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.SearchService",
 ];
 
+/// Those that answer in every state of the cache.
+pub const ALWAYS_SERVING: &[&str] = &["skillmeat.v1.DaemonService", "skillmeat.v1.DbService"];
+
 /// Calls of one sort: how long one may take, and how many may be at work. The others wait without a thread,
 /// so that no sort of calls can take all threads of the pool from the others.
 struct Lane {

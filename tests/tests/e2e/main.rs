@@ -23,6 +23,7 @@ mod external;
 mod failing;
 mod faults;
 mod files;
+mod health;
 mod homes;
 mod list;
 mod load;
