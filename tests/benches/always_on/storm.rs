@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Longer than it may ever take.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks at all rows, which take the machine from the daemon.
-const REST: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(250);
 
 const NEW: &str = "Of the other branch";
 
