@@ -14,10 +14,12 @@ use std::path::{Component, Path, PathBuf};
 use crate::fs::FileHash;
 use crate::{Code, Error, Result};
 
+mod access;
 mod cache;
 mod disk;
 mod socket;
 
+pub use access::is_writable;
 pub use cache::{CachePlace, cache_place};
 pub use disk::{Disk, is_local_fs};
 
@@ -62,6 +64,8 @@ impl Environment for BTreeMap<String, String> {
 pub struct Home {
     root: PathBuf,
     host: String,
+    /// Where [`run_dir`](Self::run_dir) is while the home can't be written.
+    elsewhere: Option<PathBuf>,
 }
 
 impl Home {
@@ -107,7 +111,14 @@ impl Home {
         if fs::metadata(&root).is_ok_and(|found| !found.is_dir()) {
             return Err(unusable("it is not a folder"));
         }
-        Ok(Self::at(root))
+        let home = Self::at(root);
+        // Whoever made that folder could otherwise say where our daemon is.
+        if let Some(folder) = home.elsewhere.as_deref().and_then(Path::parent)
+            && fs::symlink_metadata(folder).is_ok()
+        {
+            check_socket_dir(folder)?;
+        }
+        Ok(home)
     }
 
     /// The home at this absolute path, on this machine.
@@ -117,10 +128,24 @@ impl Home {
             let bytes = crate::fs::read_bounded(path, 4096).ok()?;
             String::from_utf8(bytes).ok()
         };
-        Self {
+        let mut home = Self {
             root: root.into(),
             host: host_key(&read),
+            elsewhere: None,
+        };
+        if home.root.is_dir() && !is_writable(&home.run_dir()) {
+            // Made of the home and the user alone, so that every program finds it.
+            let uid = rustix::process::geteuid().as_raw();
+            let key = short_hash(home.root.as_os_str().as_encoded_bytes(), 8);
+            let folder = PathBuf::from(format!("/tmp/skillmeat-{uid}"));
+            home.elsewhere = Some(folder.join(format!("run-{key}")));
         }
+        home
+    }
+
+    /// Whether nothing can be written in the home: it is on a read-only disk, or forbids it.
+    pub const fn is_read_only(&self) -> bool {
+        self.elsewhere.is_some()
     }
 
     /// The home folder itself.
@@ -160,7 +185,10 @@ impl Home {
 
     /// What is true on this machine only, while the daemon runs.
     pub fn run_dir(&self) -> PathBuf {
-        self.root.join("run").join(&self.host)
+        match &self.elsewhere {
+            Some(folder) => folder.clone(),
+            None => self.root.join("run").join(&self.host),
+        }
     }
 
     /// Held by the daemon for its life.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::failpoint;
-use skillmeat_shared::health::Health;
-use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir};
+use skillmeat_shared::health::{HOME_READ_ONLY, Health};
+use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error, Result, version};
@@ -125,6 +125,12 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     let env = ProcessEnvironment;
     let home = Home::resolve(args.home.as_deref(), &env)?;
     ensure_private_dir(home.root())?;
+    if home.is_read_only()
+        && let Some(shared) = home.run_dir().parent()
+    {
+        // In a folder of everybody: it must be ours.
+        prepare_socket_dir(shared)?;
+    }
     ensure_private_dir(&home.run_dir())?;
     announce.home = Some(home.clone());
     failpoint::step("boot.after_home")?;
@@ -192,6 +198,15 @@ fn own<A: Application>(
     let context = runtime.enter();
     let shutdown = Shutdown::new();
     let health = Arc::new(Health::new(Arc::new(SystemClock)));
+    if home.is_read_only() {
+        let home = home.root().display();
+        health.raise(
+            &HOME_READ_ONLY,
+            "",
+            format!("nothing can be written in `{home}`: what is there is served"),
+            vec!["make it writable, then run `sm daemon restart`".to_owned()],
+        );
+    }
     let supervisor = Supervisor::new(
         runtime.handle().clone(),
         shutdown.clone(),

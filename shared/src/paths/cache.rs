@@ -21,7 +21,7 @@ pub struct CachePlace {
 }
 
 /// The place of the cache: where the config says, else in the home, else, when the home is on a network
-/// file system, in the first of `$XDG_CACHE_HOME` and `/var/tmp` that is not.
+/// file system or can't be written, in the first of `$XDG_CACHE_HOME` and `/var/tmp` that is local and can.
 pub fn cache_place(home: &Home, configured: Option<&Path>, probe: &dyn RuntimeProbe) -> CachePlace {
     let at = |folder: PathBuf| {
         let is_local = probe.is_local_fs(&folder);
@@ -34,7 +34,9 @@ pub fn cache_place(home: &Home, configured: Option<&Path>, probe: &dyn RuntimePr
         return at(folder.to_owned());
     }
     let usual = at(home.cache_dir());
-    if usual.is_local {
+    let is_fit =
+        |place: &CachePlace| place.is_local && probe.is_writable(&folder_of(&place.database));
+    if is_fit(&usual) {
         return usual;
     }
     let key = short_hash(home.root().as_os_str().as_bytes(), 8);
@@ -44,12 +46,12 @@ pub fn cache_place(home: &Home, configured: Option<&Path>, probe: &dyn RuntimePr
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join("skillmeat").join(&key));
     let common = PathBuf::from(format!("/var/tmp/skillmeat-{}", probe.uid())).join(&key);
-    let elsewhere = by_variable
-        .into_iter()
-        .chain([common])
-        .map(at)
-        .find(|place| place.is_local);
+    let elsewhere = by_variable.into_iter().chain([common]).map(at).find(is_fit);
     elsewhere.unwrap_or(usual)
+}
+
+fn folder_of(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(database).to_owned()
 }
 
 #[cfg(test)]
@@ -58,6 +60,7 @@ mod tests {
 
     struct Disks {
         network: Vec<&'static str>,
+        read_only: Vec<&'static str>,
         variable: Option<&'static str>,
     }
 
@@ -76,11 +79,15 @@ mod tests {
         fn is_local_fs(&self, path: &Path) -> bool {
             !self.network.iter().any(|root| path.starts_with(root))
         }
+        fn is_writable(&self, path: &Path) -> bool {
+            !self.read_only.iter().any(|root| path.starts_with(root))
+        }
     }
 
     fn place(network: &[&'static str], variable: Option<&'static str>) -> (String, bool) {
         let probe = Disks {
             network: network.to_vec(),
+            read_only: Vec::new(),
             variable,
         };
         let place = cache_place(&Home::at("/home/ada/.skillmeat"), None, &probe);
@@ -105,9 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn a_home_that_cannot_be_written_has_its_cache_elsewhere() {
+        let probe = Disks {
+            network: Vec::new(),
+            read_only: vec!["/home"],
+            variable: Some("/home/ada/.cache"),
+        };
+        let place = cache_place(&Home::at("/home/ada/.skillmeat"), None, &probe);
+        assert!(place.database.starts_with("/var/tmp/skillmeat-1000/") && place.is_local);
+    }
+
+    #[test]
     fn the_config_has_the_last_word() {
         let probe = Disks {
             network: vec!["/net"],
+            read_only: Vec::new(),
             variable: None,
         };
         let home = Home::at("/home/ada/.skillmeat");

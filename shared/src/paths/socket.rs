@@ -24,6 +24,8 @@ pub trait RuntimeProbe {
     fn is_owned_private_dir(&self, path: &Path) -> bool;
     /// Whether the path, or the nearest folder above it that exists, is on a disk of this machine.
     fn is_local_fs(&self, path: &Path) -> bool;
+    /// Whether the user may write there, or into the nearest folder above it that exists.
+    fn is_writable(&self, path: &Path) -> bool;
 }
 
 /// The machine as it is.
@@ -56,6 +58,10 @@ impl RuntimeProbe for SystemProbe<'_> {
 
     fn is_owned_private_dir(&self, path: &Path) -> bool {
         check_socket_dir(path).is_ok()
+    }
+
+    fn is_writable(&self, path: &Path) -> bool {
+        super::is_writable(path)
     }
 
     fn is_local_fs(&self, path: &Path) -> bool {
@@ -180,6 +186,9 @@ mod tests {
         }
         fn is_owned_private_dir(&self, path: &Path) -> bool {
             self.private.iter().any(|known| Path::new(known) == path)
+        }
+        fn is_writable(&self, _path: &Path) -> bool {
+            true
         }
         fn is_local_fs(&self, _path: &Path) -> bool {
             self.local

@@ -18,6 +18,7 @@ mod corpus;
 mod daemon;
 mod damage;
 mod database;
+mod disks;
 mod doctor;
 mod external;
 mod failing;

@@ -1,0 +1,46 @@
+//! Whether something can be written where it should.
+
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+/// Whether the user may write into a folder, or into the nearest one above it that exists. What can't be
+/// told counts as yes: the attempt will say why not.
+pub fn is_writable(folder: &Path) -> bool {
+    for at in folder.ancestors() {
+        match access(at, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => return true,
+            Err(Errno::NOENT) => {}
+            Err(error) => return !matches!(error, Errno::ROFS | Errno::ACCESS | Errno::PERM),
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Home;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_is_true_while_the_daemon_runs_moves_out_of_a_read_only_home() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_writable(folder.path()));
+        assert!(is_writable(&folder.path().join("a/b/c")));
+        let root = folder.path().join("home");
+        let home = Home::at(&root);
+        assert!(!home.is_read_only() && home.run_dir().starts_with(&root));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o500)).unwrap();
+        // Root may write everywhere but on read-only disks.
+        let may_write = rustix::process::geteuid().is_root();
+        assert_eq!(is_writable(&root.join("run")), may_write);
+        let home = Home::at(&root);
+        assert_eq!(home.is_read_only(), !may_write);
+        assert_eq!(home.run_dir().starts_with(&root), may_write);
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(!Home::at(&root).is_read_only());
+    }
+}
