@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::config::WatchBackend;
 use skillmeat_shared::paths::{Disk, Home};
 use skillmeat_shared::{Code, Error, Result};
@@ -31,7 +32,7 @@ pub use debounce::{Dirty, Settings};
 pub use ledger::Ledger;
 pub use roots::{RootState, State, WatchRoot};
 
-use backend::{Backend, Depth, QUEUE, Signal};
+use backend::{Backend, Change, Depth, QUEUE, Signal};
 use canary::Canary;
 use choice::Watches;
 use native::Native;
@@ -124,9 +125,13 @@ impl Shared {
     fn candidates(&self) -> Vec<PathBuf> {
         let table = self.table();
         let is_root = |path: &PathBuf| table.roots.iter().any(|root| root.shown.path == *path);
+        let has_name = |entry: &std::fs::DirEntry| {
+            let name = entry.file_name();
+            name.to_str().is_some_and(|name| !name.starts_with('.'))
+        };
         let entries = std::fs::read_dir(&self.collections).into_iter().flatten();
         entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter_map(|entry| entry.ok().filter(has_name).map(|entry| entry.path()))
             .filter(|path| !is_root(path))
             .take(CANDIDATES)
             .collect()
@@ -215,6 +220,16 @@ impl Watcher {
         let back = self.shared.table().replace(roots, &mut watches);
         drop(watches);
         self.are_back(back);
+        // What is no root any more may become one again, or has before it was watched for that.
+        self.shared.watch_home();
+        let ready = self.shared.candidates().into_iter();
+        for manifest in ready
+            .map(|folder| folder.join(MANIFEST))
+            .filter(|path| path.exists())
+        {
+            let made = Change::Created { folder: false };
+            drop(self.queue.try_send(Signal::Event(made, vec![manifest])));
+        }
         self.shared.sink.roots_changed();
     }
 

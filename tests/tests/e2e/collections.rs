@@ -61,6 +61,12 @@ fn a_folder_becomes_a_collection_when_it_gets_its_manifest() {
         appears(name);
     }
     assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+    // One that was forgotten comes back in the same way.
+    std::fs::remove_file(manifest("late")).unwrap();
+    drop(sandbox.run(&["cache", "clear"]).ok());
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+    write(manifest("late"), text);
+    appears("late");
 }
 
 #[test]
