@@ -1,13 +1,13 @@
 //! Writing the rows of artifacts, with their index, and reading what reconciling needs of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, Row, ToSql, Transaction, params};
 use skillmeat_shared::artifact::Status;
 use skillmeat_shared::failpoint;
-use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows, Seen};
+use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows, Seen, is_tree};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
 
@@ -92,15 +92,25 @@ fn known_at(
     collection: i64,
     paths: &BTreeSet<String>,
 ) -> rusqlite::Result<Vec<Known>> {
-    let mut statement =
+    let mut at =
         connection.prepare_cached(&format!("{KNOWN} WHERE collection_id = ?1 AND path = ?2"))?;
-    let mut known = Vec::new();
+    // What has no entry is only ever looked for at its own place.
+    let mut below = connection.prepare_cached(&format!(
+        "{KNOWN} WHERE collection_id = ?1 AND path > ?2 || '/' AND path < ?2 || '0' AND status <> 'unmanaged'"
+    ))?;
+    let mut known = BTreeMap::new();
     for path in paths {
-        for row in statement.query_map(params![collection, path], read_known)? {
-            known.push(row?);
+        let mut take = |row: Known| drop(known.insert(row.row, row));
+        for row in at.query_map(params![collection, path], read_known)? {
+            take(row?);
+        }
+        if is_tree(paths, path) {
+            for row in below.query_map(params![collection, path], read_known)? {
+                take(row?);
+            }
         }
     }
-    Ok(known)
+    Ok(known.into_values().collect())
 }
 
 fn kept(connection: &Connection, row: i64) -> rusqlite::Result<Kept> {

@@ -11,7 +11,7 @@ use skillmeat_shared::reconcile::CollectionState;
 use skillmeatd::store::event;
 use skillmeatd::store::search::{self, Filter, Hit};
 
-use crate::bench::{ALL, Ahead, Bench, pass};
+use crate::bench::{ALL, Ahead, Bench, pass, paths};
 
 fn entry(name: &str, path: &str) -> String {
     format!(
@@ -186,4 +186,38 @@ fn equally_good_hits_stand_in_one_order_however_their_rows_came_to_be() {
         |connection, words, filter| search::in_metadata(connection, words, true, filter);
     assert_eq!(names(in_names), ["a-same", "b-same", "c-same"]);
     assert_eq!(names(search::in_texts), ["a-same", "b-same", "c-same"]);
+}
+
+#[test]
+fn a_folder_that_arrives_brings_what_entries_name_inside_of_it() {
+    let bench = Bench::new(&(entry("inner", "skills/outer/refs") + &entry("extra", "extra/one")));
+    bench.pass(&ALL);
+    let missing = [
+        "skill:extra extra/one missing 0",
+        "skill:inner skills/outer/refs missing 0",
+    ];
+    assert_eq!(bench.rows(), missing);
+    // Where a folder should be stands a file: nothing is there.
+    bench.write("skills/outer", "a file");
+    bench.pass(&paths(&["skills/outer"]));
+    assert_eq!(bench.rows(), missing);
+    fs::remove_file(bench.root().join("skills/outer")).unwrap();
+    // A folder that is moved is told by its own name alone.
+    for (folder, inside) in [("skills/outer", "refs"), ("extra", "one")] {
+        bench.write(&format!("elsewhere/{inside}/SKILL.md"), "# Inside");
+        fs::rename(bench.root().join("elsewhere"), bench.root().join(folder)).unwrap();
+        bench.pass(&paths(&[folder]));
+    }
+    let rows = bench.rows();
+    assert!(
+        rows.contains(&"skill:inner skills/outer/refs managed 0".to_owned()),
+        "{rows:?}"
+    );
+    assert!(
+        rows.contains(&"skill:extra extra/one managed 0".to_owned()),
+        "{rows:?}"
+    );
+    fs::remove_dir_all(bench.root().join("extra")).unwrap();
+    bench.pass(&paths(&["extra"]));
+    assert_eq!(bench.rows()[0], missing[0]);
 }

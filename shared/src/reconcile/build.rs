@@ -41,11 +41,19 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
             };
             Files::Present(scan, seen)
         }
-        Err(error) if error.code == Code::FileNotFound => Files::Absent,
+        Err(error) if error.code == Code::FileNotFound || lies_in_a_file(root, path) => {
+            Files::Absent
+        }
         Err(error) => {
             Files::Unreadable(Problem::new("file.unreadable", error.message).at(path, None))
         }
     }
+}
+
+/// Whether a file stands where a folder above the path should be, so that nothing can be there.
+fn lies_in_a_file(root: &Path, path: &str) -> bool {
+    let mut above = Path::new(path).ancestors().skip(1);
+    above.any(|above| root.join(above).is_file())
 }
 
 /// A row with its texts, if they were asked for.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use super::reach::takes_in;
 use super::seen::short_hash;
 use super::{Kept, Known, Scope};
 use crate::Result;
@@ -331,7 +332,7 @@ fn decide(present: &mut [Candidate], scope: &Scope) {
                     || candidate
                         .path
                         .as_ref()
-                        .is_some_and(|path| paths.contains(path))
+                        .is_some_and(|path| takes_in(paths, path))
                     || candidate
                         .entry_hash
                         .is_some_and(|hash| hash != known.entry_hash)

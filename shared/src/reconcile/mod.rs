@@ -14,6 +14,7 @@ mod examine;
 mod guard;
 mod look;
 mod pass;
+mod reach;
 mod row;
 mod seen;
 
@@ -30,6 +31,7 @@ use crate::time::Clock;
 
 pub use audit::{Audit, Audited, audit};
 pub use pass::{Report, Target, reconcile};
+pub use reach::is_tree;
 pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};
 pub use seen::Seen;
 
@@ -160,7 +162,7 @@ pub struct CollectionPut {
 pub trait Rows: Sync {
     /// The collection of a name.
     fn collection(&self, name: &str) -> Result<Option<KnownCollection>>;
-    /// Artifacts of a collection: all, or those at the given paths.
+    /// Artifacts of a collection: all, or those at the given paths and those with entries below them.
     fn known(&self, collection: i64, paths: Option<&BTreeSet<String>>) -> Result<Vec<Known>>;
     /// The entries that a row keeps.
     fn kept(&self, row: i64) -> Result<Kept>;
