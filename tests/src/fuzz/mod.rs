@@ -1,7 +1,7 @@
 //! What must hold for any bytes that come from outside, one function per format.
 //!
-//! The bounded run of the tests and cargo-fuzz call the same functions. Each of them panics if a promise is
-//! broken, and returns otherwise, whatever the bytes are.
+//! Each function panics if a promise is broken, and returns otherwise, whatever the bytes are. That makes them fit
+//! for any runner; ours mutates samples.
 
 mod config;
 mod formats;

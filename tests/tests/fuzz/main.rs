@@ -1,8 +1,7 @@
 //! Bytes that are almost right, and bytes that are anything, for every format that is read from outside.
 //!
 //! `SKILLMEAT_FUZZ_ROUNDS` asks for more mutations than continuous integration runs, `SKILLMEAT_FUZZ_SEED` for
-//! others. With a nightly toolchain and cargo-fuzz, `cargo +nightly fuzz run manifest` in `tests` runs the same
-//! checks led by coverage.
+//! others.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,

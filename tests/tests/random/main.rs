@@ -28,18 +28,22 @@ const CASES: u32 = 6;
 /// Steps of a history.
 const STEPS: std::ops::Range<usize> = 10..28;
 
-/// Steps in their order; printed one to a line.
-struct History(Vec<Step>);
+/// How the home is watched, and what happens to it; printed one step to a line.
+struct History {
+    is_polled: bool,
+    steps: Vec<Step>,
+}
 
 impl std::fmt::Debug for History {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(|step| format!("{step:?},")).collect();
-        f.write_str(&lines.join("\n"))
+        let lines: Vec<String> = self.steps.iter().map(|step| format!("{step:?},")).collect();
+        write!(f, "polled: {}\n{}", self.is_polled, lines.join("\n"))
     }
 }
 
 fn history() -> impl Strategy<Value = History> {
-    prop::collection::vec(step(), STEPS).prop_map(History)
+    let steps = prop::collection::vec(step(), STEPS);
+    (prop::bool::weighted(0.2), steps).prop_map(|(is_polled, steps)| History { is_polled, steps })
 }
 
 fn setting(name: &str, default: u32) -> u32 {
@@ -60,9 +64,9 @@ fn config() -> ProptestConfig {
 }
 
 /// Runs a history, and settles at its end with everything mended.
-fn replay(steps: &[Step]) {
-    let mut world = World::new();
-    for step in steps {
+fn replay(history: &History) {
+    let mut world = World::new(history.is_polled);
+    for step in &history.steps {
         world.take(step);
     }
     world.mend();
@@ -74,6 +78,6 @@ proptest! {
 
     #[test]
     fn whatever_happens_rows_equal_a_fresh_rebuild(history in history()) {
-        replay(&history.0);
+        replay(&history);
     }
 }

@@ -89,8 +89,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    /// A home with two collections, watched as the kernel tells or by looking once a second.
+    pub(crate) fn new(is_polled: bool) -> Self {
         let sandbox = Sandbox::initialised();
+        if is_polled {
+            for (key, value) in [("watch.poll_interval", "1s"), ("watch.backend", "poll")] {
+                drop(sandbox.run(&["config", "set", key, value]).ok());
+            }
+            drop(sandbox.run(&["daemon", "restart"]).ok());
+        }
         drop(sandbox.run(&["collection", "create", COLLECTIONS[1]]).ok());
         let mut world = Self {
             sandbox,
@@ -358,13 +365,17 @@ impl World {
             return;
         };
         self.was_rebuilt = true;
-        match how % 3 {
+        match how % 4 {
             0 => write(&database, bytes.get(..bytes.len() / 2).unwrap()),
             1 => write(
                 &database,
                 [&[0xA5; 64][..], bytes.get(64..).unwrap()].concat(),
             ),
-            _ => write(&database, ""),
+            2 => write(&database, ""),
+            _ => {
+                remove(&database);
+                fs::create_dir(&database).unwrap();
+            }
         }
     }
 
