@@ -108,9 +108,13 @@ fn bind_first(places: &[PathBuf]) -> Result<(Socket, UnixListener)> {
     }))
 }
 
-/// Asks cleaners of temporary folders to spare this one: that is what its sticky bit means to them.
+/// Asks cleaners of temporary folders to spare this one: that is what its sticky bit means to them. Nobody
+/// cleans the home, whose own folder for the socket has another name.
 fn spare(folder: &Path) {
-    if let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o1700)) {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    if name.is_some_and(|name| name.starts_with("skillmeat"))
+        && let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o1700))
+    {
         tracing::debug!(path = %folder.display(), %error, "cleaners are not asked to spare it");
     }
 }
@@ -220,7 +224,7 @@ mod tests {
             .path()
             .canonicalize()
             .unwrap()
-            .join("run")
+            .join("skillmeat")
             .join("s.sock");
         (dir, path)
     }
