@@ -17,10 +17,23 @@ fn doctor(sandbox: &Sandbox, args: &[&str], code: i32) -> Value {
     sandbox.run(&args).exits(code).json()
 }
 
-/// The codes of what was found, in the order in which they are shown.
+/// What may be so of the machine that the tests run on, whatever they do.
+const OF_THE_MACHINE: [&str; 6] = [
+    "cache-on-network-disk",
+    "disk-space-low",
+    "git-missing",
+    "home-ignores-case",
+    "home-on-network-disk",
+    "watch-limit-low",
+];
+
+/// The codes of what was found in the home, in the order in which they are shown.
 fn codes(seen: &Value) -> Vec<String> {
     let all = seen["findings"].as_array().unwrap();
-    all.iter().map(|one| text(&one["code"])).collect()
+    all.iter()
+        .map(|one| text(&one["code"]))
+        .filter(|code| !OF_THE_MACHINE.contains(&code.as_str()))
+        .collect()
 }
 
 #[track_caller]
@@ -59,7 +72,7 @@ fn a_healthy_home_has_no_problems_with_and_without_a_daemon() {
     let sandbox = healthy();
     let seen = doctor(&sandbox, &[], 0);
     assert_eq!(seen["healthy"], true, "{seen:#}");
-    assert_eq!(seen["findings"], json!([]), "{seen:#}");
+    assert_eq!(codes(&seen), [""; 0], "{seen:#}");
     assert_eq!(seen["daemon"]["state"], "running");
     assert_eq!(seen["daemon"]["pid"], sandbox.pid());
     assert_eq!(
@@ -81,7 +94,7 @@ fn a_healthy_home_has_no_problems_with_and_without_a_daemon() {
     let seen = doctor(&sandbox, &[], 0);
     assert_eq!(seen["healthy"], true, "{seen:#}");
     assert_eq!(seen["daemon"]["state"], "stopped");
-    assert_eq!(seen["findings"], json!([]));
+    assert_eq!(codes(&seen), [""; 0]);
     // It started none.
     assert!(daemon::processes(sandbox.home().root()).is_empty());
     let fixed = doctor(&sandbox, &["--fix"], 0);
@@ -93,7 +106,7 @@ fn a_healthy_home_has_no_problems_with_and_without_a_daemon() {
 fn a_home_that_is_not_there_yet_has_no_problems() {
     let sandbox = Sandbox::new();
     let seen = doctor(&sandbox, &[], 0);
-    assert_eq!(seen["findings"], json!([]), "{seen:#}");
+    assert_eq!(codes(&seen), [""; 0], "{seen:#}");
     assert!(!sandbox.home().root().exists());
 }
 
@@ -183,7 +196,7 @@ fn leftovers_are_moved_away_with_their_bytes_and_a_second_run_is_clean() {
     assert!(half.exists() && lock.exists() && torn.exists());
 
     let fixed = doctor(&sandbox, &["--fix"], 0);
-    assert_eq!(fixed["findings"], json!([]));
+    assert_eq!(codes(&fixed), [""; 0]);
     let kept_in = text(&fixed["kept_in"]);
     assert!(Path::new(&kept_in).starts_with(sandbox.home().root()));
     let saved = |path: &Path| {
@@ -322,7 +335,7 @@ fn what_a_killed_daemon_left_is_mended() {
     assert_eq!(codes(&seen), ["rendezvous-stale", "socket-stale"]);
     assert_eq!(seen["daemon"]["state"], "stopped");
     let fixed = doctor(&sandbox, &["--fix"], 0);
-    assert_eq!(fixed["findings"], json!([]));
+    assert_eq!(codes(&fixed), [""; 0]);
     assert!(!at.socket.exists() && !sandbox.home().rendezvous().exists());
     let saved = text(&fixed["fixes"][0]["saved"]);
     assert!(fs::read_to_string(saved).unwrap().contains(&at.instance));
@@ -353,9 +366,17 @@ fn a_start_that_failed_and_a_home_that_is_owned_are_told() {
 
 #[test]
 fn a_socket_that_others_could_use_is_refused_and_its_folder_is_closed() {
-    let sandbox = healthy();
+    let mut sandbox = Sandbox::new();
+    // A folder of its own: the usual one is shared with the daemons of other homes.
+    let runtime = sandbox.path("x");
+    fs::create_dir(&runtime).unwrap();
+    chmod(&runtime, 0o700);
+    sandbox.set("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.ready();
     let at = daemon::rendezvous(sandbox.home()).unwrap();
     let folder = at.socket.parent().unwrap();
+    assert!(folder.starts_with(&runtime), "{}", folder.display());
     chmod(folder, 0o755);
     let seen = doctor(&sandbox, &[], 9);
     assert_eq!(
