@@ -54,6 +54,7 @@ impl Rows for Store {
             Ok(transaction.total_changes() - before)
         })?;
         self.rows_written.fetch_add(written, Ordering::Relaxed);
+        self.found_room();
         failpoint::step("reconcile.after_commit")
     }
 }

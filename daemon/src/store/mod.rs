@@ -162,7 +162,7 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         self.usage.note();
-        self.wrote(self.database().writer.run(work))
+        self.noticed(self.database().writer.run(work))
     }
 
     /// As [`Store::write`], for long work: it can ask whether others wait, and should then come to its end.
@@ -172,7 +172,7 @@ impl Store {
         F: FnOnce(&Transaction<'_>, &dyn Fn() -> bool) -> rusqlite::Result<T> + Send + 'static,
     {
         self.usage.note();
-        self.wrote(self.database().writer.run_politely(work))
+        self.noticed(self.database().writer.run_politely(work))
     }
 
     /// Runs `work` on a read-only connection.
@@ -202,11 +202,9 @@ impl Store {
         drop(self.trouble.set(Alarm(Box::new(alarm))));
     }
 
-    fn wrote<T>(&self, result: Result<T>) -> Result<T> {
-        if result.is_ok() {
-            self.full.store(false, Ordering::Relaxed);
-        }
-        self.noticed(result)
+    /// There is room on the disk again: a small write says nothing of that, where a large one failed.
+    pub fn found_room(&self) {
+        self.full.store(false, Ordering::Relaxed);
     }
 
     /// Whether the file was deleted or replaced behind our back.

@@ -1,10 +1,11 @@
-//! Real disks that are read-only: mounted in a namespace of their own, in which the daemon runs.
+//! Real disks that are full or read-only: mounted in a namespace of their own, in which the daemon runs.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use skillmeat_tests::home::{binary, skill};
-use skillmeat_tests::{Sandbox, daemon};
+use skillmeat_tests::fault::equals_a_fresh_one;
+use skillmeat_tests::home::{binary, skill, write};
+use skillmeat_tests::{Sandbox, daemon, until};
 
 /// A script in a mount namespace of its own; `None`, with a word about it, where the system has none for us.
 fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Command> {
@@ -30,6 +31,76 @@ fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Command> {
         .unwrap();
     }
     works.then(|| unshare(script))
+}
+
+/// Runs a daemon in the foreground after the script has arranged its disks, and waits until it serves.
+fn serve(sandbox: &Sandbox, mut arranged: Command) -> Child {
+    let child = arranged
+        .arg("sh")
+        .arg(binary("skillmeatd"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the daemon in the namespace", || {
+        let answer = sandbox.run(&["list", "--json", "--no-autostart"]);
+        (answer.code == Some(0)).then_some(())
+    });
+    child
+}
+
+fn end(sandbox: &Sandbox, mut child: Child) {
+    drop(sandbox.run(&["daemon", "stop", "--force"]));
+    child.wait().unwrap();
+    sandbox.kill();
+}
+
+#[test]
+fn a_disk_that_is_full_and_then_has_room_again() {
+    let mut sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "one", "Plain");
+    sandbox.stop();
+    let disk = sandbox.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    sandbox.set("SKILLMEAT_CACHE_PATH", disk.join("cache").to_str().unwrap());
+    // Room for the rows that there are, but not for what comes.
+    let script = format!(
+        "mount -t tmpfs -o size=24m none '{0}'; chmod 700 '{0}'; \
+         head -c 22m /dev/zero >'{0}/filler'; exec \"$1\"",
+        disk.display()
+    );
+    let Some(command) = in_namespace(&sandbox, &script) else {
+        return;
+    };
+    let child = serve(&sandbox, command);
+    let words: Vec<String> = (0..7_000u32)
+        .map(|n| format!("w{:07x}", n.wrapping_mul(2_654_435_761)))
+        .collect();
+    let body = words.join(" ");
+    for n in 0..40 {
+        write(
+            sandbox.collection("default", &format!("commands/c{n:02}.md")),
+            format!("---\ndescription: Number {n}\n---\n{n} {body}"),
+        );
+    }
+    let status = sandbox.status_until("the warning", |status| {
+        status["warnings"].to_string().contains("disk-full")
+    });
+    assert_ne!(status["daemon"]["state"], "degraded", "{status}");
+    // What was known before is still told.
+    assert_eq!(sandbox.show("one")["description"], "Plain");
+    // The disk as the daemon sees it.
+    let filler = format!("/proc/{}/root{}/filler", child.id(), disk.display());
+    std::fs::remove_file(filler).unwrap();
+    // Nobody has to ask for what was missed.
+    sandbox.shows("c07", "the new rows", |shown| {
+        shown["description"] == "Number 7"
+    });
+    sandbox.status_until("no warning", |status| {
+        !status["warnings"].to_string().contains("disk-full")
+    });
+    equals_a_fresh_one(&sandbox, "a full disk");
+    end(&sandbox, child);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What goes wrong with the cache while it is in use, and what is done about it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// When to try again what failed for want of room, or else.
 pub(in crate::app) const AGAIN: Duration = Duration::from_secs(3);
+
+/// Free bytes below which a disk counts as full, once it was.
+const ROOM: u64 = 16 * 1024 * 1024;
+
+/// Bytes that the user may still write on the disk of a file; nothing if that can't be told.
+fn free_bytes(file: &Path) -> u64 {
+    let folder = file.parent().unwrap_or(file);
+    rustix::fs::statvfs(folder).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
+}
 
 impl App {
     /// Tells everybody that the cache can't be opened, and why.
@@ -82,10 +92,11 @@ impl App {
     }
 
     fn look_for_room(&self, store: &Store) {
-        if store.is_full() {
+        if store.is_full() && free_bytes(store.path()) >= ROOM {
             let now = self.now().nanos().to_string();
             if store.write(move |t| meta::set(t, meta::ROOM, &now)).is_ok() {
                 tracing::info!(target: "store", "there is room on the disk again");
+                store.found_room();
             }
         }
         let is_full = store.is_full();
