@@ -21,6 +21,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod home;
 pub mod load;
+pub mod namespace;
 pub mod process;
 pub mod rows;
 pub mod wait;

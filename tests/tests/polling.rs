@@ -1,6 +1,7 @@
 //! Whatever holds for changes that the kernel tells holds for those that we must look for.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may stop at the first surprise"
 )]
@@ -8,5 +9,7 @@
 /// How changes are noticed here.
 const BACKEND: &str = "poll";
 
+#[path = "e2e/storms.rs"]
+mod storms;
 #[path = "e2e/watch.rs"]
 mod watch;

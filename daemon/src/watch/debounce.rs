@@ -70,6 +70,8 @@ struct Waiting {
     last: Instant,
     dirty: Dirty,
     why: &'static str,
+    /// Not due before this moment, however quiet it is.
+    not_before: Option<Instant>,
 }
 
 /// The waiting hints of all keys.
@@ -105,6 +107,13 @@ impl<K: Ord + Clone> Debounce<K> {
         waiting.dirty = Dirty::All;
         waiting.why = why;
         self.second_looks.remove(key);
+    }
+
+    /// As [`all`](Self::all), but not due before a moment.
+    pub fn all_after(&mut self, key: &K, why: &'static str, earliest: Instant, now: Instant) {
+        self.all(key, why, now);
+        let waiting = self.entry(key, why, now);
+        waiting.not_before = waiting.not_before.max(Some(earliest));
     }
 
     /// A new folder: its path is due as any other, and once more [`SECOND_LOOK`] after it settled.
@@ -174,7 +183,9 @@ impl<K: Ord + Clone> Debounce<K> {
     }
 
     fn due_at(&self, waiting: &Waiting) -> Instant {
-        (waiting.last + self.settings.settle).min(waiting.first + self.settings.max_delay)
+        let due =
+            (waiting.last + self.settings.settle).min(waiting.first + self.settings.max_delay);
+        waiting.not_before.map_or(due, |earliest| due.max(earliest))
     }
 
     fn entry(&mut self, key: &K, why: &'static str, now: Instant) -> &mut Waiting {
@@ -183,6 +194,7 @@ impl<K: Ord + Clone> Debounce<K> {
             last: now,
             dirty: Dirty::Paths(BTreeSet::new()),
             why,
+            not_before: None,
         });
         waiting.last = waiting.last.max(now);
         waiting
@@ -283,6 +295,16 @@ mod tests {
                 why: "queue overflow"
             }]
         );
+    }
+
+    #[test]
+    fn what_is_put_off_waits_for_its_moment() {
+        let (mut debounce, start) = fresh();
+        debounce.all_after(&"a", "lost", start + 10_000 * MS, start);
+        debounce.path(&"a", "x".into(), "event", start);
+        assert_eq!(debounce.deadline(), Some(start + 10_000 * MS));
+        assert_eq!(debounce.take_due(start + 9_999 * MS), []);
+        assert_eq!(debounce.take_due(start + 10_000 * MS).len(), 1);
     }
 
     #[test]

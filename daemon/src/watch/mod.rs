@@ -10,6 +10,7 @@ mod canary;
 mod choice;
 pub mod debounce;
 pub mod ledger;
+mod losses;
 mod native;
 mod poll;
 mod pump;
@@ -246,6 +247,12 @@ impl Watcher {
         }
         drop(watches);
         self.watch_anew(|_| true);
+    }
+
+    /// Watches a root anew if it isn't what it was when its watch was set.
+    pub fn look_again(&self, root: &str) {
+        let outdated = self.shared.table().moved(root);
+        self.watch_anew(|at| outdated == Some(at));
     }
 
     /// Finds out whether the kernel's events still arrive, and makes its watcher anew if not; if they

@@ -14,6 +14,7 @@ use super::Shared;
 use super::backend::{Change, Refusal, Signal};
 use super::debounce::{Debounce, Due, Settings};
 use super::ledger::Echo;
+use super::losses::Losses;
 use super::roots::State;
 
 /// Signals taken in one go before due things are looked at.
@@ -32,6 +33,7 @@ enum Key {
 pub(crate) struct Pump {
     shared: Arc<Shared>,
     debounce: Debounce<Key>,
+    losses: Losses,
 }
 
 impl Pump {
@@ -39,6 +41,7 @@ impl Pump {
         Self {
             shared,
             debounce: Debounce::new(settings),
+            losses: Losses::default(),
         }
     }
 
@@ -88,7 +91,9 @@ impl Pump {
                 }
                 tracing::warn!("events were lost; every collection is looked at again");
                 for name in names {
-                    self.debounce.all(&Key::Root(name), LOST, now);
+                    let earliest = self.losses.earliest(&name, now);
+                    self.debounce
+                        .all_after(&Key::Root(name), LOST, earliest, now);
                 }
                 self.debounce.all(&Key::Collections, LOST, now);
                 self.debounce.all(&Key::Config, LOST, now);
@@ -239,6 +244,7 @@ impl Pump {
             Key::Root(name) => {
                 // Folders that were made while events were lost have no watch yet.
                 if due.why == LOST {
+                    self.losses.looked(&name, Instant::now());
                     self.watch_again(&name);
                 }
                 self.shared.sink.root_dirty(&name, due.dirty, due.why);

@@ -124,6 +124,12 @@ impl Root {
         self.shown.reason = refusal.reason();
     }
 
+    /// Whether it isn't what it was when its watch was set.
+    fn has_moved(&self) -> bool {
+        let real = real_path(&self.shown.path);
+        real != self.real || look(&real).ok() != self.identity
+    }
+
     /// Takes over how watching it went.
     fn take_over(&mut self, armed: Result<Armed, Refusal>) {
         match armed {
@@ -261,12 +267,14 @@ impl Table {
     /// another folder, behind another link. And of those that the kernel might watch after all.
     pub(crate) fn outdated(&self) -> Vec<usize> {
         self.select(|root| {
-            let real = real_path(&root.shown.path);
-            root.shown.trouble.is_some()
-                || root.shown.state == State::Failed
-                || real != root.real
-                || look(&real).ok() != root.identity
+            root.shown.trouble.is_some() || root.shown.state == State::Failed || root.has_moved()
         })
+    }
+
+    /// The position of a root if it isn't what it was when its watch was set.
+    pub(crate) fn moved(&self, name: &str) -> Option<usize> {
+        let is_it = |root: &Root| root.shown.name == name && root.has_moved();
+        self.roots.iter().position(is_it)
     }
 
     /// The positions of the roots that exceed a limit of the kernel.
@@ -441,6 +449,7 @@ mod tests {
             .status();
         assert!(moved.unwrap().success());
         assert_eq!(table.outdated(), [0, 1]);
+        assert_eq!((table.moved("b"), table.moved("c")), (Some(1), None));
         assert!(table.rearm(0, &mut watches));
         assert_eq!(native.watched(), [plain, base.join("two")]);
     }

@@ -1,6 +1,7 @@
 //! From hints to rows: one thread takes what is dirty and runs passes.
 
 mod mend;
+mod pace;
 mod queue;
 mod scope;
 mod tally;
@@ -298,6 +299,7 @@ impl App {
         };
         let result = reconcile::reconcile(target, &**store, &scope, &context);
         let duration = started.elapsed();
+        self.ingest.rest(&collection, duration);
         match &result {
             Ok(report) => {
                 // A second look at young files is the same ingest once more.
@@ -352,6 +354,12 @@ impl App {
                 }
             }
             table.building.remove(collection);
+        }
+        // Not every way in which a folder goes has an event: the watch must know, to see it come back.
+        if report.state == Some(reconcile::CollectionState::Unreachable)
+            && let Some(watcher) = self.watcher.get()
+        {
+            watcher.look_again(collection);
         }
         if report.added + report.changed + report.removed > 0 || report.collection_changed {
             self.announce_change();

@@ -10,6 +10,7 @@ use skillmeat_shared::reconcile::{Report, Scope};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
+use super::pace::Pace;
 use super::tally::Tally;
 
 /// Paths beyond which a pass looks at the whole collection instead.
@@ -38,6 +39,8 @@ struct Queue {
     later: Vec<(Instant, Pass)>,
     /// Collections that a mutation is changing: they are looked at when it is done.
     held: HashMap<String, usize>,
+    /// How long passes rest after one another.
+    pace: Pace,
     home: bool,
     config: bool,
     retry: bool,
@@ -375,17 +378,22 @@ impl Ingest {
                 queue.check_at = None;
                 return (Work::Check, idle);
             }
+            let rest = |pass: &Pass| {
+                let rests = queue.pace.rests_until(&pass.collection, now);
+                rests.filter(|_| pass.waiters.is_empty())
+            };
             let free = queue
                 .passes
                 .iter()
-                .position(|p| !queue.held.contains_key(&p.collection));
+                .position(|p| !queue.held.contains_key(&p.collection) && rest(p).is_none());
             if let Some(at) = free {
                 return (Work::Pass(queue.passes.remove(at)), idle);
             }
+            let rested = queue.passes.iter().filter_map(rest).min();
             idle = true;
             queue.working = false;
             let later = queue.later.iter().map(|(due, _)| *due);
-            queue = if let Some(due) = later.chain(queue.check_at).min() {
+            queue = if let Some(due) = later.chain(queue.check_at).chain(rested).min() {
                 let pause = due.saturating_duration_since(now);
                 let waited = self.wake.wait_timeout(queue, pause);
                 waited.unwrap_or_else(PoisonError::into_inner).0
@@ -395,6 +403,11 @@ impl Ingest {
             };
             queue.working = true;
         }
+    }
+
+    /// A pass over a collection took so long.
+    pub(super) fn rest(&self, collection: &str, took: Duration) {
+        self.queue().pace.ended(collection, took, Instant::now());
     }
 
     /// Waits until somebody asks for another try, at most so long, or for the end; true for another try.
@@ -453,6 +466,21 @@ mod tests {
         assert_eq!(ingest.rebuild().unwrap_err().code, Code::DaemonDraining);
         let ran = ingest.run("c", ALL, "request");
         assert_eq!(ran.unwrap_err().code, Code::DaemonDraining);
+    }
+
+    #[test]
+    fn a_busy_collection_rests_but_for_those_who_wait() {
+        let ingest = Ingest::default();
+        (0..20).for_each(|_| ingest.rest("busy", Duration::from_mins(1)));
+        ingest.submit("busy", ALL, "watch");
+        ingest.submit("calm", ALL, "watch");
+        let next = || match ingest.next().0 {
+            Work::Pass(pass) => pass.collection,
+            _ => String::new(),
+        };
+        assert_eq!(next(), "calm");
+        let _waiter = ingest.request("busy", ALL, "request");
+        assert_eq!(next(), "busy");
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! Disks that come and go, and a kernel that watches no further folder: the real ones, in a namespace.
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{binary, codes, skill, text, write};
+use skillmeat_tests::namespace::Namespace;
+
+fn sm(args: &str) -> String {
+    format!("{} {args}", binary("sm").display())
+}
+
+fn root(status: &Value, name: &str) -> Value {
+    let roots = status["roots"].as_array().unwrap();
+    let found = roots.iter().find(|root| root["collection"] == name);
+    found.cloned().unwrap_or(Value::Null)
+}
+
+/// A collection on a disk that is mounted at `disk`, in a way that shows what stands in `aside`.
+fn comes_and_goes(mount: fn(disk: &str, aside: &str) -> String) {
+    let mut sandbox = Sandbox::new();
+    let (disk, aside) = (sandbox.path("disk"), sandbox.path("aside"));
+    for folder in [&disk, &aside] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    skill(&aside.join("library/skills"), "one", "On a disk");
+    write(
+        aside.join("library/collection.toml"),
+        "[collection]\nname = \"team\"\n",
+    );
+    let edited = skill(&sandbox.path("edited"), "one", "After the mount");
+    let place = disk.join("library");
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", place.to_str().unwrap());
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    let mount = mount(disk.to_str().unwrap(), aside.to_str().unwrap());
+    namespace.run(&mount);
+    namespace.run(&sm("init"));
+    namespace.run(&sm("config set watch.poll_interval 1s"));
+    sandbox.shows("one", "the skill on the disk", |_| true);
+    sandbox.status_until("a watched disk", |status| {
+        root(status, "team")["state"] == "watching" && status["daemon"]["state"] == "ready"
+    });
+    namespace.run(&format!("umount {}", disk.display()));
+    // A mount that showed the folders of another disk ends without an event: the next pass finds out.
+    drop(sandbox.run(&["cache", "refresh"]));
+    let status = sandbox.status_until("a missing disk", |status| {
+        root(status, "team")["state"] == "missing"
+            && codes(&status["warnings"]).contains(&"collection-unreachable".to_owned())
+    });
+    assert_eq!(root(&status, "default")["state"], "watching");
+    assert_eq!(sandbox.show("one")["description"], "On a disk");
+    namespace.run(&mount);
+    sandbox.status_until("the disk again", |status| {
+        root(status, "team")["state"] == "watching" && codes(&status["warnings"]).is_empty()
+    });
+    let file = edited.join("SKILL.md");
+    let target = place.join("skills/one/SKILL.md");
+    namespace.run(&format!("cp {} {}", file.display(), target.display()));
+    sandbox.shows("one", "an edit after that", |shown| {
+        shown["description"] == "After the mount"
+    });
+}
+
+#[test]
+fn a_disk_that_is_unmounted_and_mounted_again() {
+    comes_and_goes(|disk, aside| format!("mount -t tmpfs none {disk} && cp -r {aside}/. {disk}"));
+}
+
+#[test]
+fn a_folder_of_another_disk_that_is_unmounted_and_mounted_again() {
+    comes_and_goes(|disk, aside| format!("mount --bind {aside} {disk}"));
+}
+
+#[test]
+fn a_kernel_without_watches_left_makes_one_collection_polled() {
+    let sandbox = Sandbox::new();
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    let limit = "/proc/sys/user/max_inotify_watches";
+    if !namespace.tries(&format!("echo 40 > {limit}")) {
+        eprintln!("skipped: the limit of a namespace can't be set");
+        return;
+    }
+    namespace.run(&sm("init"));
+    namespace.run(&sm("config set watch.poll_interval 1s"));
+    for number in 0..60 {
+        let name = format!("s{number}");
+        skill(
+            &sandbox.collection("default", "skills"),
+            &name,
+            "One of many",
+        );
+    }
+    let status = sandbox.status_until("a limit that is hit", |status| {
+        codes(&status["warnings"]).contains(&"watch-limit".to_owned())
+    });
+    let limited = root(&status, "default");
+    assert_eq!(limited["state"], "watching");
+    assert_eq!(limited["backend"], "poll");
+    assert!(text(&limited["reason"]).contains("(40)"), "{limited}");
+    let all = status["warnings"].to_string();
+    assert!(all.contains("max_user_watches"), "{all}");
+    // It is polled; others are not.
+    skill(&sandbox.collection("default", "skills"), "s7", "Edited");
+    sandbox.shows("s7", "an edit of what is polled", |shown| {
+        shown["description"] == "Edited"
+    });
+    drop(sandbox.run(&["collection", "create", "small"]).ok());
+    sandbox.status_until("a collection that is not polled", |status| {
+        root(status, "small")["backend"] == "native"
+    });
+    // A raised limit is noticed, and the warning goes.
+    namespace.run(&format!("echo 10000 > {limit}"));
+    sandbox.status_until("the kernel's watches again", |status| {
+        root(status, "default")["backend"] == "native" && codes(&status["warnings"]).is_empty()
+    });
+    skill(
+        &sandbox.collection("default", "skills"),
+        "s8",
+        "Edited, too",
+    );
+    sandbox.shows("s8", "an edit of what is watched", |shown| {
+        shown["description"] == "Edited, too"
+    });
+}
