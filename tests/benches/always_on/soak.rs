@@ -36,7 +36,7 @@ const EDIT_EVERY: Duration = Duration::from_millis(50);
 const COMMAND_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Until all connections are closed, and what is only needed under load is given back.
-const AFTERWARDS: Duration = Duration::from_secs(10);
+const AFTERWARDS: Duration = Duration::from_secs(30);
 
 /// What can't be told from nothing in a quarter of an hour.
 const STEEPEST: f64 = 8.0;
