@@ -6,13 +6,12 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use skillmeat_shared::artifact::read::{self, FileText};
-use skillmeat_shared::artifact::scan;
+use skillmeat_shared::artifact::{read, scan};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::{Kind, Result};
 
 use super::App;
-use crate::store::text::{self, Waiting};
+use crate::store::text::{self, Packed, Waiting};
 use crate::store::{Store, evict};
 
 /// Artifacts that are read and handed over together.
@@ -112,22 +111,16 @@ impl Indexer {
 }
 
 /// Reads the texts of an artifact; nothing if its files are gone or can't be read: the watcher will tell.
-fn read_texts(waiting: &Waiting) -> Vec<FileText> {
+fn read_texts(waiting: &Waiting) -> Packed {
     let root = Path::new(&waiting.root);
     let path = root.join(&waiting.path);
     let kind = Kind::from_manifest(&waiting.kind);
-    scan::scan(&path, root)
-        .and_then(|scan| read::read(&kind, &waiting.name, &path, &scan, true))
-        .map(|reading| reading.texts)
-        .unwrap_or_default()
+    let texts = scan::scan(&path, root).map(|scan| read::texts(&kind, &path, &scan));
+    Packed::new(&texts.unwrap_or_default())
 }
 
-fn bytes_of(batch: &[(Waiting, Vec<FileText>)]) -> usize {
-    batch
-        .iter()
-        .flat_map(|(_, texts)| texts)
-        .map(|text| text.text.len())
-        .sum()
+fn bytes_of(batch: &[(Waiting, Packed)]) -> usize {
+    batch.iter().map(|(_, packed)| packed.size()).sum()
 }
 
 impl App {
@@ -165,7 +158,7 @@ impl App {
     /// Indexes all texts that wait, reading ahead of the writer on a second thread.
     fn index_waiting(&self, store: &Store) -> Result<()> {
         std::thread::scope(|scope| {
-            let (sender, mut receiver) = sync_channel::<Vec<(Waiting, Vec<FileText>)>>(AHEAD);
+            let (sender, mut receiver) = sync_channel::<Vec<(Waiting, Packed)>>(AHEAD);
             let reading = scope.spawn(move || -> Result<()> {
                 let mut after = 0;
                 while !self.indexer.is_stopping() {
@@ -175,8 +168,8 @@ impl App {
                     let read = batch
                         .into_iter()
                         .map(|waiting| {
-                            let texts = read_texts(&waiting);
-                            (waiting, texts)
+                            let packed = read_texts(&waiting);
+                            (waiting, packed)
                         })
                         .collect();
                     if sender.send(read).is_err() {
@@ -200,7 +193,7 @@ impl App {
                             Err(_) => break,
                         }
                     }
-                    text::index(transaction, &stored)?;
+                    text::index(transaction, stored)?;
                     Ok(receiver)
                 })?;
             }

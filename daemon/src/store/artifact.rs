@@ -355,12 +355,9 @@ fn clear_parts(
     id: i64,
     index: &mut IndexChanges<'_>,
 ) -> rusqlite::Result<()> {
-    for sql in [
-        "DELETE FROM artifact_file WHERE artifact_id = ?1",
-        "DELETE FROM artifact_tag WHERE artifact_id = ?1",
-    ] {
-        transaction.prepare_cached(sql)?.execute([id])?;
-    }
+    transaction
+        .prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?
+        .execute([id])?;
     unindex(transaction, id, index)
 }
 
@@ -374,13 +371,23 @@ fn put_parts(
         Some((message, line)) => (Some(message), *line),
         None => (None, None),
     };
-    let manifest = match (&artifact.kept.entry, &artifact.declared) {
-        (Some(entry), _) => Some(json(entry)),
-        (None, declared) => declared.as_ref().map(json),
-    };
+    let files: Vec<_> = artifact
+        .files
+        .iter()
+        .map(|file| {
+            (
+                &file.path,
+                file.size,
+                file.kind,
+                file.executable,
+                file.modified_at,
+            )
+        })
+        .collect();
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO artifact_detail VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT OR REPLACE INTO artifact_detail
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             id,
@@ -389,23 +396,11 @@ fn put_parts(
             json(&metadata.frontmatter),
             error,
             line,
-            manifest,
-            artifact.kept.lock.as_ref().map(json),
+            artifact.entries.manifest,
+            artifact.entries.lock,
             json(&artifact.problems),
+            json(&files),
         ])?;
-    let mut insert = transaction
-        .prepare_cached("INSERT OR REPLACE INTO artifact_file VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for file in &artifact.files {
-        let size = i64::try_from(file.size).unwrap_or(i64::MAX);
-        insert.execute(params![
-            id,
-            file.path,
-            size,
-            file.kind,
-            file.executable,
-            file.modified_at
-        ])?;
-    }
     let mut insert =
         transaction.prepare_cached("INSERT OR IGNORE INTO artifact_tag VALUES (?1, ?2)")?;
     for tag in &metadata.tags {

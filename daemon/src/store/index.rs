@@ -13,7 +13,7 @@ pub(super) struct IndexChanges<'a> {
     metadata_gone: Vec<i64>,
     metadata: Vec<(i64, &'a ArtifactRow)>,
     texts_gone: Vec<i64>,
-    texts: Vec<(i64, &'a str)>,
+    texts: Vec<(i64, String)>,
 }
 
 impl<'a> IndexChanges<'a> {
@@ -27,14 +27,14 @@ impl<'a> IndexChanges<'a> {
         self.metadata.push((row, artifact));
     }
 
-    /// A text is to be found no longer.
-    pub(super) fn remove_text(&mut self, text: i64) {
-        self.texts_gone.push(text);
+    /// The texts of an artifact are to be found no longer.
+    pub(super) fn remove_text(&mut self, artifact: i64) {
+        self.texts_gone.push(artifact);
     }
 
-    /// A text is to be found.
-    pub(super) fn add_text(&mut self, id: i64, text: &'a str) {
-        self.texts.push((id, text));
+    /// An artifact is to be found by the words of its texts.
+    pub(super) fn add_text(&mut self, artifact: i64, words: String) {
+        self.texts.push((artifact, words));
     }
 
     /// Writes all changes. Nothing but the end of the transaction should follow.
@@ -61,13 +61,13 @@ impl<'a> IndexChanges<'a> {
             ])?;
         }
         let mut remove = transaction.prepare_cached("DELETE FROM text_index WHERE rowid = ?1")?;
-        for id in self.texts_gone {
-            remove.execute([id])?;
+        for artifact in self.texts_gone {
+            remove.execute([artifact])?;
         }
         let mut add =
-            transaction.prepare_cached("INSERT INTO text_index (rowid, text) VALUES (?1, ?2)")?;
-        for (id, text) in self.texts {
-            add.execute(params![id, text])?;
+            transaction.prepare_cached("INSERT INTO text_index (rowid, words) VALUES (?1, ?2)")?;
+        for (artifact, words) in self.texts {
+            add.execute(params![artifact, words])?;
         }
         Ok(())
     }

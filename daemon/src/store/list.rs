@@ -106,9 +106,10 @@ pub(super) const COLUMNS: &str = "a.id, c.name, a.kind, a.name, a.path, a.status
      a.author, a.license, a.version, a.tags, a.tools, a.aliases, a.scope, a.source, a.origin_source, \
      a.version_spec, a.resolved_sha, a.resolved_version, a.content_hash, a.structure_hash, a.file_count, \
      a.size, a.parse_status, a.problem_count, a.synced_at, a.updated_at, a.invalidated, \
+     CASE WHEN EXISTS (SELECT 1 FROM group_member) THEN \
      (SELECT group_concat(g.name, char(31) ORDER BY g.position, g.id) \
       FROM group_member m JOIN collection_group g ON g.id = m.group_id \
-      WHERE m.collection_id = a.collection_id AND m.name = a.name AND (m.kind IS NULL OR m.kind = a.kind))";
+      WHERE m.collection_id = a.collection_id AND m.name = a.name AND (m.kind IS NULL OR m.kind = a.kind)) END";
 
 fn list_of(text: &str) -> Vec<String> {
     if text == "[]" {

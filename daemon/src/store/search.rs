@@ -4,14 +4,15 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::list::{self, Conditions, Summary};
 
 /// Hits that are ranked; beyond that a word is so common that its rank tells nothing.
 const RANKED: u32 = 1000;
 
-/// Hits beyond this are never shown: a page's limit, for each of the three tiers that may hold the same artifacts.
+/// Hits in metadata beyond this are never shown: a page's limit, for each of the three tiers that may hold the
+/// same artifacts.
 const SHOWN: usize = 600;
 
 /// Weights of the columns of metadata_index: name, aliases, title, tags, description, author.
@@ -33,15 +34,13 @@ pub struct Filter {
 pub struct Hit {
     /// Its row.
     pub artifact: i64,
-    /// The text that matches, for hits in contents.
-    pub text: Option<i64>,
     /// Smaller is better.
     pub rank: f64,
 }
 
-/// Best first. Equally good ones stand in an order that does not depend on their rows: a cache that was built
+/// Best first. Of the first `shown` equally good ones stand in an order that does not depend on their rows: a cache that was built
 /// anew must not answer otherwise.
-fn sorted(connection: &Connection, mut hits: Vec<Hit>) -> rusqlite::Result<Vec<Hit>> {
+fn sorted(connection: &Connection, mut hits: Vec<Hit>, shown: usize) -> rusqlite::Result<Vec<Hit>> {
     hits.sort_by(|a, b| a.rank.total_cmp(&b.rank));
     let mut place = connection.prepare_cached(
         "SELECT a.name, a.kind, c.name, a.path FROM artifact a JOIN collection c ON c.id = a.collection_id
@@ -49,7 +48,7 @@ fn sorted(connection: &Connection, mut hits: Vec<Hit>) -> rusqlite::Result<Vec<H
     )?;
     let mut begins = 0;
     for equals in hits.chunk_by_mut(|a, b| a.rank.total_cmp(&b.rank).is_eq()) {
-        if begins > SHOWN {
+        if begins > shown {
             break;
         }
         begins += equals.len();
@@ -97,47 +96,52 @@ pub fn in_metadata(
         .query_map(params_from_iter(values), |row| {
             Ok(Hit {
                 artifact: row.get(0)?,
-                text: None,
                 rank: row.get(1)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    sorted(connection, hits)
+    sorted(connection, hits, SHOWN)
 }
 
-/// Artifacts with a file that matches, best first, each with its best file.
+/// Artifacts whose texts hold the words. If `shown` says how many are looked at, those with the fewest other words
+/// come first, of a bounded number; else it is all of them, in no order.
 pub fn in_texts(
     connection: &Connection,
     expression: &str,
     filter: &Filter,
+    shown: Option<usize>,
 ) -> rusqlite::Result<Vec<Hit>> {
     let conditions = Conditions::filter(filter.collection, &filter.kinds, &filter.tags);
     let join = if conditions.clauses.is_empty() {
         ""
     } else {
-        "JOIN artifact a ON a.id = artifact_text.artifact_id"
+        "JOIN artifact a ON a.id = text_index.rowid"
+    };
+    let (rank, most) = match shown {
+        Some(_) => ("bm25(text_index)", i64::from(RANKED)),
+        None => ("0.0", -1),
     };
     let sql = format!(
-        "SELECT artifact_text.artifact_id, artifact_text.id, bm25(text_index)
-         FROM text_index JOIN artifact_text ON artifact_text.id = text_index.rowid {join}
-         WHERE text_index MATCH ? AND {} LIMIT {RANKED}",
+        "SELECT text_index.rowid, {rank} FROM text_index {join}
+         WHERE text_index MATCH ? AND {} LIMIT ?",
         conditions.sql()
     );
-    let values = std::iter::once(Value::Text(expression.to_owned())).chain(conditions.values);
-    let hits: Vec<Hit> = connection
+    let values = std::iter::once(Value::Text(expression.to_owned()))
+        .chain(conditions.values)
+        .chain([Value::Integer(most)]);
+    let hits = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| {
             Ok(Hit {
                 artifact: row.get(0)?,
-                text: Some(row.get(1)?),
-                rank: row.get(2)?,
+                rank: row.get(1)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut seen = HashSet::new();
-    let mut hits = sorted(connection, hits)?;
-    hits.retain(|hit| seen.insert(hit.artifact));
-    Ok(hits)
+    match shown {
+        Some(shown) => sorted(connection, hits, shown),
+        None => Ok(hits),
+    }
 }
 
 /// Whether anything matches an expression in either index.
@@ -160,26 +164,4 @@ pub fn summary(connection: &Connection, row: i64) -> rusqlite::Result<Summary> {
             list::COLUMNS
         ))?
         .query_row([row], list::read)
-}
-
-/// Path and contents of a text.
-pub fn text(connection: &Connection, id: i64) -> rusqlite::Result<(String, String)> {
-    connection
-        .prepare_cached("SELECT path, text FROM artifact_text WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
-/// Path and beginning of the first text of an artifact, where its frontmatter stands.
-pub fn first_text(
-    connection: &Connection,
-    artifact: i64,
-    characters: u32,
-) -> rusqlite::Result<Option<(String, String)>> {
-    use rusqlite::OptionalExtension as _;
-    connection
-        .prepare_cached(
-            "SELECT path, substr(text, 1, ?2) FROM artifact_text WHERE artifact_id = ?1 ORDER BY id LIMIT 1",
-        )?
-        .query_row(params![artifact, characters], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
 }

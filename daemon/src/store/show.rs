@@ -29,7 +29,10 @@ pub struct Detail {
 
 /// A file of an artifact.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the columns of artifact_file; see the schema")]
+#[expect(
+    missing_docs,
+    reason = "the column files of artifact_detail; see the schema"
+)]
 pub struct File {
     pub path: String,
     pub size: u64,
@@ -123,11 +126,29 @@ pub fn complete(
         .collect()
 }
 
+/// The files of an artifact by their paths, from their column.
+fn files(column: &str) -> Vec<File> {
+    let files: Vec<(String, u64, String, bool, i64)> =
+        serde_json::from_str(column).unwrap_or_default();
+    let mut files: Vec<File> = files
+        .into_iter()
+        .map(|(path, size, kind, executable, modified_at)| File {
+            path,
+            size,
+            kind,
+            executable,
+            modified_at,
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
 /// Everything known of the artifact of a row.
 pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Detail>> {
     let sql = format!(
         "SELECT {}, c.path, d.tool_patterns, d.dependencies, d.frontmatter, d.parse_error, d.parse_line,
-                d.manifest, d.lock, d.problems
+                d.manifest, d.lock, d.problems, d.files
          FROM artifact a JOIN collection c ON c.id = a.collection_id
          JOIN artifact_detail d ON d.artifact_id = a.id WHERE a.id = ?1",
         list::COLUMNS
@@ -147,7 +168,7 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
                 manifest: row.get(37)?,
                 lock: row.get(38)?,
                 problems: serde_json::from_str(&json(row, 39)?).unwrap_or_default(),
-                files: Vec::new(),
+                files: files(row.get_ref(40)?.as_str()?),
                 groups: Vec::new(),
             })
         })
@@ -155,21 +176,6 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
     let Some(mut detail) = detail else {
         return Ok(None);
     };
-    detail.files = connection
-        .prepare_cached(
-            "SELECT path, size, kind, executable, modified_at FROM artifact_file
-             WHERE artifact_id = ?1 ORDER BY path",
-        )?
-        .query_map([row], |row| {
-            Ok(File {
-                path: row.get(0)?,
-                size: row.get(1)?,
-                kind: row.get(2)?,
-                executable: row.get(3)?,
-                modified_at: row.get(4)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
     detail.groups = connection
         .prepare_cached(
             "SELECT g.name, m.position FROM artifact a

@@ -1,7 +1,8 @@
 //! The texts of artifacts and their full-text index.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use skillmeat_shared::artifact::read::FileText;
+use skillmeat_shared::search::distinct_words;
 
 use super::index::IndexChanges;
 
@@ -22,32 +23,129 @@ pub struct Waiting {
     pub row_hash: Vec<u8>,
 }
 
+/// The texts of an artifact as the cache keeps them, and their words for the index.
+#[derive(Debug)]
+pub struct Packed {
+    files: String,
+    text: String,
+    pub(super) words: String,
+}
+
+impl Packed {
+    /// Packs texts. Costs about as much as reading them.
+    pub fn new(texts: &[FileText]) -> Self {
+        let files: Vec<(&str, usize)> = texts
+            .iter()
+            .map(|file| (file.path.as_str(), file.text.len()))
+            .collect();
+        Self {
+            files: super::artifact::json(&files),
+            text: texts.iter().map(|file| file.text.as_str()).collect(),
+            words: distinct_words(texts.iter().map(|file| file.text.as_str())),
+        }
+    }
+
+    /// Bytes of the texts.
+    pub const fn size(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// The texts of an artifact.
+#[derive(Debug, Default)]
+pub struct Texts {
+    files: Vec<(String, usize)>,
+    text: String,
+}
+
+impl Texts {
+    /// Path and text of each file, in their order.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut rest = self.text.as_str();
+        self.files.iter().map_while(move |(path, size)| {
+            let (text, after) = rest.split_at_checked(*size)?;
+            rest = after;
+            Some((path.as_str(), text))
+        })
+    }
+
+    /// Bytes of all texts.
+    pub const fn size(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// The texts of an artifact; none if they are not in the cache.
+pub fn of_artifact(connection: &Connection, artifact: i64) -> rusqlite::Result<Texts> {
+    texts(
+        connection,
+        "SELECT files, text FROM artifact_text WHERE artifact_id = ?1",
+        params![artifact],
+    )
+}
+
+/// The beginning of an artifact's first text, or all of it, as its only file.
+pub fn head_of_first(
+    connection: &Connection,
+    artifact: i64,
+    characters: u32,
+) -> rusqlite::Result<Texts> {
+    let mut head = texts(
+        connection,
+        "SELECT files, substr(text, 1, ?2) FROM artifact_text WHERE artifact_id = ?1",
+        params![artifact, characters],
+    )?;
+    head.files.truncate(1);
+    for (_, size) in &mut head.files {
+        *size = head.text.len().min(*size);
+    }
+    Ok(head)
+}
+
+fn texts(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<Texts> {
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row(values, |row| {
+            Ok(Texts {
+                files: serde_json::from_str(row.get_ref(0)?.as_str()?).unwrap_or_default(),
+                text: row.get(1)?,
+            })
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
 /// Takes the texts of an artifact out of table and index.
 pub(super) fn remove(
     transaction: &Transaction<'_>,
     artifact: i64,
     index: &mut IndexChanges<'_>,
 ) -> rusqlite::Result<()> {
-    let mut gone = transaction
-        .prepare_cached("DELETE FROM artifact_text WHERE artifact_id = ?1 RETURNING id")?;
-    for id in gone.query_map([artifact], |row| row.get(0))? {
-        index.remove_text(id?);
+    let gone = transaction
+        .prepare_cached("DELETE FROM artifact_text WHERE artifact_id = ?1")?
+        .execute([artifact])?;
+    if gone > 0 {
+        index.remove_text(artifact);
     }
     Ok(())
 }
 
 /// Puts the texts of an artifact that has none into table and index; without any it waits for the
 /// background.
-pub(super) fn put<'a>(
+pub(super) fn put(
     transaction: &Transaction<'_>,
     artifact: i64,
-    texts: Option<&'a [FileText]>,
-    index: &mut IndexChanges<'a>,
+    texts: Option<&[FileText]>,
+    index: &mut IndexChanges<'_>,
 ) -> rusqlite::Result<()> {
-    if let Some(texts) = texts {
-        for text in texts {
-            index.add_text(insert(transaction, artifact, text)?, &text.text);
-        }
+    if let Some(texts) = texts.filter(|texts| !texts.is_empty()) {
+        let packed = Packed::new(texts);
+        insert(transaction, artifact, &packed)?;
+        index.add_text(artifact, packed.words);
     }
     transaction
         .prepare_cached("UPDATE artifact SET text_state = ?2 WHERE id = ?1 AND text_state <> ?2")?
@@ -55,11 +153,11 @@ pub(super) fn put<'a>(
     Ok(())
 }
 
-fn insert(transaction: &Transaction<'_>, artifact: i64, text: &FileText) -> rusqlite::Result<i64> {
+fn insert(transaction: &Transaction<'_>, artifact: i64, packed: &Packed) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("INSERT INTO artifact_text (artifact_id, path, text) VALUES (?1, ?2, ?3)")?
-        .execute(params![artifact, text.path, text.text])?;
-    Ok(transaction.last_insert_rowid())
+        .prepare_cached("INSERT INTO artifact_text (artifact_id, files, text) VALUES (?1, ?2, ?3)")?
+        .execute(params![artifact, packed.files, packed.text])?;
+    Ok(())
 }
 
 /// The next artifacts after `after` whose texts wait for the index.
@@ -97,27 +195,26 @@ pub fn outstanding(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
 /// comes back is still to be put into the index, by [`index`], at the end of the transaction.
 pub fn store(
     transaction: &Transaction<'_>,
-    read: Vec<(Waiting, Vec<FileText>)>,
+    read: Vec<(Waiting, Packed)>,
 ) -> rusqlite::Result<Vec<(i64, String)>> {
     let mut current = transaction.prepare_cached(
         "UPDATE artifact SET text_state = 1 WHERE id = ?1 AND row_hash = ?2 AND text_state = 0",
     )?;
     let mut stored = Vec::new();
-    for (artifact, texts) in read {
-        if current.execute(params![artifact.row, artifact.row_hash])? == 1 {
-            for text in texts {
-                stored.push((insert(transaction, artifact.row, &text)?, text.text));
-            }
+    for (artifact, packed) in read {
+        if current.execute(params![artifact.row, artifact.row_hash])? == 1 && packed.size() > 0 {
+            insert(transaction, artifact.row, &packed)?;
+            stored.push((artifact.row, packed.words));
         }
     }
     Ok(stored)
 }
 
-/// Puts stored texts into the index.
-pub fn index(transaction: &Transaction<'_>, stored: &[(i64, String)]) -> rusqlite::Result<()> {
+/// Puts the words of stored texts into the index.
+pub fn index(transaction: &Transaction<'_>, stored: Vec<(i64, String)>) -> rusqlite::Result<()> {
     let mut index = IndexChanges::default();
-    for (id, text) in stored {
-        index.add_text(*id, text);
+    for (artifact, words) in stored {
+        index.add_text(artifact, words);
     }
     index.write(transaction)?;
     super::sql_hit("index.before_commit")

@@ -18,10 +18,10 @@ fn dump(store: &Store) -> Vec<String> {
                 coalesce(content_hash, '') || '|' || coalesce(structure_hash, '') || '|' || file_count
                 || '|' || size || '|' || parse_status || '|' || problem_count || '|' || updated_at
                 || '|' || hex(row_hash) || '|' || hex(entry_hash) FROM artifact ORDER BY 1",
-        "SELECT a.path || '|' || f.path || '|' || f.size || '|' || f.kind FROM artifact_file f
-         JOIN artifact a ON a.id = f.artifact_id ORDER BY 1",
+        "SELECT a.path || '|' || d.files FROM artifact_detail d
+         JOIN artifact a ON a.id = d.artifact_id ORDER BY 1",
         "SELECT a.path || '|' || t.tag FROM artifact_tag t JOIN artifact a ON a.id = t.artifact_id ORDER BY 1",
-        "SELECT a.path || '|' || t.path || '|' || t.text FROM artifact_text t
+        "SELECT a.path || '|' || t.files || '|' || t.text FROM artifact_text t
          JOIN artifact a ON a.id = t.artifact_id ORDER BY 1",
         "SELECT kind || '|' || status || '|' || artifacts || '|' || bytes FROM artifact_count
          WHERE artifacts <> 0 ORDER BY 1",

@@ -52,6 +52,7 @@ pub struct Reading {
 pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> Result<Reading> {
     let manifest = metadata::manifest_file(kind, scan);
     let mut reader = Reader::new(path, scan, texts, manifest.is_some());
+    reader.begin_hash();
     let mut document = Document::default();
     for entry in scan.entries.iter().filter(|entry| entry.kind.is_hashed()) {
         let is_manifest = manifest.as_ref() == Some(&entry.path);
@@ -66,18 +67,32 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
         manifest.as_deref(),
         &document,
     ));
-    let mut texts = reader.texts;
-    texts.sort_by_key(|(is_manifest, _)| !is_manifest);
+    let texts = in_order(reader.texts);
     Ok(Reading {
         hashes: Hashes {
             content: reader.hash.map(|hash| hash::hex(&hash.finalize())),
             structure: hash::structure(scan),
         },
         metadata: metadata::extract(kind, name, &document),
-        texts: texts.into_iter().map(|(_, text)| text).collect(),
+        texts,
         problems,
         manifest_file: manifest.map(|path| path.display().to_string()),
     })
+}
+
+/// The texts of the artifact's files alone, manifest file first. What can't be read is left out.
+pub fn texts(kind: &Kind, path: &Path, scan: &Scan) -> Vec<FileText> {
+    let manifest = metadata::manifest_file(kind, scan);
+    let mut reader = Reader::new(path, scan, true, manifest.is_some());
+    for entry in scan.entries.iter().filter(|entry| entry.kind.is_hashed()) {
+        reader.entry(entry, manifest.as_ref() == Some(&entry.path));
+    }
+    in_order(reader.texts)
+}
+
+fn in_order(mut texts: Vec<(bool, FileText)>) -> Vec<FileText> {
+    texts.sort_by_key(|(is_manifest, _)| !is_manifest);
+    texts.into_iter().map(|(_, text)| text).collect()
 }
 
 fn document_problems(
@@ -125,8 +140,25 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader that makes no hash.
     fn new(path: &'a Path, scan: &'a Scan, texts: bool, has_manifest: bool) -> Self {
-        let mut problems = scan.problems.clone();
+        let reserved = usize::from(has_manifest);
+        Self {
+            path,
+            scan,
+            hash: None,
+            head: Vec::with_capacity(MANIFEST_BYTES + 1),
+            files_left: content::MAX_FILES - reserved,
+            bytes_left: content::MAX_ARTIFACT_BYTES - reserved * content::MAX_FILE_BYTES,
+            wants_texts: texts,
+            texts: Vec::new(),
+            problems: scan.problems.clone(),
+        }
+    }
+
+    /// Hashes what is read from now on, if all of it can be.
+    fn begin_hash(&mut self) {
+        let scan = self.scan;
         let fits = scan.total_size() <= hash::MAX_BYTES;
         if !fits {
             let largest = scan
@@ -135,20 +167,10 @@ impl<'a> Reader<'a> {
                 .max_by_key(|e| if e.kind.is_readable() { e.size } else { 0 });
             let message = "the artifact is larger than 1 GiB: it has no content hash";
             let label = scan.label(largest.map_or(Path::new(""), |e| &e.path));
-            problems.push(Problem::new("hash.too_large", message).at(label, None));
+            self.problems
+                .push(Problem::new("hash.too_large", message).at(label, None));
         }
-        let reserved = usize::from(has_manifest);
-        Self {
-            path,
-            scan,
-            hash: (fits && scan.complete).then(Sha256::new),
-            head: Vec::with_capacity(MANIFEST_BYTES + 1),
-            files_left: content::MAX_FILES - reserved,
-            bytes_left: content::MAX_ARTIFACT_BYTES - reserved * content::MAX_FILE_BYTES,
-            wants_texts: texts,
-            texts: Vec::new(),
-            problems,
-        }
+        self.hash = (fits && scan.complete).then(Sha256::new);
     }
 
     /// Reads one file; whether its beginning is in `head` afterwards.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::candidate::Candidate;
 use super::row::{ArtifactRow, FileRow};
-use super::{Context, Kept, Seen};
+use super::{Context, EntryColumns, Kept, Seen};
 use crate::artifact::read::{self, FileText, Reading};
 use crate::artifact::scan::{self, EntryKind, Scan};
 use crate::artifact::{Metadata, Problem, Status};
@@ -68,13 +68,13 @@ pub(super) struct Built {
 pub(super) fn build(
     root: &Path,
     candidate: &Candidate,
-    kept: Kept,
+    (kept, entries): (&Kept, EntryColumns),
     files: &Files,
     texts: bool,
 ) -> Built {
     if let Some(server) = &candidate.server {
         return Built {
-            artifact: declared(server),
+            artifact: declared(server, entries),
             texts: Some(Vec::new()),
             failed: false,
         };
@@ -106,8 +106,7 @@ pub(super) fn build(
         files: Vec::new(),
         file_count: 0,
         size: 0,
-        kept: Kept::default(),
-        declared: None,
+        entries,
         problems: Vec::new(),
         updated_at: Timestamp::default(),
     };
@@ -153,7 +152,6 @@ pub(super) fn build(
             ),
         ));
     }
-    artifact.kept = kept;
     artifact.problems = problems;
     Built {
         artifact,
@@ -254,7 +252,7 @@ fn distinct(items: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-fn declared(server: &McpServer) -> ArtifactRow {
+fn declared(server: &McpServer, entries: EntryColumns) -> ArtifactRow {
     let moment = [&server.last_updated, &server.installed_at]
         .into_iter()
         .flatten()
@@ -279,8 +277,7 @@ fn declared(server: &McpServer) -> ArtifactRow {
         files: Vec::new(),
         file_count: 0,
         size: 0,
-        kept: Kept::default(),
-        declared: serde_json::to_value(server).ok(),
+        entries,
         problems: Vec::new(),
         updated_at: moment,
     }

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::reach::takes_in;
-use super::seen::short_hash;
-use super::{Kept, Known, Scope};
+use super::{EntryColumns, Kept, Known, Scope};
 use crate::Result;
 use crate::artifact::{Problem, Status};
 use crate::collection::layout;
@@ -33,12 +32,21 @@ pub(super) struct Candidate {
     /// The entries, if manifest and lock were read.
     pub(super) entry: Option<Kept>,
     pub(super) server: Option<McpServer>,
-    pub(super) entry_hash: Option<[u8; 16]>,
     pub(super) known: Option<Known>,
     /// Its folder is a link that leads out of the collection.
     pub(super) is_linked_out: bool,
     /// Whether the files must be looked at in this pass.
     pub(super) check: bool,
+}
+
+impl Candidate {
+    /// Its entries as columns, if manifest and lock were read.
+    pub(super) fn columns(&self) -> Option<EntryColumns> {
+        match &self.server {
+            Some(server) => Some(EntryColumns::of_server(server)),
+            None => self.entry.as_ref().map(EntryColumns::of),
+        }
+    }
 }
 
 /// All candidates of a pass, and the rows that nothing stands behind any more.
@@ -98,15 +106,6 @@ fn mark_linked_out(root: &Path, present: &mut [Candidate]) {
     }
 }
 
-/// Hash of the entries of an artifact in manifest and lock.
-fn hash_entry(kept: &Kept) -> [u8; 16] {
-    short_hash(&serde_json::to_vec(kept).unwrap_or_default())
-}
-
-fn hash_server(server: &McpServer) -> [u8; 16] {
-    short_hash(&serde_json::to_vec(server).unwrap_or_default())
-}
-
 /// The rows by id and by path; each is claimed at most once.
 struct Unclaimed {
     rows: Vec<Option<Known>>,
@@ -155,7 +154,7 @@ impl Unclaimed {
 /// being read lifts that limit for all whose entries changed.
 pub(super) fn gather(
     root: &Path,
-    entries: &Entries,
+    entries: Entries,
     known: Vec<Known>,
     scope: &Scope,
 ) -> Result<Candidates> {
@@ -163,9 +162,10 @@ pub(super) fn gather(
     let mut present = Vec::new();
     let mut claimed_paths = HashSet::new();
     match entries {
-        Entries::Read(manifest, lock) => {
-            for entry in &manifest.entries {
-                present.push(from_entry(root, entry, lock, &mut rows, &mut claimed_paths));
+        Entries::Read(manifest, mut lock) => {
+            for entry in manifest.entries {
+                let claimed = &mut claimed_paths;
+                present.push(from_entry(root, entry, &mut lock, &mut rows, claimed));
             }
             // An entry that names no usable place stands for the server of its name, too.
             let placeless: HashSet<ArtifactId> = present
@@ -173,7 +173,7 @@ pub(super) fn gather(
                 .filter(|one| one.path.is_none())
                 .map(|one| one.id.clone())
                 .collect();
-            for server in &manifest.mcp_servers {
+            for server in manifest.mcp_servers {
                 let candidate = from_server(server, &mut rows);
                 if !placeless.contains(&candidate.id) {
                     present.push(candidate);
@@ -225,12 +225,11 @@ pub(super) fn gather(
 
 fn from_entry(
     root: &Path,
-    entry: &Entry,
-    lock: &Lockfile,
+    mut entry: Entry,
+    lock: &mut Lockfile,
     rows: &mut Unclaimed,
     claimed_paths: &mut HashSet<String>,
 ) -> Candidate {
-    let mut entry = entry.clone();
     let path = match place(root, &entry) {
         Ok(Some(path)) => Some(path),
         Ok(None) => {
@@ -252,14 +251,13 @@ fn from_entry(
     let id = entry.id.clone();
     // Its problems are kept with it, so that they stand in every row that is made of it.
     let kept = Kept {
-        lock: lock.entries.get(&id).cloned(),
+        lock: lock.entries.remove(&id),
         entry: Some(entry),
     };
     Candidate {
         known: rows.claim(&id, path.as_deref().unwrap_or_default()),
         id,
         path,
-        entry_hash: Some(hash_entry(&kept)),
         entry: Some(kept),
         server: None,
         is_linked_out: false,
@@ -267,15 +265,14 @@ fn from_entry(
     }
 }
 
-fn from_server(server: &McpServer, rows: &mut Unclaimed) -> Candidate {
+fn from_server(server: McpServer, rows: &mut Unclaimed) -> Candidate {
     let id = ArtifactId::new(Kind::Mcp, server.name.clone());
     Candidate {
         known: rows.claim(&id, ""),
         id,
         path: None,
         entry: Some(Kept::default()),
-        entry_hash: Some(hash_server(server)),
-        server: Some(server.clone()),
+        server: Some(server),
         is_linked_out: false,
         check: false,
     }
@@ -286,7 +283,6 @@ fn from_row(row: Known) -> Candidate {
         id: row.id.clone(),
         path: (!row.path.is_empty()).then(|| row.path.clone()),
         entry: None,
-        entry_hash: None,
         server: None,
         known: Some(row),
         is_linked_out: false,
@@ -310,7 +306,6 @@ fn add_found(
             id,
             path: Some(found.path),
             entry: Some(Kept::default()),
-            entry_hash: Some(hash_entry(&Kept::default())),
             server: None,
             is_linked_out: false,
             check: false,
@@ -334,8 +329,8 @@ fn decide(present: &mut [Candidate], scope: &Scope) {
                         .as_ref()
                         .is_some_and(|path| takes_in(paths, path))
                     || candidate
-                        .entry_hash
-                        .is_some_and(|hash| hash != known.entry_hash)
+                        .columns()
+                        .is_some_and(|columns| columns.hash() != known.entry_hash)
                     || known.id != candidate.id
             }
         };

@@ -1,5 +1,6 @@
 //! Looking at candidates, on several threads, and writing what differs.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -8,12 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use super::build::{self, Files};
 use super::candidate::{Candidate, Candidates};
 use super::pass::{Report, Target};
-use super::{Batch, Change, Context, Kept, Known, Rows, Scope, Seen};
+use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope, Seen};
 use crate::artifact::Status;
 use crate::error::Result;
 
-/// Artifacts whose rows are written in one transaction.
+/// Artifacts whose rows are written in one transaction, as far as there are as many.
 const BATCH: usize = 2048;
+
+/// Artifacts for which a transaction is worth its cost while more are being read.
+const ENOUGH: usize = 256;
 
 /// Passes that read no more artifacts than this index their texts in the same transaction; others leave
 /// the texts to the background.
@@ -72,10 +76,15 @@ pub(super) fn examine(
         }
         drop(sender);
         let mut changes = Vec::new();
-        while let Ok(outcome) = receiver.recv() {
-            note(&outcome, report);
-            changes.extend(outcome.change);
-            if changes.len() >= BATCH {
+        while let Ok(first) = receiver.recv() {
+            for outcome in std::iter::once(first).chain(receiver.try_iter()) {
+                note(&outcome, report);
+                changes.extend(outcome.change);
+                if changes.len() >= BATCH {
+                    break;
+                }
+            }
+            if changes.len() >= ENOUGH {
                 let batch = std::mem::take(&mut changes);
                 if let Err(error) = rows.apply(batch_of(target, batch)) {
                     stop.store(true, Ordering::Relaxed);
@@ -151,11 +160,10 @@ fn examine_one(
         failed: matches!(files, Files::Unreadable(_)),
         young: None,
     };
+    let columns = candidate.columns();
+    let entry_hash = columns.as_ref().map(EntryColumns::hash);
     let same_entry = |known: &Known| {
-        known.id == candidate.id
-            && candidate
-                .entry_hash
-                .is_none_or(|hash| hash == known.entry_hash)
+        known.id == candidate.id && entry_hash.is_none_or(|hash| hash == known.entry_hash)
     };
     if let Some(known) = &candidate.known
         && !force
@@ -179,18 +187,18 @@ fn examine_one(
         outcome.young.clone_from(&candidate.path);
     }
     let kept = match (&candidate.entry, &candidate.known) {
-        (Some(kept), _) => kept.clone(),
-        (None, Some(known)) => rows.kept(known.row)?,
-        (None, None) => Kept::default(),
+        (Some(kept), _) => Cow::Borrowed(kept),
+        (None, Some(known)) => Cow::Owned(rows.kept(known.row)?),
+        (None, None) => Cow::Owned(Kept::default()),
     };
-    let built = build::build(root, candidate, kept, &files, texts);
+    let columns = columns.unwrap_or_else(|| EntryColumns::of(&kept));
+    let built = build::build(root, candidate, (&kept, columns), &files, texts);
     outcome.read = matches!(files, Files::Present(..));
     outcome.failed = built.failed;
-    let row_hash = built.artifact.hash();
-    let entry_hash = candidate
-        .entry_hash
-        .or_else(|| candidate.known.as_ref().map(|k| k.entry_hash));
-    let entry_hash = entry_hash.unwrap_or_default();
+    let entry_hash = entry_hash
+        .or_else(|| candidate.known.as_ref().map(|known| known.entry_hash))
+        .unwrap_or_default();
+    let row_hash = built.artifact.hash(entry_hash);
     outcome.change = match &candidate.known {
         Some(known) if known.row_hash == row_hash && known.entry_hash == entry_hash => {
             let worth_writing = known.invalidated

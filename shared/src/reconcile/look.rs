@@ -83,12 +83,18 @@ pub(super) fn look_at_manifest(
         look.manifest = known.and_then(|known| known.manifest);
         return look;
     }
-    let read_lock = if lock.is_some() {
-        parse_lock(&lock_path)
-    } else {
-        Ok(Lockfile::default())
-    };
-    match (parse_manifest(&manifest_path), read_lock) {
+    // Large ones take as long as a good part of the files.
+    let both = std::thread::scope(|scope| {
+        let lock = lock.map(|_| scope.spawn(|| parse_lock(&lock_path)));
+        let manifest = parse_manifest(&manifest_path);
+        let lock = lock.map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        (manifest, lock.unwrap_or_else(|| Ok(Lockfile::default())))
+    });
+    match both {
         (Ok(manifest), Ok(lock)) => take_over(&mut look, manifest, lock, CollectionState::Ok),
         (Ok(manifest), Err(problem)) if !has_rows => {
             look.problems.push(problem);

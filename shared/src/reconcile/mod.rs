@@ -26,6 +26,7 @@ use crate::Result;
 use crate::artifact::read::FileText;
 use crate::collection::lockfile::LockEntry;
 use crate::collection::manifest::Entry;
+use crate::collection::manifest::McpServer;
 use crate::id::ArtifactId;
 use crate::time::Clock;
 
@@ -92,6 +93,44 @@ pub struct Kept {
     pub entry: Option<Entry>,
     /// The lock's entry.
     pub lock: Option<LockEntry>,
+}
+
+/// The same as columns keep them: JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryColumns {
+    /// The manifest's entry, or what it declares of an MCP server.
+    pub manifest: Option<String>,
+    /// The lock's entry.
+    pub lock: Option<String>,
+}
+
+impl EntryColumns {
+    fn of(kept: &Kept) -> Self {
+        Self {
+            manifest: kept.entry.as_ref().map(json),
+            lock: kept.lock.as_ref().map(json),
+        }
+    }
+
+    fn of_server(server: &McpServer) -> Self {
+        Self {
+            manifest: Some(json(server)),
+            lock: None,
+        }
+    }
+
+    /// Tells whether the entries changed.
+    fn hash(&self) -> [u8; 16] {
+        let manifest = self.manifest.as_deref().unwrap_or_default();
+        let lock = self.lock.as_deref().unwrap_or_default();
+        // No JSON has a line break in it that is not escaped.
+        seen::short_hash(&[manifest.as_bytes(), lock.as_bytes()].join(&b'\n'))
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Serialising these types to memory can't fail; an empty text would only cause one more write.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// One change of rows.

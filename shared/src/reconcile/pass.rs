@@ -109,7 +109,7 @@ pub fn reconcile(
     };
     let existing = rows.known(collection_row, wanted)?;
     let known_count = existing.len();
-    let candidates = candidate::gather(&root, &look.entries, existing, scope)?;
+    let candidates = candidate::gather(&root, look.entries, existing, scope)?;
     examine(
         &root,
         target,

@@ -1,10 +1,9 @@
 //! The rows that stand for files: their columns, and the hash that tells whether one changed.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::Kept;
 use super::seen::short_hash;
+use super::{EntryColumns, json};
 use crate::artifact::{Metadata, Problem, Status};
 use crate::collection::manifest::{Group, Header, TagDefinition};
 use crate::id::ArtifactId;
@@ -92,10 +91,9 @@ pub struct ArtifactRow {
     pub file_count: u64,
     /// Bytes in them.
     pub size: u64,
-    /// Its entries in manifest and lock.
-    pub kept: Kept,
-    /// What is declared of an MCP server, for declared artifacts.
-    pub declared: Option<Value>,
+    /// Its entries in manifest and lock. A hash of them stands beside the row.
+    #[serde(skip)]
+    pub entries: EntryColumns,
     /// What should be mended.
     pub problems: Vec<Problem>,
     /// When it last changed, as its files (or its entry) say.
@@ -107,10 +105,11 @@ fn as_text<S: serde::Serializer>(id: &ArtifactId, serializer: S) -> Result<S::Ok
 }
 
 impl ArtifactRow {
-    /// Hash over all columns.
-    pub fn hash(&self) -> [u8; 16] {
-        // Serialising these types to memory can't fail; an empty text would only cause one more write.
-        short_hash(&serde_json::to_vec(self).unwrap_or_default())
+    /// Hash over all columns, with the hash of the entries.
+    pub(super) fn hash(&self, entry_hash: [u8; 16]) -> [u8; 16] {
+        let mut bytes = json(self).into_bytes();
+        bytes.extend(entry_hash);
+        short_hash(&bytes)
     }
 }
 
@@ -147,7 +146,7 @@ pub struct ManifestPart {
 impl CollectionRow {
     /// Hash over all columns.
     pub fn hash(&self) -> [u8; 16] {
-        short_hash(&serde_json::to_vec(self).unwrap_or_default())
+        short_hash(json(self).as_bytes())
     }
 }
 

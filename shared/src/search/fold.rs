@@ -1,5 +1,7 @@
 //! Words as the index sees them: letters and digits, lower case, without marks.
 
+use std::collections::HashSet;
+
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -36,9 +38,56 @@ pub fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// Stretches of bytes that hold all words of a text: each is one word of ASCII, or has other characters,
+/// and then [`words`] must look at it.
+pub(super) fn stretches(text: &str) -> impl Iterator<Item = &[u8]> {
+    text.as_bytes()
+        .split(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
+        .filter(|stretch| !stretch.is_empty())
+}
+
+/// The folded words of a stretch that is not ASCII alone.
+pub(super) fn folded_words(stretch: &[u8]) -> impl Iterator<Item = String> {
+    // Cut at ASCII only, it is still UTF-8.
+    let stretch = std::str::from_utf8(stretch).unwrap_or_default();
+    words(stretch).map(|(_, word)| fold(word))
+}
+
+/// The words of texts, folded, separated by blanks, few of them more than once: what an index of words takes.
+pub fn distinct_words<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let lower: Vec<String> = texts.into_iter().map(str::to_ascii_lowercase).collect();
+    let mut seen: HashSet<&[u8], foldhash::fast::RandomState> = HashSet::default();
+    let mut distinct = Vec::new();
+    let mut add = |word: &[u8]| {
+        distinct.extend_from_slice(word);
+        distinct.push(b' ');
+    };
+    for stretch in lower.iter().flat_map(|text| stretches(text)) {
+        if !seen.insert(stretch) {
+            continue;
+        }
+        if stretch.is_ascii() {
+            add(stretch);
+        } else {
+            folded_words(stretch).for_each(|word| add(word.as_bytes()));
+        }
+    }
+    String::from_utf8(distinct).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_of_words_takes_each_once() {
+        let texts = ["Fill PDF forms,\nfill them.", "pdf—Résumé naïve"];
+        assert_eq!(
+            distinct_words(texts),
+            "fill pdf forms them pdf resume naive "
+        );
+        assert_eq!(distinct_words(["--- … \n"]), "");
+    }
 
     #[test]
     fn words_are_letters_and_digits() {

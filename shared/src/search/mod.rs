@@ -2,12 +2,14 @@
 //!
 //! Any bytes are a query: what holds no letter or digit simply finds nothing.
 
+mod count;
 mod fold;
 mod near;
 mod query;
 mod snippet;
 
-pub use fold::{fold, words};
+pub use count::count;
+pub use fold::{distinct_words, fold, words};
 pub use near::Vocabulary;
 pub use query::{Query, Term};
-pub use snippet::{Snippet, snippet_of_line, snippet_of_text};
+pub use snippet::{Snippet, snippet_of_files, snippet_of_line, snippet_of_text};

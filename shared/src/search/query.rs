@@ -55,8 +55,23 @@ impl Query {
 
     /// The query in the language of SQLite's FTS5: all terms, or any of them.
     pub fn to_fts(&self, any: bool) -> String {
-        let terms: Vec<String> = self.terms.iter().map(Term::to_fts).collect();
+        self.join(any, Term::to_fts)
+    }
+
+    /// The same for an index that does not know the order of words. What it finds need not hold the query's
+    /// phrases.
+    pub fn to_fts_unordered(&self, any: bool) -> String {
+        self.join(any, Term::to_fts_unordered)
+    }
+
+    fn join(&self, any: bool, term: impl Fn(&Term) -> String) -> String {
+        let terms: Vec<String> = self.terms.iter().map(term).collect();
         terms.join(if any { " OR " } else { " AND " })
+    }
+
+    /// Whether the order of words matters.
+    pub fn has_phrases(&self) -> bool {
+        self.terms.iter().any(|term| term.words.len() > 1)
     }
 }
 
@@ -81,15 +96,42 @@ impl Term {
         )
     }
 
+    fn to_fts_unordered(&self) -> String {
+        let words: Vec<String> = (0..)
+            .zip(&self.words)
+            .map(|(at, word)| format!("\"{word}\"{}", if self.goes_on(at) { "*" } else { "" }))
+            .collect();
+        format!("({})", words.join(" AND "))
+    }
+
     /// Whether the folded word matches the term's word at this position.
     pub(super) fn matches_at(&self, at: usize, word: &str) -> bool {
         self.words.get(at).is_some_and(|wanted| {
-            if self.prefix && at + 1 == self.words.len() {
+            if self.goes_on(at) {
                 word.starts_with(wanted.as_str())
             } else {
                 word == wanted
             }
         })
+    }
+
+    /// The same for a word of ASCII in any case.
+    pub(super) fn matches_ascii_at(&self, at: usize, word: &[u8]) -> bool {
+        self.words.get(at).is_some_and(|wanted| {
+            let wanted = wanted.as_bytes();
+            let length = if self.goes_on(at) {
+                wanted.len()
+            } else {
+                word.len()
+            };
+            word.get(..length)
+                .is_some_and(|head| head.eq_ignore_ascii_case(wanted))
+        })
+    }
+
+    /// Whether the word at this position stands for all that begin with it.
+    fn goes_on(&self, at: usize) -> bool {
+        self.prefix && at + 1 == self.words.len()
     }
 }
 
@@ -104,6 +146,12 @@ mod tests {
             query.to_fts(false),
             r#""pdf tools"* AND "fill in" AND "forms"*"#
         );
+        assert_eq!(
+            query.to_fts_unordered(true),
+            r#"("pdf" AND "tools"*) OR ("fill" AND "in") OR ("forms"*)"#
+        );
+        assert!(query.has_phrases());
+        assert!(!Query::parse(b"fill in").has_phrases());
     }
 
     #[test]

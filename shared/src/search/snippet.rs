@@ -24,6 +24,30 @@ pub struct Snippet {
 
 /// The best line of a text: the first of those that match most terms. `None` if none matches any.
 pub fn snippet_of_text(text: &str, query: &Query) -> Option<Snippet> {
+    best_line(text, query).map(|(_, snippet)| snippet)
+}
+
+/// The best line of several files, with the path of its file: the first of those that match most terms.
+pub fn snippet_of_files<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    query: &Query,
+) -> Option<(&'a str, Snippet)> {
+    let mut best: Option<(usize, &str, Snippet)> = None;
+    for (path, text) in files {
+        if let Some((matched, snippet)) = best_line(text, query)
+            && best.as_ref().is_none_or(|(most, ..)| matched > *most)
+        {
+            best = Some((matched, path, snippet));
+            if matched == query.terms.len() {
+                break;
+            }
+        }
+    }
+    best.map(|(_, path, snippet)| (path, snippet))
+}
+
+/// The best line, and the number of terms that it matches.
+fn best_line(text: &str, query: &Query) -> Option<(usize, Snippet)> {
     let mut best: Option<(usize, u32, &str)> = None;
     for (number, line) in (1..).zip(text.lines()) {
         let matched = count_terms(line, query);
@@ -34,11 +58,12 @@ pub fn snippet_of_text(text: &str, query: &Query) -> Option<Snippet> {
             }
         }
     }
-    let (_, number, line) = best?;
-    Some(Snippet {
+    let (matched, number, line) = best?;
+    let snippet = Snippet {
         line: number,
         ..snippet_of_line(line, query)
-    })
+    };
+    Some((matched, snippet))
 }
 
 /// A single line with its matches; it may have none.

@@ -9,7 +9,6 @@ DROP TABLE group_member;
 DROP TABLE collection_group;
 DROP TABLE artifact_count;
 DROP TABLE artifact_tag;
-DROP TABLE artifact_file;
 DROP TABLE artifact_detail;
 DROP TABLE artifact;
 DROP TABLE collection;

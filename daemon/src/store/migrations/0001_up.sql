@@ -93,18 +93,10 @@ CREATE TABLE artifact_detail (
     parse_line INTEGER,
     manifest TEXT,
     lock TEXT,
-    problems TEXT NOT NULL
+    problems TEXT NOT NULL,
+    -- of each file: path, bytes, kind, whether it may be executed, when it was modified
+    files TEXT NOT NULL
 ) STRICT;
-
-CREATE TABLE artifact_file (
-    artifact_id INTEGER NOT NULL REFERENCES artifact (id) ON DELETE CASCADE,
-    path TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    executable INTEGER NOT NULL,
-    modified_at INTEGER NOT NULL,
-    PRIMARY KEY (artifact_id, path)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE artifact_tag (
     tag TEXT NOT NULL COLLATE NOCASE,
@@ -181,14 +173,13 @@ CREATE TABLE event (
     detail TEXT NOT NULL
 ) STRICT;
 
--- The texts behind text_index, for snippets; bounded per file and per artifact.
+-- The texts of an artifact's files, one after the other; bounded per file and per artifact.
 CREATE TABLE artifact_text (
-    id INTEGER PRIMARY KEY,
-    artifact_id INTEGER NOT NULL REFERENCES artifact (id) ON DELETE CASCADE,
-    path TEXT NOT NULL,
+    artifact_id INTEGER PRIMARY KEY REFERENCES artifact (id) ON DELETE CASCADE,
+    -- JSON: path and bytes of each
+    files TEXT NOT NULL,
     text TEXT NOT NULL
 ) STRICT;
-CREATE INDEX artifact_text_artifact ON artifact_text (artifact_id);
 
 -- rowid = artifact.id
 CREATE VIRTUAL TABLE metadata_index USING fts5 (
@@ -196,11 +187,12 @@ CREATE VIRTUAL TABLE metadata_index USING fts5 (
     content = '', contentless_delete = 1,
     tokenize = 'unicode61 remove_diacritics 2'
 );
--- rowid = artifact_text.id
+-- rowid = artifact.id; each word of the texts once, folded before it comes here. Knows which artifacts hold a
+-- word, but not where: phrases are looked for in artifact_text.
 CREATE VIRTUAL TABLE text_index USING fts5 (
-    text,
-    content = '', contentless_delete = 1,
-    tokenize = 'unicode61 remove_diacritics 2'
+    words,
+    content = '', contentless_delete = 1, detail = none,
+    tokenize = 'ascii'
 );
 CREATE VIRTUAL TABLE metadata_terms USING fts5vocab (metadata_index, row);
 CREATE VIRTUAL TABLE text_terms USING fts5vocab (text_index, row);

@@ -1,5 +1,7 @@
 //! The search: names before descriptions before contents, corrected if nothing matches.
 
+mod contents;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use skillmeat_shared::Result;
 use skillmeat_shared::search::{
-    self, Query, Snippet, Vocabulary, snippet_of_line, snippet_of_text,
+    self, Query, Snippet, Vocabulary, snippet_of_files, snippet_of_line,
 };
 
 use super::{App, Freshness};
@@ -249,7 +251,10 @@ fn look(
                 index::in_metadata(connection, &expression, false, filter)?
             }
             2 if scope != SearchScope::Metadata => {
-                index::in_texts(connection, &expression, filter)?
+                let left = limit.saturating_sub(tiers.hits.len());
+                let (hits, cut) = contents::look(connection, query, any, filter, &seen, left)?;
+                tiers.more |= cut;
+                hits
             }
             _ => Vec::new(),
         };
@@ -266,7 +271,7 @@ fn look(
     if tier_of_names(&tiers) > 0 {
         put_exact_first(connection, query, &mut tiers)?;
     }
-    tiers.more = tiers.hits.len() > limit;
+    tiers.more |= tiers.hits.len() > limit;
     tiers.hits.truncate(limit);
     Ok(tiers)
 }
@@ -347,12 +352,14 @@ fn describe(
         } else {
             best_field(&summary, query)
         };
-        let (snippet, path) = match hit.text {
-            Some(text) => {
-                let (path, text) = index::text(connection, text)?;
-                (snippet_of_text(&text, query), path)
-            }
-            None => metadata_snippet(connection, &summary, query)?,
+        let (snippet, path) = if found == Found::Content {
+            let texts = text::of_artifact(connection, hit.artifact)?;
+            snippet_of_files(texts.files(), query)
+                .map_or_else(Default::default, |(path, snippet)| {
+                    (Some(snippet), path.to_owned())
+                })
+        } else {
+            metadata_snippet(connection, &summary, query)?
         };
         let path = if path.is_empty() {
             path
@@ -387,10 +394,9 @@ fn metadata_snippet(
     summary: &Summary,
     query: &Query,
 ) -> rusqlite::Result<(Option<Snippet>, String)> {
-    if let Some((path, head)) = index::first_text(connection, summary.row, HEAD)?
-        && let Some(snippet) = snippet_of_text(&head, query)
-    {
-        return Ok((Some(snippet), path));
+    let head = text::head_of_first(connection, summary.row, HEAD)?;
+    if let Some((path, snippet)) = snippet_of_files(head.files(), query) {
+        return Ok((Some(snippet), path.to_owned()));
     }
     let description = summary.description.as_deref().or(summary.title.as_deref());
     Ok((

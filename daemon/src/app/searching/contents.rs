@@ -1,0 +1,83 @@
+//! Looking into the texts of artifacts. The index only knows which artifact holds which words; where they stand
+//! there, and how often, their texts tell.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use skillmeat_shared::search::{self, Query};
+
+use crate::store::search::{self as index, Filter, Hit};
+use crate::store::text::{self, Texts};
+
+/// Artifacts that are weighed by their texts at least, if as many match.
+const WEIGHED: usize = 40;
+
+/// How long phrases of common words are looked for: many artifacts hold the words, but in another order.
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// Words after which more of the same count little, in an artifact of usual length.
+const SATURATION: f64 = 1.2;
+
+/// Bytes of the texts of an artifact of usual length.
+const USUAL: f64 = 8192.0;
+
+/// Artifacts whose texts match, best first, without those seen already; more than `limit` if there are. Whether
+/// the search ended before all were looked at.
+pub(super) fn look(
+    connection: &Connection,
+    query: &Query,
+    any: bool,
+    filter: &Filter,
+    seen: &HashSet<i64>,
+    limit: usize,
+) -> rusqlite::Result<(Vec<Hit>, bool)> {
+    let is_ordered = query.has_phrases() && !any;
+    let enough = WEIGHED.max(limit.saturating_add(1));
+    // Any of those that hold the words may hold the phrase.
+    let shown = (!is_ordered).then_some(enough.saturating_add(seen.len()));
+    let expression = query.to_fts_unordered(any);
+    let candidates = index::in_texts(connection, &expression, filter, shown)?;
+    let begun = Instant::now();
+    let mut hits = Vec::new();
+    let mut cut = false;
+    for hit in candidates {
+        if seen.contains(&hit.artifact) {
+            continue;
+        }
+        if hits.len() >= enough {
+            break;
+        }
+        if begun.elapsed() > LONGEST {
+            cut = true;
+            break;
+        }
+        let texts = text::of_artifact(connection, hit.artifact)?;
+        if let Some(weight) = weigh(&texts, query, any) {
+            hits.push(Hit {
+                rank: -weight,
+                ..hit
+            });
+        }
+    }
+    // Equal ones stay in the order of the index.
+    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank));
+    Ok((hits, cut))
+}
+
+/// How much the texts are about the query; `None` if they do not match it.
+fn weigh(texts: &Texts, query: &Query, any: bool) -> Option<f64> {
+    let mut totals = vec![0_u32; query.terms.len()];
+    for (_, text) in texts.files() {
+        for (total, count) in totals.iter_mut().zip(search::count(text, query)) {
+            *total = total.saturating_add(count);
+        }
+    }
+    let matched = totals.iter().filter(|total| **total > 0).count();
+    if matched == 0 || (matched < totals.len() && !any) {
+        return None;
+    }
+    let half = SATURATION * (0.25 + 0.75 * texts.size() as f64 / USUAL);
+    let weight = |total: u32| f64::from(total) / (f64::from(total) + half);
+    Some(totals.into_iter().map(weight).sum())
+}
