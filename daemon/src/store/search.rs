@@ -1,7 +1,7 @@
 //! Looking up words in the two indexes. Bounded: of very common words not every hit is ranked.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};

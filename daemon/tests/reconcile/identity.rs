@@ -184,8 +184,10 @@ fn equally_good_hits_stand_in_one_order_however_their_rows_came_to_be() {
     };
     let in_names: fn(&Connection, &str, &Filter) -> _ =
         |connection, words, filter| search::in_metadata(connection, words, true, filter);
+    let in_texts: fn(&Connection, &str, &Filter) -> _ =
+        |connection, words, filter| search::in_texts(connection, words, filter, Some(10));
     assert_eq!(names(in_names), ["a-same", "b-same", "c-same"]);
-    assert_eq!(names(search::in_texts), ["a-same", "b-same", "c-same"]);
+    assert_eq!(names(in_texts), ["a-same", "b-same", "c-same"]);
 }
 
 #[test]
