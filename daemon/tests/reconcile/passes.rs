@@ -18,8 +18,8 @@ fn dump(store: &Store) -> Vec<String> {
                 coalesce(content_hash, '') || '|' || coalesce(structure_hash, '') || '|' || file_count
                 || '|' || size || '|' || parse_status || '|' || problem_count || '|' || updated_at
                 || '|' || hex(row_hash) || '|' || hex(entry_hash) FROM artifact ORDER BY 1",
-        "SELECT a.path || '|' || d.files FROM artifact_detail d
-         JOIN artifact a ON a.id = d.artifact_id ORDER BY 1",
+        "SELECT a.path || '|' || (f.value ->> 0) || '|' || (f.value ->> 1) || '|' || (f.value ->> 2)
+         FROM artifact_detail d JOIN artifact a ON a.id = d.artifact_id, json_each(d.files) f ORDER BY 1",
         "SELECT a.path || '|' || t.tag FROM artifact_tag t JOIN artifact a ON a.id = t.artifact_id ORDER BY 1",
         "SELECT a.path || '|' || t.files || '|' || t.text FROM artifact_text t
          JOIN artifact a ON a.id = t.artifact_id ORDER BY 1",
