@@ -16,7 +16,7 @@ pub fn fold(word: &str) -> String {
         .collect()
 }
 
-fn is_word(c: char) -> bool {
+pub(super) fn is_word(c: char) -> bool {
     // Combining marks belong to the letter before them.
     c.is_alphanumeric() || is_mark(c)
 }
@@ -46,7 +46,7 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = &[u8]> {
         .filter(|stretch| !stretch.is_empty())
 }
 
-/// The folded words of a stretch that is not ASCII alone.
+/// The folded words of a stretch.
 pub(super) fn folded_words(stretch: &[u8]) -> impl Iterator<Item = String> {
     // Cut at ASCII only, it is still UTF-8.
     let stretch = std::str::from_utf8(stretch).unwrap_or_default();

@@ -8,7 +8,7 @@ mod near;
 mod query;
 mod snippet;
 
-pub use count::count;
+pub use count::Counter;
 pub use fold::{distinct_words, fold, words};
 pub use near::Vocabulary;
 pub use query::{Query, Term};

@@ -115,22 +115,8 @@ impl Term {
         })
     }
 
-    /// The same for a word of ASCII in any case.
-    pub(super) fn matches_ascii_at(&self, at: usize, word: &[u8]) -> bool {
-        self.words.get(at).is_some_and(|wanted| {
-            let wanted = wanted.as_bytes();
-            let length = if self.goes_on(at) {
-                wanted.len()
-            } else {
-                word.len()
-            };
-            word.get(..length)
-                .is_some_and(|head| head.eq_ignore_ascii_case(wanted))
-        })
-    }
-
     /// Whether the word at this position stands for all that begin with it.
-    fn goes_on(&self, at: usize) -> bool {
+    pub(super) fn goes_on(&self, at: usize) -> bool {
         self.prefix && at + 1 == self.words.len()
     }
 }

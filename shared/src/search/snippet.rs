@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem::Finder;
+
 use super::fold::{fold, words};
 use super::query::{Query, Term};
 
@@ -48,8 +50,25 @@ pub fn snippet_of_files<'a>(
 
 /// The best line, and the number of terms that it matches.
 fn best_line(text: &str, query: &Query) -> Option<(usize, Snippet)> {
+    let lower = text.to_ascii_lowercase();
+    let finders: Vec<Finder<'_>> = query
+        .terms
+        .iter()
+        .filter_map(|term| Some(Finder::new(term.words.first()?.as_bytes())))
+        .collect();
+    // Folding every word of every line costs much more than looking for bytes.
+    let may_match = |line: &str| {
+        !line.is_ascii()
+            || finders
+                .iter()
+                .any(|word| word.find(line.as_bytes()).is_some())
+    };
     let mut best: Option<(usize, u32, &str)> = None;
-    for (number, line) in (1..).zip(text.lines()) {
+    let lines = text.lines().zip(lower.lines());
+    for (number, (line, lower)) in (1..).zip(lines) {
+        if !may_match(lower) {
+            continue;
+        }
         let matched = count_terms(line, query);
         if matched > best.map_or(0, |(matched, ..)| matched) {
             best = Some((matched, number, line));
@@ -113,23 +132,7 @@ fn cut(line: &str, around: usize) -> (String, Range<usize>, usize) {
     )
 }
 
-/// Quick check before words are folded: does the line hold the first letters of the term at all?
-fn may_match(line: &str, term: &Term) -> bool {
-    if !line.is_ascii() {
-        return true;
-    }
-    let Some(first) = term.words.first().map(String::as_bytes) else {
-        return false;
-    };
-    line.as_bytes()
-        .windows(first.len().max(1))
-        .any(|window| window.eq_ignore_ascii_case(first))
-}
-
 fn count_terms(line: &str, query: &Query) -> usize {
-    if !query.terms.iter().any(|term| may_match(line, term)) {
-        return 0;
-    }
     let folded: Vec<(Range<usize>, String)> = fold_words(line);
     query
         .terms

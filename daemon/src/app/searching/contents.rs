@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use skillmeat_shared::search::{self, Query};
+use skillmeat_shared::search::{Counter, Query};
 
 use crate::store::search::{self as index, Filter, Hit};
 use crate::store::text::{self, Texts};
@@ -33,11 +33,17 @@ pub(super) fn look(
     limit: usize,
 ) -> rusqlite::Result<(Vec<Hit>, bool)> {
     let is_ordered = query.has_phrases() && !any;
-    let enough = WEIGHED.max(limit.saturating_add(1));
+    let wanted = limit.saturating_add(1);
+    let enough = if is_ordered {
+        wanted
+    } else {
+        WEIGHED.max(wanted)
+    };
     // Any of those that hold the words may hold the phrase.
     let shown = (!is_ordered).then_some(enough.saturating_add(seen.len()));
     let expression = query.to_fts_unordered(any);
     let candidates = index::in_texts(connection, &expression, filter, shown)?;
+    let counter = Counter::new(query);
     let begun = Instant::now();
     let mut hits = Vec::new();
     let mut cut = false;
@@ -53,7 +59,7 @@ pub(super) fn look(
             break;
         }
         let texts = text::of_artifact(connection, hit.artifact)?;
-        if let Some(weight) = weigh(&texts, query, any) {
+        if let Some(weight) = weigh(&texts, &counter, any) {
             hits.push(Hit {
                 rank: -weight,
                 ..hit
@@ -66,10 +72,12 @@ pub(super) fn look(
 }
 
 /// How much the texts are about the query; `None` if they do not match it.
-fn weigh(texts: &Texts, query: &Query, any: bool) -> Option<f64> {
-    let mut totals = vec![0_u32; query.terms.len()];
+fn weigh(texts: &Texts, counter: &Counter<'_>, any: bool) -> Option<f64> {
+    let mut totals: Vec<u32> = Vec::new();
     for (_, text) in texts.files() {
-        for (total, count) in totals.iter_mut().zip(search::count(text, query)) {
+        let counts = counter.count(text);
+        totals.resize(counts.len(), 0);
+        for (total, count) in totals.iter_mut().zip(counts) {
             *total = total.saturating_add(count);
         }
     }
