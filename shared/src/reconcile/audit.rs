@@ -67,7 +67,7 @@ pub fn audit(root: &Path) -> Result<Audit> {
         return Ok(audit);
     };
     let entries = Entries::Read(manifest, lock.clone());
-    let candidates = candidate::gather(root, &entries, Vec::new(), &scope)?;
+    let candidates = candidate::gather(root, entries, Vec::new(), &scope)?;
     for candidate in candidates.present {
         let kept = candidate.entry.unwrap_or_default();
         let status = match (&candidate.server, &kept.entry, &candidate.path) {
