@@ -48,14 +48,14 @@ warnables! {
     CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
     /// There is no room on the disk that holds the cache.
     DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
+    /// Nothing can be written in the home.
+    HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
     /// The process takes more memory than it should.
     MEMORY_HIGH = "memory-high", Warning, AT_ONCE, [], stops: false;
     /// The program was replaced on disk while it runs.
     STALE_BINARY = "stale-binary", Warning, AT_ONCE, [], stops: false;
     /// A task panicked and waits to be started again. Subject: the task.
     TASK_FAILED = "task-failed", Warning, AT_ONCE, [], stops: false;
-    /// Nothing can be written in the home.
-    HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
     /// A folder can't be watched. Subject: the collection.
     WATCH_FAILED = "watch-failed", Warning, SOON, ["collection-unreachable"], stops: false;
     /// The kernel watches no further folder, so a collection is looked at instead. Subject: the collection.
