@@ -111,7 +111,7 @@ fn a_call_that_hangs_is_cut_off_at_the_drain_timeout() {
     let started = Instant::now();
     drop(sandbox.run(&["daemon", "stop"]).ok());
     assert!(
-        started.elapsed() < Duration::from_secs(60),
+        started.elapsed() < Duration::from_mins(1),
         "{:?}",
         started.elapsed()
     );
