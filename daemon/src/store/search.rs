@@ -38,9 +38,13 @@ pub struct Hit {
     pub rank: f64,
 }
 
-/// Best first. Of the first `shown` equally good ones stand in an order that does not depend on their rows: a cache that was built
-/// anew must not answer otherwise.
-fn sorted(connection: &Connection, mut hits: Vec<Hit>, shown: usize) -> rusqlite::Result<Vec<Hit>> {
+/// Best first. Of the first `shown`, equally good ones stand in an order that does not depend on their rows: a
+/// cache that was built anew must not answer otherwise.
+pub fn sorted(
+    connection: &Connection,
+    mut hits: Vec<Hit>,
+    shown: usize,
+) -> rusqlite::Result<Vec<Hit>> {
     hits.sort_by(|a, b| a.rank.total_cmp(&b.rank));
     let mut place = connection.prepare_cached(
         "SELECT a.name, a.kind, c.name, a.path FROM artifact a JOIN collection c ON c.id = a.collection_id

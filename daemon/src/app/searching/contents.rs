@@ -66,9 +66,7 @@ pub(super) fn look(
             });
         }
     }
-    // Equal ones stay in the order of the index.
-    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank));
-    Ok((hits, cut))
+    Ok((index::sorted(connection, hits, enough)?, cut))
 }
 
 /// How much the texts are about the query; `None` if they do not match it.
