@@ -51,6 +51,7 @@ impl Place {
             manager: "auto".to_owned(),
             started_at: 1,
             exe: None,
+            start_ticks: None,
         };
         rendezvous.save(&self.home.rendezvous()).unwrap();
     }

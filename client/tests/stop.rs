@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::Home;
-use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::rendezvous::{Rendezvous, start_ticks};
 use tempfile::TempDir;
 
 /// A home and the process that owns it.
@@ -40,6 +40,10 @@ impl Owned {
     }
 
     fn rendezvous(&self, pid: u32, exe: Option<PathBuf>) {
+        self.rendezvous_of(pid, exe, start_ticks(pid));
+    }
+
+    fn rendezvous_of(&self, pid: u32, exe: Option<PathBuf>, start_ticks: Option<u64>) {
         let rendezvous = Rendezvous {
             socket: self.home.run_dir().join("gone"),
             pid,
@@ -49,6 +53,7 @@ impl Owned {
             manager: "auto".to_owned(),
             started_at: 1,
             exe,
+            start_ticks,
         };
         rendezvous.save(&self.home.rendezvous()).unwrap();
     }
@@ -121,4 +126,23 @@ fn a_stranger_is_never_ended() {
     let output = owned.run(&["daemon", "stop", "--force"]);
     assert!(err(&output).contains("another program"), "{}", err(&output));
     assert!(owned.is_alive());
+}
+
+#[test]
+fn a_process_that_took_over_the_number_is_never_ended() {
+    let mut owned = Owned::new();
+    let (pid, exe) = (owned.owner.id(), owned.exe());
+    let Some(ticks) = start_ticks(pid) else {
+        eprintln!("skipped: this system does not tell when a process started");
+        return;
+    };
+    owned.rendezvous_of(pid, Some(exe.clone()), Some(ticks - 1));
+    let output = owned.run(&["daemon", "stop", "--force"]);
+    assert_eq!(output.status.code(), Some(7), "{}", err(&output));
+    assert!(err(&output).contains("another time"), "{}", err(&output));
+    assert!(owned.is_alive());
+    // An earlier version did not say when.
+    owned.rendezvous_of(pid, Some(exe), None);
+    let output = owned.run(&["daemon", "stop", "--force"]);
+    assert!(output.status.success(), "{}", err(&output));
 }

@@ -32,6 +32,24 @@ pub struct Rendezvous {
     /// The program's file.
     #[serde(default)]
     pub exe: Option<PathBuf>,
+    /// When the process started, as [`start_ticks`] tells it: unlike `started_at`, setting the clock does not
+    /// change it. Daemons of earlier versions leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ticks: Option<u64>,
+}
+
+/// When a process started, in the kernel's ticks since the machine did. With its number it names a process
+/// for good: numbers are used again. `None` if there is no such process, or where the system does not tell.
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = crate::fs::read_bounded(Path::new(&format!("/proc/{pid}/stat")), MAX_BYTES).ok()?;
+    started_in(&stat)
+}
+
+/// The 22nd field of what the kernel tells of a process.
+fn started_in(stat: &[u8]) -> Option<u64> {
+    // The second one, the program's name, may hold anything, but is the only one in brackets.
+    let (_, fields) = std::str::from_utf8(stat).ok()?.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 impl Rendezvous {
@@ -231,6 +249,7 @@ mod tests {
             manager: "auto".to_owned(),
             started_at: 5,
             exe: None,
+            start_ticks: None,
         }
     }
 
@@ -262,6 +281,19 @@ mod tests {
             crate::fs::write(&path, content, 0o600).unwrap();
             assert_eq!(Rendezvous::load(&path).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_process_is_told_by_when_it_started() {
+        let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 8421 9 10\n";
+        assert_eq!(started_in(stat), Some(8421));
+        for cut in [&b""[..], b"7 (a) S 1", b"7 (\xff) S", b"7 a S"] {
+            assert_eq!(started_in(cut), None);
+        }
+        let own = start_ticks(std::process::id());
+        assert_eq!(own.is_some(), Path::new("/proc/self/stat").exists());
+        assert_eq!(own, start_ticks(std::process::id()));
+        assert_eq!(start_ticks(u32::MAX), None);
     }
 
     #[test]

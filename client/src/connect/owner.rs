@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::Home;
-use skillmeat_shared::rendezvous::Rendezvous;
+use skillmeat_shared::rendezvous::{Rendezvous, start_ticks};
 use skillmeat_shared::{Code, Error, Result};
 use tokio::time::{Instant, sleep};
 
@@ -105,8 +105,8 @@ pub(crate) async fn end_by_force(home: &Home, patience: Duration) -> Result<()> 
     .hint("the system may wait for a disk or a network share; try again later"))
 }
 
-/// The process of the daemon that owns the home, if the rendezvous names it truly: the process exists,
-/// runs a program called `skillmeatd`, and has the lock file open.
+/// The process of the daemon that owns the home, if the rendezvous names it truly: the process exists, is
+/// still the one that wrote it, runs a program called `skillmeatd`, and has the lock file open.
 fn identify(home: &Home) -> Result<Pid> {
     let unknown = |why: &str| {
         Error::new(
@@ -142,6 +142,13 @@ fn identify(home: &Home) -> Result<Pid> {
         if !same && named.split(' ').next() != Some("skillmeatd") {
             return Err(unknown(&format!(
                 "process {} is another program",
+                rendezvous.pid
+            )));
+        }
+        if rendezvous.start_ticks.is_some() && rendezvous.start_ticks != start_ticks(rendezvous.pid)
+        {
+            return Err(unknown(&format!(
+                "process {} started at another time than the one that it names",
                 rendezvous.pid
             )));
         }
@@ -202,6 +209,7 @@ mod tests {
             manager: "auto".to_owned(),
             started_at: 0,
             exe: None,
+            start_ticks: None,
         };
         rendezvous.save(&home.rendezvous()).unwrap();
         let error = end_by_force(&home, AFTER_KILL).await.unwrap_err();

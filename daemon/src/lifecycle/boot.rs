@@ -14,7 +14,7 @@ use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{HOME_READ_ONLY, Health};
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
-use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
+use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error, Result, version};
 
@@ -229,6 +229,7 @@ fn own<A: Application>(
         manager: announce.manager.to_owned(),
         started_at: started_at.nanos(),
         exe: std::env::current_exe().ok(),
+        start_ticks: start_ticks(std::process::id()),
     };
     let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
     let self_check = SelfCheck::new(loaded.config.daemon_self_check);

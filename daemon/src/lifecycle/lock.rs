@@ -157,6 +157,7 @@ mod tests {
             manager: "auto".to_owned(),
             started_at: 0,
             exe: None,
+            start_ticks: None,
         }
     }
 

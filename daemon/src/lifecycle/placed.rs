@@ -149,6 +149,7 @@ mod tests {
             manager: "auto".to_owned(),
             started_at: 0,
             exe: None,
+            start_ticks: None,
         };
         let placed = Placed::new(socket, dir.join("daemon.json"), at);
         placed.announce().unwrap();

@@ -301,6 +301,7 @@ fn what_a_killed_daemon_left_is_removed() {
         manager: "auto".to_owned(),
         started_at: 0,
         exe: None,
+        start_ticks: None,
     };
     at.save(&home.rendezvous()).unwrap();
     let findings = left_by_a_daemon(home);

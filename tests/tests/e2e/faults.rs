@@ -150,18 +150,25 @@ fn a_second_signal_means_now() {
 fn a_stopped_daemon_fails_commands_soon_and_a_forced_restart_recovers() {
     let sandbox = Sandbox::initialised();
     let before = sandbox.pid();
+    let timed = || {
+        let started = Instant::now();
+        let answer = sandbox.run(&["list"]);
+        (answer, started.elapsed())
+    };
+    let (usual, start) = timed();
+    drop(usual.ok());
     sandbox.signal(Signal::STOP);
-    let started = Instant::now();
-    let failed = sandbox.run(&["list"]).exits(8);
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
-    assert!(
-        failed.stderr.contains("sm daemon restart --force"),
-        "{failed:?}"
-    );
+    // A process may start late on a busy machine, but not at each of several tries.
+    let is_soon = (0..4).any(|_| {
+        let (failed, took) = timed();
+        let failed = failed.exits(8);
+        assert!(
+            failed.stderr.contains("sm daemon restart --force"),
+            "{failed:?}"
+        );
+        took < Duration::from_millis(1500) + 2 * start
+    });
+    assert!(is_soon, "commands fail late; one that works takes {start:?}");
     drop(sandbox.run(&["daemon", "restart", "--force"]).ok());
     assert_ne!(sandbox.pid(), before);
     drop(sandbox.run(&["list"]).ok());
