@@ -205,36 +205,61 @@ mod tests {
     #[test]
     fn the_places_come_in_their_order() {
         let key = short_hash(b"/h", 8);
-        let run = Home::at("/h").run_dir();
-        let all = Probe {
-            xdg: Some("/x"),
-            private: vec!["/x", "/run/user/1000"],
-            local: true,
+        let xdg = format!("/x/skillmeat/{key}.sock");
+        let session = format!("/run/user/1000/skillmeat/{key}.sock");
+        let run = Home::at("/h").run_dir().join("skillmeatd.sock");
+        let run = run.to_str().unwrap().to_owned();
+        let last = format!("/tmp/skillmeat-1000/{key}.sock");
+        let given = Some("/x");
+        let user = "/run/user/1000";
+        // The variable, the folders that are the user's alone, whether the home's disk is local: the places.
+        let cases = [
+            (
+                given,
+                vec!["/x", user],
+                true,
+                vec![&xdg, &session, &run, &last],
+            ),
+            (given, vec!["/x"], true, vec![&xdg, &run, &last]),
+            (given, vec![user], true, vec![&session, &run, &last]),
+            (given, vec![], true, vec![&run, &last]),
+            (given, vec!["/x", user], false, vec![&xdg, &session, &last]),
+            (None, vec!["/x", user], false, vec![&session, &last]),
+            (None, vec![], true, vec![&run, &last]),
+            (None, vec![], false, vec![&last]),
+            // The same folder by two names is one place.
+            (Some(user), vec![user], false, vec![&session, &last]),
+        ];
+        for (xdg, private, local, wanted) in cases {
+            let about = format!("{xdg:?} {private:?} {local}");
+            let probe = Probe {
+                xdg,
+                private,
+                local,
+            };
+            let found = places(&probe, "/h");
+            assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{about}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_too_long_is_passed_over_and_the_next_one_counts() {
+        let folder = |length: usize| -> &'static str {
+            Box::leak(format!("/{}", "x".repeat(length - 1)).into_boxed_str())
         };
-        assert_eq!(
-            places(&all, "/h"),
-            [
-                format!("/x/skillmeat/{key}.sock"),
-                format!("/run/user/1000/skillmeat/{key}.sock"),
-                format!("{}/skillmeatd.sock", run.display()),
-                format!("/tmp/skillmeat-1000/{key}.sock"),
-            ]
-        );
-        let none = Probe {
-            xdg: None,
-            private: vec![],
-            local: false,
+        let name = format!("/skillmeat/{}.sock", short_hash(b"/h", 8)).len();
+        let of = |xdg: &'static str| {
+            let probe = Probe {
+                xdg: Some(xdg),
+                private: vec![xdg, "/run/user/1000"],
+                local: true,
+            };
+            places(&probe, "/h")
         };
-        assert_eq!(
-            places(&none, "/h"),
-            [format!("/tmp/skillmeat-1000/{key}.sock")]
-        );
-        let same = Probe {
-            xdg: Some("/run/user/1000"),
-            private: vec!["/run/user/1000"],
-            local: false,
-        };
-        assert_eq!(places(&same, "/h").len(), 2);
+        let fits = of(folder(MAX_SOCKET_PATH - name));
+        assert_eq!((fits.len(), fits[0].len()), (4, MAX_SOCKET_PATH));
+        let over = of(folder(MAX_SOCKET_PATH - name + 1));
+        assert_eq!(over, fits[1..]);
     }
 
     #[test]
@@ -271,16 +296,61 @@ mod tests {
         assert_eq!(fs::metadata(at("good")).unwrap().mode() & 0o777, 0o700);
         std::os::unix::fs::symlink(at("good"), at("link")).unwrap();
         crate::fs::write(&at("file"), b"", 0o600).unwrap();
-        fs::create_dir(at("open")).unwrap();
-        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o750)).unwrap();
-        for bad in ["link", "file", "open"] {
+        let folder_of_mode = |name: &str, mode: u32| {
+            fs::create_dir(at(name)).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        folder_of_mode("open", 0o750);
+        folder_of_mode("writable", 0o720);
+        folder_of_mode("sticky", 0o1702);
+        let expected = [
+            ("link", "is a symbolic link", "remove"),
+            ("file", "is not a folder", "remove"),
+            ("open", "is open to other users (mode 0750)", "chmod 700"),
+            (
+                "writable",
+                "is open to other users (mode 0720)",
+                "chmod 700",
+            ),
+            ("sticky", "is open to other users (mode 1702)", "chmod 700"),
+        ];
+        for (bad, why, hint) in expected {
             let error = prepare_socket_dir(&at(bad)).unwrap_err();
             assert_eq!(error.code, Code::DaemonUntrustedSocket, "{bad}");
-            assert_eq!(error.hints.len(), 1);
+            let message = format!("the socket's folder `{}` {why}", at(bad).display());
+            assert_eq!(error.message, message);
+            assert!(error.hints[0].contains(hint), "{:?}", error.hints);
         }
         assert_eq!(
             check_socket_dir(&at("none")).unwrap_err().code,
             Code::FileNotFound
         );
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give a folder to somebody else");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(65_534), None).unwrap();
+        let error = prepare_socket_dir(&theirs).unwrap_err();
+        assert_eq!(error.code, Code::DaemonUntrustedSocket);
+        assert!(
+            error
+                .message
+                .ends_with("belongs to the user 65534, not to 0"),
+            "{error}"
+        );
+        assert!(
+            error.hints[0].contains("have its owner remove it"),
+            "{error:?}"
+        );
+        let env = std::collections::BTreeMap::new();
+        assert!(!SystemProbe::new(&env).is_owned_private_dir(&theirs));
     }
 }

@@ -168,7 +168,10 @@ fn a_stopped_daemon_fails_commands_soon_and_a_forced_restart_recovers() {
         );
         took < Duration::from_millis(1500) + 2 * start
     });
-    assert!(is_soon, "commands fail late; one that works takes {start:?}");
+    assert!(
+        is_soon,
+        "commands fail late; one that works takes {start:?}"
+    );
     drop(sandbox.run(&["daemon", "restart", "--force"]).ok());
     assert_ne!(sandbox.pid(), before);
     drop(sandbox.run(&["list"]).ok());
