@@ -301,13 +301,15 @@ fn a_root_outside_the_home_appears_later(backend: WatchBackend) {
     };
     setting.watcher.set_roots(vec![setting.root("work"), root]);
     assert_eq!(setting.state("team").state, State::Missing);
+    // As the place of a disk that is still to be mounted.
     fs::create_dir_all(&outside).unwrap();
-    setting.ear.wait("team", |heard| heard.covers("team", "x"));
-    setting.ear.wait("watching", |_| {
-        setting.state("team").state == State::Watching
-    });
     setting.ear.clear();
     fs::write(outside.join("collection.toml"), "x").unwrap();
+    setting.ear.wait("watching", |heard| {
+        heard.covers("team", "collection.toml") && setting.state("team").state == State::Watching
+    });
+    setting.ear.clear();
+    fs::write(outside.join("collection.toml"), "other").unwrap();
     setting.ear.wait_for_path("team", "collection.toml");
 }
 

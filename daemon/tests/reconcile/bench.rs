@@ -97,6 +97,17 @@ impl Bench {
 }
 
 pub(crate) fn pass(store: &Store, root: &Path, clock: &Ahead, scope: &Scope) -> Result<Report> {
+    pass_during(store, root, clock, scope, &|| {})
+}
+
+/// A pass during which something happens after the folders were listed.
+pub(crate) fn pass_during(
+    store: &Store,
+    root: &Path,
+    clock: &Ahead,
+    scope: &Scope,
+    happens: &(dyn Fn() + Sync),
+) -> Result<Report> {
     let target = Target {
         name: "c".to_owned(),
         path: root.to_owned(),
@@ -105,7 +116,10 @@ pub(crate) fn pass(store: &Store, root: &Path, clock: &Ahead, scope: &Scope) -> 
     let context = Context {
         clock,
         threads: 2,
-        is_cancelled: &|| false,
+        is_cancelled: &|| {
+            happens();
+            false
+        },
     };
     reconcile(&target, store, scope, &context)
 }

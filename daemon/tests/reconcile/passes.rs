@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use skillmeat_shared::reconcile::{CollectionState, Rows as _, Scope};
 use skillmeatd::store::Store;
 
-use crate::bench::{ALL, Bench, pass, paths, texts};
+use crate::bench::{ALL, Bench, pass, pass_during, paths, texts};
 
 /// All that files decide, in an order that does not depend on how it came to be.
 fn dump(store: &Store) -> Vec<String> {
@@ -203,6 +203,39 @@ fn a_great_loss_is_believed_at_the_second_look() {
         confirmed: true,
     });
     assert!(!report.doubtful && report.removed == 30);
+}
+
+#[test]
+fn what_goes_during_a_pass_leaves_no_row() {
+    for known in [false, true] {
+        let bench = Bench::new("");
+        bench.skill("stays", "x");
+        bench.skill("goes", "x");
+        if known {
+            bench.pass(&ALL);
+        }
+        let remove = || drop(fs::remove_dir_all(bench.root().join("skills/goes")));
+        let report = pass_during(&bench.store, &bench.root(), &bench.clock, &ALL, &remove).unwrap();
+        assert_eq!(report.young, ["skills/goes"], "it is looked for again");
+        bench.pass(&paths(&["skills/goes"]));
+        let rows = ["skill:stays skills/stays unmanaged 0"];
+        assert_eq!(bench.rows(), rows, "known before: {known}");
+    }
+}
+
+#[test]
+fn a_row_that_is_missing_without_an_entry_goes() {
+    let bench = Bench::new("");
+    bench.skill("gone", "x");
+    bench.pass(&ALL);
+    fs::remove_dir_all(bench.root().join("skills/gone")).unwrap();
+    let missing = "UPDATE artifact SET status = 'missing'";
+    bench
+        .store
+        .write(|transaction| transaction.execute(missing, []))
+        .unwrap();
+    assert_eq!(bench.pass(&paths(&["skills/gone"])).removed, 1);
+    assert_eq!(bench.rows(), Vec::<String>::new());
 }
 
 #[test]

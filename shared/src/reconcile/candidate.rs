@@ -190,11 +190,13 @@ pub(super) fn gather(
             })
         }
         Entries::Kept => {
-            // Rows with entries claim their paths first, then come the others.
+            // Rows with entries claim their paths first, then come the others. What is missing without an
+            // entry is nobody's.
+            let none = EntryColumns::of(&Kept::default()).hash();
             let (with_entry, without): (Vec<Known>, Vec<Known>) = rows
                 .rest()
                 .into_iter()
-                .partition(|row| row.status != Status::Unmanaged);
+                .partition(|row| row.status != Status::Unmanaged && row.entry_hash != none);
             for row in with_entry {
                 if row.status != Status::Declared {
                     claimed_paths.insert(row.path.clone());

@@ -191,6 +191,12 @@ fn examine_one(
         (None, Some(known)) => Cow::Owned(rows.kept(known.row)?),
         (None, None) => Cow::Owned(Kept::default()),
     };
+    if matches!(files, Files::Absent) && kept.entry.is_none() && candidate.server.is_none() {
+        // It went after its folder was listed, and no entry misses it: the next look finds nothing there.
+        outcome.row = None;
+        outcome.young.clone_from(&candidate.path);
+        return Ok(outcome);
+    }
     let columns = columns.unwrap_or_else(|| EntryColumns::of(&kept));
     let built = build::build(root, candidate, (&kept, columns), &files, texts);
     outcome.read = matches!(files, Files::Present(..));
