@@ -160,7 +160,7 @@ fn a_kernel_that_stays_silent_is_replaced_until_it_speaks() {
     assert_eq!(setting.rebuilt(), TRIES);
     setting.waits_for("work: all");
     setting.waits_for("work: all");
-    fs::create_dir(setting.folder.join("new")).unwrap();
+    fs::create_dir(setting.folder.join("skills/new")).unwrap();
     setting.waits_for("work: paths");
     setting.watcher.check_within(Duration::from_secs(20));
     assert!(setting.uses_kernel());

@@ -18,8 +18,10 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     is_folder: bool,
-    /// A hash over what tells a change.
+    /// A hash over what tells a change; of a folder, that it is another one.
     mark: u64,
+    /// When entries of a folder last came or went.
+    changed: Option<(i64, i64)>,
 }
 
 /// A folder as it stood.
@@ -65,7 +67,7 @@ impl Look {
                 }
                 let name = folder.join(found.file_name());
                 let entry = if metadata.is_dir() {
-                    if tree && depth < MAX_DEPTH {
+                    if tree && depth < MAX_DEPTH && !(depth == 0 && is_hidden(&name)) {
                         folders.push((name.clone(), depth + 1));
                     }
                     Entry::of_folder(&metadata)
@@ -80,13 +82,15 @@ impl Look {
 }
 
 impl Entry {
-    /// A folder is another one if its inode is; that its entries changed is told by them.
+    /// A folder is another one if its inode is. Its time tells of what came and went between two looks, which
+    /// somebody may have read meanwhile.
     fn of_folder(metadata: &Metadata) -> Self {
         let mut hasher = DefaultHasher::new();
         (metadata.dev(), metadata.ino(), metadata.mode()).hash(&mut hasher);
         Self {
             is_folder: true,
             mark: hasher.finish(),
+            changed: Some((metadata.mtime(), metadata.mtime_nsec())),
         }
     }
 
@@ -101,8 +105,14 @@ impl Entry {
         Self {
             is_folder: false,
             mark: hasher.finish(),
+            changed: None,
         }
     }
+}
+
+/// Whether an entry at the top is one of which no collection takes anything, as `.git`.
+fn is_hidden(name: &Path) -> bool {
+    name.as_os_str().as_encoded_bytes().starts_with(b".")
 }
 
 /// Everything that `stat` tells of a change.
@@ -129,7 +139,7 @@ pub(super) fn difference(path: &Path, before: &Look, now: &Look) -> Vec<(Change,
         (None, None) => return Vec::new(),
         (Some(_), None) => Some(Change::Gone),
         (None, Some(_)) => Some(Change::Created { folder: true }),
-        (Some(old), Some(new)) if old != new => Some(Change::Created { folder: true }),
+        (Some(old), Some(new)) if old.mark != new.mark => Some(Change::Created { folder: true }),
         (Some(_), Some(_)) if now.cut || before.cut => Some(Change::Touched),
         (Some(_), Some(_)) => None,
     };
@@ -137,6 +147,9 @@ pub(super) fn difference(path: &Path, before: &Look, now: &Look) -> Vec<(Change,
         return vec![(change, path.to_owned())];
     }
     let mut told = Vec::new();
+    if before.folder != now.folder {
+        told.push((Change::Touched, path.to_owned()));
+    }
     // Entries follow what they are in, in this order.
     let mut whole: Option<&Path> = None;
     for (name, new) in &now.entries {
@@ -145,14 +158,15 @@ pub(super) fn difference(path: &Path, before: &Look, now: &Look) -> Vec<(Change,
         }
         let change = match before.entries.get(name) {
             Some(old) if old == new => continue,
-            Some(old) if old.is_folder == new.is_folder && !new.is_folder => Change::Touched,
-            _ => Change::Created {
-                folder: new.is_folder,
-            },
+            Some(old) if old.is_folder && new.is_folder && old.mark == new.mark => Change::Touched,
+            Some(old) if !old.is_folder && !new.is_folder => Change::Touched,
+            _ => {
+                whole = new.is_folder.then_some(name);
+                Change::Created {
+                    folder: new.is_folder,
+                }
+            }
         };
-        if new.is_folder {
-            whole = Some(name);
-        }
         told.push((change, path.join(name)));
     }
     let mut whole: Option<&Path> = None;
@@ -190,6 +204,7 @@ mod tests {
             Look::at(&self.root, true, Path::new("/home"))
         }
 
+        /// What is told but for the times of folders, which may stand still meanwhile.
         fn told(&self, before: &Look) -> Vec<(Change, String)> {
             let relative = |path: &Path| {
                 let path = path.strip_prefix(&self.root).unwrap();
@@ -197,6 +212,7 @@ mod tests {
             };
             difference(&self.root, before, &self.look())
                 .iter()
+                .filter(|(change, path)| *change != Change::Touched || !path.is_dir())
                 .map(|(change, path)| (*change, relative(path)))
                 .collect()
         }
@@ -226,6 +242,34 @@ mod tests {
             .map(|(change, path)| (change, path.to_owned()))
             .into();
         assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn what_came_and_went_between_two_looks_is_told_by_its_folder() {
+        let setting = Setting::new();
+        let before = setting.look();
+        let changed = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        for folder in ["", "skills"] {
+            let folder = fs::File::open(setting.root.join(folder)).unwrap();
+            folder.set_modified(changed).unwrap();
+        }
+        let told = difference(&setting.root, &before, &setting.look());
+        let skills = setting.root.join("skills");
+        let wanted = [setting.root.clone(), skills].map(|path| (Change::Touched, path));
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn hidden_folders_at_the_top_are_not_entered() {
+        let setting = Setting::new();
+        for folder in [".git/objects", "skills/a/.hidden"] {
+            fs::create_dir_all(setting.root.join(folder)).unwrap();
+        }
+        let before = setting.look();
+        fs::write(setting.root.join(".git/objects/x"), "").unwrap();
+        fs::write(setting.root.join("skills/a/.hidden/x"), "").unwrap();
+        let wanted = (NEW_FILE, "skills/a/.hidden/x".to_owned());
+        assert_eq!(setting.told(&before), [wanted]);
     }
 
     #[test]
@@ -292,7 +336,7 @@ mod tests {
         let look = || Look::at(&setting.root, false, Path::new("/home"));
         let before = look();
         fs::write(setting.root.join("skills/a/SKILL.md"), "longer").unwrap();
-        assert_eq!(before, look());
+        assert_eq!(before, look(), "its folder's entries are what they were");
         fs::write(setting.root.join("new"), "").unwrap();
         assert_ne!(before, look());
     }
