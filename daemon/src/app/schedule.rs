@@ -3,11 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use skillmeat_shared::failpoint;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
-use crate::jobs::scheduler::{CronScheduler, Due, DueStore, Scheduler as _};
+use crate::jobs::scheduler::{CronScheduler, Due, DueStore, Run, Scheduler as _};
 use crate::store::{Store, collection, meta};
 
 /// Compares stale rows with their files.
@@ -74,29 +75,27 @@ impl App {
                 return;
             }
         };
-        // The application owns the scheduler: its jobs must not own the application.
-        let app = Arc::downgrade(self);
-        let verify = Arc::new(move || {
-            if let Some(app) = app.upgrade() {
-                app.verify_stale();
-            }
-        });
+        let verify = self.turn(VERIFY, Self::verify_stale);
         scheduler.every(VERIFY, verify_period(self.metadata_ttl()), verify);
-        let app = Arc::downgrade(self);
-        let evict = Arc::new(move || {
-            if let Some(app) = app.upgrade() {
-                app.indexer.look_at_size();
-            }
-        });
+        let evict = self.turn(EVICT, |app| app.indexer.look_at_size());
         scheduler.every(EVICT, EVICT_PERIOD, evict);
-        let app = Arc::downgrade(self);
-        let safety = Arc::new(move || {
-            if let Some(app) = app.upgrade() {
-                app.look_at_everything("safety");
-            }
-        });
+        let safety = self.turn(SAFETY, |app| app.look_at_everything("safety"));
         scheduler.every(SAFETY, SAFETY_PERIOD, safety);
         drop(self.scheduler.set(scheduler));
+    }
+
+    /// What a schedule runs. A panic is told, and ends nothing but that run.
+    fn turn(self: &Arc<Self>, name: &'static str, work: fn(&Self)) -> Run {
+        // The application owns the scheduler: its jobs must not own the application.
+        let app = Arc::downgrade(self);
+        Arc::new(move || {
+            if let Some(app) = app.upgrade() {
+                app.boot.supervisor.attempt(name, || {
+                    failpoint::hit("task.schedule").ok();
+                    work(&app);
+                });
+            }
+        })
     }
 
     /// Asks for passes over collections with rows that are stale, or will be before the next look.

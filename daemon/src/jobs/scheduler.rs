@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use skillmeat_shared::failpoint;
 use skillmeat_shared::time::{Clock, Timestamp};
 use skillmeat_shared::{Code, Error, Result};
 use tokio::runtime::Handle;
@@ -236,12 +235,11 @@ impl Drop for Finish<'_> {
 fn tick(core: &Arc<Core>, runtime: &Handle) {
     for (due, run) in core.take_due() {
         let core = Arc::clone(core);
-        // Detached: the supervisor's panic hook tells of a panic, `Finish` frees the schedule.
+        // Detached: after a panic `Finish` frees the schedule, and whoever gave the run tells of it.
         drop(runtime.spawn_blocking(move || {
             let _finish = Finish(&core, &due.name);
             core.store.save(&due);
             tracing::debug!(schedule = due.name, "due");
-            failpoint::hit("task.schedule").ok();
             run();
         }));
     }

@@ -204,7 +204,7 @@ fn own<A: Application>(
             &HOME_READ_ONLY,
             "",
             format!("nothing can be written in `{home}`: what is there is served"),
-            vec!["make it writable, then run `sm daemon restart`".to_owned()],
+            vec!["make it writable: the daemon notices within `daemon.self_check`, and ends so that the next one uses it".to_owned()],
         );
     }
     let supervisor = Supervisor::new(
@@ -265,6 +265,9 @@ fn own<A: Application>(
     let weak = Arc::downgrade(&application);
     self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
     self_check.add(end_when_idle(weak, shutdown.clone()));
+    if home.is_read_only() {
+        self_check.add(end_when_writable(home.clone(), shutdown.clone()));
+    }
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -319,6 +322,17 @@ fn end_when_idle(
             && application.idle_for().is_some_and(|quiet| quiet >= after)
         {
             shutdown.request("nobody has asked for anything for long");
+        }
+    }
+}
+
+/// The check that ends the daemon of a read-only home once that can be written. From then on clients look for
+/// lock and rendezvous in the home, so the next daemon belongs there, with its cache.
+fn end_when_writable(home: Home, shutdown: Shutdown) -> impl FnMut(Findings) + Send {
+    move |_| {
+        if home.root().is_dir() && !Home::at(home.root()).is_read_only() {
+            // As a failure, so that a service manager starts it anew.
+            shutdown.fail("the home can be written again");
         }
     }
 }

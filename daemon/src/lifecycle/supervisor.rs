@@ -149,11 +149,8 @@ impl Supervisor {
                     ?rest,
                     "the task panicked and starts again: {said}"
                 );
-                let hint = "look at `sm daemon logs`, and report it".to_owned();
                 let what = format!("the task `{name}` failed and will be started again: {said}");
-                this.inner
-                    .health
-                    .raise(&TASK_FAILED, name, what, vec![hint]);
+                this.inner.raise(name, what);
                 if this.inner.shutdown.wait_timeout(rest) {
                     return;
                 }
@@ -161,6 +158,22 @@ impl Supervisor {
                 rest = (rest * 2).min(LONGEST_REST);
             }
         });
+    }
+
+    /// Runs one turn of what is done again and again. A panic is logged, and told as a warning until a later
+    /// turn goes well.
+    pub fn attempt(&self, name: &str, turn: impl FnOnce()) {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(turn)) else {
+            self.inner.health.clear(&TASK_FAILED, name);
+            return;
+        };
+        let said = panic_text(payload.as_ref());
+        tracing::error!(
+            task = name,
+            "the task panicked and runs again when it is due: {said}"
+        );
+        let what = format!("the task `{name}` failed and runs again when it is due: {said}");
+        self.inner.raise(name, what);
     }
 
     /// All tasks so far, by the order of their first start.
@@ -200,6 +213,11 @@ impl Supervisor {
 impl Inner {
     fn tasks(&self) -> MutexGuard<'_, Vec<Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn raise(&self, name: &str, what: String) {
+        let hint = "look at `sm daemon logs`, and report it".to_owned();
+        self.health.raise(&TASK_FAILED, name, what, vec![hint]);
     }
 }
 
@@ -337,6 +355,26 @@ mod tests {
         });
         assert!(!shutdown.is_requested());
         assert_eq!(*runs.lock().unwrap_or_else(PoisonError::into_inner), 2);
+    }
+
+    #[test]
+    fn a_turn_that_panics_is_told_until_one_goes_well() {
+        let shutdown = supervised(|supervisor| {
+            let told = || supervisor.inner.health.current();
+            supervisor.attempt("daily", || panic!("no luck"));
+            let warnings = told();
+            assert_eq!(warnings.len(), 1);
+            assert_eq!(
+                (warnings[0].code, &*warnings[0].subject),
+                ("task-failed", "daily")
+            );
+            assert!(warnings[0].message.contains("no luck"), "{warnings:?}");
+            supervisor.attempt("other", || {});
+            assert_eq!(told(), warnings);
+            supervisor.attempt("daily", || {});
+            assert_eq!(told(), []);
+        });
+        assert!(!shutdown.is_requested());
     }
 
     #[test]

@@ -87,7 +87,8 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
         return Err(Failure::Damaged("another program wrote to it".to_owned()));
     }
     files::unseal(path)?;
-    // The log needs memory shared between processes, which network disks lack.
+    // The log needs memory shared between processes, which network disks lack. SQLite could do without it if
+    // one connection locked the file for good (`locking_mode=EXCLUSIVE`), but that shuts out our own readers.
     let journal = if is_local { "WAL" } else { "TRUNCATE" };
     connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
@@ -181,12 +182,30 @@ mod tests {
     fn without_shared_memory_there_is_no_write_ahead_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.db");
-        let (connection, _) = open_writer(&path, false).unwrap();
-        let journal: String = connection
-            .pragma_query_value(None, "journal_mode", |row| row.get(0))
-            .unwrap();
-        assert_eq!(journal, "truncate");
-        assert!(!path.with_extension("db-wal").exists());
+        let journal = |connection: &Connection, pragma: &str| -> String {
+            connection
+                .pragma_query_value(None, pragma, |row| row.get(0))
+                .unwrap()
+        };
+        // It may also come from a local disk, and go back to one.
+        for is_local in [false, true, false] {
+            let (mut writer, _) = open_writer(&path, is_local).unwrap();
+            let wanted = if is_local { "wal" } else { "truncate" };
+            assert_eq!(journal(&writer, "journal_mode"), wanted);
+            assert_eq!(journal(&writer, "locking_mode"), "normal");
+            let reader = open_reader(&path).unwrap();
+            let count = || {
+                let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'later'";
+                reader.query_row(tables, [], |row| row.get(0))
+            };
+            // Others read while it writes, and see what was before.
+            let writing = writer.transaction().unwrap();
+            writing.execute_batch("CREATE TABLE later (a)").unwrap();
+            assert_eq!(count(), Ok(0), "{is_local}");
+            writing.rollback().unwrap();
+            drop(reader);
+            assert_eq!(path.with_extension("db-wal").exists(), is_local);
+        }
     }
 
     #[test]

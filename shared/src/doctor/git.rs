@@ -34,8 +34,12 @@ pub struct Git {
 /// # Errors
 /// The finding, if there is none or it can't be used.
 pub fn ask(path: &str) -> Result<Git, Finding> {
+    ask_in(path, &USUAL)
+}
+
+fn ask_in(path: &str, usual: &[&str]) -> Result<Git, Finding> {
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-    let usual = USUAL.iter().map(PathBuf::from);
+    let usual = usual.iter().map(PathBuf::from);
     let found = folders
         .chain(usual)
         .map(|folder| folder.join("git"))
@@ -105,6 +109,18 @@ mod tests {
         let found = ask(&path).unwrap();
         assert_eq!(found.version, "2.39.5");
         assert_eq!(found.path, folder.path().join("git"));
+    }
+
+    #[test]
+    fn without_git_in_any_place_it_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().to_str().unwrap();
+        for (path, usual) in [(at, &[][..]), ("", &[at]), ("relative", &[])] {
+            let finding = ask_in(path, usual).unwrap_err();
+            assert_eq!(finding.diagnosis.code, "git-missing", "{path} {usual:?}");
+        }
+        git(folder.path(), "echo 'git version 2.39.5'");
+        assert_eq!(ask_in("", &[at]).unwrap().version, "2.39.5");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub trait Probe {
     fn space(&self, path: &Path) -> Option<Space>;
     /// Whether a path is on a disk of this machine.
     fn is_local(&self, path: &Path) -> bool;
+    /// Whether a folder that exists is found under another spelling too.
+    fn ignores_case(&self, folder: &Path) -> bool;
     /// A limit of the kernel, by its name with dots.
     fn limit(&self, name: &str) -> Option<u64>;
 }
@@ -72,6 +74,19 @@ impl Probe for Machine {
 
     fn is_local(&self, path: &Path) -> bool {
         is_local_fs(path)
+    }
+
+    fn ignores_case(&self, folder: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        // A link of the other spelling is something else.
+        let identity = |path: &Path| {
+            let found = std::fs::symlink_metadata(path).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        folder.file_name().is_some_and(|name| {
+            let other = folder.with_file_name(name.to_ascii_uppercase());
+            identity(folder).is_some_and(|one| identity(&other) == Some(one))
+        })
     }
 
     fn limit(&self, name: &str) -> Option<u64> {
@@ -125,25 +140,13 @@ fn disks(
             ));
         }
     }
-    if ignores_case(&home.collections()) {
+    if probe.ignores_case(&home.collections()) {
         let path = home.root();
         let subject = path.display().to_string();
         let message = format!("the disk of `{subject}` does not tell upper from lower case");
         findings.push(Finding::new(&HOME_IGNORES_CASE, subject, message).at(path, None));
     }
     findings
-}
-
-/// Whether a folder is there under another spelling too.
-fn ignores_case(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let other = folder
-        .file_name()
-        .map(|name| folder.with_file_name(name.to_ascii_uppercase()));
-    match (folder.metadata(), other.map(std::fs::metadata)) {
-        (Ok(one), Some(Ok(other))) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
 }
 
 fn room(

@@ -83,6 +83,34 @@ fn a_panic_in_another_task_is_told_and_the_task_starts_again() {
 }
 
 #[test]
+fn a_panic_in_a_schedule_is_told_and_the_schedule_goes_on() {
+    let (sandbox, file) = prepared();
+    let pid = sandbox.pid();
+    let has_failed = |status: &serde_json::Value| {
+        let warnings = status["warnings"].as_array().unwrap();
+        let mut failed = warnings.iter().filter(|one| one["code"] == "task-failed");
+        failed.any(|one| one["subject"] == "verify-stale")
+    };
+    write(&file, "task.schedule=panic");
+    // Stale rows are looked for every second from now on.
+    let ttl = ["config", "set", "cache.metadata_ttl", "2s"];
+    drop(sandbox.run(&ttl).ok());
+    let status = sandbox.status_until("the warning", has_failed);
+    assert!(
+        status["warnings"].to_string().contains("`task.schedule`"),
+        "{status}"
+    );
+    write(&file, "");
+    // The next run goes well, at the time at which it is due.
+    sandbox.status_until("the end of the warning", |status| !has_failed(status));
+    assert_eq!(sandbox.pid(), pid);
+    until("the line in the log", || {
+        let line = "the task panicked and runs again when it is due";
+        log(&sandbox).contains(line).then_some(())
+    });
+}
+
+#[test]
 fn a_server_that_hangs_is_noticed_by_the_daemon_itself() {
     let (sandbox, file) = prepared();
     let before = sandbox.pid();

@@ -209,3 +209,51 @@ fn without_daemon(home: &Home) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(findings: &[Finding]) -> Vec<&'static str> {
+        findings.iter().map(|one| one.diagnosis.code).collect()
+    }
+
+    #[test]
+    fn a_daemon_that_can_not_be_asked_is_told_by_why() {
+        let cases = [
+            (Code::DaemonTimeout, "silent", "daemon-silent"),
+            (Code::DaemonProtocol, "incompatible", "daemon-incompatible"),
+            (Code::DaemonUntrustedSocket, "untrusted", "socket-untrusted"),
+            (
+                Code::DaemonUnreachableOwner,
+                "unreachable",
+                "daemon-unreachable",
+            ),
+        ];
+        for (code, state, diagnosis) in cases {
+            let mut daemon = Daemon::default();
+            let finding = of_error(&mut daemon, &Error::new(code, "why"));
+            assert_eq!((daemon.state, finding.diagnosis.code), (state, diagnosis));
+            assert_eq!((&*finding.message, finding.repair), ("why", None));
+        }
+    }
+
+    #[test]
+    fn a_daemon_of_another_version_is_told() {
+        let running = |version: &str| {
+            let status = v1::StatusResponse {
+                version: version.to_owned(),
+                ..v1::StatusResponse::default()
+            };
+            of_running(&Daemon {
+                status: Some(status),
+                ..Daemon::default()
+            })
+        };
+        assert!(running(env!("CARGO_PKG_VERSION")).is_empty());
+        let findings = running("0.0.1");
+        assert_eq!(codes(&findings), ["daemon-other-version"]);
+        assert!(findings[0].message.contains("0.0.1"), "{findings:?}");
+        assert!(of_running(&Daemon::default()).is_empty());
+    }
+}

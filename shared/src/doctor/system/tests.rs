@@ -10,6 +10,7 @@ struct Made {
     now: Timestamp,
     free: u64,
     network: Vec<PathBuf>,
+    ignores_case: bool,
     limits: BTreeMap<&'static str, u64>,
 }
 
@@ -23,6 +24,9 @@ impl Probe for Made {
     fn is_local(&self, path: &Path) -> bool {
         !self.network.iter().any(|share| path.starts_with(share))
     }
+    fn ignores_case(&self, _: &Path) -> bool {
+        self.ignores_case
+    }
     fn limit(&self, name: &str) -> Option<u64> {
         self.limits.get(name).copied()
     }
@@ -33,6 +37,7 @@ fn machine() -> Made {
         now: Machine.now(),
         free: 1 << 40,
         network: Vec::new(),
+        ignores_case: false,
         limits: BTreeMap::from([
             ("fs.inotify.max_user_watches", 65_536),
             ("fs.inotify.max_user_instances", 128),
@@ -79,6 +84,25 @@ fn disks_that_are_far_away_or_full_are_found() {
     // All on one disk: told once.
     assert_eq!(codes(&around(home, &full)), ["disk-space-low"]);
     assert!(around(home, &full)[0].message.contains("10 MB"));
+}
+
+#[test]
+fn a_disk_that_ignores_case_is_told() {
+    let folder = folder();
+    let home = &folder.home;
+    let mut ignoring = machine();
+    ignoring.ignores_case = true;
+    let findings = around(home, &ignoring);
+    assert_eq!(codes(&findings), ["home-ignores-case"]);
+    assert_eq!(findings[0].path.as_deref(), Some(home.root()));
+    // The real one says what a look under the other name says.
+    let (one, other) = (home.root().join("case"), home.root().join("CASE"));
+    fs::create_dir(&one).unwrap();
+    assert_eq!(Machine.ignores_case(&one), other.exists());
+    if !other.exists() {
+        std::os::unix::fs::symlink(&one, &other).unwrap();
+        assert!(!Machine.ignores_case(&one), "a link is no other spelling");
+    }
 }
 
 #[test]
