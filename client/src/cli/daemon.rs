@@ -1,5 +1,6 @@
 //! Arguments of `daemon` and `watch`.
 
+use std::fmt::{self, Display, Formatter};
 use std::num::ParseIntError;
 use std::str::FromStr;
 
@@ -25,6 +26,15 @@ pub(crate) struct Since {
     pub(crate) instance: String,
     /// Its number.
     pub(crate) seq: u64,
+}
+
+impl Display for Since {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.instance.is_empty() {
+            write!(f, "{}:", self.instance)?;
+        }
+        write!(f, "{}", self.seq)
+    }
 }
 
 impl FromStr for Since {

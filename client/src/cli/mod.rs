@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
-pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, WatchArgs};
+pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
@@ -150,7 +150,8 @@ It starts no daemon. Exits with 9 if an error remains.")]
   sm watch --since 5f0c9a:120       and be told if the log is not that one any more
 
 Each event has a number. The first line says whether the stream is continuous: if it is not, events between
-the number given and the first one shown were lost, and the state should be read anew.")]
+the number given and the first one shown were lost, and the state should be read anew. When the daemon is
+restarted or upgraded, the stream goes on with the next one, after another such line.")]
     Watch(WatchArgs),
     /// Look after the cache of artifacts
     #[command(subcommand, arg_required_else_help = true)]

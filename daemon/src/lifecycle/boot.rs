@@ -198,15 +198,6 @@ fn own<A: Application>(
     let context = runtime.enter();
     let shutdown = Shutdown::new();
     let health = Arc::new(Health::new(Arc::new(SystemClock)));
-    if home.is_read_only() {
-        let home = home.root().display();
-        health.raise(
-            &HOME_READ_ONLY,
-            "",
-            format!("nothing can be written in `{home}`: what is there is served"),
-            vec!["make it writable: the daemon notices within `daemon.self_check`, and ends so that the next one uses it".to_owned()],
-        );
-    }
     let supervisor = Supervisor::new(
         runtime.handle().clone(),
         shutdown.clone(),
@@ -263,11 +254,11 @@ fn own<A: Application>(
         self_check.add(look);
     }
     let weak = Arc::downgrade(&application);
+    if home.is_read_only() {
+        self_check.add(end_when_writable(&health, home.clone(), shutdown.clone()));
+    }
     self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
     self_check.add(end_when_idle(weak, shutdown.clone()));
-    if home.is_read_only() {
-        self_check.add(end_when_writable(home.clone(), shutdown.clone()));
-    }
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -326,9 +317,18 @@ fn end_when_idle(
     }
 }
 
-/// The check that ends the daemon of a read-only home once that can be written. From then on clients look for
+/// Warns of a read-only home. The check ends its daemon once it can be written: from then on clients look for
 /// lock and rendezvous in the home, so the next daemon belongs there, with its cache.
-fn end_when_writable(home: Home, shutdown: Shutdown) -> impl FnMut(Findings) + Send {
+fn end_when_writable(
+    health: &Health,
+    home: Home,
+    shutdown: Shutdown,
+) -> impl FnMut(Findings) + Send + use<> {
+    let root = home.root().display();
+    let what = format!("nothing can be written in `{root}`: what is there is served");
+    let hint =
+        "make it writable: within `daemon.self_check` the daemon ends, and the next one uses it";
+    health.raise(&HOME_READ_ONLY, "", what, vec![hint.to_owned()]);
     move |_| {
         if home.root().is_dir() && !Home::at(home.root()).is_read_only() {
             // As a failure, so that a service manager starts it anew.

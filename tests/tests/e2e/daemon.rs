@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
 use rustix::process::Signal;
-use skillmeat_tests::home::{binary, fixture, output, rename, skill, text, write};
+use skillmeat_tests::home::{binary, codes, fixture, output, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, Stream, daemon, until};
 
 fn instance(sandbox: &Sandbox) -> String {
@@ -247,6 +247,59 @@ fn why_a_daemon_does_not_start_is_said() {
     std::fs::remove_dir_all(sandbox.home().logs_dir()).unwrap();
     write(sandbox.home().logs_dir(), "a file");
     drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn what_a_daemon_finds_wrong_at_its_start_is_said_word_for_word() {
+    let mut sandbox = Sandbox::initialised();
+    let config = sandbox.home().config();
+    // Mistakes in the config keep it from nothing.
+    let mistakes = [
+        (
+            "[log]\nlevel = \"loud\"\n",
+            "`log.level` in the config can't be used: it must be one of `error`, `warning`, `info`, `debug`, `trace`, but is `loud`",
+            ":2",
+            "mend the line, or run `sm config unset log.level`",
+        ),
+        (
+            "[log\n",
+            "the config has a syntax error: unclosed table, expected `]`",
+            ":1",
+            "mend it with `sm config edit`; the defaults are used until then",
+        ),
+    ];
+    for (content, message, line, hint) in mistakes {
+        sandbox.stop();
+        write(&config, content);
+        drop(sandbox.run(&["list"]).ok());
+        let status = sandbox.json(&["status"]);
+        let [warning] = &status["warnings"].as_array().unwrap()[..] else {
+            panic!("{status}");
+        };
+        let said = format!("{message} ({}{line})", config.display());
+        assert_eq!(text(&warning["message"]), said);
+        assert_eq!(warning["hints"], serde_json::json!([hint]));
+    }
+    sandbox.stop();
+    write(&config, "");
+    // A cache that nobody can make.
+    let file = sandbox.path("file");
+    write(&file, "");
+    let place = file.join("cache");
+    sandbox.set("SKILLMEAT_CACHE_PATH", place.to_str().unwrap());
+    let error = sandbox.fails(&["list"], 7);
+    let place = place.display();
+    let message = format!(
+        "there is no place for the cache: the folder `{place}` can't be used: not a directory"
+    );
+    assert_eq!(text(&error["message"]), message);
+    let hint = "name another folder with `cache.path` or `SKILLMEAT_CACHE_PATH`, then run `sm daemon restart`";
+    assert_eq!(error["hints"], serde_json::json!([hint]));
+    let status = sandbox.json(&["status"]);
+    assert_eq!(status["daemon"]["state"], "degraded");
+    assert_eq!(codes(&status["warnings"]), ["cache-unavailable"]);
+    assert_eq!(text(&status["warnings"][0]["message"]), message);
+    sandbox.stop();
 }
 
 #[test]

@@ -138,15 +138,19 @@ fn a_newer_database_is_left_alone_until_somebody_decides() {
     let newer = std::fs::read(&database).unwrap();
     let error = sandbox.fails(&["list"], 7);
     assert_eq!(error["code"], "cache.newer_schema");
-    let message = text(&error["message"]);
-    assert!(
-        message.contains("99") && message.contains("knows 2"),
-        "{message}"
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        text(&error["message"]),
+        format!(
+            "the cache has schema 99, this skillmeatd {version} knows 2: a newer version wrote it"
+        )
     );
-    assert!(
-        error["hints"].to_string().contains("sm db downgrade 2"),
-        "{error}"
-    );
+    let hints = [
+        "start the newer skillmeatd",
+        "or run `sm db downgrade 2` (or `sm cache clear`), which loses nothing: all of it is made from your files",
+    ];
+    assert_eq!(error["hints"], serde_json::json!(hints));
+    assert_eq!(text(&error["path"]), database.display().to_string());
     let status = sandbox.json(&["status"]);
     assert_eq!(status["daemon"]["state"], "degraded");
     let current = sandbox.json(&["db", "current"]);

@@ -1,9 +1,10 @@
 //! Disks that come and go, and a kernel that watches no further folder: the real ones, in a namespace.
 
 use serde_json::Value;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{binary, codes, skill, text, write};
 use skillmeat_tests::namespace::Namespace;
+use skillmeat_tests::wait::until_true;
+use skillmeat_tests::{Sandbox, daemon};
 
 fn sm(args: &str) -> String {
     format!("{} {args}", binary("sm").display())
@@ -124,4 +125,41 @@ fn a_kernel_without_watches_left_makes_one_collection_polled() {
     sandbox.shows("s8", "an edit of what is watched", |shown| {
         shown["description"] == "Edited, too"
     });
+}
+
+#[test]
+fn a_read_only_home_that_can_be_written_again() {
+    let mut sandbox = Sandbox::new();
+    let elsewhere = sandbox.path("elsewhere");
+    sandbox.set("XDG_CACHE_HOME", elsewhere.to_str().unwrap());
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    skill(&sandbox.collection("default", "skills"), "one", "Plain");
+    namespace.run(&sm("init"));
+    namespace.run(&sm("daemon stop"));
+    let home = sandbox.home().root().display().to_string();
+    namespace.run(&format!(
+        "mount --bind {home} {home} && mount -o remount,bind,ro {home}"
+    ));
+    let status = sandbox.path("status.json");
+    let ask = format!("{} >{}", sm("status --json"), status.display());
+    let is_read_only = |namespace: &mut Namespace| {
+        namespace.run(&ask);
+        let told: Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
+        codes(&told["warnings"]).contains(&"home-read-only".to_owned())
+    };
+    assert!(is_read_only(&mut namespace));
+    assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
+    // Its lock stands elsewhere, so it must make room for one that is in the home.
+    namespace.run(&format!("mount -o remount,bind,rw {home}"));
+    until_true("the end of that daemon", || {
+        daemon::processes(sandbox.home().root()).is_empty()
+    });
+    assert!(!is_read_only(&mut namespace));
+    let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
+    assert!(log.contains("serving"), "{log}");
+    namespace.run(&sm("collection create work"));
+    assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
 }

@@ -193,10 +193,43 @@ fn readers_of_the_stream_may_come_and_go() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(stream.pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(stream.wait().code(), Some(130));
-    // The end of the daemon ends it, too, with an error.
+    // The end of the daemon ends it, too, with an error, unless another one comes soon.
     let (mut stream, _) = watch(&sandbox, &[]);
     sandbox.stop();
     assert_eq!(stream.wait().code(), Some(7));
+}
+
+#[test]
+fn the_stream_goes_on_with_the_next_daemon() {
+    let sandbox = with_skill();
+    let (mut stream, first) = watch(&sandbox, &[]);
+    skill(&sandbox.collection("default", "skills"), "two", "Before");
+    let before = stream.json_until(|event| is(event, "artifact.added", "skill:two"));
+    let mut last = before.last().unwrap()["seq"].as_u64().unwrap();
+    // In good order, and by a power cut that the next command mends.
+    for (name, end) in [("three", true), ("four", false)] {
+        if end {
+            drop(sandbox.run(&["daemon", "restart"]).ok());
+        } else {
+            sandbox.kill();
+        }
+        skill(&sandbox.collection("default", "skills"), name, "After");
+        let wanted = format!("skill:{name}");
+        sandbox.shows(name, "the new skill", |_| true);
+        let events = stream.json_until(|event| is(event, "artifact.added", &wanted));
+        let starts = |event: &Value| event["kind"] == "stream.started";
+        assert_eq!(events.iter().filter(|event| starts(event)).count(), 1);
+        for event in &events {
+            let seq = event["seq"].as_u64().unwrap();
+            if starts(event) {
+                assert_eq!((seq, &event["continuous"]), (last, &true.into()));
+            } else {
+                assert_eq!(seq, last + 1, "{events:#?}");
+            }
+            assert_eq!(event["instance"], first["instance"]);
+            last = seq;
+        }
+    }
 }
 
 #[test]

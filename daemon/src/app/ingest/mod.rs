@@ -186,7 +186,12 @@ impl App {
         failpoint::step("boot.before_cache")?;
         let place = self.cache_place();
         if let Some(folder) = place.database.parent() {
-            ensure_private_dir(folder)?;
+            ensure_private_dir(folder).map_err(|error| {
+                let message = format!("there is no place for the cache: {}", error.message);
+                Error::new(Code::CacheUnavailable, message)
+                    .hint("name another folder with `cache.path` or `SKILLMEAT_CACHE_PATH`, then run `sm daemon restart`")
+                    .at(folder, None)
+            })?;
         }
         if !place.is_local {
             tracing::warn!(target: "store", "the cache lies on a network disk: `{}`", place.database.display());
