@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use skillmeat_shared::Result;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
 };
 use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{Code, Error, Result};
 
 use super::{App, Ears, RowsState, internal};
 use crate::lifecycle::Policy;
