@@ -254,3 +254,65 @@ impl App {
         Ok(freshness)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+    const NOW: Timestamp = Timestamp(1_000_000_000_000_000);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(NOW.0 + seconds * 1_000_000_000)
+    }
+
+    fn row(synced: Timestamp) -> Summary {
+        Summary {
+            row: 1,
+            collection: "c".to_owned(),
+            synced_at: synced.0,
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn what_was_verified_in_the_future_is_stale() {
+        for (seconds, is_stale) in [
+            (0, false),
+            (-60, false),
+            (-61, true),
+            (1, true),
+            (86_400, true),
+        ] {
+            let table = Table::default();
+            let stale = table.is_stale(&row(at(seconds)), NOW, MINUTE);
+            assert_eq!(stale, is_stale, "synced at {seconds} s");
+            for whole in [true, false] {
+                let mut table = Table::default();
+                if whole {
+                    table.verified("c", at(seconds), "watch");
+                } else {
+                    table.verified_rows("c", &[1], at(seconds));
+                }
+                let stale = table.is_stale(&row(at(-3_600)), NOW, MINUTE);
+                assert_eq!(
+                    stale, is_stale,
+                    "verified at {seconds} s, as a whole: {whole}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pass_after_the_clock_was_set_back_makes_it_fresh_again() {
+        let mut table = Table::default();
+        table.verified("c", at(0), "watch");
+        let back = at(-7_200);
+        assert!(table.is_stale(&row(at(0)), back, MINUTE));
+        table.verified_rows("c", &[1], back);
+        assert!(!table.is_stale(&row(at(0)), back, MINUTE));
+        table.verified("c", back, "clock");
+        assert!(!table.is_stale(&row(at(0)), back, MINUTE));
+        assert_eq!(table.full_pass("c").map(|pass| pass.why), Some("clock"));
+    }
+}

@@ -108,10 +108,11 @@ fn refusal(error: &notify::Error) -> Refusal {
     }
 }
 
-struct Handler {
-    home: PathBuf,
-    queue: SyncSender<Signal>,
-    overflow: Arc<AtomicBool>,
+/// What hears the kernel's events.
+pub(super) struct Handler {
+    pub(super) home: PathBuf,
+    pub(super) queue: SyncSender<Signal>,
+    pub(super) overflow: Arc<AtomicBool>,
 }
 
 impl notify::EventHandler for Handler {

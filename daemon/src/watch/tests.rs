@@ -189,3 +189,33 @@ fn nobody_waits_for_the_canary_when_all_ends() {
     setting.watcher.check();
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
+
+/// A kernel that sends a burst of events, and says in the midst of it that it lost some.
+#[test]
+fn fifty_thousand_events_of_which_some_were_lost_are_one_look_at_everything() {
+    let setting = Setting::new(0);
+    let event = |kind: notify::EventKind| notify::Event::new(kind);
+    let created = notify::EventKind::Create(notify::event::CreateKind::File);
+    let mut handler = native::Handler {
+        home: setting.watcher.shared.home.clone(),
+        queue: setting.watcher.queue.clone(),
+        overflow: Arc::clone(&setting.watcher.shared.overflow),
+    };
+    for number in 0..50_000 {
+        let path = setting
+            .folder
+            .join(format!("skills/s{}/f{number}", number % 999));
+        let mut told = event(created).add_path(path);
+        if number == 40_000 {
+            // It has no path.
+            told = event(notify::EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        }
+        notify::EventHandler::handle_event(&mut handler, Ok(told));
+    }
+    setting.waits_for("work: all");
+    let root = setting.watcher.status().remove(0);
+    assert!(root.overflows >= 1 && root.state == State::Watching);
+    // However many there were, they were told in few words.
+    let told = setting.ear.dirty.lock().unwrap().len();
+    assert!(told < 20, "{told}");
+}

@@ -76,6 +76,74 @@ fn every_way_in_which_editors_save() {
 }
 
 #[test]
+fn frontmatter_that_is_broken_while_it_is_saved_is_told_and_mends_itself() {
+    let sandbox = with_skill();
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    for half in [
+        "",
+        "---\nname: one\ndescr",
+        "---\nname: [one\ndescription: }\n---\nBody\n",
+    ] {
+        write(&file, half);
+        // It is still served under its name, with what can be read.
+        let shown = sandbox.shows("one", "the broken file", |shown| {
+            shown["description"] != "First"
+        });
+        assert_eq!(
+            (&shown["id"], &shown["status"]),
+            (&"skill:one".into(), &"unmanaged".into())
+        );
+        assert_eq!(sandbox.ids(), ["skill:one"]);
+        write(&file, describe("First"));
+        let shown = sandbox.shows("one", "the whole file", |shown| {
+            shown["description"] == "First"
+        });
+        assert_eq!(
+            (&shown["parse_status"], &shown["problems"]),
+            (&"strict".into(), &serde_json::json!([]))
+        );
+    }
+}
+
+#[test]
+fn status_says_how_each_collection_is_watched() {
+    let sandbox = with_skill();
+    let status = sandbox.status_until("a full pass", |status| {
+        status["roots"][0]["last_full_pass_at"].is_string()
+    });
+    let root = &status["roots"][0];
+    assert_eq!(
+        (&root["collection"], &root["state"]),
+        (&"default".into(), &"watching".into())
+    );
+    assert!(root["last_event_at"].is_string());
+    let seen = sandbox.run(&["status"]).ok().stdout;
+    let lines: Vec<&str> = seen.lines().collect();
+    let head = lines
+        .iter()
+        .position(|line| line.contains("BACKEND"))
+        .unwrap();
+    let columns = [
+        "COLLECTION",
+        "WATCH",
+        "BACKEND",
+        "LAST EVENT",
+        "LAST FULL PASS",
+    ];
+    for column in columns {
+        assert!(lines[head].contains(column), "{column} in {seen}");
+    }
+    let line = lines[head + 1];
+    for cell in ["default", "watching", &text(&root["backend"]), " ("] {
+        assert!(line.contains(cell), "{cell} in {seen}");
+    }
+    assert!(line.contains("just now") || line.contains(" ago"), "{seen}");
+    if crate::BACKEND == "poll" {
+        assert!(line.contains("`watch.backend` is `poll`"), "{seen}");
+    }
+}
+
+#[test]
 fn folders_made_deep_and_at_once_are_seen() {
     let sandbox = with_skill();
     let place = sandbox.collection("default", "skills/one/a/b/c/d");
