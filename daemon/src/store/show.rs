@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use skillmeat_shared::Kind;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::list::{self, Summary};
 
@@ -41,8 +42,36 @@ pub struct File {
     pub modified_at: i64,
 }
 
-/// Artifacts of a name, in one collection or in all; managed ones first.
+/// Artifacts of a name, in one collection or in all; managed ones first. Failing that, those of the same name in
+/// another normal form: systems differ in how they write a letter with a mark.
 pub fn find(
+    connection: &Connection,
+    collection: Option<i64>,
+    kind: Option<&Kind>,
+    name: &str,
+) -> rusqlite::Result<Vec<Summary>> {
+    let found = find_as_written(connection, collection, kind, name)?;
+    if !found.is_empty() || name.is_ascii() {
+        return Ok(found);
+    }
+    let found = find_as_written(
+        connection,
+        collection,
+        kind,
+        &name.nfc().collect::<String>(),
+    )?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    find_as_written(
+        connection,
+        collection,
+        kind,
+        &name.nfd().collect::<String>(),
+    )
+}
+
+fn find_as_written(
     connection: &Connection,
     collection: Option<i64>,
     kind: Option<&Kind>,

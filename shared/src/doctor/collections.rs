@@ -1,9 +1,12 @@
 //! Damage in collections: manifests, and artifacts that only one side knows.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::{
-    ARTIFACT_MISSING, ARTIFACT_ORPHAN, COLLECTION_BROKEN, COLLECTION_LINKED_OUT,
+    ARTIFACT_CLASH, ARTIFACT_MISSING, ARTIFACT_ORPHAN, COLLECTION_BROKEN, COLLECTION_LINKED_OUT,
     COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, ENTRY_BROKEN, Finding, LOCK_ENTRY_MISSING,
     LOCK_ENTRY_ORPHAN,
 };
@@ -101,6 +104,7 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
     for artifact in &audit.artifacts {
         findings.extend(of_artifact(collection, artifact));
     }
+    findings.extend(clashes(collection, &audit.artifacts));
     // A lock file of which nothing is known would make every artifact look unlocked.
     let has_lock = path.join(LOCK).symlink_metadata().is_ok();
     if has_lock && audit.state == CollectionState::Ok {
@@ -160,6 +164,31 @@ fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
             let path = artifact.path.as_deref().unwrap_or_default();
             findings.push(
                 Finding::new(&ARTIFACT_ORPHAN, id.to_string(), message)
+                    .at(collection.path.join(path), None),
+            );
+        }
+    }
+    findings
+}
+
+/// Artifacts at places that differ only in case, or in how letters with marks are written.
+fn clashes(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
+    let mut taken: HashMap<String, &Audited> = HashMap::new();
+    let mut findings = Vec::new();
+    for artifact in artifacts {
+        let Some(path) = &artifact.path else {
+            continue;
+        };
+        let folded = path.nfc().flat_map(char::to_lowercase).nfc().collect();
+        let first = *taken.entry(folded).or_insert(artifact);
+        if first.path.as_ref() != Some(path) {
+            let (one, other) = (&first.id, &artifact.id);
+            let message = format!(
+                "`{one}` and `{other}` of `{}` differ only in how their names are spelt",
+                collection.name
+            );
+            findings.push(
+                Finding::new(&ARTIFACT_CLASH, other.to_string(), message)
                     .at(collection.path.join(path), None),
             );
         }

@@ -22,6 +22,10 @@ macro_rules! diagnoses {
 }
 
 diagnoses! {
+    /// Artifacts whose places are one on disks that do not tell their names apart.
+    ARTIFACT_CLASH = "artifact-clash", Warning,
+        "on disks that ignore case or normalise letters, as those of other systems often do, only one of them can be there",
+        "give one of them another name";
     /// A manifest names an artifact that has no files.
     ARTIFACT_MISSING = "artifact-missing", Error,
         "the manifest names it, but its files are gone, so it can't be used",

@@ -141,6 +141,35 @@ fn artifacts_that_only_one_side_knows_are_found() {
 }
 
 #[test]
+fn names_that_other_disks_do_not_tell_apart_are_found() {
+    let same = [
+        ("Case", "case"),
+        ("caf\u{e9}", "cafe\u{301}"),
+        ("CAFE\u{301}", "caf\u{e9}"),
+        ("\u{c5}", "\u{212b}"),
+    ];
+    for (one, other) in same {
+        let folder = folder();
+        let root = folder.home.collection("c");
+        for name in [one, other] {
+            put(&root.join("skills").join(name).join("SKILL.md"), "# x\n");
+        }
+        let mut findings = examine_collection(&collection(&folder.home));
+        findings.retain(|finding| finding.diagnosis.code == "artifact-clash");
+        if root.join("skills").read_dir().unwrap().count() == 2 {
+            assert_eq!(findings.len(), 1, "{one} and {other}");
+        }
+    }
+    let folder = folder();
+    let root = folder.home.collection("c");
+    for name in ["cafe", "caf\u{e9}", "cases"] {
+        put(&root.join("skills").join(name).join("SKILL.md"), "# x\n");
+    }
+    let findings = examine_collection(&collection(&folder.home));
+    assert!(!codes(&findings).contains(&"artifact-clash"));
+}
+
+#[test]
 fn broken_manifests_are_named_with_their_line() {
     let folder = folder();
     let root = folder.home.collection("c");

@@ -152,4 +152,21 @@ fn names_that_differ_only_in_case_or_normal_form_are_two() {
         let shown = sandbox.json(&["show", &format!("skill:{name}")]);
         assert_eq!(shown["name"], name);
     }
+    // What is there once is found however its name is spelt.
+    for (name, asked) in [
+        ("nin\u{303}o", "ni\u{f1}o"),
+        ("\u{fc}ber", "u\u{308}ber"),
+        ("Once", "once"),
+    ] {
+        skill(
+            &sandbox.collection("default", "skills"),
+            name,
+            "The only one",
+        );
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        let shown = sandbox.json(&["show", &format!("skill:{asked}")]);
+        assert_eq!(shown["name"], name);
+    }
+    let report = sandbox.run(&["doctor", "--json"]).stdout;
+    assert_eq!(report.matches("\"artifact-clash\"").count(), 2, "{report}");
 }
