@@ -181,10 +181,9 @@ impl App {
             while let Ok(mut batch) = receiver.recv() {
                 receiver = store.write_politely(move |transaction, is_awaited| {
                     let mut written = 0;
-                    let mut stored = Vec::new();
                     loop {
                         written += bytes_of(&batch);
-                        stored.extend(text::store(transaction, batch)?);
+                        text::store(transaction, batch)?;
                         if written >= TRANSACTION || is_awaited() {
                             break;
                         }
@@ -193,7 +192,6 @@ impl App {
                             Err(_) => break,
                         }
                     }
-                    text::index(transaction, stored)?;
                     Ok(receiver)
                 })?;
             }

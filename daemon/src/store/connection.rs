@@ -13,6 +13,9 @@ use super::{Opened, backup, sql_error};
 /// Bytes of the write-ahead log that stay on disk once it was moved into the database.
 pub(super) const JOURNAL_LIMIT: u32 = 32 * 1024 * 1024;
 
+/// Bytes of a page of a new database.
+const PAGE: u32 = 16 * 1024;
+
 /// How long a connection waits for a lock of another one.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -87,6 +90,10 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
         return Err(Failure::Damaged("another program wrote to it".to_owned()));
     }
     files::unseal(path)?;
+    if version == 0 {
+        // Texts fill whole pages: a quarter of the writes of the usual size, and of the calls for them.
+        connection.pragma_update(None, "page_size", PAGE)?;
+    }
     // The log needs memory shared between processes, which network disks lack. SQLite could do without it if
     // one connection locked the file for good (`locking_mode=EXCLUSIVE`), but that shuts out our own readers.
     let journal = if is_local { "WAL" } else { "TRUNCATE" };

@@ -191,31 +191,21 @@ pub fn outstanding(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Stores texts that were read in the background; artifacts that changed since then are left alone. What
-/// comes back is still to be put into the index, by [`index`], at the end of the transaction.
+/// Puts texts that were read in the background into table and index; artifacts that changed since then are left
+/// alone. None of these statements makes a savepoint, so the index goes to disk at the end of the transaction.
 pub fn store(
     transaction: &Transaction<'_>,
     read: Vec<(Waiting, Packed)>,
-) -> rusqlite::Result<Vec<(i64, String)>> {
+) -> rusqlite::Result<()> {
     let mut current = transaction.prepare_cached(
         "UPDATE artifact SET text_state = 1 WHERE id = ?1 AND row_hash = ?2 AND text_state = 0",
     )?;
-    let mut stored = Vec::new();
+    let mut index = IndexChanges::default();
     for (artifact, packed) in read {
         if current.execute(params![artifact.row, artifact.row_hash])? == 1 && packed.size() > 0 {
             insert(transaction, artifact.row, &packed)?;
-            stored.push((artifact.row, packed.words));
+            index.add_text(artifact.row, packed.words);
         }
     }
-    Ok(stored)
-}
-
-/// Puts the words of stored texts into the index.
-pub fn index(transaction: &Transaction<'_>, stored: Vec<(i64, String)>) -> rusqlite::Result<()> {
-    let mut index = IndexChanges::default();
-    for (artifact, words) in stored {
-        index.add_text(artifact, words);
-    }
-    index.write(transaction)?;
-    super::sql_hit("index.before_commit")
+    index.write(transaction)
 }
