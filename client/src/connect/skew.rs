@@ -184,8 +184,9 @@ pub(super) fn should_replace(peer: &Peer, home: &Home, env: &dyn Environment) ->
 /// The version of a daemon's program.
 fn version_of(program: PathBuf, env: &dyn Environment) -> Option<String> {
     let mut program = Program::new(program).args(["--version"]);
-    #[cfg(debug_assertions)]
-    if let Some(pretended) = env.var(version::VARIABLE) {
+    if cfg!(debug_assertions)
+        && let Some(pretended) = env.var(version::VARIABLE)
+    {
         program = program.env(version::VARIABLE, pretended);
     }
     program = program.deadline(TELL_VERSION).max_output(256);

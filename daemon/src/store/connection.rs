@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use skillmeat_shared::{Code, Error, Result};
 
@@ -23,6 +24,8 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Otherwise some statements are compiled anew each time that values are bound to them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Never mapped into memory: a file that is cut short under us would end the process, not the read.
     connection.pragma_update(None, "mmap_size", 0)?;
     Ok(())

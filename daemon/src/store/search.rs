@@ -107,8 +107,8 @@ pub fn in_metadata(
     sorted(connection, hits, SHOWN)
 }
 
-/// Artifacts whose texts hold the words. If `shown` says how many are looked at, those with the fewest other words
-/// come first, of a bounded number; else it is all of them, in no order.
+/// Artifacts whose texts hold the words. If `shown` says how many are looked at, the shortest come first, of a bounded
+/// number, since they are about little else; otherwise it is all of them, in no order.
 pub fn in_texts(
     connection: &Connection,
     expression: &str,
@@ -116,13 +116,17 @@ pub fn in_texts(
     shown: Option<usize>,
 ) -> rusqlite::Result<Vec<Hit>> {
     let conditions = Conditions::filter(filter.collection, &filter.kinds, &filter.tags);
-    let join = if conditions.clauses.is_empty() {
-        ""
-    } else {
-        "JOIN artifact a ON a.id = text_index.rowid"
-    };
+    let mut join = String::new();
+    if !conditions.clauses.is_empty() {
+        join.push_str(" JOIN artifact a ON a.id = text_index.rowid");
+    }
     let (rank, most) = match shown {
-        Some(_) => ("bm25(text_index)", i64::from(RANKED)),
+        Some(_) => {
+            join.push_str(
+                " JOIN artifact_text t INDEXED BY artifact_text_size ON t.artifact_id = text_index.rowid",
+            );
+            ("CAST(t.size AS REAL)", i64::from(RANKED))
+        }
         None => ("0.0", -1),
     };
     let sql = format!(

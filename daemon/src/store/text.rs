@@ -155,8 +155,10 @@ pub(super) fn put(
 
 fn insert(transaction: &Transaction<'_>, artifact: i64, packed: &Packed) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("INSERT INTO artifact_text (artifact_id, files, text) VALUES (?1, ?2, ?3)")?
-        .execute(params![artifact, packed.files, packed.text])?;
+        .prepare_cached(
+            "INSERT INTO artifact_text (artifact_id, files, size, text) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![artifact, packed.files, packed.size(), packed.text])?;
     Ok(())
 }
 
@@ -193,10 +195,7 @@ pub fn outstanding(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
 
 /// Puts texts that were read in the background into table and index; artifacts that changed since then are left
 /// alone. None of these statements makes a savepoint, so the index goes to disk at the end of the transaction.
-pub fn store(
-    transaction: &Transaction<'_>,
-    read: Vec<(Waiting, Packed)>,
-) -> rusqlite::Result<()> {
+pub fn store(transaction: &Transaction<'_>, read: Vec<(Waiting, Packed)>) -> rusqlite::Result<()> {
     let mut current = transaction.prepare_cached(
         "UPDATE artifact SET text_state = 1 WHERE id = ?1 AND row_hash = ?2 AND text_state = 0",
     )?;

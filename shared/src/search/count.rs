@@ -42,6 +42,39 @@ impl<'q> Counter<'q> {
             .collect()
     }
 
+    /// The lines of a text, with their numbers from 1, in which the first word of some term may stand.
+    pub(super) fn lines<'t>(&self, text: &'t str) -> impl Iterator<Item = (u32, &'t str)> {
+        let lower = text.to_ascii_lowercase();
+        // Where each first word stands next; folded words may be anywhere.
+        let anywhere = self.needs_folding(text);
+        let mut next: Vec<Option<usize>> = self.terms.iter().map(|_| Some(0)).collect();
+        let (mut at, mut number) = (0, 1);
+        let mut is_begun = false;
+        std::iter::from_fn(move || {
+            for ((_, finder), next) in self.terms.iter().zip(&mut next) {
+                if next.is_some_and(|place| place < at || !is_begun) {
+                    let rest = lower.as_bytes().get(at..).unwrap_or_default();
+                    *next = finder.find(rest).map(|found| at + found);
+                }
+            }
+            is_begun = true;
+            let found = if anywhere {
+                (at < text.len()).then_some(at)
+            } else {
+                next.iter().flatten().min().copied()
+            }?;
+            let before = text.get(at..found)?;
+            number += memchr::memchr_iter(b'\n', before.as_bytes()).count();
+            let start = at + before.rfind('\n').map_or(0, |end| end + 1);
+            let line = text.get(start..)?;
+            let line = line.split_once('\n').map_or(line, |(line, _)| line);
+            at = start + line.len() + 1;
+            let this = u32::try_from(number).unwrap_or(u32::MAX);
+            number += 1;
+            Some((this, line.strip_suffix('\r').unwrap_or(line)))
+        })
+    }
+
     /// Whether a word that is not ASCII may match when it is folded.
     fn needs_folding(&self, text: &str) -> bool {
         non_ascii_stretches(text.as_bytes()).any(|stretch| {

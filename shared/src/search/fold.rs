@@ -56,7 +56,11 @@ pub(super) fn folded_words(stretch: &[u8]) -> impl Iterator<Item = String> {
 /// The words of texts, folded, separated by blanks, few of them more than once: what an index of words takes.
 pub fn distinct_words<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let lower: Vec<String> = texts.into_iter().map(str::to_ascii_lowercase).collect();
-    let mut seen: HashSet<&[u8], foldhash::fast::RandomState> = HashSet::default();
+    // Growing step by step would hash most words again.
+    let bytes: usize = lower.iter().map(String::len).sum();
+    let capacity = (bytes / 16).min(4096);
+    let mut seen: HashSet<&[u8], foldhash::fast::RandomState> =
+        HashSet::with_capacity_and_hasher(capacity, foldhash::fast::RandomState::default());
     let mut distinct = Vec::new();
     let mut add = |word: &[u8]| {
         distinct.extend_from_slice(word);

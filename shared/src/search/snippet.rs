@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem::Finder;
-
+use super::count::Counter;
 use super::fold::{fold, words};
 use super::query::{Query, Term};
 
@@ -50,26 +49,14 @@ pub fn snippet_of_files<'a>(
 
 /// The best line, and the number of terms that it matches.
 fn best_line(text: &str, query: &Query) -> Option<(usize, Snippet)> {
-    let lower = text.to_ascii_lowercase();
-    let finders: Vec<Finder<'_>> = query
-        .terms
-        .iter()
-        .filter_map(|term| Some(Finder::new(term.words.first()?.as_bytes())))
-        .collect();
-    // Folding every word of every line costs much more than looking for bytes.
-    let may_match = |line: &str| {
-        !line.is_ascii()
-            || finders
-                .iter()
-                .any(|word| word.find(line.as_bytes()).is_some())
-    };
+    let counter = Counter::new(query);
     let mut best: Option<(usize, u32, &str)> = None;
-    let lines = text.lines().zip(lower.lines());
-    for (number, (line, lower)) in (1..).zip(lines) {
-        if !may_match(lower) {
-            continue;
-        }
-        let matched = count_terms(line, query);
+    for (number, line) in counter.lines(text) {
+        let matched = if line.is_ascii() {
+            counter.count(line).into_iter().filter(|n| *n > 0).count()
+        } else {
+            count_terms(line, query)
+        };
         if matched > best.map_or(0, |(matched, ..)| matched) {
             best = Some((matched, number, line));
             if matched == query.terms.len() {

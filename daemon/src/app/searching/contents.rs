@@ -10,10 +10,10 @@ use skillmeat_shared::search::{Counter, Query};
 use crate::store::search::{self as index, Filter, Hit};
 use crate::store::text::{self, Texts};
 
-/// Artifacts that are weighed by their texts at least, if as many match.
-const WEIGHED: usize = 40;
+/// How long more artifacts with a phrase of common words are looked for: many hold the words, but in another order.
+const LONG: Duration = Duration::from_millis(8);
 
-/// How long phrases of common words are looked for: many artifacts hold the words, but in another order.
+/// How long the first one is looked for.
 const LONGEST: Duration = Duration::from_millis(100);
 
 /// Words after which more of the same count little, in an artifact of usual length.
@@ -33,12 +33,7 @@ pub(super) fn look(
     limit: usize,
 ) -> rusqlite::Result<(Vec<Hit>, bool)> {
     let is_ordered = query.has_phrases() && !any;
-    let wanted = limit.saturating_add(1);
-    let enough = if is_ordered {
-        wanted
-    } else {
-        WEIGHED.max(wanted)
-    };
+    let enough = limit.saturating_add(1);
     // Any of those that hold the words may hold the phrase.
     let shown = (!is_ordered).then_some(enough.saturating_add(seen.len()));
     let expression = query.to_fts_unordered(any);
@@ -54,7 +49,8 @@ pub(super) fn look(
         if hits.len() >= enough {
             break;
         }
-        if begun.elapsed() > LONGEST {
+        let patience = if hits.is_empty() { LONGEST } else { LONG };
+        if is_ordered && begun.elapsed() > patience {
             cut = true;
             break;
         }

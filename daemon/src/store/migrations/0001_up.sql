@@ -178,8 +178,11 @@ CREATE TABLE artifact_text (
     artifact_id INTEGER PRIMARY KEY REFERENCES artifact (id) ON DELETE CASCADE,
     -- JSON: path and bytes of each
     files TEXT NOT NULL,
+    size INTEGER NOT NULL,
     text TEXT NOT NULL
 ) STRICT;
+-- All that ranking needs, apart from the texts.
+CREATE INDEX artifact_text_size ON artifact_text (artifact_id, size);
 
 -- rowid = artifact.id
 CREATE VIRTUAL TABLE metadata_index USING fts5 (
