@@ -14,8 +14,11 @@ pub const fn protocol(built: &'static str) -> &'static str {
     built
 }
 
+/// In builds with debug assertions, the version that a program passes for: `version` or `version/protocol`.
+pub const VARIABLE: &str = "SKILLMEAT_PRETEND_VERSION";
+
 #[cfg(debug_assertions)]
-pub use pretended::{VARIABLE, program, protocol};
+pub use pretended::{program, protocol};
 
 /// In builds with debug assertions a program can pass for another version, so that tests have an older and a
 /// newer one of the real thing.
@@ -23,8 +26,7 @@ pub use pretended::{VARIABLE, program, protocol};
 mod pretended {
     use std::sync::OnceLock;
 
-    /// The variable that says which: `version` or `version/protocol`.
-    pub const VARIABLE: &str = "SKILLMEAT_PRETEND_VERSION";
+    use super::VARIABLE;
 
     fn pretended() -> Option<&'static (String, Option<String>)> {
         static PRETENDED: OnceLock<Option<(String, Option<String>)>> = OnceLock::new();
