@@ -206,5 +206,6 @@ pub fn store(transaction: &Transaction<'_>, read: Vec<(Waiting, Packed)>) -> rus
             index.add_text(artifact.row, packed.words);
         }
     }
-    index.write(transaction)
+    index.write(transaction)?;
+    super::sql_hit("index.before_commit")
 }

@@ -97,30 +97,38 @@ impl<'q> Counter<'q> {
     }
 }
 
-/// The stretches of a text that are not ASCII alone; some of them twice.
+/// The stretches of a text that are not ASCII alone.
 fn non_ascii_stretches(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     const CHUNK: usize = 64;
     let is_separator = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
-    bytes
-        .chunks(CHUNK)
-        .enumerate()
-        .filter(|(_, chunk)| !chunk.is_ascii())
-        .flat_map(move |(number, chunk)| {
-            let start = number * CHUNK;
-            let end = start + chunk.len();
-            let head = bytes.get(..start).unwrap_or_default();
-            let tail = bytes.get(end..).unwrap_or_default();
+    let mut seen = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = bytes.get(seen..).filter(|rest| !rest.is_empty())?;
+            let ascii: usize = rest
+                .chunks(CHUNK)
+                .take_while(|chunk| chunk.is_ascii())
+                .map(<[u8]>::len)
+                .sum();
+            let other = rest.iter().skip(ascii).position(|byte| !byte.is_ascii());
+            let Some(other) = other.map(|at| seen + ascii + at) else {
+                seen = bytes.len();
+                continue;
+            };
+            let (head, tail) = bytes.split_at_checked(other)?;
+            let head = head.get(seen..).unwrap_or_default();
             let from = head
                 .iter()
                 .rposition(is_separator)
-                .map_or(0, |separator| separator + 1);
+                .map_or(seen, |separator| seen + separator + 1);
             let to = tail
                 .iter()
                 .position(is_separator)
-                .map_or(bytes.len(), |separator| end + separator);
-            bytes.get(from..to).unwrap_or_default().split(is_separator)
-        })
-        .filter(|stretch| !stretch.is_ascii())
+                .map_or(bytes.len(), |separator| other + separator);
+            seen = to;
+            return bytes.get(from..to);
+        }
+    })
 }
 
 /// Whether a term stands at a byte of a text in lower case, where its first word was found.
