@@ -10,16 +10,21 @@ use std::io::{ErrorKind as Io, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use crate::failpoint::hit;
+use crate::fs::lock::FileLock;
 use crate::{Code, Error, Result};
 
 /// How the names of our temporary files begin.
 pub const TEMP_PREFIX: &str = ".skillmeat-tmp-";
+
+/// How long another of our programs may take to replace a file.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many links a chain of symbolic links may have.
 const MAX_LINKS: usize = 40;
@@ -157,6 +162,11 @@ pub fn swap(path: &Path, expected: &Expected, bytes: &[u8]) -> Result<()> {
         Expected::Content(hash) => {
             let target = resolve(path)?;
             let temporary = prepare(&target, bytes, 0o600)?;
+            // Two of our programs that compare at once would both find what they expect, and one edit be lost.
+            let _held = match target.parent() {
+                Some(folder) => FileLock::of_folder(folder, PATIENCE)?,
+                None => None,
+            };
             // Compared as late as can be: the new bytes are on the disk already.
             match hash_of(&target) {
                 Ok(found) if found == *hash => replace(temporary, &target),

@@ -2,7 +2,7 @@
 //!
 //! A lock lives as long as its [`FileLock`]; the system frees it when the process ends, however it ends.
 //! Lock files are never removed: a removed one could be locked twice. They lie in the home's `run` folder,
-//! not in collections.
+//! not in collections: there the folder itself is locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,7 +38,26 @@ impl FileLock {
     /// # Errors
     /// [`Code::FileChanged`] if somebody else holds it all the while.
     pub fn acquire(path: &Path, patience: Duration) -> Result<Self> {
-        let file = open(path)?;
+        Self::wait(open(path)?, path, patience)
+    }
+
+    /// Holds a folder itself, so that of our programs only one at a time changes what is in it, whichever home
+    /// they belong to. `None` where the file system has no such locks.
+    ///
+    /// # Errors
+    /// [`Code::FileChanged`] if somebody else holds it all the while.
+    pub(crate) fn of_folder(path: &Path, patience: Duration) -> Result<Option<Self>> {
+        let Ok(folder) = File::open(path) else {
+            return Ok(None);
+        };
+        match Self::wait(folder, path, patience) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if error.code == Code::FileChanged => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn wait(file: File, path: &Path, patience: Duration) -> Result<Self> {
         let deadline = Instant::now() + patience;
         while !try_lock(&file, path)? {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -153,3 +153,32 @@ fn hashes_are_spelled_in_lower_case_hex() {
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     );
 }
+
+#[test]
+fn of_many_who_swap_at_once_none_is_lost() {
+    const LINES: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    fs::write(&path, "").unwrap();
+    let add = |name: &str| {
+        for line in 0..LINES {
+            loop {
+                let before = read_bounded(&path, 1 << 20).unwrap();
+                let expected = Expected::after_reading(Some(&before));
+                let after = [before.as_slice(), format!("{name} {line}\n").as_bytes()].concat();
+                match swap(&path, &expected, &after) {
+                    Ok(()) => break,
+                    Err(error) => assert_eq!(error.code, Code::FileChanged),
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for name in ["one", "two", "three"] {
+            let add = &add;
+            scope.spawn(move || add(name));
+        }
+    });
+    let all = fs::read_to_string(&path).unwrap();
+    assert_eq!(all.lines().count(), 3 * LINES, "{all}");
+}
