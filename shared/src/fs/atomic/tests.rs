@@ -159,7 +159,7 @@ fn of_many_who_swap_at_once_none_is_lost() {
     const LINES: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
-    fs::write(&path, "").unwrap();
+    write(&path, b"", 0o600).unwrap();
     let add = |name: &str| {
         for line in 0..LINES {
             loop {
