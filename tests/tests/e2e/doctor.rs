@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use skillmeat_tests::home::{binary, output, skill, text, write};
+use skillmeat_tests::namespace::Namespace;
 use skillmeat_tests::{Sandbox, daemon, until};
 
 /// What `sm doctor` says; its exit code must be this one.
@@ -453,4 +454,37 @@ fn a_git_that_hangs_or_is_too_old_does_not_stop_the_doctor() {
     let message = text(&finding(&seen, "git-unusable")["message"]);
     assert!(message.contains("1.9.1"), "{message}");
     assert_eq!(seen["git"], Value::Null);
+}
+
+#[test]
+fn what_is_left_on_another_disk_is_moved_into_the_home() {
+    let mut sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let library = sandbox.path("disk/library");
+    fs::create_dir_all(&library).unwrap();
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", library.to_str().unwrap());
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    let half = library.join("skills/.skillmeat-tmp-1-2-3");
+    let fixed = sandbox.path("fixed.json");
+    namespace.run(&format!(
+        "mount -t tmpfs none {0} && echo '[collection]' >{0}/collection.toml \
+         && mkdir -p {1}/deep && echo 'half a copy' >{1}/deep/SKILL.md \
+         && touch -d '1 hour ago' {1}",
+        library.display(),
+        half.display()
+    ));
+    namespace.run(&format!(
+        "{} doctor --fix --json >{}",
+        binary("sm").display(),
+        fixed.display()
+    ));
+    let fixed: Value = serde_json::from_slice(&fs::read(&fixed).unwrap()).unwrap();
+    assert_eq!(fixed["fixes"][0]["done"], true, "{fixed:#}");
+    let saved = text(&fixed["fixes"][0]["saved"]);
+    assert!(Path::new(&saved).starts_with(sandbox.home().root()));
+    let kept = fs::read_to_string(Path::new(&saved).join("deep/SKILL.md")).unwrap();
+    assert_eq!(kept, "half a copy\n");
+    namespace.run(&format!("test ! -e {}", half.display()));
 }
