@@ -24,6 +24,9 @@ const CONTAINERS: [&str; 8] = [
     "souls",
 ];
 
+/// The most broken links that are told.
+const MAX_BROKEN: usize = 1000;
+
 /// An artifact on disk.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
@@ -122,6 +125,24 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
         all.append(&mut here);
     }
     Ok(all)
+}
+
+/// Links at the places of artifacts that lead nowhere. What can't be read has none.
+pub fn broken_links(root: &Path) -> Vec<PathBuf> {
+    let outside = linked_out(root);
+    let mut broken: Vec<PathBuf> = CONTAINERS
+        .into_iter()
+        .filter(|container| !outside.contains(container))
+        .filter_map(|container| fs::read_dir(root.join(container)).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok))
+        .filter(|entry| !is_ignored(&entry.file_name()))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+        .map(|entry| entry.path())
+        .filter(|path| fs::metadata(path).is_err())
+        .take(MAX_BROKEN)
+        .collect();
+    broken.sort_unstable();
+    broken
 }
 
 /// The artifact at a path that [`classify`] gave, if there is one on disk.

@@ -7,16 +7,20 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     ARTIFACT_CLASH, ARTIFACT_MISSING, ARTIFACT_ORPHAN, COLLECTION_BROKEN, COLLECTION_LINKED_OUT,
-    COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, ENTRY_BROKEN, Finding, LOCK_ENTRY_MISSING,
-    LOCK_ENTRY_ORPHAN,
+    COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, ENTRY_BROKEN, FILE_UNREADABLE, Finding,
+    LINK_BROKEN, LINK_OUTSIDE, LOCK_ENTRY_MISSING, LOCK_ENTRY_ORPHAN,
 };
-use crate::artifact::{Problem, Status};
+use crate::Code;
+use crate::artifact::{Problem, Status, scan};
 use crate::collection::{LOCK, MANIFEST, layout};
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
 
 /// The most collections that are looked at.
 const MAX_COLLECTIONS: usize = 1000;
+
+/// The most findings about the files of one collection: more tell nothing new.
+const MAX_FILES: usize = 1000;
 
 /// A collection to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +109,7 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
         findings.extend(of_artifact(collection, artifact));
     }
     findings.extend(clashes(collection, &audit.artifacts));
+    findings.extend(files(collection, &audit.artifacts));
     // A lock file of which nothing is known would make every artifact look unlocked.
     let has_lock = path.join(LOCK).symlink_metadata().is_ok();
     if has_lock && audit.state == CollectionState::Ok {
@@ -191,6 +196,49 @@ fn clashes(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
                 Finding::new(&ARTIFACT_CLASH, other.to_string(), message)
                     .at(collection.path.join(path), None),
             );
+        }
+    }
+    findings
+}
+
+/// Links that lead nowhere or away, and folders that can't be listed. No file is opened.
+fn files(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
+    let Collection {
+        name, path: root, ..
+    } = collection;
+    let finding = |diagnosis, path: &Path, what: &str| {
+        let subject = path.display().to_string();
+        let message = format!("`{subject}` {what}");
+        Finding::new(diagnosis, subject, message).at(path, None)
+    };
+    let broken = "leads nowhere";
+    let mut findings: Vec<Finding> = layout::broken_links(root)
+        .iter()
+        .map(|path| finding(&LINK_BROKEN, path, broken))
+        .collect();
+    let outside = format!("leads out of `{name}`");
+    for path in artifacts.iter().filter_map(|one| one.path.as_deref()) {
+        let place = root.join(path);
+        match scan::scan(&place, root) {
+            Ok(scan) => findings.extend(scan.problems.iter().filter_map(|problem| {
+                let (diagnosis, what) = match problem.code.as_str() {
+                    "link.broken" => (&LINK_BROKEN, broken),
+                    "link.outside" => (&LINK_OUTSIDE, outside.as_str()),
+                    "file.unreadable" => (&FILE_UNREADABLE, "can't be looked at"),
+                    _ => return None,
+                };
+                let path = problem.path.as_deref().unwrap_or(path);
+                Some(finding(diagnosis, &root.join(path), what))
+            })),
+            Err(error) if error.code == Code::FileOutside => {
+                findings.push(finding(&LINK_OUTSIDE, &place, &outside));
+            }
+            // Missing, or broken as a whole: told already.
+            Err(_) => {}
+        }
+        if findings.len() >= MAX_FILES {
+            findings.truncate(MAX_FILES);
+            break;
         }
     }
     findings

@@ -102,6 +102,10 @@ diagnoses! {
     ENTRY_BROKEN = "entry-broken", Warning,
         "that part of the file does not count; the rest does",
         "mend the line named";
+    /// A folder of an artifact can't be listed.
+    FILE_UNREADABLE = "file-unreadable", Warning,
+        "the permissions forbid to look at it, so it is neither shown nor searched nor copied",
+        "mend its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// A folder of the home is open to others.
     FOLDER_OPEN = "folder-open", Warning,
         "other users of this machine can look into it",
@@ -130,6 +134,14 @@ diagnoses! {
     LEFT_BEHIND = "left-behind", Warning,
         "a write or copy was cut short; nothing reads what it left",
         "`sm doctor --fix` moves it away";
+    /// A link in a collection that leads nowhere.
+    LINK_BROKEN = "link-broken", Warning,
+        "a link leads nowhere: what it led to was moved or deleted",
+        "mend the link, remove it, or put the files in its place";
+    /// A link of an artifact that leads out of the collection.
+    LINK_OUTSIDE = "link-outside", Info,
+        "what a link outside of the collection leads to is neither read nor searched nor copied",
+        "put a copy of the files in its place, if they belong to the artifact";
     /// An artifact without an entry in the lock file.
     LOCK_ENTRY_MISSING = "lock-entry-missing", Info,
         "whether its files were edited since it was added can't be told",

@@ -224,6 +224,45 @@ fn collections_that_are_none_and_those_that_lead_away_are_found() {
 }
 
 #[test]
+fn links_that_lead_nowhere_or_away_are_found() {
+    let folder = folder();
+    let root = folder.home.collection("c");
+    let elsewhere = folder.home.root().join("elsewhere");
+    put(&elsewhere.join("SKILL.md"), "# far\n");
+    put(&root.join("skills/a/SKILL.md"), "# a\n");
+    put(&root.join("skills/b/SKILL.md"), "# b\n");
+    let link = |to: &Path, at: &str| std::os::unix::fs::symlink(to, root.join(at)).unwrap();
+    link(Path::new("nowhere"), "skills/a/broken");
+    link(&elsewhere.join("SKILL.md"), "skills/a/outside.md");
+    link(Path::new("../b/SKILL.md"), "skills/a/inside.md");
+    link(&elsewhere, "skills/far");
+    link(Path::new("/nowhere/at/all"), "skills/gone");
+    link(Path::new("/nowhere/at/all"), "skills/.hidden");
+    let entries: String = ["a", "b", "far", "gone"]
+        .map(|name| entry("skill", name, &format!("skills/{name}")))
+        .concat();
+    put(
+        &root.join("collection.toml"),
+        &format!("{MANIFEST}{entries}"),
+    );
+    let mut findings = examine_collection(&collection(&folder.home));
+    findings.retain(|one| one.diagnosis.code.starts_with("link-"));
+    let at = |path: &str| root.join(path).display().to_string();
+    let wanted = [
+        ("link-broken", at("skills/gone")),
+        ("link-broken", at("skills/a/broken")),
+        ("link-outside", at("skills/a/outside.md")),
+        ("link-outside", at("skills/far")),
+    ];
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|(code, path)| (*code, path.as_str(), None))
+        .collect();
+    assert_eq!(told(&findings), wanted);
+    assert!(findings.iter().all(|one| one.repair.is_none()));
+}
+
+#[test]
 fn the_collection_of_the_config_is_looked_at_once() {
     let folder = folder();
     let names = |configured: Option<&Path>| -> Vec<String> {
