@@ -23,11 +23,29 @@ const FILES: [&str; 9] = [
     "skillmeat/v1/search.proto",
 ];
 
+/// The package of our own messages.
+const PACKAGE: &str = "skillmeat.v1";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=skillmeat");
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let mut names: Vec<String> = descriptors
+        .file
+        .iter()
+        .filter(|file| file.package() == PACKAGE)
+        .flat_map(|file| file.message_type.iter())
+        .map(|message| format!("$crate::v1::{}", message.name()))
+        .collect();
+    names.sort();
+    let list = format!(
+        "/// Calls a macro with the types of all messages.\n\
+         #[macro_export]\n\
+         macro_rules! with_messages {{ ($with:ident) => {{ $with!({}); }}; }}\n",
+        names.join(", ")
+    );
+    fs::write(out.join("messages.rs"), list)?;
     tonic_prost_build::configure()
         .build_transport(false)
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())

@@ -34,3 +34,5 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/skillmeat.v1.rs"));
 }
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));

@@ -1,7 +1,7 @@
 //! Messages of the protocol, and errors in the details of a status.
 
 use prost::Message;
-use skillmeat_proto::{status_to_error, v1};
+use skillmeat_proto::status_to_error;
 
 /// What decodes also encodes, to the same message.
 fn round<M: Message + Default>(bytes: &[u8]) {
@@ -14,23 +14,18 @@ fn round<M: Message + Default>(bytes: &[u8]) {
     }
 }
 
+macro_rules! all_round {
+    ($($message:ty),*) => {
+        fn every_message(bytes: &[u8]) {
+            $(round::<$message>(bytes);)*
+        }
+    };
+}
+
+skillmeat_proto::with_messages!(all_round);
+
 pub(super) fn check(bytes: &[u8]) {
-    round::<v1::ListArtifactsRequest>(bytes);
-    round::<v1::ListArtifactsResponse>(bytes);
-    round::<v1::ShowArtifactRequest>(bytes);
-    round::<v1::ShowArtifactResponse>(bytes);
-    round::<v1::AddArtifactsRequest>(bytes);
-    round::<v1::AddArtifactsEvent>(bytes);
-    round::<v1::CompleteNamesRequest>(bytes);
-    round::<v1::SearchRequest>(bytes);
-    round::<v1::SearchResponse>(bytes);
-    round::<v1::CacheStatusResponse>(bytes);
-    round::<v1::InvalidateCacheRequest>(bytes);
-    round::<v1::CreateCollectionRequest>(bytes);
-    round::<v1::ShowCollectionResponse>(bytes);
-    round::<v1::StatusResponse>(bytes);
-    round::<v1::SubscribeRequest>(bytes);
-    round::<v1::Event>(bytes);
+    every_message(bytes);
     let status = tonic::Status::with_details(
         tonic::Code::Internal,
         "a message",
