@@ -1,11 +1,16 @@
 //! What goes wrong with the cache while it is in use, and what is done about it.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use skillmeat_shared::fs::atomic::TEMP_PREFIX;
 use skillmeat_shared::health::DISK_FULL;
 use skillmeat_shared::reconcile::{Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
@@ -23,10 +28,28 @@ pub(in crate::app) const AGAIN: Duration = Duration::from_secs(3);
 /// Free bytes below which a disk counts as full, once it was.
 const ROOM: u64 = 16 * 1024 * 1024;
 
-/// Bytes that the user may still write on the disk of a file; nothing if that can't be told.
-fn free_bytes(file: &Path) -> u64 {
-    let folder = file.parent().unwrap_or(file);
-    rustix::fs::statvfs(folder).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
+/// Whether there is room on the disk of a folder. What is free there may be more than a quota lets this user
+/// have, so some is taken and given back.
+fn has_room(folder: &Path) -> bool {
+    let free = rustix::fs::statvfs(folder)
+        .map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    free >= ROOM && can_take(folder, ROOM)
+}
+
+/// Whether the disk lets us have a file of so many bytes. Leaves none.
+fn can_take(folder: &Path, bytes: u64) -> bool {
+    let path = folder.join(format!("{TEMP_PREFIX}room-{}", std::process::id()));
+    // One of a daemon that ended between the two next lines and had the same number.
+    drop(std::fs::remove_file(&path));
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path);
+    drop(std::fs::remove_file(&path));
+    let taken = made.map(|file| fallocate(&file, FallocateFlags::empty(), 0, bytes));
+    // A disk that takes no such wishes is believed.
+    !matches!(taken, Err(_) | Ok(Err(Errno::NOSPC | Errno::DQUOT)))
 }
 
 impl App {
@@ -92,7 +115,7 @@ impl App {
     }
 
     fn look_for_room(&self, store: &Store) {
-        if store.is_full() && free_bytes(store.path()) >= ROOM {
+        if store.is_full() && store.path().parent().is_some_and(has_room) {
             let now = self.now().nanos().to_string();
             if store.write(move |t| meta::set(t, meta::ROOM, &now)).is_ok() {
                 tracing::info!(target: "store", "there is room on the disk again");
@@ -201,4 +224,17 @@ fn taken_down(version: u32) -> Error {
         format!("the cache was taken down to schema {version} for an older skillmeatd"),
     )
     .hint("stop this daemon and start the older one; or `sm db upgrade` takes the cache up again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_and_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(can_take(folder.path(), 1 << 20));
+        assert!(!can_take(&folder.path().join("nowhere"), 1));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
