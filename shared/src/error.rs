@@ -129,6 +129,8 @@ codes! {
     ArtifactExists = "artifact.exists", Conflict;
     /// The files are no valid artifact of the kind.
     ArtifactInvalid = "artifact.invalid", Usage;
+    /// Fields of an artifact's file can't be read, or not changed without touching others.
+    FrontmatterInvalid = "artifact.frontmatter_invalid", Conflict;
     /// The kind of the files can't be told.
     ArtifactUndetected = "artifact.undetected", Usage;
     /// Some items of a batch failed.

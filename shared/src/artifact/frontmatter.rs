@@ -5,6 +5,8 @@
 //! values quoted, which is what most broken frontmatter lacks; then single lines are salvaged. Input is
 //! anything that the world has: the budget holds against alias bombs, deep nesting and sheer size.
 
+pub mod edit;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -139,12 +139,18 @@ pub fn extract(kind: &Kind, name: &str, document: &Document) -> Metadata {
 /// Where fields may stand beside the top level: a workflow's own table, and the open skill format's
 /// `metadata`.
 fn nested<'a>(kind: &Kind, document: &'a Document) -> Option<&'a Map<String, Value>> {
-    let key = if *kind == Kind::Workflow {
-        "workflow"
-    } else {
-        "metadata"
-    };
-    document.fields.get(key).and_then(Value::as_object)
+    document
+        .fields
+        .get(nested_key(kind))
+        .and_then(Value::as_object)
+}
+
+/// The table of [`nested`].
+pub(super) const fn nested_key(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Workflow => "workflow",
+        _ => "metadata",
+    }
 }
 
 /// The fields to keep. The settings of hooks and servers may hold secrets, so only their plain facts
@@ -234,7 +240,7 @@ impl Fields<'_> {
         let own = keys.iter().filter_map(|key| self.get(key));
         let nested = keys.iter().filter_map(|key| self.nested?.get(*key));
         own.chain(nested)
-            .map(list)
+            .map(members)
             .find(|list| !list.is_empty())
             .unwrap_or_default()
     }
@@ -255,7 +261,7 @@ impl Fields<'_> {
                         .filter_map(|(k, _)| clean(k))
                         .collect()
                 }
-                other => list(other),
+                other => members(other),
             });
         unique(
             patterns
@@ -289,8 +295,8 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// A list, or a text with commas, as a list without blanks and repeats. An object in a list counts by
 /// its `name`; a mapping counts by its keys.
-fn list(value: &Value) -> Vec<String> {
-    let members = match value {
+pub(super) fn members(value: &Value) -> Vec<String> {
+    let found = match value {
         Value::Array(values) => values
             .iter()
             .filter_map(|value| match value {
@@ -302,10 +308,10 @@ fn list(value: &Value) -> Vec<String> {
         Value::Object(table) => table.keys().filter_map(|key| clean(key)).collect(),
         other => scalar(other).into_iter().collect(),
     };
-    unique(members)
+    unique(found)
 }
 
-fn unique(members: Vec<String>) -> Vec<String> {
+pub(super) fn unique(members: Vec<String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     members
         .into_iter()

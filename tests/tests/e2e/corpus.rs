@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use skillmeat_shared::Kind;
+use skillmeat_shared::artifact::frontmatter;
+use skillmeat_shared::artifact::frontmatter::edit::{Change, edit};
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{fixture, text};
 
@@ -152,5 +155,53 @@ fn a_whole_corpus_is_added_and_found() {
     );
     for one in sandbox.list() {
         assert_eq!(one["status"], "managed");
+    }
+}
+
+/// Markdown files under a folder.
+fn markdown(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            markdown(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_fields_of_every_file_can_be_changed_and_changed_back() {
+    let mut files = Vec::new();
+    markdown(&fixture("corpus"), &mut files);
+    assert!(files.len() > 20);
+    for path in files {
+        let bytes = std::fs::read(&path).unwrap();
+        let run = |bytes: &[u8], change: Change| {
+            edit(bytes, &path, &Kind::Skill, &[change]).unwrap_or_else(|e| panic!("{e:?}"))
+        };
+        let tag = vec!["a tag: of ours".to_owned()];
+        let tagged = run(&bytes, Change::AddTags(tag.clone()));
+        let was = frontmatter::parse(&bytes);
+        let is = frontmatter::parse(&tagged);
+        assert!(is.fields.len() <= was.fields.len() + 1 && is.body.ends_with(&was.body));
+        let untagged = run(&tagged, Change::RemoveTags(tag));
+        let plain = run(&untagged, Change::Unset("tags"));
+        if was.has_frontmatter && !was.fields.contains_key("tags") {
+            assert_eq!(plain, bytes, "{}", path.display());
+        }
+        let new = "What it does: \"all\" # of it";
+        let told = run(&bytes, Change::Set("description", new.to_owned()));
+        let back = match was.fields.get("description").and_then(Value::as_str) {
+            Some(old) => run(&told, Change::Set("description", old.to_owned())),
+            None => run(&told, Change::Unset("description")),
+        };
+        assert_eq!(frontmatter::parse(&told).fields["description"], new);
+        assert_eq!(
+            frontmatter::parse(&back).fields,
+            was.fields,
+            "{}",
+            path.display()
+        );
     }
 }
