@@ -133,6 +133,10 @@ codes! {
     FrontmatterInvalid = "artifact.frontmatter_invalid", Conflict;
     /// The kind of the files can't be told.
     ArtifactUndetected = "artifact.undetected", Usage;
+    /// A file is no archive that we read, or is damaged.
+    ArchiveInvalid = "archive.invalid", Usage;
+    /// An archive holds an entry that may not come in.
+    ArchiveRefused = "archive.refused", Permission;
     /// Some items of a batch failed.
     PartialFailure = "batch.partial", Partial;
     /// The cache was written by a newer program.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod bundle;
 pub mod child;
 pub mod collection;
 pub mod config;

@@ -1,0 +1,3 @@
+//! What artifacts travel in: archives of others, read with suspicion.
+
+pub mod archive;
