@@ -137,6 +137,14 @@ codes! {
     ArchiveInvalid = "archive.invalid", Usage;
     /// An archive holds an entry that may not come in.
     ArchiveRefused = "archive.refused", Permission;
+    /// No such group.
+    GroupNotFound = "group.not_found", NotFound;
+    /// A group of this name exists already.
+    GroupExists = "group.exists", Conflict;
+    /// No artifact has the tag, and nothing defines it.
+    TagNotFound = "tag.not_found", NotFound;
+    /// The tag is defined already.
+    TagExists = "tag.exists", Conflict;
     /// Some items of a batch failed.
     PartialFailure = "batch.partial", Partial;
     /// The cache was written by a newer program.

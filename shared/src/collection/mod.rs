@@ -9,6 +9,7 @@ mod field;
 pub mod layout;
 pub mod lockfile;
 pub mod manifest;
+pub mod membership;
 
 /// The manifest's name in the collection's folder.
 pub const MANIFEST: &str = "collection.toml";

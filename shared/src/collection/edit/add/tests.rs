@@ -53,9 +53,9 @@ fn a_new_manifest_is_what_the_ancestor_writes() {
 fn what_was_added_is_read_back() {
     for text in [
         render_new("x", NOW),
-        include_str!("../../../tests/fixtures/collections/synthetic.toml").to_owned(),
-        include_str!("../../../tests/fixtures/collections/git-default.toml").to_owned(),
-        include_str!("../../../tests/fixtures/collections/git-work.toml").to_owned(),
+        include_str!("../../../../tests/fixtures/collections/synthetic.toml").to_owned(),
+        include_str!("../../../../tests/fixtures/collections/git-default.toml").to_owned(),
+        include_str!("../../../../tests/fixtures/collections/git-work.toml").to_owned(),
         "artifacts = [\n    { name = \"old\", type = \"skill\" }, # why\n]\n[tool.skillmeat]\nname = \"x\""
             .to_owned(),
     ] {
@@ -175,7 +175,7 @@ proptest! {
             line(4, "name = 'a'\ntype = 'skill'\n"),
         ].concat();
         let out = add_entries(&text, &[full("new")], NOW).unwrap();
-        let added = full("new").as_table();
+        let added = format!("\n{}", full("new").block().table);
         let added = if text.contains("\r\n") { added.replace('\n', "\r\n") } else { added };
         prop_assert_eq!(without(&out, &added, &quote(&NOW.to_manifest())), text);
     }

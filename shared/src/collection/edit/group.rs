@@ -1,0 +1,151 @@
+//! Groups.
+
+use std::collections::HashMap;
+
+use super::change::{Change, change};
+use super::list::{Block, Key};
+use super::transfer::insert_blocks;
+use super::value::Value;
+use super::{List, syntax};
+use crate::collection::MANIFEST;
+use crate::collection::manifest::{Group, Manifest};
+use crate::collection::membership::{self, Style};
+use crate::document::quote;
+use crate::{ArtifactId, Code, Error, Result};
+
+/// What changes of a group; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// The description.
+    pub description: Option<String>,
+    /// The colour.
+    pub color: Option<String>,
+    /// The icon.
+    pub icon: Option<String>,
+    /// The place among the groups.
+    pub position: Option<i64>,
+    /// All members in their order, as they are to be written.
+    pub members: Option<Vec<String>>,
+}
+
+/// The manifest with one more group.
+///
+/// # Errors
+/// [`Code::GroupExists`]; [`Code::ManifestInvalid`] if the text is no TOML or can't be edited.
+pub fn add_group(text: &str, group: &Group) -> Result<String> {
+    let manifest = Manifest::parse(text).map_err(|error| syntax(&error))?;
+    refuse_double(&manifest, &group.name)?;
+    let scalars = [
+        ("name", quote(&group.name)),
+        ("description", quote(&group.description)),
+        ("color", quote(&group.color)),
+        ("icon", quote(&group.icon)),
+        ("position", group.position.to_string()),
+    ];
+    let members = Value::from(group.members.as_slice());
+    let pairs = |on_lines: bool| -> Vec<String> {
+        let members = ("members", members.render(on_lines));
+        let pairs = scalars.iter().chain([&members]);
+        pairs
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect()
+    };
+    let block = Block {
+        table: format!("[[groups]]\n{}\n", pairs(true).join("\n")),
+        inline: format!("{{ {} }}", pairs(false).join(", ")),
+    };
+    insert_blocks(text, List::Groups, &[block], None)
+}
+
+fn refuse_double(manifest: &Manifest, name: &str) -> Result<()> {
+    if manifest.groups.iter().any(|group| group.name == name) {
+        return Err(Error::new(
+            Code::GroupExists,
+            format!("there is a group `{name}` already"),
+        )
+        .hint("choose another name, or change that group with `sm group update`")
+        .at(MANIFEST, None));
+    }
+    Ok(())
+}
+
+/// The manifest with this group changed.
+///
+/// # Errors
+/// [`Code::GroupNotFound`]; [`Code::GroupExists`] if the new name is taken; [`Code::ManifestInvalid`] if the text
+/// is no TOML or can't be edited.
+pub fn update_group(text: &str, name: &str, to: &GroupChange) -> Result<String> {
+    let manifest = Manifest::parse(text).map_err(|error| syntax(&error))?;
+    if let Some(new) = to.name.as_deref().filter(|new| *new != name) {
+        refuse_double(&manifest, new)?;
+    }
+    let old = manifest.groups.iter().find(|group| group.name == name);
+    let texts = [
+        ("name", &to.name, old.map(|old| &old.name)),
+        (
+            "description",
+            &to.description,
+            old.map(|old| &old.description),
+        ),
+        ("color", &to.color, old.map(|old| &old.color)),
+        ("icon", &to.icon, old.map(|old| &old.icon)),
+    ];
+    // What a group says without a word is not written down.
+    let mut changes: Vec<Change> = texts
+        .into_iter()
+        .filter(|(_, new, old)| new.as_ref() != *old)
+        .filter_map(|(key, new, _)| Some(Change::set(key, new.as_deref()?)))
+        .collect();
+    if let Some(position) = to.position {
+        changes.push(Change::set("position", position));
+    }
+    if let Some(members) = to
+        .members
+        .as_ref()
+        .filter(|new| Some(*new) != old.map(|old| &old.members))
+    {
+        changes.push(Change::set("members", members.as_slice()));
+    }
+    change(text, &[(Key::Group(name.to_owned()), changes)])
+}
+
+/// The manifest in whose groups these artifacts have other names, or are no members any more where there is
+/// none. Bare names stay bare. `text` may name the artifacts in its entries by then, or still.
+///
+/// # Errors
+/// [`Code::ManifestInvalid`] if the text is no TOML or can't be edited.
+pub fn rename_members(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Result<String> {
+    let manifest = Manifest::parse(text).map_err(|error| syntax(&error))?;
+    let to: HashMap<&ArtifactId, Option<&String>> =
+        moved.iter().map(|(id, new)| (id, new.as_ref())).collect();
+    let entries = || manifest.entries.iter().map(|entry| &entry.id);
+    let before = || entries().chain(moved.iter().map(|(id, _)| id));
+    let mut edits = Vec::new();
+    for group in &manifest.groups {
+        let members: Vec<String> = group
+            .members
+            .iter()
+            .filter_map(|member| {
+                let Some(old) = membership::resolve(member, before()) else {
+                    return Some(member.clone());
+                };
+                match to.get(old) {
+                    None => Some(member.clone()),
+                    Some(None) => None,
+                    Some(Some(name)) => {
+                        let new = ArtifactId::new(old.kind.clone(), name.as_str());
+                        let others = before().filter(|id| *id != old);
+                        Some(membership::spell(&new, Style::of(member), others))
+                    }
+                }
+            })
+            .collect();
+        if members != group.members {
+            let change = Change::set("members", members.as_slice());
+            edits.push((Key::Group(group.name.clone()), vec![change]));
+        }
+    }
+    change(text, &edits)
+}

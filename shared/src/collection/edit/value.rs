@@ -1,0 +1,233 @@
+//! Values to write, and arrays whose items change.
+
+use serde_json::Value as Json;
+use toml::de::DeValue;
+
+use super::lexer::{self, Items};
+use crate::document::{self, Lines, quote};
+
+/// A value to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// A boolean.
+    Boolean(bool),
+    /// An array of strings.
+    Texts(Vec<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<&[String]> for Value {
+    fn from(texts: &[String]) -> Self {
+        Self::Texts(texts.to_vec())
+    }
+}
+
+impl Value {
+    /// As the parser will see it.
+    pub(super) fn to_json(&self) -> Json {
+        match self {
+            Self::Text(text) => Json::from(text.as_str()),
+            Self::Integer(number) => Json::from(*number),
+            Self::Boolean(flag) => Json::from(*flag),
+            Self::Texts(texts) => Json::from(texts.as_slice()),
+        }
+    }
+
+    /// As TOML; an array with a line for each item, if that is how the place is written.
+    pub(super) fn render(&self, on_lines: bool) -> String {
+        match self {
+            Self::Text(text) => quote(text),
+            Self::Integer(number) => number.to_string(),
+            Self::Boolean(flag) => flag.to_string(),
+            Self::Texts(texts) if texts.is_empty() => "[]".to_owned(),
+            Self::Texts(texts) if on_lines => {
+                let items = texts.iter().map(|text| format!("    {},\n", quote(text)));
+                format!("[\n{}]", items.collect::<String>())
+            }
+            Self::Texts(texts) => {
+                let items: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+                format!("[{}]", items.join(", "))
+            }
+        }
+    }
+
+    /// What stands where `old` stood. An array keeps the items that stay as they are, with their comments.
+    pub(super) fn replacing(&self, old: &str, on_lines: bool) -> String {
+        let before = parsed(old);
+        if before.as_ref() == Some(&self.to_json()) {
+            return old.to_owned();
+        }
+        let (Self::Texts(texts), Some(Json::Array(values))) = (self, before) else {
+            return self.render(on_lines);
+        };
+        let items = lexer::items(old);
+        if items.items.len() != values.len() {
+            return self.render(on_lines);
+        }
+        let rest = old.get(items.rest.clone()).unwrap_or_default();
+        if values.is_empty() && rest.trim().is_empty() {
+            return self.render(on_lines);
+        }
+        let mut taken = vec![false; values.len()];
+        let slots: Vec<Slot> = texts
+            .iter()
+            .map(|text| {
+                let old = values
+                    .iter()
+                    .zip(&taken)
+                    .position(|(value, taken)| !taken && value.as_str() == Some(text));
+                let Some(at) = old else {
+                    return Slot::new(quote(text));
+                };
+                if let Some(taken) = taken.get_mut(at) {
+                    *taken = true;
+                }
+                Slot::old(at)
+            })
+            .collect();
+        rebuild(old, &items, &slots)
+    }
+}
+
+fn parsed(written: &str) -> Option<Json> {
+    let text = format!("x = {written}");
+    let root = document::parse(&text, &Lines::of(&text)).ok()?;
+    Some(document::to_json(root.get_ref().get("x")?.get_ref()))
+}
+
+/// A parsed value on one line.
+pub(super) fn on_one_line(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quote(text),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(date) => date.to_string(),
+        DeValue::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| on_one_line(item.get_ref()))
+                .collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Table(table) => {
+            let pairs: Vec<String> = document::in_order(table)
+                .into_iter()
+                .map(|(key, value)| {
+                    format!(
+                        "{} = {}",
+                        spelled(key.get_ref()),
+                        on_one_line(value.get_ref())
+                    )
+                })
+                .collect();
+            if pairs.is_empty() {
+                return "{}".to_owned();
+            }
+            format!("{{ {} }}", pairs.join(", "))
+        }
+    }
+}
+
+/// A key, with quotes if it needs them.
+pub(super) fn spelled(key: &str) -> String {
+    let is_bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if is_bare { key.to_owned() } else { quote(key) }
+}
+
+/// What stands at a place of a new array or inline table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// The old item that stands here, with the comments that belong to it.
+    pub(super) old: Option<usize>,
+    /// What is written instead of its own text.
+    pub(super) new: Option<String>,
+}
+
+impl Slot {
+    pub(super) const fn old(at: usize) -> Self {
+        Self {
+            old: Some(at),
+            new: None,
+        }
+    }
+
+    pub(super) const fn new(text: String) -> Self {
+        Self {
+            old: None,
+            new: Some(text),
+        }
+    }
+}
+
+/// An array or inline table with these items, written as it was: each old item keeps what belongs to it, new
+/// ones stand as the old ones do.
+pub(super) fn rebuild(text: &str, items: &Items, slots: &[Slot]) -> String {
+    let part = |range: &std::ops::Range<usize>| text.get(range.clone()).unwrap_or_default();
+    let old = &items.items;
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let rest = part(&items.rest);
+    let on_lines = rest.contains('\n') || old.iter().any(|item| part(&item.lead).contains('\n'));
+    let first = old.first().map_or("", |item| part(&item.lead));
+    let fresh = if on_lines {
+        let lead = old.last().map_or("", |item| part(&item.lead));
+        let indent = lead.rfind('\n').and_then(|at| lead.get(at + 1..));
+        format!("{newline}{}", indent.unwrap_or("    "))
+    } else {
+        " ".to_owned()
+    };
+    let ends_with_comma = old.last().map_or(on_lines, |item| item.has_comma);
+    let mut out: String = text.chars().take(1).collect();
+    let mut in_comment = false;
+    for (place, slot) in slots.iter().enumerate() {
+        let item = slot.old.and_then(|at| old.get(at));
+        let lead = match slot.old {
+            _ if !on_lines && place == 0 => first,
+            None => &fresh,
+            Some(0) if !on_lines => &fresh,
+            Some(_) => item.map_or("", |item| part(&item.lead)),
+        };
+        if in_comment && !lead.starts_with(['\n', '\r']) {
+            out.push_str(newline);
+        }
+        out.push_str(lead);
+        match &slot.new {
+            Some(new) => out.push_str(new),
+            None => out.push_str(item.map_or("", |item| part(&item.span))),
+        }
+        out.push_str(item.map_or("", |item| part(&item.gap)));
+        if ends_with_comma || place + 1 < slots.len() {
+            out.push(',');
+        }
+        let tail = item.map_or("", |item| part(&item.tail));
+        out.push_str(tail);
+        in_comment = tail.contains('#');
+    }
+    // Without items there is nothing to keep apart from the brackets, but for a comment.
+    if !slots.is_empty() || rest.contains('#') {
+        if in_comment && !rest.starts_with(['\n', '\r']) {
+            out.push_str(newline);
+        }
+        out.push_str(rest);
+    }
+    out.extend(text.chars().next_back());
+    out
+}
