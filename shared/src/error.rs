@@ -155,6 +155,16 @@ codes! {
     CacheDamaged = "cache.damaged", Unavailable;
     /// The cache can't be opened or written.
     CacheUnavailable = "cache.unavailable", Unavailable;
+    /// The history lacks something, or it was altered.
+    HistoryDamaged = "history.damaged", Internal;
+    /// The history was written by a newer program.
+    HistoryNewerSchema = "history.newer_schema", Unavailable;
+    /// The history can't be opened or written.
+    HistoryUnavailable = "history.unavailable", Unavailable;
+    /// No such snapshot.
+    SnapshotNotFound = "snapshot.not_found", NotFound;
+    /// A snapshot of this name exists already.
+    SnapshotExists = "snapshot.exists", Conflict;
     /// No daemon runs and none may be started.
     DaemonUnavailable = "daemon.unavailable", Unavailable;
     /// The daemon was started and gave up.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod failpoint;
 pub mod fs;
 pub mod health;
+pub mod history;
 pub mod id;
 pub mod kind;
 pub mod paths;

@@ -173,6 +173,16 @@ impl Home {
         self.root.join("cache")
     }
 
+    /// The durable history of every change.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.db")
+    }
+
+    /// The folder of the ancestor's snapshots of one collection.
+    pub fn snapshots(&self, collection: &str) -> PathBuf {
+        self.root.join("snapshots").join(collection)
+    }
+
     /// The folder of the logs.
     pub fn logs_dir(&self) -> PathBuf {
         self.root.join("logs")

@@ -83,6 +83,7 @@ impl App {
         {
             tracing::warn!(target: "store", "can't give back memory: {error}");
         }
+        self.history.rest();
         heap::give_back();
     }
 }

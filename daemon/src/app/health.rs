@@ -8,7 +8,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
-    Wake, Warning,
+    HISTORY_REPLACED, Wake, Warning,
 };
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -117,6 +117,11 @@ impl App {
             failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
         health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
         health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
+        let aside = self.history.put_aside().pop();
+        health.replace(
+            &HISTORY_REPLACED,
+            aside.iter().map(|aside| history_finding(aside)).collect(),
+        );
         self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {
             self.look_at_rows(&store);
@@ -202,6 +207,17 @@ fn first_problem(view: &CollectionView) -> String {
         .map(|line| format!(":{line}"))
         .unwrap_or_default();
     format!("{}/{path}{line}: {}", view.path, problem.message)
+}
+
+fn history_finding(aside: &Path) -> Finding {
+    (
+        String::new(),
+        format!(
+            "the history was damaged and begun anew; the old one lies at `{}`",
+            aside.display()
+        ),
+        vec!["keep a copy of that file if you miss something, then delete it".to_owned()],
+    )
 }
 
 fn link_finding(view: &CollectionView) -> Option<Finding> {

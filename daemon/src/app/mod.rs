@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::failpoint;
-use skillmeat_shared::paths::ProcessEnvironment;
+use skillmeat_shared::paths::{ProcessEnvironment, is_local_fs};
 use skillmeat_shared::time::{Clock, SystemClock};
 use skillmeat_shared::{Error, Result};
 use tokio::sync::watch as signal;
@@ -36,6 +36,7 @@ use crate::jobs::scheduler::{CronScheduler, Scheduler as _};
 use crate::lifecycle::memory::MemoryLimits;
 use crate::lifecycle::{Application, Boot, Policy, Supervisor};
 use crate::store::Store;
+use crate::store::history::History;
 use crate::watch::{self, Dirty, Ledger, Watcher};
 
 pub use activity::Busy;
@@ -67,6 +68,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Loaded>>,
     gate: gate::Gate,
+    /// What was, to undo what is. Opened when it is needed.
+    history: Arc<History>,
     ingest: ingest::Ingest,
     indexer: indexer::Indexer,
     freshness: Mutex<freshness::Table>,
@@ -91,11 +94,14 @@ pub struct App {
 /// Makes the application. Opens nothing yet: the socket must answer first.
 pub fn build(boot: Boot) -> Result<Arc<App>> {
     let config = Arc::new(boot.loaded.clone());
+    let is_local = is_local_fs(boot.home.root());
+    let history = Arc::new(History::new(&boot.home.history(), is_local));
     Ok(Arc::new(App {
         boot,
         clock: Arc::new(SystemClock),
         config: RwLock::new(config),
         gate: gate::Gate::default(),
+        history,
         ingest: ingest::Ingest::default(),
         indexer: indexer::Indexer::default(),
         freshness: Mutex::default(),
@@ -344,6 +350,7 @@ impl Application for App {
             }
             store.close();
         }
+        self.history.rest();
     }
 }
 

@@ -13,6 +13,7 @@ mod difference;
 pub mod event;
 pub mod evict;
 pub mod files;
+pub mod history;
 mod index;
 pub mod list;
 pub mod meta;

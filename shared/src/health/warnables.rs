@@ -48,6 +48,8 @@ warnables! {
     CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
     /// There is no room on the disk that holds the cache.
     DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
+    /// The history was damaged, put aside and begun anew.
+    HISTORY_REPLACED = "history-replaced", Warning, AT_ONCE, [], stops: false;
     /// Nothing can be written in the home.
     HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
     /// The process takes more memory than it should.

@@ -35,6 +35,7 @@ pub use pass::{Report, Target, reconcile};
 pub use reach::is_tree;
 pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};
 pub use seen::Seen;
+pub(crate) use seen::tick;
 
 /// What a pass looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,15 @@ const TICK: i64 = 20_000_000;
 /// File systems that keep whole seconds only (or even ones) need more. Nanoseconds.
 const COARSE_TICK: i64 = 2_000_000_000;
 
+/// How long after `newest`, a time of a file in nanoseconds, another change may look the same. Nanoseconds.
+pub(crate) const fn tick(newest: i64) -> i64 {
+    if newest % 1_000_000_000 == 0 {
+        COARSE_TICK
+    } else {
+        TICK
+    }
+}
+
 /// The first 16 bytes of the SHA-256 of some bytes: for comparing, never for naming content.
 pub(super) fn short_hash(bytes: &[u8]) -> [u8; 16] {
     let digest = Sha256::digest(bytes);
@@ -38,12 +47,7 @@ impl Seen {
     /// Whether equal signatures prove equal contents: no file was as young as the clock's resolution when
     /// it was read.
     pub const fn is_trustworthy(&self) -> bool {
-        let tick = if self.newest % 1_000_000_000 == 0 {
-            COARSE_TICK
-        } else {
-            TICK
-        };
-        self.newest.saturating_add(tick) < self.at.0
+        self.newest.saturating_add(tick(self.newest)) < self.at.0
     }
 
     /// Whether contents are certainly the same as when `before` was read.

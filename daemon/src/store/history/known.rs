@@ -1,0 +1,48 @@
+//! The last state of each place that was kept: what a change from outside is compared with.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use skillmeat_shared::history::tree::Node;
+
+use super::node_at;
+
+/// The state of a place that was kept last.
+pub fn get(connection: &Connection, root: &str, path: &str) -> rusqlite::Result<Option<Node>> {
+    connection
+        .prepare_cached("SELECT state FROM known WHERE root = ?1 AND path = ?2")?
+        .query_row([root, path], |row| node_at(row, 0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// All places of a root, by their paths.
+pub fn all(connection: &Connection, root: &str) -> rusqlite::Result<Vec<(String, Node)>> {
+    let rows: Vec<(String, Option<Node>)> = connection
+        .prepare_cached("SELECT path, state FROM known WHERE root = ?1 ORDER BY path")?
+        .query_map([root], |row| Ok((row.get(0)?, node_at(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(path, node)| Some((path, node?)))
+        .collect())
+}
+
+/// Notes the state of a place; `None` forgets it.
+pub fn set(
+    connection: &Connection,
+    root: &str,
+    path: &str,
+    node: Option<&Node>,
+) -> rusqlite::Result<()> {
+    match node {
+        Some(node) => connection
+            .prepare_cached(
+                "INSERT INTO known (root, path, state) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET state = excluded.state WHERE state <> excluded.state",
+            )?
+            .execute(params![root, path, node.encode()]),
+        None => connection
+            .prepare_cached("DELETE FROM known WHERE root = ?1 AND path = ?2")?
+            .execute([root, path]),
+    }
+    .map(drop)
+}

@@ -1,0 +1,255 @@
+//! The history: one SQLite file with objects, operations and snapshots. Unlike the cache it is durable: it is
+//! never dropped, and what is committed is on the disk.
+//!
+//! Invariants: objects are committed no later than what names them; an object is deleted only by
+//! [`collect`], never while a [`Batch`] is open; the database is opened when it is first needed and closed
+//! when nobody has needed it for a while, so that it costs an idle daemon nothing.
+
+mod batch;
+pub mod collect;
+pub mod known;
+mod object;
+mod open;
+pub mod operation;
+pub mod seen;
+pub mod snapshot;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use skillmeat_shared::fs::FileHash;
+use skillmeat_shared::history::Objects;
+use skillmeat_shared::history::tree::Node;
+use skillmeat_shared::{Code, Error, Result};
+
+use super::sql_hit;
+pub use batch::Batch;
+
+/// How long a collection of garbage waits for open batches.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Translates an error of SQLite into one that a person can act on.
+fn sql_error(error: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    let message = format!("the history failed: {error}");
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, message)
+            .hint("make room on the disk that holds the home; nothing was changed"),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Error::new(Code::HistoryDamaged, message)
+                .hint("`sm snapshot verify` tells which snapshots are whole")
+        }
+        _ => Error::new(Code::HistoryUnavailable, message)
+            .hint("`sm daemon logs` tells more; nothing is changed without a history"),
+    }
+}
+
+/// Who uses the objects.
+#[derive(Debug, Default)]
+struct Users {
+    batches: usize,
+    is_collecting: bool,
+}
+
+/// The history of one home. Cheap to make: nothing is opened yet. All calls block.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    is_local: bool,
+    writer: Mutex<Option<Connection>>,
+    reader: Mutex<Option<Connection>>,
+    users: Mutex<Users>,
+    left: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl History {
+    /// The history in this file. On a disk that is not local it does without a write-ahead log.
+    pub fn new(path: &Path, is_local: bool) -> Self {
+        Self {
+            path: path.to_owned(),
+            is_local,
+            writer: Mutex::new(None),
+            reader: Mutex::new(None),
+            users: Mutex::default(),
+            left: Condvar::new(),
+        }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in one transaction, which is on the disk when this returns; an error rolls it back.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.with_writer(|connection| {
+            sql_hit("history.before_begin")?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            sql_hit("history.before_commit")?;
+            transaction.commit()?;
+            sql_hit("history.after_commit")?;
+            Ok(value)
+        })
+    }
+
+    /// Runs `work` on the writing connection, outside of a transaction.
+    fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let mut slot = lock(&self.writer);
+        let connection = match slot.as_mut() {
+            // Of a file that was deleted only its open connections are left.
+            Some(connection) if super::files::identity(&self.path).is_some() => connection,
+            _ => {
+                *lock(&self.reader) = None;
+                slot.insert(open::writer(&self.path, self.is_local)?)
+            }
+        };
+        work(connection).map_err(|error| sql_error(&error))
+    }
+
+    /// Runs `work` on a connection that only reads.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let is_open = lock(&self.reader).is_some();
+        if !is_open {
+            // Makes and migrates it, if need be.
+            self.with_writer(|_| Ok(()))?;
+        }
+        let mut slot = lock(&self.reader);
+        let connection = match slot.as_mut() {
+            Some(connection) => connection,
+            None => slot.insert(open::reader(&self.path)?),
+        };
+        let read = || {
+            // All that it reads is of one moment; it ends with a rollback, which gives nothing up.
+            let moment = connection.unchecked_transaction()?;
+            work(&moment)
+        };
+        read().map_err(|error| sql_error(&error))
+    }
+
+    /// Begins to keep objects.
+    pub fn batch(&self) -> Batch<'_> {
+        let mut users = lock(&self.users);
+        while users.is_collecting {
+            users = self
+                .left
+                .wait(users)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        users.batches += 1;
+        Batch::new(self)
+    }
+
+    fn batch_ended(&self) {
+        lock(&self.users).batches -= 1;
+        self.left.notify_all();
+    }
+
+    /// Runs `work` while no batch is open.
+    ///
+    /// # Errors
+    /// [`Code::HistoryUnavailable`] if batches stay open for a minute.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut users = lock(&self.users);
+        while users.batches > 0 || users.is_collecting {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(
+                    Error::new(Code::HistoryUnavailable, "the history is in use")
+                        .hint("try again when no other command is at work"),
+                );
+            }
+            users = self
+                .left
+                .wait_timeout(users, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        users.is_collecting = true;
+        drop(users);
+        let done = Ended(self);
+        let value = work();
+        drop(done);
+        value
+    }
+
+    /// Bytes of the database with its write-ahead log.
+    pub fn size_bytes(&self) -> u64 {
+        super::files::size_of(&self.path)
+    }
+
+    /// Histories that were damaged and put aside, the oldest first.
+    pub fn put_aside(&self) -> Vec<PathBuf> {
+        open::aside(&self.path)
+    }
+
+    /// Closes the connections that nobody uses; they are opened again when they are needed.
+    pub fn rest(&self) {
+        for slot in [&self.reader, &self.writer] {
+            if let Ok(mut slot) = slot.try_lock() {
+                *slot = None;
+            }
+        }
+    }
+}
+
+/// Lets batches begin again, also after a panic.
+struct Ended<'a>(&'a History);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.users).is_collecting = false;
+        self.0.left.notify_all();
+    }
+}
+
+impl Objects for History {
+    fn has(&self, hash: &FileHash) -> Result<bool> {
+        self.read(|connection| object::has(connection, hash))
+    }
+
+    fn copy_to(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {
+        object::copy(
+            &|hash| self.read(|connection| object::load(connection, hash)),
+            hash,
+            into,
+        )
+    }
+}
+
+/// A state as a column holds it.
+fn state(node: Option<&Node>) -> Option<Vec<u8>> {
+    node.map(Node::encode)
+}
+
+/// Reads a column that holds a state.
+fn node_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Node>> {
+    let Some(bytes) = row.get_ref(column)?.as_blob_or_null()? else {
+        return Ok(None);
+    };
+    Node::decode(bytes).map(Some).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Blob,
+            Box::new(error),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

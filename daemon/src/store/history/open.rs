@@ -1,0 +1,208 @@
+//! Opening the history: pragmas, migrations, and what to do with a file that is no database.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+use skillmeat_shared::time::{Clock as _, SystemClock};
+use skillmeat_shared::{Code, Error, Result};
+
+use super::super::connection::{BUSY_TIMEOUT, JOURNAL_LIMIT, configure};
+use super::super::{files, migrate};
+use super::sql_error;
+
+/// The schema that this program writes.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Bytes of a page of a new database.
+const PAGE: u32 = 16 * 1024;
+
+/// Kibibytes of pages that a connection keeps.
+const CACHE: i32 = -8192;
+
+/// In their order; the position is the version. Never change one that was released.
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    Migrations::new(vec![
+        M::up(include_str!("migrations/0001_up.sql"))
+            .down(include_str!("migrations/0001_down.sql")),
+    ])
+});
+
+/// A connection that only reads.
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    super::super::connection::open_reader(path).map_err(|error| sql_error(&error).at(path, None))
+}
+
+/// The one connection that writes. The file is made if there is none. One that is no database, or damaged, is
+/// put aside and never deleted: what can still be read of it is worth something.
+pub(super) fn writer(path: &Path, is_local: bool) -> Result<Connection> {
+    match try_open(path, is_local) {
+        Err(error) if error.code == Code::HistoryDamaged => {
+            let aside = put_aside(path)?;
+            tracing::error!(
+                target: "history",
+                "{}; it lies at `{}` and a new one is begun",
+                error.message,
+                aside.display()
+            );
+            try_open(path, is_local)
+        }
+        other => other,
+    }
+}
+
+fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
+    let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
+    if let Some(why) = files::misplaced(path) {
+        return Err(Error::new(Code::HistoryUnavailable, why)
+            .hint("move what stands there away")
+            .at(path, None));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    configure(&connection).map_err(failed)?;
+    let version = migrate::version(&connection).map_err(failed)?;
+    if version > SCHEMA_VERSION {
+        let message = format!(
+            "the history has schema {version}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(Error::new(Code::HistoryNewerSchema, message)
+            .hint("start the newer skillmeatd")
+            .at(path, None));
+    }
+    let prepare = |connection: &Connection| -> rusqlite::Result<()> {
+        if version == 0 {
+            connection.pragma_update(None, "page_size", PAGE)?;
+            // What is collected goes back to the disk.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
+        let journal = if is_local { "WAL" } else { "TRUNCATE" };
+        connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))?;
+        connection.pragma_update_and_check(
+            None,
+            "journal_size_limit",
+            JOURNAL_LIMIT,
+            |_| Ok(()),
+        )?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cache_size", CACHE)?;
+        connection.busy_timeout(BUSY_TIMEOUT)
+    };
+    prepare(&connection).map_err(failed)?;
+    if version < SCHEMA_VERSION {
+        MIGRATIONS
+            .to_latest(&mut connection)
+            .map_err(|error| match error {
+                rusqlite_migration::Error::RusqliteError { err, .. } => failed(err),
+                other => Error::new(
+                    Code::HistoryUnavailable,
+                    format!("can't bring the history to schema {SCHEMA_VERSION}: {other}"),
+                ),
+            })?;
+    }
+    files::restrict(path)?;
+    Ok(connection)
+}
+
+/// Moves the files away, to names with `.corrupt-` and the time in them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "moved as they are: nothing of them is ours to flush"
+)]
+fn put_aside(path: &Path) -> Result<PathBuf> {
+    let stamp = SystemClock.now().nanos();
+    let mut first = None;
+    for (file, suffix) in files::files_of(path).iter().zip(["", "-wal", "-shm"]) {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".corrupt-{stamp:020}{suffix}"));
+        let target = PathBuf::from(name);
+        match std::fs::rename(file, &target) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("put aside", file, &error));
+            }
+            _ => {}
+        }
+        first.get_or_insert(target);
+    }
+    Ok(first.unwrap_or_else(|| path.to_owned()))
+}
+
+/// Histories that were put aside: what they held should not be forgotten.
+pub(super) fn aside(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let mut start = name.as_encoded_bytes().to_vec();
+    start.extend(b".corrupt-");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let rest = name.as_encoded_bytes().strip_prefix(start.as_slice());
+            rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
+        })
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_as_many_as_versions() {
+        MIGRATIONS.validate().unwrap();
+        let mut connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.to_latest(&mut connection).unwrap();
+        assert_eq!(migrate::version(&connection).unwrap(), SCHEMA_VERSION);
+        MIGRATIONS.to_version(&mut connection, 0).unwrap();
+        let left: u32 = connection
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn what_is_no_database_is_put_aside_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        skillmeat_shared::fs::write(&path, &b"no database ".repeat(500), 0o600).unwrap();
+        assert_eq!(aside(&path), Vec::<PathBuf>::new());
+        drop(writer(&path, true).unwrap());
+        let found = aside(&path);
+        assert_eq!(found.len(), 1);
+        assert!(
+            std::fs::read(&found[0])
+                .unwrap()
+                .starts_with(b"no database")
+        );
+        // And for good: the next start finds a sound one.
+        drop(writer(&path, true).unwrap());
+        assert_eq!(aside(&path).len(), 1);
+    }
+
+    #[test]
+    fn a_newer_one_is_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let connection = writer(&path, true).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        let error = writer(&path, true).unwrap_err();
+        assert_eq!(error.code, Code::HistoryNewerSchema);
+        assert_eq!(aside(&path), Vec::<PathBuf>::new());
+    }
+}

@@ -1,0 +1,230 @@
+//! Operations: what was changed, by whom, and how to take it back.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use skillmeat_shared::history::tree::Node;
+use skillmeat_shared::time::Timestamp;
+
+use super::{node_at, state};
+
+/// How an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Recorded; the files may be in between. Finished or rolled back at the next start.
+    Open,
+    /// The files are as it wanted.
+    Done,
+    /// It failed, and the files are as they were.
+    RolledBack,
+    /// It was done, and taken back since.
+    Undone,
+}
+
+impl State {
+    /// As rows and output spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::RolledBack => "rolled-back",
+            Self::Undone => "undone",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Done, Self::RolledBack, Self::Undone]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// An operation that is about to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperation {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Who asked: cli, http, job or external.
+    pub actor: String,
+    /// What is done, such as `artifact.remove`.
+    pub verb: String,
+    /// What was asked, in words.
+    pub what: String,
+    /// The operation that it takes back.
+    pub undoes: Option<i64>,
+    /// More about it, as JSON; may be empty.
+    pub detail: String,
+}
+
+/// An operation as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Its number.
+    pub id: i64,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// When it was done, or rolled back.
+    pub finished_at: Option<Timestamp>,
+    /// Who asked: cli, http, job or external.
+    pub actor: String,
+    /// What was done, such as `artifact.remove`.
+    pub verb: String,
+    /// What was asked, in words.
+    pub what: String,
+    /// How it stands.
+    pub state: State,
+    /// The operation that it takes back.
+    pub undoes: Option<i64>,
+    /// More about it, as JSON; may be empty.
+    pub detail: String,
+}
+
+/// One path that an operation touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedPath {
+    /// The collection; empty for the home itself.
+    pub root: String,
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// What stood there; `None` if nothing did.
+    pub before: Option<Node>,
+    /// What shall stand there; `None` if nothing shall.
+    pub after: Option<Node>,
+}
+
+/// Which operations are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those that touch this path of this root, or something below or above it.
+    pub place: Option<(String, String)>,
+    /// Only those with smaller numbers.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Records an operation as open; gives its number.
+pub fn begin(
+    transaction: &Transaction<'_>,
+    new: &NewOperation,
+    paths: &[TouchedPath],
+) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO operation (at, actor, verb, what, state, undoes, detail)
+             VALUES (?1, ?2, ?3, ?4, 'open', ?5, ?6)",
+        )?
+        .execute(params![
+            new.at.0, new.actor, new.verb, new.what, new.undoes, new.detail
+        ])?;
+    let id = transaction.last_insert_rowid();
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO operation_path (operation, root, path, before, after)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for touched in paths {
+        insert.execute(params![
+            id,
+            touched.root,
+            touched.path,
+            state(touched.before.as_ref()),
+            state(touched.after.as_ref())
+        ])?;
+    }
+    Ok(id)
+}
+
+/// Notes how an operation stands now.
+pub fn set_state(
+    connection: &Connection,
+    id: i64,
+    state: State,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE operation SET state = ?2, finished_at = coalesce(finished_at, ?3) WHERE id = ?1",
+        )?
+        .execute(params![id, state.as_str(), at.0])
+        .map(drop)
+}
+
+const COLUMNS: &str = "id, at, finished_at, actor, verb, what, state, undoes, detail";
+
+fn decode(row: &Row<'_>) -> rusqlite::Result<Operation> {
+    let state: String = row.get(6)?;
+    Ok(Operation {
+        id: row.get(0)?,
+        at: Timestamp(row.get(1)?),
+        finished_at: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+        actor: row.get(3)?,
+        verb: row.get(4)?,
+        what: row.get(5)?,
+        state: State::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+        undoes: row.get(7)?,
+        detail: row.get(8)?,
+    })
+}
+
+/// The operation of this number.
+pub fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<Operation>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM operation WHERE id = ?1"))?
+        .query_row([id], decode)
+        .optional()
+}
+
+/// Operations that were neither finished nor rolled back, the oldest first.
+pub fn open(connection: &Connection) -> rusqlite::Result<Vec<Operation>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM operation WHERE state = 'open' ORDER BY id"
+        ))?
+        .query_map([], decode)?
+        .collect()
+}
+
+/// What an operation touches, by root and path.
+pub fn paths(connection: &Connection, id: i64) -> rusqlite::Result<Vec<TouchedPath>> {
+    connection
+        .prepare_cached(
+            "SELECT root, path, before, after FROM operation_path WHERE operation = ?1 ORDER BY root, path",
+        )?
+        .query_map([id], |row| {
+            Ok(TouchedPath {
+                root: row.get(0)?,
+                path: row.get(1)?,
+                before: node_at(row, 2)?,
+                after: node_at(row, 3)?,
+            })
+        })?
+        .collect()
+}
+
+/// Operations, the newest first.
+pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Operation>> {
+    let below = filter.before.unwrap_or(i64::MAX);
+    let Some((root, path)) = &filter.place else {
+        return connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM operation WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+            ))?
+            .query_map(params![below, filter.limit], decode)?
+            .collect();
+    };
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id IN (
+                 SELECT operation FROM operation_path
+                 WHERE root = ?3 AND (path = ?4 OR substr(path, 1, length(?4) + 1) = ?4 || '/'
+                     OR substr(?4, 1, length(path) + 1) = path || '/'))
+             ORDER BY id DESC LIMIT ?2"
+        ))?
+        .query_map(params![below, filter.limit, root, path], decode)?
+        .collect()
+}
+
+/// The newest operation that takes this one back and was not taken back itself.
+pub fn undone_by(connection: &Connection, id: i64) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT max(id) FROM operation WHERE undoes = ?1 AND state = 'done'")?
+        .query_row([id], |row| row.get(0))
+}
