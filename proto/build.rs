@@ -11,9 +11,10 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
+    "skillmeat/v1/change.proto",
     "skillmeat/v1/collection.proto",
     "skillmeat/v1/common.proto",
     "skillmeat/v1/daemon.proto",

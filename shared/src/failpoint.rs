@@ -11,9 +11,6 @@ pub const VARIABLE: &str = "SKILLMEAT_FAILPOINTS";
 
 /// The names of all failpoints, sorted. The part before the dot is the area.
 pub const ALL: &[&str] = &[
-    "add.before_rows",
-    "add.between_lock_and_manifest",
-    "add.copied",
     "atomic.after_place",
     "atomic.after_rename",
     "atomic.before_place",
@@ -31,6 +28,11 @@ pub const ALL: &[&str] = &[
     "boot.after_socket",
     "boot.before_cache",
     "boot.serving",
+    "change.before_rows",
+    "change.placed",
+    "change.placing",
+    "change.planned",
+    "change.ready",
     "copy.folder",
     "copy.sync",
     "copy.write",

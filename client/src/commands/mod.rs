@@ -3,6 +3,7 @@
 
 mod add;
 mod cache;
+mod change;
 mod collection;
 pub(crate) mod completions;
 mod config;

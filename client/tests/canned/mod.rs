@@ -111,17 +111,17 @@ impl ArtifactService for Canned {
         }
     }
 
-    type AddStream = Answers<v1::AddArtifactsEvent>;
+    type AddStream = Answers<v1::ChangeEvent>;
 
     async fn add(
         &self,
         request: Request<v1::AddArtifactsRequest>,
     ) -> Result<Response<Self::AddStream>, Status> {
-        use v1::add_artifacts_event::Event;
+        use v1::change_event::Event;
         let request = request.into_inner();
         let items = request.paths.iter().map(|path| {
             let result = path.rsplit('/').next().unwrap_or_default().to_owned();
-            Event::Item(v1::AddItem {
+            Event::Item(v1::ChangeItem {
                 id: "skill:x".to_owned(),
                 source: path.clone(),
                 code: match result.as_str() {
@@ -134,25 +134,22 @@ impl ArtifactService for Canned {
                 ..Default::default()
             })
         });
-        let count = |what: &str| {
-            request
-                .paths
-                .iter()
-                .filter(|path| path.ends_with(what))
-                .count()
-                .try_into()
-                .unwrap()
-        };
-        let summary = Event::Summary(v1::AddSummary {
+        let counts = ["added", "conflict", "failed"].map(|result| {
+            let end = format!("/{result}");
+            let of = request.paths.iter().filter(|path| path.ends_with(&end));
+            v1::ChangeCount {
+                result: result.to_owned(),
+                count: of.count().try_into().unwrap(),
+            }
+        });
+        let summary = Event::Summary(v1::ChangeSummary {
             collection: "default".to_owned(),
-            added: count("/added"),
-            conflicts: count("/conflict"),
-            failed: count("/failed"),
+            counts: counts.to_vec(),
             ..Default::default()
         });
         let events: Vec<_> = items
             .chain([summary])
-            .map(|event| Ok(v1::AddArtifactsEvent { event: Some(event) }))
+            .map(|event| Ok(v1::ChangeEvent { event: Some(event) }))
             .collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(events))))
     }

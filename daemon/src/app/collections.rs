@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use skillmeat_shared::collection::manifest::TagDefinition;
 use skillmeat_shared::collection::{LOCK, MANIFEST, edit, lockfile};
 use skillmeat_shared::fs::create_new;
-use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 
+use super::change::{Actor, Asked, Draft, Place, Source};
 use super::{App, Freshness};
 use crate::store::collection::{self, CollectionView, GroupView};
 
@@ -131,11 +131,24 @@ impl App {
     /// Makes an empty collection.
     pub fn create_collection(&self, name: &str) -> Result<Described> {
         artifact::name::validate(name)?;
-        let _one_at_a_time = self.mutation.lock();
-        let path = self.boot.home.collection(name);
+        let asked = Asked {
+            verb: "collection.create",
+            what: format!("create the collection `{name}`"),
+            actor: Actor::CommandLine,
+            dry_run: false,
+        };
+        self.change(&asked, &|draft| self.plan_creation(name, draft))?;
+        self.collections()?
+            .into_iter()
+            .find(|described| described.view.name == name)
+            .ok_or_else(|| not_found(name))
+    }
+
+    fn plan_creation(&self, name: &str, draft: &mut Draft<'_>) -> Result<()> {
         let is_external = |view: &CollectionView| view.external && view.name == name;
-        if path.join(MANIFEST).symlink_metadata().is_ok()
-            || self.store()?.read(collection::all)?.iter().any(is_external)
+        let at = |path: &str| Place::home(format!("collections/{name}{path}"));
+        let manifest = at(&format!("/{MANIFEST}"));
+        if draft.exists(&manifest)? || self.store()?.read(collection::all)?.iter().any(is_external)
         {
             return Err(Error::new(
                 Code::CollectionExists,
@@ -145,24 +158,23 @@ impl App {
                 "`sm collection use {name}` makes it the default one"
             )));
         }
-        ensure_private_dir(&path)?;
+        if !draft.exists(&at(""))? {
+            draft.put(&at(""), Source::Folder)?;
+        }
         for kind in [Kind::Skill, Kind::Command, Kind::Agent] {
-            if let Some(container) = kind.container() {
-                ensure_private_dir(&path.join(container))?;
+            let Some(container) = kind.container() else {
+                continue;
+            };
+            let container = at(&format!("/{container}"));
+            if !draft.exists(&container)? {
+                draft.put(&container, Source::Folder)?;
             }
         }
-        // The manifest comes last: from then on the folder is a collection.
-        if path.join(LOCK).symlink_metadata().is_err() {
-            create_new(&path.join(LOCK), lockfile::render_new().as_bytes(), MODE)?;
+        let lock = at(&format!("/{LOCK}"));
+        if !draft.exists(&lock)? {
+            draft.write(&lock, lockfile::render_new().into())?;
         }
-        let manifest = edit::render_new(name, self.now());
-        create_new(&path.join(MANIFEST), manifest.as_bytes(), MODE)?;
-        self.ingest.look_at_home();
-        self.settle(name)?;
-        self.collections()?
-            .into_iter()
-            .find(|described| described.view.name == name)
-            .ok_or_else(|| not_found(name))
+        draft.write(&manifest, edit::render_new(name, self.now()).into_bytes())
     }
 
     /// Waits until a collection that was just made has its rows.

@@ -3,6 +3,7 @@
 
 mod activity;
 mod add;
+mod change;
 mod clear;
 mod collections;
 mod database;
@@ -40,7 +41,8 @@ use crate::store::history::History;
 use crate::watch::{self, Dirty, Ledger, Watcher};
 
 pub use activity::Busy;
-pub use add::{AddEvent, AddItem, AddRequest, AddSummary};
+pub use add::AddRequest;
+pub use change::{Actor, ChangeItem, ChangeSummary, Step, Telling};
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
 pub use database::{Current, Migrated, Migration};

@@ -1,28 +1,19 @@
 //! Artifacts over the wire.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use skillmeat_proto::{error_to_status, v1};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind};
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use v1::artifact_service_server::ArtifactService;
 
-use super::{READ, WORK, read, run, wire};
-use crate::app::{AddEvent, AddItem, AddRequest, AddSummary, App, ListRequest, Shown};
+use super::change::{self, ChangeStream};
+use super::{READ, read, run, wire};
+use crate::app::{AddRequest, App, ListRequest, Shown};
 use crate::store::list::Sort;
 
 pub(super) struct Service(pub(super) Arc<App>);
-
-/// Messages of an addition that may wait for a slow client.
-const QUEUE: usize = 256;
 
 #[tonic::async_trait]
 impl ArtifactService for Service {
@@ -87,46 +78,14 @@ impl ArtifactService for Service {
         Ok(Response::new(answer.await?))
     }
 
-    type AddStream = Pin<Box<dyn Stream<Item = Result<v1::AddArtifactsEvent, Status>> + Send>>;
+    type AddStream = ChangeStream;
 
     async fn add(
         &self,
         request: Request<v1::AddArtifactsRequest>,
-    ) -> Result<Response<Self::AddStream>, Status> {
+    ) -> Result<Response<ChangeStream>, Status> {
         let request = add_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        let app = Arc::clone(&self.0);
-        let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
-        let busy = app.begin_call();
-        let room = WORK.room.acquire().await;
-        // The addition goes on when the client leaves: half of it would help nobody.
-        drop(tokio::task::spawn_blocking(move || {
-            let _room = (room, busy);
-            let backlog = RefCell::new(VecDeque::new());
-            let tell = |event: AddEvent| {
-                // Progress may be lost on a slow client, items may not.
-                let may_be_lost = matches!(event, AddEvent::Progress(..));
-                let mut backlog = backlog.borrow_mut();
-                send_waiting(&sender, &mut backlog);
-                if !(may_be_lost && (sender.capacity() == 0 || !backlog.is_empty())) {
-                    backlog.push_back(Ok(add_event(event)));
-                    send_waiting(&sender, &mut backlog);
-                }
-            };
-            let last = match app.add(&request, &tell) {
-                Ok(summary) => Ok(add_summary(summary)),
-                Err(error) => Err(error_to_status(&error)),
-            };
-            let mut rest = backlog.into_inner();
-            rest.push_back(last);
-            drop(tokio::spawn(async move {
-                for message in rest {
-                    if sender.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            }));
-        }));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(change::stream(&self.0, move |app, tell| app.add(&request, tell)).await)
     }
 
     async fn complete_names(
@@ -143,19 +102,6 @@ impl ArtifactService for Service {
             .map(|(value, help)| v1::Completion { value, help })
             .collect();
         Ok(Response::new(v1::CompleteNamesResponse { completions }))
-    }
-}
-
-type AddMessage = Result<v1::AddArtifactsEvent, Status>;
-
-/// Sends what there is room for. Never waits: a client that has stopped reading must not hold up an addition,
-/// and with it all others.
-fn send_waiting(sender: &Sender<AddMessage>, backlog: &mut VecDeque<AddMessage>) {
-    while let Some(message) = backlog.pop_front() {
-        if let Err(TrySendError::Full(message)) = sender.try_send(message) {
-            backlog.push_front(message);
-            return;
-        }
     }
 }
 
@@ -181,51 +127,6 @@ fn add_request(request: v1::AddArtifactsRequest) -> Result<AddRequest, Error> {
         all: request.all,
         dry_run: request.dry_run,
     })
-}
-
-fn add_event(event: AddEvent) -> v1::AddArtifactsEvent {
-    use v1::add_artifacts_event::Event;
-    let event = match event {
-        AddEvent::Progress(done, total, phase) => Event::Progress(v1::AddProgress {
-            done,
-            total,
-            phase: phase.to_owned(),
-        }),
-        AddEvent::Item(AddItem {
-            id,
-            source,
-            result,
-            reason,
-            path,
-            code,
-        }) => Event::Item(v1::AddItem {
-            id,
-            source: source.display().to_string(),
-            result: result.to_owned(),
-            reason,
-            path,
-            code: code
-                .map(|code| code.as_str().to_owned())
-                .unwrap_or_default(),
-        }),
-    };
-    v1::AddArtifactsEvent { event: Some(event) }
-}
-
-fn add_summary(summary: AddSummary) -> v1::AddArtifactsEvent {
-    let summary = v1::AddSummary {
-        collection: summary.collection,
-        added: summary.added,
-        unchanged: summary.unchanged,
-        skipped: summary.skipped,
-        conflicts: summary.conflicts,
-        failed: summary.failed,
-        dry_run: summary.dry_run,
-        seq: summary.seq,
-    };
-    v1::AddArtifactsEvent {
-        event: Some(v1::add_artifacts_event::Event::Summary(summary)),
-    }
 }
 
 fn artifact(app: &App, shown: Shown) -> v1::Artifact {

@@ -3,6 +3,7 @@
 
 mod artifact;
 mod cache;
+mod change;
 mod collection;
 mod daemon;
 mod db;

@@ -24,7 +24,7 @@ use crate::{Code, Error, Result};
 pub const TEMP_PREFIX: &str = ".skillmeat-tmp-";
 
 /// How long another of our programs may take to replace a file.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many links a chain of symbolic links may have.
 const MAX_LINKS: usize = 40;
@@ -285,7 +285,7 @@ fn place_without_flag(from: &Path, target: &Path) -> std::io::Result<()> {
 }
 
 /// Writes the bytes to a temporary file beside `target`, with the mode and owner that it should have.
-fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
+pub(super) fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
     let folder = parent(target);
     let existing = match fs::symlink_metadata(target) {
         Ok(found) if found.is_file() => Some(found),
@@ -358,7 +358,7 @@ fn replace(temporary: Temporary, target: &Path) -> Result<()> {
     sync_folder(parent(target))
 }
 
-fn hash_of(path: &Path) -> Result<FileHash> {
+pub(super) fn hash_of(path: &Path) -> Result<FileHash> {
     let (mut file, _) = open_regular(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -373,7 +373,7 @@ fn hash_of(path: &Path) -> Result<FileHash> {
 }
 
 /// The file that a write to `path` should replace: the end of a chain of symbolic links.
-fn resolve(path: &Path) -> Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let mut at = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         match fs::symlink_metadata(&at) {
@@ -404,7 +404,7 @@ fn exists(path: &Path) -> Error {
     .at(path, None)
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

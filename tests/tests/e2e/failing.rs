@@ -145,7 +145,7 @@ fn killed_at_any_step_of_a_migration() {
 
 /// Every step of an addition.
 fn steps_of_an_addition() -> impl Iterator<Item = &'static str> {
-    ["add", "copy", "atomic"]
+    ["change", "copy", "atomic"]
         .into_iter()
         .flat_map(failpoint::of_area)
 }

@@ -127,7 +127,7 @@ fn a_server_that_hangs_is_noticed_by_the_daemon_itself() {
 #[test]
 fn a_call_that_hangs_is_cut_off_at_the_drain_timeout() {
     let (sandbox, file) = prepared();
-    write(&file, "add.copied=hang");
+    write(&file, "change.ready=hang");
     let source = skill(&sandbox.path("src"), "one", "One");
     let mut adding = sandbox.sm(&["add", source.to_str().unwrap()]);
     let mut adding = adding.stderr(Stdio::null()).spawn().unwrap();

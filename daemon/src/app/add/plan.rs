@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use skillmeat_shared::artifact::read::{self, Reading};
 use skillmeat_shared::artifact::scan::{self, EntryKind, Scan};
-use skillmeat_shared::artifact::{detect, discover, name, read};
+use skillmeat_shared::artifact::{detect, discover, name};
 use skillmeat_shared::collection::layout;
 use skillmeat_shared::fs::copy;
 use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::{AddEvent, AddItem, AddRequest, AddSummary, report};
+use super::AddRequest;
+use crate::app::change::{ChangeItem, Telling};
 use crate::store::list::Existing;
 
 /// An artifact to add, checked.
@@ -23,11 +25,13 @@ pub(super) struct Planned {
     pub(super) copy_to: Option<String>,
     /// The manifest names it already.
     pub(super) has_entry: bool,
+    /// What the source says of itself, of the files that are copied.
+    pub(super) reading: Reading,
 }
 
 enum Decision {
-    Add(Planned),
-    Not(AddItem),
+    Add(Box<Planned>),
+    Not(ChangeItem),
 }
 
 /// What is known before deciding.
@@ -42,10 +46,10 @@ pub(super) fn item(
     source: &Path,
     result: &'static str,
     reason: impl Into<String>,
-) -> AddItem {
-    AddItem {
+) -> ChangeItem {
+    ChangeItem {
         id: id.to_owned(),
-        source: source.to_owned(),
+        source: source.display().to_string(),
         result,
         reason: reason.into(),
         path: String::new(),
@@ -53,7 +57,7 @@ pub(super) fn item(
     }
 }
 
-pub(super) fn failed(id: &str, source: &Path, error: &Error) -> AddItem {
+pub(super) fn failed(id: &str, source: &Path, error: &Error) -> ChangeItem {
     let mut reason = error.message.clone();
     for hint in &error.hints {
         reason.push_str("; ");
@@ -64,34 +68,33 @@ pub(super) fn failed(id: &str, source: &Path, error: &Error) -> AddItem {
     } else {
         "failed"
     };
-    AddItem {
+    ChangeItem {
         code: Some(error.code),
         ..item(id, source, result, reason)
     }
 }
 
-/// Decides about every artifact that the request names, telling of those that are not added.
+/// Decides about every artifact that the request names; `items` gets those that are not added.
 pub(super) fn plan(
     request: &AddRequest,
     collection: &mut Collection,
-    tell: &dyn Fn(AddEvent),
-    summary: &mut AddSummary,
+    tell: &dyn Fn(Telling),
+    items: &mut Vec<ChangeItem>,
 ) -> Vec<Planned> {
     let mut planned = Vec::new();
     let mut sources: HashMap<ArtifactId, PathBuf> = HashMap::new();
     for path in &request.paths {
         let candidates = if request.all {
-            let mut progress =
-                |found: usize| tell(AddEvent::Progress(found as u64, 0, "searching"));
+            let mut progress = |found: usize| tell(Telling::Progress(found as u64, 0, "searching"));
             match discover::discover(path, &mut progress) {
                 Ok(found) => {
                     for (path, reason) in found.skipped {
-                        report(item("", &path, "skipped", reason), tell, summary);
+                        items.push(item("", &path, "skipped", reason));
                     }
                     found.candidates
                 }
                 Err(error) => {
-                    report(failed("", path, &error), tell, summary);
+                    items.push(failed("", path, &error));
                     continue;
                 }
             }
@@ -99,7 +102,7 @@ pub(super) fn plan(
             match single(request, path) {
                 Ok(candidate) => vec![candidate],
                 Err(error) => {
-                    report(failed("", path, &error), tell, summary);
+                    items.push(failed("", path, &error));
                     continue;
                 }
             }
@@ -113,10 +116,10 @@ pub(super) fn plan(
             {
                 continue;
             }
-            tell(AddEvent::Progress(done, total, "comparing"));
+            tell(Telling::Progress(done, total, "comparing"));
             match decide(&candidate, request.all, collection, &mut sources) {
-                Decision::Add(one) => planned.push(one),
-                Decision::Not(item) => report(item, tell, summary),
+                Decision::Add(one) => planned.push(*one),
+                Decision::Not(item) => items.push(item),
             }
         }
     }
@@ -161,13 +164,14 @@ fn decide(
     let checked = name::validate(&id.name)
         .and_then(|()| detect::check(&id.kind, source))
         .and_then(|()| place(&collection.root, &id, source))
-        .and_then(|places| Ok((places, hash_as_copied(&id, source)?)));
-    let ((path, copy_to), hash) = match checked {
+        .and_then(|places| Ok((places, read_as_copied(&id, source)?)));
+    let ((path, copy_to), reading) = match checked {
         Ok(checked) => checked,
         Err(error) => return Decision::Not(failed(&text, source, &error)),
     };
+    let hash = reading.hashes.content.clone();
     let not = |result, reason: String, code| {
-        Decision::Not(AddItem {
+        Decision::Not(ChangeItem {
             code,
             path: path.clone(),
             ..item(&text, source, result, reason)
@@ -198,6 +202,7 @@ fn decide(
         path: path.clone(),
         copy_to: Some(copy_to),
         has_entry: false,
+        reading,
     };
     let is_taken = std::fs::symlink_metadata(collection.root.join(&path)).is_ok();
     if let Some(existing) = collection.by_id.get(&id) {
@@ -234,7 +239,7 @@ fn decide(
         collection.by_hash.insert(hash, id.clone());
     }
     sources.insert(id, source.clone());
-    Decision::Add(planned)
+    Decision::Add(Box::new(planned))
 }
 
 /// The entry's path in a collection, and where the source is copied to. They differ for a lone MCP file,
@@ -289,8 +294,8 @@ fn place(root: &Path, id: &ArtifactId, source: &Path) -> Result<(String, String)
     })
 }
 
-/// The content hash that the copy in the collection will have.
-fn hash_as_copied(id: &ArtifactId, source: &Path) -> Result<Option<String>> {
+/// What the copy in the collection will say of itself.
+fn read_as_copied(id: &ArtifactId, source: &Path) -> Result<Reading> {
     let mut scan: Scan = scan::scan(source, source)?;
     scan.entries.retain(|entry| {
         let is_copied = matches!(entry.kind, EntryKind::File | EntryKind::LinkedFile);
@@ -304,7 +309,5 @@ fn hash_as_copied(id: &ArtifactId, source: &Path) -> Result<Option<String>> {
     } else {
         source
     };
-    Ok(read::read(&id.kind, &id.name, root, &scan, false)?
-        .hashes
-        .content)
+    read::read(&id.kind, &id.name, root, &scan, false)
 }

@@ -7,7 +7,6 @@ mod scope;
 mod tally;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{App, Ears, RowsState, internal};
+use super::{App, Ears, RowsState};
 use crate::lifecycle::Policy;
 use crate::store::{Opened, Store};
 use crate::watch::{self, Dirty, Settings, Watcher};
@@ -27,7 +26,7 @@ use crate::watch::{self, Dirty, Settings, Watcher};
 pub(super) use mend::AGAIN;
 pub(super) use queue::{Change, Ingest};
 use queue::{Pass, Work, draining, merge};
-use scope::scope_of;
+pub(super) use scope::scope_of;
 pub use tally::Tally;
 
 /// When files as young as the clock's resolution are looked at again: first soon, then once more for file
@@ -445,16 +444,5 @@ impl App {
         let asked = self.asked(&store, collection, collection.is_empty())?;
         let names: Vec<String> = asked.into_iter().map(|(_, name)| name).collect();
         self.refresh(&names, force, "request")
-    }
-
-    /// The path of a collection that is served.
-    pub(super) fn root_of(&self, collection: &str) -> Result<PathBuf> {
-        let store = self.store()?;
-        let found = store
-            .read(crate::store::collection::all)?
-            .into_iter()
-            .find(|view| view.name == collection)
-            .map(|view| PathBuf::from(view.path));
-        found.ok_or_else(|| internal("a collection vanished"))
     }
 }

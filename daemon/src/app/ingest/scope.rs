@@ -22,7 +22,7 @@ fn ancestors(path: &Path) -> Vec<String> {
 }
 
 /// What must be looked at for some dirty paths; `None` if nothing.
-pub(super) fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
+pub(in crate::app) fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
     let mut wanted = BTreeSet::new();
     for path in paths {
         match layout::classify(path) {

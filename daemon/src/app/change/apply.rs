@@ -1,0 +1,268 @@
+//! From a draft to the disk: make ready, compare, let places change, and take all of it back if a part fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::failpoint;
+use skillmeat_shared::fs::{Expected, Placed, Staged, has_content, take_out};
+use skillmeat_shared::history::Node;
+use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::{Error, Result};
+
+use super::Asked;
+use super::draft::{After, Before, Draft, changed, is_manifest};
+use super::place::{Place, Root};
+use crate::app::App;
+use crate::app::ingest::scope_of;
+use crate::store::collection;
+
+/// Mode of new files.
+const MODE: u32 = 0o600;
+
+/// All of a collection, as what is gone was removed by us.
+const ALL: Scope = Scope::All {
+    force: false,
+    confirmed: true,
+};
+
+/// Removed paths from which on a pass would doubt its eyes if it were not told.
+const MANY: usize = 20;
+
+/// One path that changes places, ready to do so.
+struct Move {
+    place: Place,
+    target: PathBuf,
+    staged: Option<Staged>,
+    before: Option<Node>,
+    /// The hash of the bytes that stood there, for files that were read.
+    expected: Option<Expected>,
+}
+
+impl Move {
+    /// What comes first: new files, then what refers to them, then removals. Of the documents the lock comes
+    /// first: what only it names is nothing yet.
+    fn rank(&self) -> u8 {
+        match (&self.staged, &self.place.root) {
+            (None, _) => 4,
+            (Some(_), Root::Home) => 3,
+            (Some(_), _) if is_manifest(&self.place) => 2,
+            (Some(_), _) if self.place.is_document() => 1,
+            (Some(_), _) => 0,
+        }
+    }
+
+    fn run(self, draft: &Draft<'_>) -> Result<Placed> {
+        let Self {
+            target,
+            staged,
+            before,
+            expected,
+            ..
+        } = self;
+        let is_expected = |path: &Path| match &expected {
+            Some(expected) => has_content(path, expected),
+            None => Ok(draft.past.capture(path)? == before),
+        };
+        match (staged, &before) {
+            (Some(staged), None) => staged.place(),
+            (Some(staged), Some(_)) => staged.replace(&is_expected),
+            (None, _) => take_out(&target, &is_expected),
+        }
+    }
+}
+
+impl App {
+    /// Applies a draft. The name of the operation.
+    pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<Option<String>> {
+        failpoint::step("change.planned")?;
+        let mut moves = ready(draft)?;
+        failpoint::step("change.ready")?;
+        moves.sort_by_key(Move::rank);
+        let touched: Vec<(Place, PathBuf, bool)> = moves
+            .iter()
+            .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
+            .collect();
+        let collections: BTreeSet<&str> = touched
+            .iter()
+            .map(|(place, ..)| served(place))
+            .filter(|name| !name.is_empty())
+            .collect();
+        let holds: Vec<_> = collections
+            .iter()
+            .map(|name| self.ingest.hold(name))
+            .collect();
+        for (_, target, _) in &touched {
+            self.ledger.note(target);
+        }
+        let mut placed = Vec::new();
+        let outcome = moves
+            .into_iter()
+            .try_for_each(|one| {
+                failpoint::step("change.placing")?;
+                placed.push(one.run(draft)?);
+                Ok(())
+            })
+            .and_then(|()| failpoint::step("change.placed"));
+        if let Err(error) = outcome {
+            return Err(take_back(placed, error));
+        }
+        tracing::info!(target: "change", verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(), "{}", asked.what);
+        // What was made for the draft stays: things stand in it now.
+        draft.made.clear();
+        for one in placed {
+            one.keep();
+        }
+        failpoint::step("change.before_rows").map_err(follows)?;
+        // Noted before the rows are read: what changes after that is somebody else's change.
+        for (_, target, _) in &touched {
+            self.ledger.note_settled(target);
+        }
+        drop(holds);
+        self.rows_of(&touched).map_err(follows)?;
+        Ok(None)
+    }
+
+    /// Brings the rows of these paths up to date.
+    fn rows_of(&self, touched: &[(Place, PathBuf, bool)]) -> Result<()> {
+        let mut paths: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
+        let mut removed: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut whole: BTreeSet<&str> = BTreeSet::new();
+        for (place, _, is_removal) in touched {
+            match &place.root {
+                Root::Collection(name) => {
+                    paths
+                        .entry(name)
+                        .or_default()
+                        .insert(PathBuf::from(&place.path));
+                    *removed.entry(name).or_default() += usize::from(*is_removal);
+                }
+                Root::Home if place.path == "config.toml" => self.reload_config(),
+                Root::Home => {
+                    whole.extend(Some(served(place)).filter(|name| !name.is_empty()));
+                }
+            }
+        }
+        if !whole.is_empty() {
+            self.follow_home(&mut whole)?;
+        }
+        for name in whole {
+            paths.remove(name);
+            self.ingest.run(name, ALL, "own-write")?;
+        }
+        for (name, paths) in paths {
+            let scope = if removed.get(name).is_some_and(|count| *count >= MANY) {
+                Some(ALL)
+            } else {
+                scope_of(&paths)
+            };
+            if let Some(scope) = scope {
+                self.ingest.run(name, scope, "own-write")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Collections of the home came or went.
+    fn follow_home(&self, names: &mut BTreeSet<&str>) -> Result<()> {
+        let store = self.store()?;
+        let is_gone = |name: &str| self.boot.home.collection(name).symlink_metadata().is_err();
+        let gone: Vec<&str> = names.iter().copied().filter(|name| is_gone(name)).collect();
+        for name in gone {
+            names.remove(name);
+            let row = name.to_owned();
+            store.write(move |transaction| collection::remove(transaction, &row))?;
+            self.announce_change();
+        }
+        self.ingest.look_at_home();
+        Ok(())
+    }
+}
+
+/// The collection whose rows a place is about; empty if none.
+fn served(place: &Place) -> &str {
+    match &place.root {
+        Root::Collection(name) => name,
+        Root::Home => place
+            .path
+            .strip_prefix("collections/")
+            .and_then(|rest| rest.split('/').next())
+            .unwrap_or_default(),
+    }
+}
+
+/// Makes everything ready beside its place, and takes the states that are about to be replaced.
+fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
+    let places: Vec<Place> = draft.touches.keys().cloned().collect();
+    let mut moves = Vec::new();
+    for place in places {
+        // What was only read must be so, too.
+        draft.check(&place)?;
+        let target = draft.on_disk(&place)?;
+        let Some(touch) = draft.touches.get_mut(&place) else {
+            continue;
+        };
+        let before = touch.before.clone();
+        let staged = match touch.after.take() {
+            None => continue,
+            Some(After::Absent) => None,
+            Some(After::Thing(thing)) => thing.staged,
+            Some(After::Bytes(bytes)) => {
+                draft.make_room(&target)?;
+                Some(Staged::file(&target, &bytes, MODE)?)
+            }
+        };
+        // A document that is a link is replaced where the link leads to.
+        let target = staged
+            .as_ref()
+            .map_or(target, |staged| staged.target().to_path_buf());
+        moves.push(prepared(draft, place, target, staged, before)?);
+    }
+    Ok(moves)
+}
+
+fn prepared(
+    draft: &Draft<'_>,
+    place: Place,
+    target: PathBuf,
+    staged: Option<Staged>,
+    before: Before,
+) -> Result<Move> {
+    let found = draft.past.capture(&target)?;
+    let expected = match before {
+        Before::Absent if found.is_none() => Some(Expected::Absent),
+        Before::Content(hash) if found.as_ref().and_then(Node::hash) == Some(&hash) => {
+            Some(Expected::Content(hash))
+        }
+        Before::Thing(None) if found.is_some() => None,
+        Before::Thing(Some(node)) if found.as_ref() == Some(&node) => None,
+        _ => return Err(changed(&target)),
+    };
+    Ok(Move {
+        place,
+        target,
+        staged,
+        before: found,
+        expected,
+    })
+}
+
+/// Takes back what was done, the last first.
+fn take_back(placed: Vec<Placed>, error: Error) -> Error {
+    let mut error = error;
+    for one in placed.into_iter().rev() {
+        let target = one.target().to_path_buf();
+        if let Err(failed) = one.take_back() {
+            tracing::error!(target: "change", "can't take back `{}`: {failed}", target.display());
+            for hint in failed.hints {
+                error = error.hint(hint);
+            }
+            error = error.hint(format!("`{}` could not be taken back", target.display()));
+        }
+    }
+    error
+}
+
+/// The error of a change that stands, whose rows could not be written.
+fn follows(error: Error) -> Error {
+    error.hint("the files are changed; the rows follow by themselves")
+}

@@ -1,0 +1,219 @@
+//! Files and folders as a whole: put, removed, and moved somewhere else.
+
+use std::path::Path;
+
+use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::fs::{self, Staged};
+use skillmeat_shared::{Code, Error, Result};
+
+use super::thing::{Thing, inside};
+use super::{After, Before, Draft, Source, Touch, changed, no_folder};
+use crate::app::change::Place;
+
+impl Draft<'_> {
+    /// Drafts a file or folder. What stands there is replaced as a whole.
+    pub(in crate::app) fn put(&mut self, place: &Place, from: Source) -> Result<()> {
+        let target = self.on_disk(place)?;
+        if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
+            return self.put_inside(&outer, place, from);
+        }
+        let thing = if self.is_dry {
+            Thing::like(match from {
+                Source::Disk(path) => Some(path),
+                Source::Past(_) | Source::Folder => None,
+            })
+        } else {
+            Thing::staged(self.stage(&target, from)?)
+        };
+        self.draft_whole(place, After::Thing(thing))
+    }
+
+    /// Puts something into a folder that is drafted itself.
+    fn put_inside(&mut self, outer: &Place, place: &Place, from: Source) -> Result<()> {
+        let rest = place.below(outer).unwrap_or_default().to_owned();
+        let target = self.on_disk(place)?;
+        let Some(After::Thing(thing)) = self.touches.get_mut(outer).and_then(|t| t.after.as_mut())
+        else {
+            return Err(no_folder(&target));
+        };
+        let Some(staged) = &thing.staged else {
+            thing.like = match from {
+                Source::Disk(path) if thing.like.is_none() => path.parent().map(Path::to_path_buf),
+                _ => thing.like.take(),
+            };
+            return Ok(());
+        };
+        let path = inside(staged.path(), &rest);
+        if let Some(folder) = path.parent() {
+            fs::make_folders(folder)?;
+        }
+        match from {
+            Source::Disk(source) => {
+                let notes = fs::copy::copy_artifact(&source, &path)?;
+                tell(&target, &notes);
+                Ok(())
+            }
+            Source::Past(node) => self.past.restore(&node, &path),
+            Source::Folder => fs::make_folders(&path).map(drop),
+        }
+    }
+
+    fn stage(&mut self, target: &Path, from: Source) -> Result<Staged> {
+        self.make_room(target)?;
+        match from {
+            Source::Disk(source) => {
+                let (staged, notes) = Staged::artifact(&source, target)?;
+                tell(target, &notes);
+                Ok(staged)
+            }
+            Source::Past(node) => {
+                let staged = Staged::reserve(target);
+                self.past.restore(&node, staged.path())?;
+                Ok(staged)
+            }
+            Source::Folder => Staged::folder(target),
+        }
+    }
+
+    /// Makes the folder that a path lies in.
+    pub(in crate::app::change) fn make_room(&mut self, target: &Path) -> Result<()> {
+        if let Some(folder) = target.parent() {
+            self.made.extend(fs::make_folders(folder)?);
+        }
+        Ok(())
+    }
+
+    /// Drafts the removal of a file or folder. Nothing stands there: nothing happens.
+    pub(in crate::app) fn remove(&mut self, place: &Place) -> Result<()> {
+        if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
+            let rest = place.below(&outer).unwrap_or_default().to_owned();
+            return match self.touches.get_mut(&outer).and_then(|t| t.after.as_mut()) {
+                Some(After::Thing(thing)) => thing.remove(&rest),
+                _ => Ok(()),
+            };
+        }
+        self.draft_whole(place, After::Absent)
+    }
+
+    /// Drafts what is to stand at a place as a whole; what was drafted below it is of no account any more.
+    fn draft_whole(&mut self, place: &Place, after: After) -> Result<()> {
+        self.forget_below(place)?;
+        let before = match self.touches.remove(place) {
+            Some(touch) => touch.before,
+            None => self.look(place)?,
+        };
+        if !(before == Before::Absent && matches!(after, After::Absent)) {
+            let touch = Touch {
+                before,
+                after: Some(after),
+            };
+            self.touches.insert(place.clone(), touch);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, place: &Place) -> Result<Before> {
+        let path = self.on_disk(place)?;
+        Ok(match std::fs::symlink_metadata(path) {
+            Ok(_) => Before::Thing(None),
+            Err(_) => Before::Absent,
+        })
+    }
+
+    /// Forgets what was read and drafted below a place. What was read there must be so until now.
+    fn forget_below(&mut self, place: &Place) -> Result<Vec<(Place, Option<After>)>> {
+        let below: Vec<Place> = self
+            .touches
+            .keys()
+            .filter(|other| *other != place && other.below(place).is_some())
+            .cloned()
+            .collect();
+        let mut forgotten = Vec::new();
+        for inner in below {
+            self.check(&inner)?;
+            if let Some(touch) = self.touches.remove(&inner) {
+                forgotten.push((inner, touch.after));
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Drafts that a file or folder stands somewhere else, with all that was drafted in it.
+    ///
+    /// # Errors
+    /// [`Code::FileNotFound`] if nothing stands at `from`; [`Code::FileExists`] if something stands at `to`.
+    pub(in crate::app) fn rename(&mut self, from: &Place, to: &Place) -> Result<()> {
+        let (source, target) = (self.on_disk(from)?, self.on_disk(to)?);
+        if !self.exists(from)? {
+            let message = format!("there is no `{}`", source.display());
+            return Err(Error::new(Code::FileNotFound, message).at(source, None));
+        }
+        if self.exists(to)? {
+            let message = format!("`{}` exists already", target.display());
+            return Err(Error::new(Code::FileExists, message).at(target, None));
+        }
+        let drafted = self.touches.get_mut(from).and_then(|t| t.after.take());
+        let after = match drafted {
+            Some(After::Thing(Thing {
+                staged,
+                like,
+                below,
+            })) => After::Thing(Thing {
+                staged: staged.map(|staged| staged.moved_to(&target)),
+                like,
+                below,
+            }),
+            Some(after) => after,
+            None if self.is_dry => After::Thing(Thing::like(Some(source))),
+            None => {
+                let node = self
+                    .past
+                    .capture(&source)?
+                    .ok_or_else(|| changed(&source))?;
+                let staged = self.stage(&target, Source::Past(node.clone()))?;
+                let before = Before::Thing(Some(node));
+                self.note_state(from, before)?;
+                After::Thing(Thing::staged(staged))
+            }
+        };
+        let inner = self.forget_below(from)?;
+        self.draft_whole(from, After::Absent)?;
+        self.draft_whole(to, after)?;
+        for (place, after) in inner {
+            let rest = place.below(from).unwrap_or_default();
+            let moved = Place {
+                root: to.root.clone(),
+                path: format!("{}/{rest}", to.path),
+            };
+            match after {
+                Some(After::Bytes(bytes)) => self.write(&moved, bytes)?,
+                Some(After::Absent) => self.remove(&moved)?,
+                Some(After::Thing(_)) => {
+                    let path = self.on_disk(&place)?;
+                    return Err(no_folder(&path));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the state of a place that nothing was drafted for; what was read there must be of that state.
+    fn note_state(&mut self, place: &Place, before: Before) -> Result<()> {
+        self.check(place)?;
+        self.touches.insert(
+            place.clone(),
+            Touch {
+                before,
+                after: None,
+            },
+        );
+        Ok(())
+    }
+}
+
+fn tell(target: &Path, notes: &[Problem]) {
+    for note in notes {
+        tracing::info!(target: "change", to = %target.display(), "{}", note.message);
+    }
+}

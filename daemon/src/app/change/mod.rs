@@ -1,0 +1,182 @@
+//! Changing collections: one road for every mutation.
+//!
+//! A use-case plans into a [`Draft`]; that is all that a dry run does. Then everything is made ready beside its
+//! place, what stands there is compared with what the plan saw, and all of it changes places by renames.
+//! The rows of exactly those paths follow before the answer.
+//!
+//! Invariants: one change at a time; either all of it stands afterwards or nothing of it; what another program
+//! wrote since the plan looked is never overwritten: the plan is made again.
+
+mod apply;
+mod draft;
+mod past;
+mod place;
+
+use skillmeat_shared::{Code, Result};
+
+use super::App;
+
+pub(in crate::app) use draft::{Draft, Source};
+pub(in crate::app) use place::Place;
+
+/// How often a change is planned when other programs write at the same time.
+const TRIES: usize = 5;
+
+/// Who asked for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A person or script, with `sm`.
+    CommandLine,
+}
+
+impl Actor {
+    /// As the log of operations names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandLine => "command-line",
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(in crate::app) struct Asked {
+    /// The use-case, such as `artifact.remove`.
+    pub(in crate::app) verb: &'static str,
+    /// The same in the words of whoever asked.
+    pub(in crate::app) what: String,
+    /// Who asked.
+    pub(in crate::app) actor: Actor,
+    /// Plan only.
+    pub(in crate::app) dry_run: bool,
+}
+
+/// What a change did, or would do.
+#[derive(Debug, Clone)]
+pub(in crate::app) struct Changed<R> {
+    /// What the plan gave.
+    pub(in crate::app) report: R,
+    /// What happened to files.
+    pub(in crate::app) steps: Vec<Step>,
+    /// The operation that it is known as; nothing if nothing changed.
+    pub(in crate::app) operation: Option<String>,
+    /// Number of the last event that it caused.
+    pub(in crate::app) seq: u64,
+}
+
+/// What happens to one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// create, replace, edit or remove.
+    pub action: &'static str,
+    /// The collection; empty for the home.
+    pub collection: String,
+    /// Relative to the collection, or to the home.
+    pub path: String,
+}
+
+/// What is told while something changes.
+#[derive(Debug, Clone)]
+pub enum Telling {
+    /// How far it is: done, all, and with what.
+    Progress(u64, u64, &'static str),
+    /// One thing is done.
+    Item(ChangeItem),
+}
+
+/// What became of one thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of ChangeItem; see change.proto")]
+pub struct ChangeItem {
+    pub id: String,
+    pub source: String,
+    pub result: &'static str,
+    pub reason: String,
+    pub path: String,
+    pub code: Option<Code>,
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of ChangeSummary; see change.proto")]
+pub struct ChangeSummary {
+    pub collection: String,
+    pub dry_run: bool,
+    pub seq: u64,
+    pub counts: Vec<(&'static str, u64)>,
+    pub operation: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+impl ChangeSummary {
+    /// The summary of a change. `results` are always counted; what a dry run would do counts as the first.
+    pub(in crate::app) fn of<R>(
+        collection: &str,
+        results: &[&'static str],
+        items: &[ChangeItem],
+        dry_run: bool,
+        changed: &Changed<R>,
+    ) -> Self {
+        let mut counts: Vec<(&'static str, u64)> = results.iter().map(|one| (*one, 0)).collect();
+        let main = results.first().copied();
+        for item in items {
+            let result = match main {
+                Some(main) if item.result.starts_with("would-") => main,
+                _ => item.result,
+            };
+            match counts.iter_mut().find(|(other, _)| *other == result) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((result, 1)),
+            }
+        }
+        Self {
+            collection: collection.to_owned(),
+            dry_run,
+            seq: changed.seq,
+            counts,
+            operation: changed.operation.clone(),
+            steps: changed.steps.clone(),
+        }
+    }
+}
+
+impl App {
+    /// Plans, applies, and brings the rows up to date before it answers. `plan` is run again when another
+    /// program wrote meanwhile.
+    ///
+    /// # Errors
+    /// What the plan says; [`Code::FileChanged`] if others write all the time; what the disk says. Nothing is
+    /// changed then, but for an error that says that the rows will follow.
+    pub(in crate::app) fn change<R>(
+        &self,
+        asked: &Asked,
+        plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
+    ) -> Result<Changed<R>> {
+        let _one_at_a_time = self.mutation.lock();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut draft = Draft::new(self, asked.dry_run, past::Past::default());
+            let planned = plan(&mut draft).and_then(|report| {
+                let steps = draft.steps();
+                let operation = if asked.dry_run || steps.is_empty() {
+                    None
+                } else {
+                    self.apply(asked, &mut draft)?
+                };
+                Ok(Changed {
+                    report,
+                    steps,
+                    operation,
+                    seq: self.last_seq(),
+                })
+            });
+            match planned {
+                Err(error) if error.code == Code::FileChanged && tries < TRIES => {
+                    tracing::info!(target: "change", verb = asked.verb, "planned again: {error}");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Where a change touches the disk.
+
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::fs;
+use skillmeat_shared::{Code, Error, Result};
+
+/// What a path is relative to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::app) enum Root {
+    /// The home.
+    Home,
+    /// The folder of a collection that is served.
+    Collection(String),
+}
+
+/// A path that a change reads or writes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::app) struct Place {
+    /// What the path is relative to.
+    pub(in crate::app) root: Root,
+    /// Relative, with `/`.
+    pub(in crate::app) path: String,
+}
+
+impl Place {
+    /// A path in the home.
+    pub(in crate::app) fn home(path: impl Into<String>) -> Self {
+        Self {
+            root: Root::Home,
+            path: path.into(),
+        }
+    }
+
+    /// A path in a collection.
+    pub(in crate::app) fn collection(name: &str, path: impl Into<String>) -> Self {
+        Self {
+            root: Root::Collection(name.to_owned()),
+            path: path.into(),
+        }
+    }
+
+    /// The manifest of a collection.
+    pub(in crate::app) fn manifest(name: &str) -> Self {
+        Self::collection(name, MANIFEST)
+    }
+
+    /// The lock file of a collection.
+    pub(in crate::app) fn lock(name: &str) -> Self {
+        Self::collection(name, LOCK)
+    }
+
+    /// The collection that it lies in; empty for the home.
+    pub(in crate::app) fn collection_name(&self) -> &str {
+        match &self.root {
+            Root::Home => "",
+            Root::Collection(name) => name,
+        }
+    }
+
+    /// Whether it is a document of entries, which are undone one by one, rather than a whole.
+    pub(in crate::app) fn is_document(&self) -> bool {
+        match &self.root {
+            Root::Home => Path::new(&self.path)
+                .extension()
+                .is_some_and(|extension| extension == "toml"),
+            Root::Collection(_) => self.path == MANIFEST || self.path == LOCK,
+        }
+    }
+
+    /// The rest of this path below another one; empty if they are the same.
+    pub(super) fn below(&self, outer: &Self) -> Option<&str> {
+        if self.root != outer.root {
+            return None;
+        }
+        let rest = self.path.strip_prefix(&outer.path)?;
+        if rest.is_empty() {
+            return Some(rest);
+        }
+        rest.strip_prefix('/')
+    }
+
+    /// The path on disk, below the folder of its root. What lies in a collection must not be reached through a
+    /// link that leads out of it.
+    pub(super) fn on_disk(&self, root: &Path) -> Result<PathBuf> {
+        let path = fs::join(root, Path::new(&self.path))?;
+        if self.root == Root::Home {
+            return Ok(path);
+        }
+        let nearest = path
+            .ancestors()
+            .skip(1)
+            .find_map(|folder| std::fs::canonicalize(folder).ok());
+        if nearest.is_some_and(|folder| folder.starts_with(root)) {
+            return Ok(path);
+        }
+        Err(Error::new(
+            Code::FileOutside,
+            format!(
+                "`{}` lies behind a link that leads out of the collection",
+                path.display()
+            ),
+        )
+        .hint("make the link a folder, or name the folder that it leads to as `collection.path`")
+        .at(path, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_goes_by_parts() {
+        let outer = Place::collection("c", "skills/a");
+        let below = |path: &str| {
+            Place::collection("c", path)
+                .below(&outer)
+                .map(str::to_owned)
+        };
+        assert_eq!(below("skills/a").as_deref(), Some(""));
+        assert_eq!(below("skills/a/SKILL.md").as_deref(), Some("SKILL.md"));
+        assert_eq!(below("skills/ab"), None);
+        assert_eq!(Place::home("skills/a").below(&outer), None);
+    }
+
+    #[test]
+    fn documents_are_those_that_we_know_the_entries_of() {
+        assert!(Place::manifest("c").is_document() && Place::lock("c").is_document());
+        assert!(Place::home("state/ratings.toml").is_document());
+        assert!(!Place::home("collections/x").is_document());
+        assert!(!Place::collection("c", "mcp/a/collection.toml").is_document());
+    }
+
+    #[test]
+    fn links_out_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let root = base.join("c");
+        std::fs::create_dir_all(root.join("in")).unwrap();
+        std::fs::create_dir(base.join("out")).unwrap();
+        std::os::unix::fs::symlink(base.join("out"), root.join("skills")).unwrap();
+        std::os::unix::fs::symlink("in", root.join("agents")).unwrap();
+        let at = |path: &str| Place::collection("c", path).on_disk(&root);
+        assert_eq!(at("skills/a").unwrap_err().code, Code::FileOutside);
+        assert_eq!(at("../a").unwrap_err().code, Code::FileOutside);
+        assert_eq!(at("agents/a").unwrap(), root.join("agents/a"));
+        assert_eq!(at("new/deep/a").unwrap(), root.join("new/deep/a"));
+    }
+}

@@ -1,0 +1,400 @@
+//! Changing what stands at a path so that it can be taken back: what is new is made ready beside its place,
+//! what is old is moved beside it, and both can change places again.
+//!
+//! All room on the disk is taken while things are made ready. Putting them in place, and taking that back,
+//! are renames, which a full disk does not refuse.
+
+use std::fs;
+use std::io::ErrorKind as Io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
+use super::atomic::{self, Expected, Temporary, prepare, resolve, sync_folder};
+use super::{FileLock, copy};
+use crate::artifact::Problem;
+use crate::failpoint::hit;
+use crate::{Code, Error, Result};
+
+/// A file or folder that was made ready beside the place that it is for. Removed unless it was put there.
+#[derive(Debug)]
+pub struct Staged {
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+/// What stands where something else stood. Until it is [kept](Placed::keep), it can be taken back.
+#[derive(Debug)]
+pub struct Placed {
+    target: PathBuf,
+    /// What stood there.
+    aside: Option<Temporary>,
+    /// Something new stands there.
+    is_new: bool,
+}
+
+impl Staged {
+    /// A copy of an artifact, with the rules of [`copy::copy_artifact`]. The folder of `target` must exist.
+    pub fn artifact(source: &Path, target: &Path) -> Result<(Self, Vec<Problem>)> {
+        let staged = Self::reserve(target);
+        let notes = copy::copy_artifact(source, staged.temporary.path())?;
+        Ok((staged, notes))
+    }
+
+    /// A file of these bytes, with mode and owner of the one that it replaces, else with `mode`. If `target` is a
+    /// symbolic link, what it leads to is replaced.
+    pub fn file(target: &Path, bytes: &[u8], mode: u32) -> Result<Self> {
+        let target = resolve(target)?;
+        let temporary = prepare(&target, bytes, mode)?;
+        Ok(Self { temporary, target })
+    }
+
+    /// An empty folder that only the user may enter.
+    pub fn folder(target: &Path) -> Result<Self> {
+        let staged = Self::reserve(target);
+        hit("copy.folder")
+            .and_then(|()| fs::DirBuilder::new().mode(0o700).create(staged.path()))
+            .map_err(|error| Error::io("create", target, &error))?;
+        Ok(staged)
+    }
+
+    /// Something that the caller makes at [`path`](Self::path).
+    pub fn reserve(target: &Path) -> Self {
+        let mut name = Temporary::name_in(atomic::parent(target)).into_os_string();
+        // Some kinds of artifacts are told by it.
+        if let Some(extension) = target.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        Self {
+            temporary: Temporary::adopt(name.into()),
+            target: target.to_path_buf(),
+        }
+    }
+
+    /// The same for another place, on the same disk.
+    #[must_use]
+    pub fn moved_to(mut self, target: &Path) -> Self {
+        self.target = target.to_path_buf();
+        self
+    }
+
+    /// The place that it is for, without links.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where it is until it is put in its place.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Puts it where nothing stands.
+    ///
+    /// # Errors
+    /// [`Code::FileChanged`] if something stands there; then, as after every failure, nothing was changed.
+    pub fn place(self) -> Result<Placed> {
+        let Self { temporary, target } = self;
+        atomic::place_new(temporary, &target).map_err(|error| match error.code {
+            Code::FileExists => changed(&target, "was made by somebody else meanwhile"),
+            _ => error,
+        })?;
+        Ok(Placed {
+            target,
+            aside: None,
+            is_new: true,
+        })
+    }
+
+    /// Puts it where something stands. `is_expected` looks at what stood there, after it was moved aside; if it
+    /// refuses, it is put back.
+    ///
+    /// # Errors
+    /// [`Code::FileChanged`] if nothing stands there or it is not what was expected; then, as after every
+    /// failure, nothing was changed.
+    pub fn replace(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Placed> {
+        let Self { temporary, target } = self;
+        let _held = hold(&target)?;
+        hit("atomic.before_rename").map_err(|error| Error::io("write", &target, &error))?;
+        swap_names(temporary.path(), &target)?;
+        let placed = Placed {
+            target,
+            aside: Some(temporary),
+            is_new: true,
+        };
+        placed.confirm(is_expected)
+    }
+}
+
+/// Moves what stands at `target` aside. `is_expected` as for [`Staged::replace`].
+///
+/// # Errors
+/// As [`Staged::replace`] has them.
+pub fn take_out(target: &Path, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Placed> {
+    let _held = hold(target)?;
+    hit("atomic.before_rename").map_err(|error| Error::io("remove", target, &error))?;
+    let aside = Temporary::name_in(atomic::parent(target));
+    rustix::fs::rename(target, &aside).map_err(|error| match error {
+        Errno::NOENT => changed(target, "was removed by somebody else meanwhile"),
+        _ => Error::io("remove", target, &error.into()),
+    })?;
+    let placed = Placed {
+        target: target.to_path_buf(),
+        aside: Some(Temporary::adopt(aside)),
+        is_new: false,
+    };
+    placed.confirm(is_expected)
+}
+
+impl Placed {
+    /// Where it stands.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Makes sure that the old thing is the one that was meant, and that the new one outlives a power cut.
+    fn confirm(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Self> {
+        let looked = match &self.aside {
+            Some(aside) => hit("atomic.after_rename")
+                .map_err(|error| Error::io("write", &self.target, &error))
+                .and_then(|()| is_expected(aside.path())),
+            None => Ok(true),
+        };
+        let outcome = match looked {
+            Ok(true) => sync_folder(atomic::parent(&self.target)),
+            Ok(false) => Err(changed(
+                &self.target,
+                "was changed by somebody else meanwhile",
+            )),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.take_back()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the old thing stand there again. What is new is removed.
+    pub fn take_back(mut self) -> Result<()> {
+        let Some(aside) = self.aside.take() else {
+            drop(Temporary::adopt(self.target.clone()));
+            return sync_folder(atomic::parent(&self.target));
+        };
+        let outcome = if self.is_new {
+            swap_names(aside.path(), &self.target)
+        } else {
+            rename_new(aside.path(), &self.target)
+        };
+        if let Err(error) = outcome {
+            // The only copy of somebody's file: better a strange name than none.
+            let kept = aside.path().to_path_buf();
+            aside.disarm();
+            return Err(error.hint(format!("what stood there is now `{}`", kept.display())));
+        }
+        if !self.is_new {
+            aside.disarm();
+        }
+        sync_folder(atomic::parent(&self.target))
+    }
+
+    /// Lets go of the old thing.
+    pub fn keep(self) {
+        drop(self.aside);
+    }
+}
+
+/// Whether a file has the content that is expected; for [`Staged::replace`].
+pub fn has_content(path: &Path, expected: &Expected) -> Result<bool> {
+    match expected {
+        Expected::Absent => Ok(fs::symlink_metadata(path).is_err()),
+        Expected::Content(hash) => Ok(atomic::hash_of(path)? == *hash),
+    }
+}
+
+/// Keeps our other programs away from a folder meanwhile.
+fn hold(target: &Path) -> Result<Option<FileLock>> {
+    FileLock::of_folder(atomic::parent(target), atomic::PATIENCE)
+}
+
+/// Has two things change places.
+fn swap_names(one: &Path, other: &Path) -> Result<()> {
+    let fail = |error: Errno| match error {
+        Errno::NOENT => changed(other, "was removed by somebody else meanwhile"),
+        _ => Error::io("write", other, &error.into()),
+    };
+    match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            // File systems that can't: for a moment nothing stands there.
+            let third = Temporary::name_in(atomic::parent(other));
+            rustix::fs::rename(other, &third).map_err(fail)?;
+            if let Err(error) = rustix::fs::rename(one, other) {
+                rustix::fs::rename(&third, other).map_err(fail)?;
+                return Err(fail(error));
+            }
+            rustix::fs::rename(&third, one).map_err(fail)
+        }
+        outcome => outcome.map_err(fail),
+    }
+}
+
+/// Moves something to where nothing stands.
+fn rename_new(from: &Path, to: &Path) -> Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if fs::symlink_metadata(to).is_err() => {
+            rustix::fs::rename(from, to).map_err(|error| Error::io("move", to, &error.into()))
+        }
+        Err(Errno::EXIST) => Err(changed(to, "was made by somebody else meanwhile")),
+        outcome => outcome.map_err(|error| Error::io("move", to, &error.into())),
+    }
+}
+
+/// Makes the folders that a path lies in, for the user alone. Those that were made, outermost first.
+pub fn make_folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| {
+            fs::symlink_metadata(folder).is_err_and(|error| error.kind() == Io::NotFound)
+        })
+        .collect();
+    let mut made = Vec::new();
+    for folder in missing.into_iter().rev() {
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => made.push(folder.to_path_buf()),
+            Err(error) if error.kind() == Io::AlreadyExists => {}
+            Err(error) => {
+                remove_folders(&made);
+                return Err(Error::io("create", folder, &error));
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Removes folders that [`make_folders`] made, unless somebody put something into them.
+pub fn remove_folders(made: &[PathBuf]) {
+    for folder in made.iter().rev() {
+        // What is no longer empty, or gone, is not ours to remove.
+        drop(fs::remove_dir(folder));
+    }
+}
+
+fn changed(path: &Path, what: &str) -> Error {
+    Error::new(Code::FileChanged, format!("`{}` {what}", path.display()))
+        .hint("run the command again: nothing was written")
+        .at(path, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::write;
+
+    fn read(path: &Path) -> Option<String> {
+        fs::read_to_string(path).ok()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_placed_can_be_taken_back_or_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        let new = || Staged::file(&at, b"new", 0o600).unwrap();
+        new().place().unwrap().take_back().unwrap();
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+
+        write(&at, b"old", 0o640).unwrap();
+        let placed = new().replace(&|_| Ok(true)).unwrap();
+        assert_eq!(read(&at).as_deref(), Some("new"));
+        placed.take_back().unwrap();
+        assert_eq!(read(&at).as_deref(), Some("old"));
+
+        let out = take_out(&at, &|_| Ok(true)).unwrap();
+        assert!(!at.exists());
+        out.take_back().unwrap();
+        assert_eq!(read(&at).as_deref(), Some("old"));
+
+        new().replace(&|_| Ok(true)).unwrap().keep();
+        assert_eq!(read(&at).as_deref(), Some("new"));
+        take_out(&at, &|_| Ok(true)).unwrap().keep();
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn folders_change_places_with_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        write(&at, b"file", 0o600).unwrap();
+        let staged = Staged::folder(&at).unwrap();
+        write(&staged.path().join("inner"), b"inner", 0o600).unwrap();
+        let placed = staged.replace(&|_| Ok(true)).unwrap();
+        assert_eq!(read(&at.join("inner")).as_deref(), Some("inner"));
+        placed.take_back().unwrap();
+        assert_eq!(read(&at).as_deref(), Some("file"));
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn what_is_not_expected_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        let new = || Staged::file(&at, b"new", 0o600).unwrap();
+        let gone = new().replace(&|_| Ok(true)).unwrap_err();
+        assert_eq!(gone.code, Code::FileChanged);
+        assert_eq!(
+            take_out(&at, &|_| Ok(true)).unwrap_err().code,
+            Code::FileChanged
+        );
+        write(&at, b"theirs", 0o600).unwrap();
+        let expected = Expected::after_reading(Some(b"old"));
+        let is_expected = |path: &Path| has_content(path, &expected);
+        for error in [
+            new().place().unwrap_err(),
+            new().replace(&is_expected).unwrap_err(),
+            take_out(&at, &is_expected).unwrap_err(),
+        ] {
+            assert_eq!(error.code, Code::FileChanged);
+            assert_eq!(read(&at).as_deref(), Some("theirs"));
+            assert_eq!(names(folder.path()), ["a"]);
+        }
+    }
+
+    #[test]
+    fn links_stay_and_their_targets_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        write(&file, b"old", 0o600).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let placed = Staged::file(&link, b"new", 0o600)
+            .unwrap()
+            .replace(&|_| Ok(true))
+            .unwrap();
+        placed.keep();
+        assert_eq!(read(&file).as_deref(), Some("new"));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn only_folders_that_were_made_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c");
+        let made = make_folders(&deep).unwrap();
+        assert_eq!(made.len(), 3);
+        assert_eq!(make_folders(&deep).unwrap(), Vec::<PathBuf>::new());
+        write(&folder.path().join("a/theirs"), b"", 0o600).unwrap();
+        remove_folders(&made);
+        assert_eq!(names(&folder.path().join("a")), ["theirs"]);
+    }
+}
