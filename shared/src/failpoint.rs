@@ -33,6 +33,7 @@ pub const ALL: &[&str] = &[
     "change.placing",
     "change.planned",
     "change.ready",
+    "change.recorded",
     "copy.folder",
     "copy.sync",
     "copy.write",

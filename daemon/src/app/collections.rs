@@ -136,6 +136,7 @@ impl App {
             what: format!("create the collection `{name}`"),
             actor: Actor::CommandLine,
             dry_run: false,
+            undoes: None,
         };
         self.change(&asked, &|draft| self.plan_creation(name, draft))?;
         self.collections()?

@@ -67,6 +67,7 @@ impl App {
             what: format!("add {} to `{name}`", paths.join(", ")),
             actor: Actor::CommandLine,
             dry_run: request.dry_run,
+            undoes: None,
         };
         let changed = self.change(&asked, &|draft| {
             self.plan_addition(&name, request, tell, draft)

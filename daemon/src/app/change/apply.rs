@@ -1,4 +1,5 @@
-//! From a draft to the disk: make ready, compare, let places change, and take all of it back if a part fails.
+//! From a draft to the disk: make ready, compare, record, let places change, and take all of it back if a part
+//! fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use skillmeat_shared::{Error, Result};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
+use super::past::{self, state_of};
 use super::place::{Place, Root};
 use crate::app::App;
-use crate::app::ingest::scope_of;
+use crate::app::ingest::{Hold, scope_of};
 use crate::store::collection;
+use crate::store::history::operation::{State, TouchedPath};
 
 /// Mode of new files.
 const MODE: u32 = 0o600;
@@ -34,6 +37,7 @@ struct Move {
     target: PathBuf,
     staged: Option<Staged>,
     before: Option<Node>,
+    after: Option<Node>,
     /// The hash of the bytes that stood there, for files that were read.
     expected: Option<Expected>,
 }
@@ -51,7 +55,11 @@ impl Move {
         }
     }
 
-    fn run(self, draft: &Draft<'_>) -> Result<Placed> {
+    fn touched(&self) -> TouchedPath {
+        past::touched(&self.place, self.before.clone(), self.after.clone())
+    }
+
+    fn run(self) -> Result<Placed> {
         let Self {
             target,
             staged,
@@ -61,7 +69,7 @@ impl Move {
         } = self;
         let is_expected = |path: &Path| match &expected {
             Some(expected) => has_content(path, expected),
-            None => Ok(draft.past.capture(path)? == before),
+            None => Ok(state_of(path)? == before),
         };
         match (staged, &before) {
             (Some(staged), None) => staged.place(),
@@ -71,14 +79,50 @@ impl Move {
     }
 }
 
+/// A path that changed, where it is on disk, and whether nothing stands there any more.
+type Touched = (Place, PathBuf, bool);
+
 impl App {
-    /// Applies a draft. The name of the operation.
-    pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<Option<String>> {
+    /// Applies a draft. The number of the operation.
+    pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<i64> {
         failpoint::step("change.planned")?;
         let mut moves = ready(draft)?;
-        failpoint::step("change.ready")?;
         moves.sort_by_key(Move::rank);
-        let touched: Vec<(Place, PathBuf, bool)> = moves
+        failpoint::step("change.ready")?;
+        let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
+        let id = draft.past.record(asked, self, &paths)?;
+        let (touched, holds) = match self.place(draft, id, moves) {
+            Ok(done) => done,
+            Err(error) => {
+                if let Err(failed) = draft.past.close(id, State::RolledBack, self) {
+                    tracing::error!(target: "change", id, "can't note that it was rolled back: {failed}");
+                }
+                return Err(error);
+            }
+        };
+        tracing::info!(
+            target: "change",
+            id, verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(),
+            "{}", asked.what
+        );
+        failpoint::step("change.before_rows").map_err(follows)?;
+        // Noted before the rows are read: what changes after that is somebody else's change.
+        for (_, target, _) in &touched {
+            self.ledger.note_settled(target);
+        }
+        drop(holds);
+        self.rows_of(&touched).map_err(follows)?;
+        Ok(id)
+    }
+
+    /// Lets all places change, or none. No pass looks at them until the holds are dropped.
+    fn place(
+        &self,
+        draft: &mut Draft<'_>,
+        id: i64,
+        moves: Vec<Move>,
+    ) -> Result<(Vec<Touched>, Vec<Hold<'_>>)> {
+        let touched: Vec<Touched> = moves
             .iter()
             .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
             .collect();
@@ -87,7 +131,7 @@ impl App {
             .map(|(place, ..)| served(place))
             .filter(|name| !name.is_empty())
             .collect();
-        let holds: Vec<_> = collections
+        let holds = collections
             .iter()
             .map(|name| self.ingest.hold(name))
             .collect();
@@ -95,35 +139,29 @@ impl App {
             self.ledger.note(target);
         }
         let mut placed = Vec::new();
-        let outcome = moves
-            .into_iter()
-            .try_for_each(|one| {
-                failpoint::step("change.placing")?;
-                placed.push(one.run(draft)?);
-                Ok(())
+        let outcome = failpoint::step("change.recorded")
+            .and_then(|()| {
+                moves.into_iter().try_for_each(|one| {
+                    failpoint::step("change.placing")?;
+                    placed.push(one.run()?);
+                    Ok(())
+                })
             })
-            .and_then(|()| failpoint::step("change.placed"));
+            .and_then(|()| failpoint::step("change.placed"))
+            .and_then(|()| draft.past.close(id, State::Done, self));
         if let Err(error) = outcome {
             return Err(take_back(placed, error));
         }
-        tracing::info!(target: "change", verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(), "{}", asked.what);
         // What was made for the draft stays: things stand in it now.
         draft.made.clear();
         for one in placed {
             one.keep();
         }
-        failpoint::step("change.before_rows").map_err(follows)?;
-        // Noted before the rows are read: what changes after that is somebody else's change.
-        for (_, target, _) in &touched {
-            self.ledger.note_settled(target);
-        }
-        drop(holds);
-        self.rows_of(&touched).map_err(follows)?;
-        Ok(None)
+        Ok((touched, holds))
     }
 
     /// Brings the rows of these paths up to date.
-    fn rows_of(&self, touched: &[(Place, PathBuf, bool)]) -> Result<()> {
+    fn rows_of(&self, touched: &[Touched]) -> Result<()> {
         let mut paths: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
         let mut removed: BTreeMap<&str, usize> = BTreeMap::new();
         let mut whole: BTreeSet<&str> = BTreeSet::new();
@@ -228,6 +266,10 @@ fn prepared(
     before: Before,
 ) -> Result<Move> {
     let found = draft.past.capture(&target)?;
+    let after = match &staged {
+        Some(staged) => draft.past.capture(staged.path())?,
+        None => None,
+    };
     let expected = match before {
         Before::Absent if found.is_none() => Some(Expected::Absent),
         Before::Content(hash) if found.as_ref().and_then(Node::hash) == Some(&hash) => {
@@ -242,6 +284,7 @@ fn prepared(
         target,
         staged,
         before: found,
+        after,
         expected,
     })
 }

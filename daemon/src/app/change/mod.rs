@@ -4,8 +4,9 @@
 //! place, what stands there is compared with what the plan saw, and all of it changes places by renames.
 //! The rows of exactly those paths follow before the answer.
 //!
-//! Invariants: one change at a time; either all of it stands afterwards or nothing of it; what another program
-//! wrote since the plan looked is never overwritten: the plan is made again.
+//! Invariants: one change at a time; what stood there and what shall stand there are in the history before the
+//! first file changes; either all of a change stands afterwards or nothing of it, whatever ends the process;
+//! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
 mod draft;
@@ -33,7 +34,7 @@ impl Actor {
     /// As the log of operations names it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::CommandLine => "command-line",
+            Self::CommandLine => "cli",
         }
     }
 }
@@ -49,6 +50,8 @@ pub(in crate::app) struct Asked {
     pub(in crate::app) actor: Actor,
     /// Plan only.
     pub(in crate::app) dry_run: bool,
+    /// The operation that is taken back.
+    pub(in crate::app) undoes: Option<i64>,
 }
 
 /// What a change did, or would do.
@@ -156,13 +159,13 @@ impl App {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut draft = Draft::new(self, asked.dry_run, past::Past::default());
+            let mut draft = Draft::new(self, asked.dry_run);
             let planned = plan(&mut draft).and_then(|report| {
                 let steps = draft.steps();
                 let operation = if asked.dry_run || steps.is_empty() {
                     None
                 } else {
-                    self.apply(asked, &mut draft)?
+                    Some(self.apply(asked, &mut draft)?.to_string())
                 };
                 Ok(Changed {
                     report,

@@ -1,25 +1,129 @@
-//! The states that a change takes from the disk and gives back to it.
+//! The states that a change takes from the disk and gives back to it, kept in the history.
 
+use std::io::Write;
 use std::path::Path;
 
 use skillmeat_shared::Result;
-use skillmeat_shared::history::{self, MemoryObjects, Node, restore};
+use skillmeat_shared::fs::FileHash;
+use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
+
+use super::Asked;
+use super::place::Place;
+use crate::app::App;
+use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
+use crate::store::history::{Batch, History};
 
 /// Keeps the states of one change.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    objects: MemoryObjects,
+pub(super) struct Past<'a> {
+    history: &'a History,
+    batch: Batch<'a>,
 }
 
-impl Past {
-    /// The state of a path; nothing if nothing stands there.
+impl<'a> Past<'a> {
+    pub(super) fn new(history: &'a History) -> Self {
+        Self {
+            history,
+            batch: history.batch(),
+        }
+    }
+
+    /// Keeps the state of a path; nothing if nothing stands there.
     pub(super) fn capture(&self, path: &Path) -> Result<Option<Node>> {
-        history::capture(path, &self.objects).map(|captured| captured.node)
+        history::capture(path, &self.batch).map(|captured| captured.node)
     }
 
     /// Has a state stand at a path where nothing stands.
     pub(super) fn restore(&self, node: &Node, path: &Path) -> Result<()> {
-        restore::restore(node, &self.objects, path)?;
+        restore::restore(node, &self.batch, path)?;
         restore::flush(path)
+    }
+
+    /// Records an operation together with the states that it was given. From here on it is finished or rolled
+    /// back, whatever happens. Its number.
+    pub(super) fn record(
+        &mut self,
+        asked: &Asked,
+        app: &App,
+        paths: &[TouchedPath],
+    ) -> Result<i64> {
+        let new = NewOperation {
+            at: app.now(),
+            actor: asked.actor.as_str().to_owned(),
+            verb: asked.verb.to_owned(),
+            what: asked.what.clone(),
+            undoes: asked.undoes,
+            detail: String::new(),
+        };
+        let full = std::mem::replace(&mut self.batch, self.history.batch());
+        full.commit(|transaction| operation::begin(transaction, &new, paths))
+    }
+
+    /// Notes how an operation ended. What it undoes is undone with it, and done again if it undid that.
+    pub(super) fn close(&self, id: i64, state: State, app: &App) -> Result<()> {
+        let now = app.now();
+        self.history.write(|transaction| {
+            operation::set_state(transaction, id, state, now)?;
+            let undone = operation::get(transaction, id)?.and_then(|one| one.undoes);
+            match undone
+                .map(|undone| operation::get(transaction, undone))
+                .transpose()?
+            {
+                Some(Some(undone)) if state == State::Done => {
+                    operation::set_state(transaction, undone.id, State::Undone, now)?;
+                    match undone.undoes {
+                        Some(first) => operation::set_state(transaction, first, State::Done, now),
+                        None => Ok(()),
+                    }
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// The state of a path, of which nothing is kept.
+pub(super) fn state_of(path: &Path) -> Result<Option<Node>> {
+    history::capture(path, &Nowhere).map(|captured| captured.node)
+}
+
+/// As the history names a place.
+pub(super) fn touched(place: &Place, before: Option<Node>, after: Option<Node>) -> TouchedPath {
+    TouchedPath {
+        root: place.collection_name().to_owned(),
+        path: place.path.clone(),
+        before,
+        after,
+    }
+}
+
+/// The place that the history names so.
+pub(super) fn place_of(touched: &TouchedPath) -> Place {
+    if touched.root.is_empty() {
+        Place::home(&touched.path)
+    } else {
+        Place::collection(&touched.root, &touched.path)
+    }
+}
+
+/// For states that are compared and not kept.
+struct Nowhere;
+
+impl Objects for Nowhere {
+    fn has(&self, _: &FileHash) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn copy_to(&self, hash: &FileHash, _: &mut dyn Write) -> Result<()> {
+        Err(history::object::missing(hash))
+    }
+}
+
+impl Keep for Nowhere {
+    fn put(&self, _: &FileHash, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn put_list(&self, _: &FileHash, _: u64, _: &[FileHash]) -> Result<()> {
+        Ok(())
     }
 }

@@ -24,7 +24,7 @@ use crate::store::{Opened, Store};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
 pub(super) use mend::AGAIN;
-pub(super) use queue::{Change, Ingest};
+pub(super) use queue::{Change, Hold, Ingest};
 use queue::{Pass, Work, draining, merge};
 pub(super) use scope::scope_of;
 pub use tally::Tally;

@@ -38,7 +38,7 @@ pub(super) struct Touch {
 pub(in crate::app) struct Draft<'a> {
     pub(super) app: &'a App,
     is_dry: bool,
-    pub(super) past: Past,
+    pub(super) past: Past<'a>,
     roots: BTreeMap<String, PathBuf>,
     pub(super) touches: BTreeMap<Place, Touch>,
     /// Folders that were made to have something beside a place.
@@ -54,11 +54,11 @@ impl Drop for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(app: &'a App, is_dry: bool, past: Past) -> Self {
+    pub(super) fn new(app: &'a App, is_dry: bool) -> Self {
         Self {
             app,
             is_dry,
-            past,
+            past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),
             made: Vec::new(),
