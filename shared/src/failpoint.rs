@@ -37,6 +37,8 @@ pub const ALL: &[&str] = &[
     "copy.folder",
     "copy.sync",
     "copy.write",
+    "exchange.after",
+    "exchange.before",
     "history.after_commit",
     "history.before_begin",
     "history.before_commit",

@@ -54,8 +54,9 @@ impl Staged {
     /// An empty folder that only the user may enter.
     pub fn folder(target: &Path) -> Result<Self> {
         let staged = Self::reserve(target);
-        hit("copy.folder")
-            .and_then(|()| fs::DirBuilder::new().mode(0o700).create(staged.path()))
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(staged.path())
             .map_err(|error| Error::io("create", target, &error))?;
         Ok(staged)
     }
@@ -116,8 +117,7 @@ impl Staged {
     /// failure, nothing was changed.
     pub fn replace(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Placed> {
         let Self { temporary, target } = self;
-        let _held = hold(&target)?;
-        hit("atomic.before_rename").map_err(|error| Error::io("write", &target, &error))?;
+        let _held = begin(&target)?;
         swap_names(temporary.path(), &target)?;
         let placed = Placed {
             target,
@@ -133,8 +133,7 @@ impl Staged {
 /// # Errors
 /// As [`Staged::replace`] has them.
 pub fn take_out(target: &Path, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Placed> {
-    let _held = hold(target)?;
-    hit("atomic.before_rename").map_err(|error| Error::io("remove", target, &error))?;
+    let _held = begin(target)?;
     let aside = Temporary::name_in(atomic::parent(target));
     rustix::fs::rename(target, &aside).map_err(|error| match error {
         Errno::NOENT => changed(target, "was removed by somebody else meanwhile"),
@@ -157,7 +156,7 @@ impl Placed {
     /// Makes sure that the old thing is the one that was meant, and that the new one outlives a power cut.
     fn confirm(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Self> {
         let looked = match &self.aside {
-            Some(aside) => hit("atomic.after_rename")
+            Some(aside) => hit("exchange.after")
                 .map_err(|error| Error::io("write", &self.target, &error))
                 .and_then(|()| is_expected(aside.path())),
             None => Ok(true),
@@ -216,8 +215,9 @@ pub fn has_content(path: &Path, expected: &Expected) -> Result<bool> {
     }
 }
 
-/// Keeps our other programs away from a folder meanwhile.
-fn hold(target: &Path) -> Result<Option<FileLock>> {
+/// Keeps our other programs away from the folder meanwhile.
+fn begin(target: &Path) -> Result<Option<FileLock>> {
+    hit("exchange.before").map_err(|error| Error::io("write", target, &error))?;
     FileLock::of_folder(atomic::parent(target), atomic::PATIENCE)
 }
 
