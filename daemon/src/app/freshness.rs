@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use skillmeat_shared::Error;
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
@@ -46,6 +47,8 @@ pub(super) struct Table {
     collections: HashMap<String, Of>,
     /// Collections whose rows are still being built for the first time.
     pub(super) building: HashSet<String>,
+    /// Collections whose last pass failed, and why.
+    pub(super) failing: HashMap<String, Error>,
     /// The first look at the home is not over: there may be collections that nobody knows yet.
     pub(super) unknown: bool,
 }

@@ -7,8 +7,8 @@ use skillmeat_shared::collection::layout;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
-    COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, CONFIG_INVALID, Finding,
-    HISTORY_REPLACED, Wake, Warning,
+    COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE,
+    CONFIG_INVALID, Finding, HISTORY_REPLACED, Wake, Warning,
 };
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -167,6 +167,7 @@ impl App {
         health.replace(&COLLECTION_NO_MANIFEST, bare.collect());
         let linked = views.iter().filter_map(link_finding);
         health.replace(&COLLECTION_LINKED_OUT, linked.collect());
+        health.replace(&COLLECTION_UNREADABLE, self.failing(&views));
         let evicted = store
             .read(text::outstanding)
             .map_or(0, |(_, evicted)| evicted);
@@ -178,6 +179,21 @@ impl App {
             )
         });
         health.replace(&CACHE_EVICTED, evicted.into_iter().collect());
+    }
+
+    /// Collections that are there and could not be compared with their files.
+    fn failing(&self, views: &[CollectionView]) -> Vec<Finding> {
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let failing = views.iter().filter_map(|view| {
+            let error = table.failing.get(&view.name)?;
+            let message = format!("`{}` can't be compared with its files: {error}", view.name);
+            let hint = "mend what the message names; until then the last good rows are served";
+            Some((view.name.clone(), message, vec![hint.to_owned()]))
+        });
+        failing.collect()
     }
 
     fn network_finding(&self) -> Vec<Finding> {

@@ -24,6 +24,9 @@ const CONTAINERS: [&str; 8] = [
     "souls",
 ];
 
+/// The most artifacts, and other entries beside them, that one collection may hold.
+const MAX_ARTIFACTS: usize = 200_000;
+
 /// The most broken links that are told.
 const MAX_BROKEN: usize = 1000;
 
@@ -76,8 +79,13 @@ pub fn linked_out(root: &Path) -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`Code::CollectionUnreachable`] if the collection's folder is gone; what the file system says if a
-/// folder can't be read. A list is all or nothing: what is missing in it counts as deleted.
+/// folder can't be read; [`Code::FileTooLarge`] above 200,000 entries. A list is all or nothing: what is missing
+/// in it counts as deleted.
 pub fn list(root: &Path) -> Result<Vec<Found>> {
+    list_at_most(root, MAX_ARTIFACTS)
+}
+
+fn list_at_most(root: &Path, most: usize) -> Result<Vec<Found>> {
     if !fs::metadata(root).is_ok_and(|found| found.is_dir()) {
         let message = format!(
             "the collection's folder `{}` can't be reached",
@@ -88,6 +96,7 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
             .at(root, None));
     }
     let mut all = Vec::new();
+    let mut seen = 0;
     let outside = linked_out(root);
     for container in CONTAINERS {
         if outside.contains(&container) {
@@ -105,6 +114,13 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
         let mut here = Vec::new();
         for entry in fs::read_dir(&folder).map_err(|error| fail(&error))? {
             let entry = entry.map_err(|error| fail(&error))?;
+            seen += 1;
+            if seen > most {
+                let message = format!("`{}` holds more than {most} artifacts", root.display());
+                return Err(Error::new(Code::FileTooLarge, message)
+                    .hint("move what does not belong to it away, or make it several collections")
+                    .at(&folder, None));
+            }
             let name = entry.file_name();
             if is_ignored(&name) {
                 continue;
@@ -279,6 +295,17 @@ mod tests {
             .iter()
             .map(|found| format!("{}:{} {}", found.kind, found.name, found.path))
             .collect()
+    }
+
+    #[test]
+    fn more_than_a_collection_may_hold_is_an_error_and_no_part_of_a_list() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["skills/a", "skills/b", "agents/.hidden"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(list_at_most(folder.path(), 3).unwrap().len(), 2);
+        let error = list_at_most(folder.path(), 2).unwrap_err();
+        assert_eq!(error.code, Code::FileTooLarge);
     }
 
     #[test]

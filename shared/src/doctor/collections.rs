@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     ARTIFACT_CLASH, ARTIFACT_MISSING, ARTIFACT_ORPHAN, COLLECTION_BROKEN, COLLECTION_LINKED_OUT,
-    COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, ENTRY_BROKEN, FILE_UNREADABLE, Finding,
-    LINK_BROKEN, LINK_OUTSIDE, LOCK_ENTRY_MISSING, LOCK_ENTRY_ORPHAN,
+    COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE, ENTRY_BROKEN,
+    FILE_UNREADABLE, Finding, LINK_BROKEN, LINK_OUTSIDE, LOCK_ENTRY_MISSING, LOCK_ENTRY_ORPHAN,
 };
 use crate::Code;
 use crate::artifact::{Problem, Status, scan};
@@ -76,14 +77,14 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
     let audit = match reconcile::audit(path) {
         Ok(audit) => audit,
         Err(error) => {
-            return vec![
-                Finding::new(
-                    &COLLECTION_UNREACHABLE,
-                    name,
-                    format!("`{name}` can't be reached: {error}"),
-                )
-                .at(path, None),
-            ];
+            let (diagnosis, what) = if std::fs::read_dir(path).is_ok() {
+                (&COLLECTION_UNREADABLE, "compared with its files")
+            } else {
+                (&COLLECTION_UNREACHABLE, "reached")
+            };
+            let message = format!("`{name}` can't be {what}: {error}");
+            let place = error.path.as_ref().unwrap_or(path);
+            return vec![Finding::new(diagnosis, name, message).at(place, None)];
         }
     };
     let mut findings = Vec::new();
@@ -109,7 +110,8 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
         findings.extend(of_artifact(collection, artifact));
     }
     findings.extend(clashes(collection, &audit.artifacts));
-    findings.extend(files(collection, &audit.artifacts));
+    let may_read = |path: &Path| access(path, Access::READ_OK).is_ok();
+    findings.extend(files(collection, &audit.artifacts, &may_read));
     // A lock file of which nothing is known would make every artifact look unlocked.
     let has_lock = path.join(LOCK).symlink_metadata().is_ok();
     if has_lock && audit.state == CollectionState::Ok {
@@ -201,8 +203,12 @@ fn clashes(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
     findings
 }
 
-/// Links that lead nowhere or away, and folders that can't be listed. No file is opened.
-fn files(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
+/// Links that lead nowhere or away, and what can't be read. No file is opened.
+pub(super) fn files(
+    collection: &Collection,
+    artifacts: &[Audited],
+    may_read: &dyn Fn(&Path) -> bool,
+) -> Vec<Finding> {
     let Collection {
         name, path: root, ..
     } = collection;
@@ -211,7 +217,7 @@ fn files(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
         let message = format!("`{subject}` {what}");
         Finding::new(diagnosis, subject, message).at(path, None)
     };
-    let broken = "leads nowhere";
+    let (broken, unreadable) = ("leads nowhere", "can't be read");
     let mut findings: Vec<Finding> = layout::broken_links(root)
         .iter()
         .map(|path| finding(&LINK_BROKEN, path, broken))
@@ -220,16 +226,22 @@ fn files(collection: &Collection, artifacts: &[Audited]) -> Vec<Finding> {
     for path in artifacts.iter().filter_map(|one| one.path.as_deref()) {
         let place = root.join(path);
         match scan::scan(&place, root) {
-            Ok(scan) => findings.extend(scan.problems.iter().filter_map(|problem| {
-                let (diagnosis, what) = match problem.code.as_str() {
-                    "link.broken" => (&LINK_BROKEN, broken),
-                    "link.outside" => (&LINK_OUTSIDE, outside.as_str()),
-                    "file.unreadable" => (&FILE_UNREADABLE, "can't be looked at"),
-                    _ => return None,
-                };
-                let path = problem.path.as_deref().unwrap_or(path);
-                Some(finding(diagnosis, &root.join(path), what))
-            })),
+            Ok(scan) => {
+                let read = scan.entries.iter().filter(|entry| entry.kind.is_readable());
+                let places = read.map(|entry| scan.location(&place, entry));
+                let closed = places.filter(|place| !may_read(place));
+                findings.extend(closed.map(|place| finding(&FILE_UNREADABLE, &place, unreadable)));
+                findings.extend(scan.problems.iter().filter_map(|problem| {
+                    let (diagnosis, what) = match problem.code.as_str() {
+                        "link.broken" => (&LINK_BROKEN, broken),
+                        "link.outside" => (&LINK_OUTSIDE, outside.as_str()),
+                        "file.unreadable" => (&FILE_UNREADABLE, unreadable),
+                        _ => return None,
+                    };
+                    let path = problem.path.as_deref().unwrap_or(path);
+                    Some(finding(diagnosis, &root.join(path), what))
+                }));
+            }
             Err(error) if error.code == Code::FileOutside => {
                 findings.push(finding(&LINK_OUTSIDE, &place, &outside));
             }

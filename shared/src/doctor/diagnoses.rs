@@ -70,6 +70,10 @@ diagnoses! {
     COLLECTION_UNREACHABLE = "collection-unreachable", Error,
         "its folder is gone or can't be read, and its last good rows are served",
         "bring the folder back, or change `collection.path`";
+    /// A folder of a collection can't be read.
+    COLLECTION_UNREADABLE = "collection-unreadable", Error,
+        "changes in the collection are not seen, and its last good rows are served",
+        "mend what the message names: its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// The config has a mistake.
     CONFIG_INVALID = "config-invalid", Warning,
         "that value does not count, and the default of its key does",
@@ -102,9 +106,9 @@ diagnoses! {
     ENTRY_BROKEN = "entry-broken", Warning,
         "that part of the file does not count; the rest does",
         "mend the line named";
-    /// A folder of an artifact can't be listed.
+    /// A file or folder of an artifact can't be read.
     FILE_UNREADABLE = "file-unreadable", Warning,
-        "the permissions forbid to look at it, so it is neither shown nor searched nor copied",
+        "the permissions forbid to read it, so it is neither shown nor searched nor copied",
         "mend its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// A folder of the home is open to others.
     FOLDER_OPEN = "folder-open", Warning,

@@ -263,6 +263,36 @@ fn links_that_lead_nowhere_or_away_are_found() {
 }
 
 #[test]
+fn files_and_folders_that_cant_be_read_are_found() {
+    let folder = folder();
+    let root = folder.home.collection("c");
+    put(&root.join("skills/a/SKILL.md"), "# a\n");
+    put(&root.join("agents/b.md"), "# b\n");
+    let collection = collection(&folder.home);
+    let audit = crate::reconcile::audit(&root).unwrap();
+    let found = |closed: &str| {
+        let closed = root.join(closed);
+        let may_read = move |path: &Path| path != closed;
+        super::collections::files(&collection, &audit.artifacts, &may_read)
+    };
+    for closed in ["skills/a/SKILL.md", "agents/b.md"] {
+        let findings = found(closed);
+        assert_eq!(codes(&findings), ["file-unreadable"]);
+        assert_eq!(findings[0].path.as_deref(), Some(&*root.join(closed)));
+    }
+    assert_eq!(told(&found("nothing")), []);
+    // The administrator may read everything.
+    if RealAccess.uid() != 0 {
+        let skills = root.join("skills");
+        fs::set_permissions(&skills, Permissions::from_mode(0o000)).unwrap();
+        let findings = examine_collection(&collection);
+        fs::set_permissions(&skills, Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(codes(&findings), ["collection-unreadable"]);
+        assert_eq!(findings[0].path.as_deref(), Some(&*skills));
+    }
+}
+
+#[test]
 fn the_collection_of_the_config_is_looked_at_once() {
     let folder = folder();
     let names = |configured: Option<&Path>| -> Vec<String> {

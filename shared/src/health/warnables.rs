@@ -44,6 +44,8 @@ warnables! {
     COLLECTION_NO_MANIFEST = "collection-no-manifest", Warning, SOON, ["cache-unavailable", "collection-unreachable"], stops: false;
     /// A collection's folder is gone. Subject: the collection.
     COLLECTION_UNREACHABLE = "collection-unreachable", Error, SOON, ["cache-unavailable"], stops: false;
+    /// A collection could not be compared with its files. Subject: the collection.
+    COLLECTION_UNREADABLE = "collection-unreadable", Error, SOON, ["cache-unavailable", "collection-unreachable", "disk-full"], stops: false;
     /// The config has a mistake. Subject: the key or the place.
     CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
     /// There is no room on the disk that holds the cache.

@@ -301,6 +301,23 @@ fn a_disk_that_fails_at_any_write_of_rows() {
 }
 
 #[test]
+fn a_collection_that_cant_be_compared_is_told_until_it_can() {
+    let (sandbox, faults) = library();
+    faults.tell("reconcile.before_commit=eio");
+    edit(&sandbox, 1);
+    let is_told = |status: &Value| {
+        let warnings = status["warnings"].as_array().unwrap();
+        let mut told = warnings.iter().filter(|one| one["subject"] == "default");
+        told.any(|one| one["code"] == "collection-unreadable")
+    };
+    sandbox.status_until("the warning", is_told);
+    assert_eq!(sandbox.show("two")["description"], "Plain");
+    faults.none();
+    sandbox.status_until("no warning", |status| !is_told(status));
+    assert_eq!(sandbox.show("two")["description"], "Edited 1");
+}
+
+#[test]
 fn an_index_that_is_cut_short_is_finished_later() {
     let (sandbox, faults) = large_library();
     let indexed = |what: &str| {

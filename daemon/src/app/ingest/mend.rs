@@ -76,11 +76,15 @@ impl App {
         } else {
             tracing::debug!(target: "ingest", collection, tries, "pass failed again: {error}");
         }
-        self.freshness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .building
-            .remove(collection);
+        {
+            let mut table = self
+                .freshness
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            table.building.remove(collection);
+            table.failing.insert(collection.to_owned(), error.clone());
+        }
+        self.boot.health.stir();
         let again = Pass {
             collection: collection.to_owned(),
             scope,
@@ -91,6 +95,21 @@ impl App {
         };
         let pause = Duration::from_secs(1 << tries.min(6)).min(LONGEST_PAUSE);
         self.ingest.later(again, pause);
+    }
+
+    /// What failed is mended. A pass over some paths says nothing about the others, unless it is the one
+    /// that had failed.
+    pub(super) fn pass_went_well(&self, collection: &str) {
+        let mut table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let was_failing = table.failing.remove(collection).is_some();
+        drop(table);
+        if was_failing {
+            tracing::info!(target: "ingest", collection, "it can be compared with its files again");
+            self.boot.health.stir();
+        }
     }
 
     /// Notices that the cache was deleted under a running daemon or turned out to be damaged, and builds it

@@ -1,5 +1,6 @@
 //! From hints to rows: one thread takes what is dirty and runs passes.
 
+mod later;
 mod mend;
 mod pace;
 mod queue;
@@ -25,7 +26,8 @@ use crate::watch::{self, Dirty, Settings, Watcher};
 
 pub(super) use mend::AGAIN;
 pub(super) use queue::{Change, Hold, Ingest};
-use queue::{Pass, Work, draining, merge};
+use queue::{Pass, Work, draining};
+use scope::merge;
 pub(super) use scope::scope_of;
 pub use tally::Tally;
 
@@ -312,6 +314,10 @@ impl App {
                         .ingested(report.read.saturating_sub(report.failed), report.failed);
                 }
                 self.ingest.note(reason, report, duration, self.now(), idle);
+                let is_whole = matches!(scope, Scope::All { .. });
+                if is_whole || (tries > 0 && !self.ingest.tries_again(&collection)) {
+                    self.pass_went_well(&collection);
+                }
                 self.after_pass(&collection, &scope, report, (at, reason), looks);
                 tracing::debug!(
                     target: "ingest",

@@ -10,11 +10,10 @@ use skillmeat_shared::reconcile::{Report, Scope};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
+use super::later::Later;
 use super::pace::Pace;
+use super::scope::merge;
 use super::tally::Tally;
-
-/// Paths beyond which a pass looks at the whole collection instead.
-const MANY_PATHS: usize = 2000;
 
 /// Before passes the thread looks this often whether the cache's file is still there.
 const SELF_CHECK: Duration = Duration::from_secs(1);
@@ -36,7 +35,7 @@ pub(super) struct Pass {
 #[derive(Default)]
 struct Queue {
     passes: Vec<Pass>,
-    later: Vec<(Instant, Pass)>,
+    later: Later,
     /// Collections that a mutation is changing: they are looked at when it is done.
     held: HashMap<String, usize>,
     /// How long passes rest after one another.
@@ -82,33 +81,6 @@ impl Drop for Hold<'_> {
         }
         drop(queue);
         self.ingest.wake.notify_all();
-    }
-}
-
-/// Widens a scope by another one.
-pub(super) fn merge(into: &mut Scope, other: Scope) {
-    match (&mut *into, other) {
-        (Scope::Paths(paths), Scope::Paths(more)) => {
-            paths.extend(more);
-            if paths.len() > MANY_PATHS {
-                *into = Scope::All {
-                    force: false,
-                    confirmed: false,
-                };
-            }
-        }
-        (Scope::Paths(_), all) => *into = all,
-        (Scope::All { .. }, Scope::Paths(_)) => {}
-        (
-            Scope::All { force, confirmed },
-            Scope::All {
-                force: f,
-                confirmed: c,
-            },
-        ) => {
-            *force |= f;
-            *confirmed |= c;
-        }
     }
 }
 
@@ -356,8 +328,7 @@ impl Ingest {
                 return (Work::Home, idle);
             }
             let now = Instant::now();
-            while let Some(at) = queue.later.iter().position(|(due, _)| *due <= now) {
-                let (_, pass) = queue.later.swap_remove(at);
+            while let Some(pass) = queue.later.take_due(now) {
                 match queue
                     .passes
                     .iter_mut()
@@ -392,7 +363,7 @@ impl Ingest {
             let rested = queue.passes.iter().filter_map(rest).min();
             idle = true;
             queue.working = false;
-            let later = queue.later.iter().map(|(due, _)| *due);
+            let later = queue.later.next_due().into_iter();
             queue = if let Some(due) = later.chain(queue.check_at).chain(rested).min() {
                 let pause = due.saturating_duration_since(now);
                 let waited = self.wake.wait_timeout(queue, pause);
@@ -440,8 +411,12 @@ impl Ingest {
     pub(super) fn later(&self, pass: Pass, pause: Duration) {
         let mut queue = self.queue();
         if !queue.stopping {
-            queue.later.push((Instant::now() + pause, pass));
+            queue.later.push(Instant::now() + pause, pass);
         }
+    }
+
+    pub(super) fn tries_again(&self, collection: &str) -> bool {
+        self.queue().later.tries_again(collection)
     }
 }
 

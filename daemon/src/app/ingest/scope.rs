@@ -7,7 +7,35 @@ use std::path::{Path, PathBuf};
 use skillmeat_shared::collection::layout::{self, Place};
 use skillmeat_shared::reconcile::Scope;
 
-use super::queue::merge;
+/// Paths beyond which a pass looks at the whole collection instead.
+const MANY_PATHS: usize = 2000;
+
+/// Widens a scope by another one.
+pub(super) fn merge(into: &mut Scope, other: Scope) {
+    match (&mut *into, other) {
+        (Scope::Paths(paths), Scope::Paths(more)) => {
+            paths.extend(more);
+            if paths.len() > MANY_PATHS {
+                *into = Scope::All {
+                    force: false,
+                    confirmed: false,
+                };
+            }
+        }
+        (Scope::Paths(_), all) => *into = all,
+        (Scope::All { .. }, Scope::Paths(_)) => {}
+        (
+            Scope::All { force, confirmed },
+            Scope::All {
+                force: f,
+                confirmed: c,
+            },
+        ) => {
+            *force |= f;
+            *confirmed |= c;
+        }
+    }
+}
 
 /// A path and the folders above it, unless one of them is hidden.
 fn ancestors(path: &Path) -> Vec<String> {
