@@ -71,6 +71,16 @@ impl Follower {
     async fn begin(context: &Context, args: WatchArgs) -> Result<Self, Error> {
         let session = context.session().await?;
         let collection = args.collection.unwrap_or_default();
+        if !collection.is_empty() {
+            // A name that nobody has would be waited for in silence.
+            let name = collection.clone();
+            let request = v1::ShowCollectionRequest { name };
+            let _known: v1::ShowCollectionResponse = session
+                .call(request, |channel, request| async move {
+                    service::collections(channel).show(request).await
+                })
+                .await?;
+        }
         let stream = subscribe(&session, &collection, args.since.as_ref()).await?;
         Ok(Self {
             home: context.home()?,

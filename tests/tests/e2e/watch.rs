@@ -232,6 +232,9 @@ fn events_of_one_collection() {
         events.iter().all(|event| event["collection"] != "default"),
         "{events:#?}"
     );
+    // A mistyped name is not waited for.
+    let error = sandbox.fails(&["watch", "-c", "wrok"], 3);
+    assert_eq!(error["code"], "collection.not_found");
 }
 
 #[test]
