@@ -386,7 +386,12 @@ fn watches(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
 /// What needs a look.
 pub(super) fn warnings(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
     let out = &mut context.out;
-    if let Some(error) = &status.error {
+    // A warning tells the same, and since when.
+    let is_told = |error: &v1::ErrorDetail| {
+        let mut told = status.warnings.iter().map(|warning| &warning.message);
+        told.any(|message| *message == error.message)
+    };
+    if let Some(error) = status.error.as_ref().filter(|error| !is_told(error)) {
         let label = out.paint.apply(Tone::Bad, "error:");
         out.line(&format!("{label} {}", one_line(&error.message)))?;
         for hint in &error.hints {

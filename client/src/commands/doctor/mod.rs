@@ -7,6 +7,7 @@ mod programs;
 mod report;
 mod services;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use skillmeat_proto::v1;
@@ -15,7 +16,7 @@ use skillmeat_shared::doctor::{
 };
 use skillmeat_shared::health::{self, Severity};
 use skillmeat_shared::paths::{CachePlace, Environment as _, Home, SystemProbe, cache_place};
-use skillmeat_shared::{Code, config};
+use skillmeat_shared::{Code, Error, config};
 
 use super::{Context, Failure, Outcome};
 use crate::cli::DoctorArgs;
@@ -66,6 +67,7 @@ fn severity_of(name: &str) -> Severity {
 
 pub(super) async fn run(context: &mut Context, args: DoctorArgs) -> Outcome {
     let home = context.home()?;
+    may_look(&home)?;
     let mut examined = examine(context, &home).await;
     let mended = if args.fix {
         let mended = mending::mend(&home, &examined).await?;
@@ -81,6 +83,17 @@ pub(super) async fn run(context: &mut Context, args: DoctorArgs) -> Outcome {
         return Err(Failure::Told(Code::PartialFailure.kind().exit_code()));
     }
     Ok(())
+}
+
+/// Fails for a home of which nothing can be told.
+fn may_look(home: &Home) -> Result<(), Error> {
+    match std::fs::symlink_metadata(home.root()) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(Error::io("look at", home.root(), &error)
+                .hint("choose another folder with `--home` or `SKILLMEAT_HOME`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn examine(context: &Context, home: &Home) -> Examined {
