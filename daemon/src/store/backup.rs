@@ -98,12 +98,12 @@ fn restrict(file: &std::fs::File) -> std::io::Result<()> {
 /// Checks that a file is a sound database of a schema that this program knows, and gives the schema.
 ///
 /// # Errors
-/// [`Code::CacheDamaged`] if it is no database of ours or damaged, [`Code::CacheNewerSchema`] if it is newer.
+/// [`Code::InvalidArgument`] if it is no database of ours or damaged, [`Code::CacheNewerSchema`] if it is newer.
 pub fn check_file(path: &Path) -> Result<u32> {
     let connection = open_to_look(path)?;
     let unfit = |why: &str| {
         Error::new(
-            Code::CacheDamaged,
+            Code::InvalidArgument,
             format!("`{}` can't be taken over: {why}", path.display()),
         )
         .hint("name a file that `sm db backup` wrote")

@@ -229,13 +229,13 @@ fn a_copy_is_written_and_taken_over() {
         ("empty", vec![]),
     ] {
         write(sandbox.path(name), content);
-        let error = sandbox.fails(&["db", "restore", name, "--yes"], 7);
-        assert_eq!(error["code"], "cache.damaged", "{name}");
+        let error = sandbox.fails(&["db", "restore", name, "--yes"], 2);
+        assert_eq!(error["code"], "usage.invalid_argument", "{name}");
     }
     let mut torn = std::fs::read(&copy).unwrap();
     torn.truncate(torn.len() / 2);
     write(sandbox.path("torn"), torn);
-    drop(sandbox.fails(&["db", "restore", "torn", "--yes"], 7));
+    drop(sandbox.fails(&["db", "restore", "torn", "--yes"], 2));
     let error = sandbox.fails(&["db", "restore", "absent", "--yes"], 3);
     assert_eq!(error["code"], "file.not_found");
     drop(sandbox.fails(&["db", "restore", own.to_str().unwrap(), "--yes"], 2));
