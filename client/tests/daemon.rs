@@ -343,6 +343,22 @@ fn another_protocol_is_refused() {
 }
 
 #[test]
+fn what_an_older_daemon_does_not_know_is_told() {
+    let place = Place::new();
+    let _daemon = place.serve();
+    // It knows neither the handshake nor these services, and what it knows goes on working.
+    for args in [&["search", "x"][..], &["cache", "status"], &["db", "check"]] {
+        let output = place.run(&[args, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(7), "{args:?}");
+        let error = &json(&err(&output))["error"];
+        assert_eq!(error["code"], "daemon.too_old", "{error}");
+        let hints = error["hints"].to_string();
+        assert!(hints.contains("sm daemon restart"), "{hints}");
+    }
+    assert!(place.run(&["list"]).status.success());
+}
+
+#[test]
 fn leftovers_are_no_daemon() {
     let place = Place::new();
     drop(place.listen(skillmeat_proto::PROTOCOL));

@@ -217,6 +217,30 @@ fn of_many_at_once_one_serves() {
 }
 
 #[test]
+fn of_two_at_once_one_serves_fifty_times_over() {
+    let place = Place::new();
+    for round in 0..50 {
+        let (mut one, mut other) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| place.start());
+            (place.start(), other.join().unwrap())
+        });
+        let (winner, loser) = if one.report().ok {
+            (&mut one, &mut other)
+        } else {
+            (&mut other, &mut one)
+        };
+        assert!(winner.report().ok && !loser.report().ok, "round {round}");
+        assert_eq!(loser.ended().code(), Some(75));
+        let at = place.rendezvous().unwrap();
+        assert_eq!(at.pid, winner.child.id());
+        assert!(serves(&at.socket), "round {round}");
+        // Killed, so that the next two find what it left.
+        winner.signal(Signal::KILL);
+        winner.ended();
+    }
+}
+
+#[test]
 fn it_cleans_up_when_asked_to_stop() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let place = Place::new();

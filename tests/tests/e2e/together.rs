@@ -130,6 +130,27 @@ fn reads_go_on_while_the_daemon_restarts_and_the_cache_is_cleared() {
 }
 
 #[test]
+fn a_refresh_outlives_a_restart_in_the_middle_of_it() {
+    let sandbox = Sandbox::initialised();
+    for n in 0..300 {
+        let name = format!("s{n:03}");
+        skill(&sandbox.collection("default", "skills"), &name, "Many");
+    }
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let before = sandbox.pid();
+    for _ in 0..3 {
+        let refresh = start(&sandbox, &["cache", "refresh", "--force", "--json"]);
+        let restart = start(&sandbox, &["daemon", "restart"]);
+        // Done by the daemon that was asked, which is let end it, or by the next one: by one of them in full.
+        let done: Value = serde_json::from_str(&finish(refresh, 0)).unwrap();
+        assert_eq!((&done["read"], &done["failed"]), (&300.into(), &0.into()));
+        finish(restart, 0);
+    }
+    assert_ne!(sandbox.pid(), before);
+    assert_eq!(sandbox.json(&["list"])["total"], 300);
+}
+
+#[test]
 fn settings_changed_at_once_all_arrive() {
     let sandbox = Sandbox::initialised();
     let keys = [
