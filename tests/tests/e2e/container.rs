@@ -1,9 +1,10 @@
 //! The daemon as in a container: in the foreground, with next to no environment, and as the first process.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use skillmeat_tests::home::{binary, output};
+use skillmeat_tests::home::{binary, copy, output};
 use skillmeat_tests::{Sandbox, Stream, daemon, until};
 
 /// A stream of a command's lines.
@@ -87,4 +88,60 @@ fn as_the_first_process_it_serves_and_ends_when_told() {
         let left = daemon::rendezvous(sandbox.home());
         left.is_none().then_some(())
     });
+}
+
+/// A folder that holds the two programs and the libraries that they load, and nothing else.
+fn image(sandbox: &Sandbox) -> PathBuf {
+    let root = sandbox.path("image");
+    for folder in ["bin", "volume", "proc", "tmp"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for program in ["sm", "skillmeatd"] {
+        copy(&binary(program), &root.join("bin").join(program));
+        let mut ldd = Command::new("/usr/bin/ldd");
+        ldd.arg(binary(program));
+        for path in output(ldd).ok().stdout.split_whitespace() {
+            if path.starts_with('/') {
+                let place = root.join(path.trim_start_matches('/'));
+                std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+                copy(Path::new(path), &place);
+            }
+        }
+    }
+    root
+}
+
+#[test]
+fn an_image_needs_nothing_but_the_programs() {
+    let sandbox = Sandbox::new();
+    let inside = |root: &Path, program: &str| {
+        let mut command = Command::new("/usr/bin/unshare");
+        command.env_clear().env("PATH", "/bin");
+        command.env("SKILLMEAT_HOME", "/volume");
+        command.args(["--map-root-user", "--root"]).arg(root);
+        command.arg(program).stdin(Stdio::null());
+        command
+    };
+    let mut tried = inside(Path::new("/"), "/bin/true");
+    tried.stderr(Stdio::null());
+    if !Path::new("/usr/bin/ldd").exists() || !tried.status().is_ok_and(|status| status.success()) {
+        println!("skipped: no name spaces for users on this machine");
+        return;
+    }
+    let root = image(&sandbox);
+    let mut served = stream(inside(&root, "/bin/skillmeatd"));
+    let line = served.line();
+    assert!(line.contains("serving /volume on /volume/run/"), "{line}");
+    let sm = |args: &[&str]| {
+        let mut command = inside(&root, "/bin/sm");
+        command.args(args);
+        output(command)
+    };
+    drop(sm(&["init"]).ok());
+    let doctor = sm(&["doctor", "--json"]).ok().json();
+    assert_eq!(doctor["errors"], 0, "{doctor:#}");
+    assert_eq!(doctor["daemon"]["manager"], "foreground");
+    drop(sm(&["service", "install"]).exits(5));
+    drop(sm(&["daemon", "stop"]).ok());
+    assert_eq!(served.wait().code(), Some(0));
 }
