@@ -187,6 +187,9 @@ pub(super) async fn stop_held(
             }
         }
         // A daemon of another protocol can't be asked, but it ends in good order at a signal.
+        Err(error) if !force && error.code == Code::DaemonTimeout => {
+            return Err(error.hint("or end it with `sm daemon stop --force`").into());
+        }
         Err(error) if !force && error.code != Code::DaemonProtocol => return Err(error.into()),
         Err(_) => {}
     }

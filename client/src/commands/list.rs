@@ -42,6 +42,8 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
     let total = last.total;
     context.out.note(&if shown == 0 && is_filtered(&args) {
         format!("no artifact{place} matches")
+    } else if shown == 0 && !freshness.complete {
+        "no artifacts yet".to_owned()
     } else if shown == 0 {
         format!("no artifacts{place}; add some with `sm add PATH`")
     } else if u64::try_from(shown).is_ok_and(|shown| shown < total) {

@@ -153,7 +153,7 @@ impl App {
         let unreachable = of_state(
             CollectionState::Unreachable,
             "can't be reached: ",
-            "bring its folder back; until then the last good rows are served",
+            "bring its folder back; or have it forgotten with `sm cache clear`; until then the last good rows are served",
         );
         health.replace(&COLLECTION_UNREACHABLE, unreachable);
         let bare = views

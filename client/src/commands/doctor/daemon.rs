@@ -44,8 +44,11 @@ impl Daemon {
     pub(super) fn words(&self) -> String {
         match (&self.status, &self.at) {
             (Some(status), _) => format!(
-                "{}, pid {}, version {}, started by {}",
-                status.state, status.pid, status.version, status.manager
+                "{}, pid {}, version {}, {}",
+                status.state,
+                status.pid,
+                status.version,
+                run_by(&status.manager)
             ),
             (None, Some(at)) if self.state != "stopped" => {
                 format!("{}, pid {}, version {}", self.state, at.pid, at.version)
@@ -68,6 +71,15 @@ impl Daemon {
 
     pub(super) fn warnings(&self) -> &[v1::Warning] {
         self.status.as_ref().map_or(&[], |status| &status.warnings)
+    }
+}
+
+/// Who runs a daemon, in words.
+fn run_by(manager: &str) -> String {
+    match manager {
+        "auto" => "started by a command".to_owned(),
+        "foreground" => "in the foreground".to_owned(),
+        other => format!("run by {other}"),
     }
 }
 
