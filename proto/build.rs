@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/change.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 10] = [
     "skillmeat/v1/daemon.proto",
     "skillmeat/v1/db.proto",
     "skillmeat/v1/event.proto",
+    "skillmeat/v1/operation.proto",
     "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/search.proto",
 ];

@@ -165,6 +165,10 @@ codes! {
     SnapshotNotFound = "snapshot.not_found", NotFound;
     /// A snapshot of this name exists already.
     SnapshotExists = "snapshot.exists", Conflict;
+    /// No such operation.
+    OperationNotFound = "operation.not_found", NotFound;
+    /// What an operation changed was changed again since, or it does not stand any more.
+    OperationSuperseded = "operation.superseded", Conflict;
     /// No daemon runs and none may be started.
     DaemonUnavailable = "daemon.unavailable", Unavailable;
     /// The daemon was started and gave up.

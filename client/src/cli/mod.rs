@@ -3,6 +3,7 @@
 mod artifact;
 mod daemon;
 mod db;
+mod operation;
 mod service;
 mod settings;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
 pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
+pub(crate) use operation::{LogArgs, LogCommand, LogListArgs, RedoArgs, UndoArgs};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
@@ -126,6 +128,31 @@ With --all, name clashes and duplicates are skipped; exit 9 says that an artifac
   sm search kubernets               near words are found too
   sm search TODO --in content --limit 5")]
     Search(SearchArgs),
+    /// List what was done to the library, and show what each operation changed
+    #[command(after_help = "Examples:
+  sm log
+  sm log --artifact skill:pdf --limit 5
+  sm log show 12                   what operation 12 changed, line by line
+  sm log --json | jq -r '.operations[0].id'
+
+Every change is an operation: those by commands, and (by `external`) edits that other programs made.")]
+    Log(LogArgs),
+    /// Take an operation back
+    #[command(after_help = "Examples:
+  sm undo                          the last one that stands; again: the one before
+  sm undo 12
+  sm undo 12 --dry-run             what would change
+
+An operation that is not the last one can be undone if nothing later touched the same files or the same
+entries of the manifest; else the command says what is in the way (exit 4) and changes nothing.")]
+    Undo(UndoArgs),
+    /// Do the operation again that was undone last
+    #[command(after_help = "Examples:
+  sm redo
+  sm redo --dry-run
+
+What was undone can be redone until something else is changed.")]
+    Redo(RedoArgs),
     /// List, show, choose and create collections
     #[command(subcommand, arg_required_else_help = true)]
     Collection(CollectionCommand),

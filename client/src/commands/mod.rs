@@ -12,12 +12,14 @@ mod db;
 mod doctor;
 mod init;
 mod list;
+mod log;
 mod logs;
 mod man;
 mod search;
 mod service;
 mod show;
 mod status;
+mod undo;
 mod version;
 mod watch;
 
@@ -184,6 +186,9 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Search(args) => search::run(context, args).await,
+        Command::Log(args) => log::run(context, args).await,
+        Command::Undo(args) => undo::undo(context, args).await,
+        Command::Redo(args) => undo::redo(context, args).await,
         Command::Collection(command) => collection::run(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,

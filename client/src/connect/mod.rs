@@ -93,6 +93,7 @@ pub(crate) mod service {
         daemon: daemon_service_client::DaemonServiceClient;
         db: db_service_client::DbServiceClient;
         events: event_service_client::EventServiceClient;
+        operations: operation_service_client::OperationServiceClient;
         search: search_service_client::SearchServiceClient;
     }
 }

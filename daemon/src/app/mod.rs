@@ -42,7 +42,9 @@ use crate::watch::{self, Dirty, Ledger, Watcher};
 
 pub use activity::Busy;
 pub use add::AddRequest;
-pub use change::{Actor, ChangeItem, ChangeSummary, Step, Telling};
+pub use change::{
+    Actor, ChangeItem, ChangeSummary, ChangedFile, LogRequest, ShownOperation, Step, Telling,
+};
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
 pub use database::{Current, Migrated, Migration};

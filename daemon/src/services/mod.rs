@@ -8,6 +8,7 @@ mod collection;
 mod daemon;
 mod db;
 mod event;
+mod operation;
 mod search;
 mod wire;
 
@@ -31,6 +32,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.DaemonService",
     "skillmeat.v1.DbService",
     "skillmeat.v1.EventService",
+    "skillmeat.v1.OperationService",
     "skillmeat.v1.SearchService",
 ];
 
@@ -110,6 +112,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         event_service_server,
         EventServiceServer,
         event::Service(app())
+    ))
+    .add_service(server!(
+        operation_service_server,
+        OperationServiceServer,
+        operation::Service(app())
     ))
     .add_service(server!(
         search_service_server,

@@ -372,8 +372,8 @@ pub(super) fn hash_of(path: &Path) -> Result<FileHash> {
     }
 }
 
-/// The file that a write to `path` should replace: the end of a chain of symbolic links.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+/// The file that a write to `path` should replace: the end of a chain of symbolic links. It need not exist.
+pub fn resolve(path: &Path) -> Result<PathBuf> {
     let mut at = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         match fs::symlink_metadata(&at) {

@@ -20,6 +20,7 @@ pub mod restore;
 pub mod seen;
 pub mod snapshot;
 pub mod tree;
+pub mod unified;
 
 pub use capture::{Captured, capture, capture_collection};
 pub use memory::MemoryObjects;

@@ -37,6 +37,7 @@ mod service;
 mod shell;
 mod storms;
 mod together;
+mod undo;
 mod upkeep;
 mod versions;
 mod watch;

@@ -32,7 +32,7 @@ const ALL: Scope = Scope::All {
 const MANY: usize = 20;
 
 /// One path that changes places, ready to do so.
-struct Move {
+pub(super) struct Move {
     place: Place,
     target: PathBuf,
     staged: Option<Staged>,
@@ -86,8 +86,7 @@ impl App {
     /// Applies a draft. The number of the operation.
     pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<i64> {
         failpoint::step("change.planned")?;
-        let mut moves = ready(draft)?;
-        moves.sort_by_key(Move::rank);
+        let moves = ready(draft)?;
         failpoint::step("change.ready")?;
         let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
         let id = draft.past.record(asked, self, &paths)?;
@@ -138,25 +137,11 @@ impl App {
         for (_, target, _) in &touched {
             self.ledger.note(target);
         }
-        let mut placed = Vec::new();
-        let outcome = failpoint::step("change.recorded")
-            .and_then(|()| {
-                moves.into_iter().try_for_each(|one| {
-                    failpoint::step("change.placing")?;
-                    placed.push(one.run()?);
-                    Ok(())
-                })
-            })
-            .and_then(|()| failpoint::step("change.placed"))
-            .and_then(|()| draft.past.close(id, State::Done, self));
-        if let Err(error) = outcome {
-            return Err(take_back(placed, error));
-        }
-        // What was made for the draft stays: things stand in it now.
-        draft.made.clear();
-        for one in placed {
-            one.keep();
-        }
+        failpoint::step("change.recorded")?;
+        put_in_place(draft, moves, &|draft| {
+            failpoint::step("change.placed")?;
+            draft.past.close(id, State::Done, self)
+        })?;
         Ok((touched, holds))
     }
 
@@ -228,8 +213,34 @@ fn served(place: &Place) -> &str {
     }
 }
 
+/// Lets all places change, and does what seals it; or takes all of it back.
+pub(super) fn put_in_place(
+    draft: &mut Draft<'_>,
+    moves: Vec<Move>,
+    seal: &dyn Fn(&Draft<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut placed = Vec::new();
+    let outcome = moves
+        .into_iter()
+        .try_for_each(|one| {
+            failpoint::step("change.placing")?;
+            placed.push(one.run()?);
+            Ok(())
+        })
+        .and_then(|()| seal(draft));
+    if let Err(error) = outcome {
+        return Err(take_back(placed, error));
+    }
+    // What was made for the draft stays: things stand in it now.
+    draft.made.clear();
+    for one in placed {
+        one.keep();
+    }
+    Ok(())
+}
+
 /// Makes everything ready beside its place, and takes the states that are about to be replaced.
-fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
+pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
     let places: Vec<Place> = draft.touches.keys().cloned().collect();
     let mut moves = Vec::new();
     for place in places {
@@ -255,6 +266,7 @@ fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             .map_or(target, |staged| staged.target().to_path_buf());
         moves.push(prepared(draft, place, target, staged, before)?);
     }
+    moves.sort_by_key(Move::rank);
     Ok(moves)
 }
 

@@ -10,12 +10,17 @@
 
 mod apply;
 mod draft;
+mod log;
 mod past;
 mod place;
+mod recover;
+mod undo;
 
 use skillmeat_shared::{Code, Result};
 
 use super::App;
+
+pub use log::{ChangedFile, LogRequest, ShownOperation};
 
 pub(in crate::app) use draft::{Draft, Source};
 pub(in crate::app) use place::Place;
@@ -155,6 +160,8 @@ impl App {
         asked: &Asked,
         plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
     ) -> Result<Changed<R>> {
+        // First: who opens the cache looks for changes that were cut short, and nobody else changes anything then.
+        self.store()?;
         let _one_at_a_time = self.mutation.lock();
         let mut tries = 0;
         loop {

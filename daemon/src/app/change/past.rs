@@ -13,6 +13,9 @@ use crate::app::App;
 use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
 use crate::store::history::{Batch, History};
 
+/// Bytes of the largest document whose entries are undone.
+const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+
 /// Keeps the states of one change.
 pub(super) struct Past<'a> {
     history: &'a History,
@@ -30,6 +33,11 @@ impl<'a> Past<'a> {
     /// Keeps the state of a path; nothing if nothing stands there.
     pub(super) fn capture(&self, path: &Path) -> Result<Option<Node>> {
         history::capture(path, &self.batch).map(|captured| captured.node)
+    }
+
+    /// The bytes of a document of the past.
+    pub(super) fn bytes(&self, hash: &FileHash) -> Result<Vec<u8>> {
+        history::object::get(&self.batch, hash, MAX_DOCUMENT)
     }
 
     /// Has a state stand at a path where nothing stands.

@@ -83,7 +83,12 @@ impl App {
         if let Err(error) = self.recall(&store, &opened) {
             tracing::warn!(target: "store", "can't read the counters: {error}");
         }
-        self.gate.admit(Arc::clone(&store));
+        {
+            // Nobody changes anything before it is known what stands.
+            let _no_change = self.mutation.lock();
+            self.gate.admit(Arc::clone(&store));
+            self.recover_changes();
+        }
         // The process before us may have ended with texts that were still to be indexed.
         self.indexer.wake();
         let config = self.config();

@@ -222,6 +222,34 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
         .collect()
 }
 
+/// The newest operation that stands and takes nothing back; those of other programs do not count.
+pub fn last_done(connection: &Connection) -> rusqlite::Result<Option<Operation>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM operation
+             WHERE state = 'done' AND undoes IS NULL AND actor <> 'external'
+             ORDER BY id DESC LIMIT 1"
+        ))?
+        .query_row([], decode)
+        .optional()
+}
+
+/// The newest operation that took another one back and stands, if nothing but that was done since.
+pub fn last_undo(connection: &Connection) -> rusqlite::Result<Option<Operation>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM operation AS taking
+             WHERE state = 'done'
+               AND (SELECT undoes IS NULL FROM operation WHERE id = taking.undoes)
+               AND NOT EXISTS (SELECT 1 FROM operation AS later
+                   WHERE later.id > taking.id AND later.undoes IS NULL
+                     AND later.actor <> 'external' AND later.state IN ('done', 'undone'))
+             ORDER BY id DESC LIMIT 1"
+        ))?
+        .query_row([], decode)
+        .optional()
+}
+
 /// The newest operation that takes this one back and was not taken back itself.
 pub fn undone_by(connection: &Connection, id: i64) -> rusqlite::Result<Option<i64>> {
     connection

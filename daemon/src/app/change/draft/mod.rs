@@ -77,7 +77,14 @@ impl<'a> Draft<'a> {
             .find(|view| view.name == collection);
         let path = match view {
             Some(view) => PathBuf::from(view.path),
-            None => return Err(collections::not_found(collection)),
+            // The rows are still to come.
+            None => {
+                let targets = self.app.targets(&store)?;
+                let target = targets.into_iter().find(|one| one.name == collection);
+                target
+                    .ok_or_else(|| collections::not_found(collection))?
+                    .path
+            }
         };
         let root = std::fs::canonicalize(&path).map_err(|error| Error {
             code: Code::CollectionUnreachable,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::fs::{self, Staged};
+use skillmeat_shared::history::Node;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::thing::{Thing, inside};
@@ -196,6 +197,32 @@ impl Draft<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The state of a place as it stands, which must hold until the draft is applied.
+    pub(in crate::app) fn state(&mut self, place: &Place) -> Result<Option<Node>> {
+        let path = self.on_disk(place)?;
+        let node = self.past.capture(&path)?;
+        if !self.touches.contains_key(place) {
+            let before = node
+                .clone()
+                .map_or(Before::Absent, |node| Before::Thing(Some(node)));
+            self.note_state(place, before)?;
+        }
+        Ok(node)
+    }
+
+    /// Drafts that a place is as it was once. A document is written into the file that stands there, so that it
+    /// keeps its mode, and a link to it stays one.
+    pub(in crate::app) fn restore(&mut self, place: &Place, node: Option<&Node>) -> Result<()> {
+        match node {
+            None => self.remove(place),
+            Some(Node::File { hash, .. }) if place.is_document() && self.exists(place)? => {
+                let bytes = self.past.bytes(hash)?;
+                self.write(place, bytes)
+            }
+            Some(node) => self.put(place, Source::Past(node.clone())),
+        }
     }
 
     /// Notes the state of a place that nothing was drafted for; what was read there must be of that state.

@@ -1,0 +1,57 @@
+//! `sm undo`, `sm redo`: operations are taken back and done again.
+
+use skillmeat_proto::v1;
+
+use super::change::{self, Words};
+use super::{Context, Outcome};
+use crate::cli::{RedoArgs, UndoArgs};
+use crate::connect::service;
+use crate::output::units;
+
+pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
+    let request = v1::UndoRequest {
+        id: args.id.unwrap_or_default(),
+        dry_run: args.dry_run,
+    };
+    let session = context.session().await?;
+    let stream = session
+        .stream(request, |channel, request| async move {
+            service::operations(channel).undo(request).await
+        })
+        .await?;
+    let tally = |summary: &v1::ChangeSummary| tally(summary, "; `sm redo` does it again");
+    change::follow(context, &session, stream, &words("undo", &tally)).await
+}
+
+pub(super) async fn redo(context: &mut Context, args: RedoArgs) -> Outcome {
+    let request = v1::RedoRequest {
+        dry_run: args.dry_run,
+    };
+    let session = context.session().await?;
+    let stream = session
+        .stream(request, |channel, request| async move {
+            service::operations(channel).redo(request).await
+        })
+        .await?;
+    let tally = |summary: &v1::ChangeSummary| tally(summary, "");
+    change::follow(context, &session, stream, &words("redo", &tally)).await
+}
+
+fn words<'a>(verb: &'a str, tally: &'a dyn Fn(&v1::ChangeSummary) -> String) -> Words<'a> {
+    Words {
+        verb,
+        single: true,
+        tolerates_conflicts: false,
+        tally,
+        hints: &|_, _| Vec::new(),
+    }
+}
+
+fn tally(summary: &v1::ChangeSummary, next: &str) -> String {
+    let paths = units::count(summary.steps.len() as u64, "path");
+    if summary.dry_run {
+        format!("{paths} would change")
+    } else {
+        format!("{paths} changed{next}")
+    }
+}

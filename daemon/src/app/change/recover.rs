@@ -1,0 +1,68 @@
+//! After a process that was killed: what it left half-changed is finished or rolled back, before anybody looks.
+
+use skillmeat_shared::{Result, fs};
+
+use super::Draft;
+use super::apply::{put_in_place, ready};
+use super::past::{place_of, state_of};
+use super::undo::take_back;
+use crate::app::App;
+use crate::store::history::operation::{self, Operation, State};
+
+impl App {
+    /// Finishes or rolls back every operation that a process before us left open. What can't be settled stays
+    /// open for the next start.
+    pub(in crate::app) fn recover_changes(&self) {
+        if self.history.path().symlink_metadata().is_err() {
+            return;
+        }
+        let open = match self.history.read(operation::open) {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::error!(target: "change", "can't look for changes that were cut short: {error}");
+                return;
+            }
+        };
+        // The last one first: it stands on those before it.
+        for operation in open.iter().rev() {
+            match self.settle_change(operation) {
+                Ok(how) => tracing::warn!(
+                    target: "change",
+                    id = operation.id, "a change was cut short and is {how}: {}", operation.what
+                ),
+                Err(error) => tracing::error!(
+                    target: "change",
+                    id = operation.id, "a change that was cut short can't be rolled back: {error}"
+                ),
+            }
+        }
+    }
+
+    fn settle_change(&self, operation: &Operation) -> Result<&'static str> {
+        let paths = self
+            .history
+            .read(|connection| operation::paths(connection, operation.id))?;
+        let mut draft = Draft::new(self, false);
+        let mut is_finished = true;
+        for touched in &paths {
+            let path = draft.on_disk(&place_of(touched))?;
+            let now = state_of(&fs::resolve(&path)?)?;
+            is_finished &= now == touched.after;
+        }
+        if is_finished {
+            draft.past.close(operation.id, State::Done, self)?;
+            return Ok("finished");
+        }
+        for (place, _) in take_back(&mut draft, &paths)? {
+            tracing::warn!(
+                target: "change",
+                id = operation.id,
+                "`{}` was changed by somebody else since and stays as it is", place.path
+            );
+        }
+        let moves = ready(&mut draft)?;
+        put_in_place(&mut draft, moves, &|_| Ok(()))?;
+        draft.past.close(operation.id, State::RolledBack, self)?;
+        Ok("rolled back")
+    }
+}

@@ -1,0 +1,247 @@
+//! Taking operations back, and doing them again. Both are operations like others.
+//!
+//! Files and folders of artifacts go back as a whole, if they are as the operation left them. Documents go back
+//! entry by entry, so that what others changed in them since stays.
+
+use skillmeat_shared::collection::undo::{self, Obstacle};
+use skillmeat_shared::fs::FileHash;
+use skillmeat_shared::history::Node;
+use skillmeat_shared::{Code, Error, Result};
+
+use super::past::place_of;
+use super::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
+use crate::app::App;
+use crate::store::history::operation::{self, Filter, Operation, State, TouchedPath};
+
+/// Operations that are looked through for one that is in the way.
+const LATEST: u32 = 1000;
+
+/// Obstacles that are named.
+const NAMED: usize = 5;
+
+impl App {
+    /// Takes an operation back: the one of this number, else the last one that stands.
+    pub fn undo(
+        &self,
+        number: Option<i64>,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let found = match number {
+            Some(number) => Some(self.operation_numbered(number)?),
+            None => self.history.read(operation::last_done)?,
+        };
+        let Some(operation) = found else {
+            return Err(
+                Error::new(Code::OperationNotFound, "there is nothing to undo")
+                    .hint("`sm log` lists what was done"),
+            );
+        };
+        // To take back an undoing is to do it again.
+        self.reverse(&operation, dry_run, tell)
+    }
+
+    /// Does the operation again that was taken back last.
+    pub fn redo(&self, dry_run: bool, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+        let Some(undoing) = self.history.read(operation::last_undo)? else {
+            return Err(
+                Error::new(Code::OperationNotFound, "there is nothing to redo").hint(
+                    "only what was undone can be redone, and only until something else is changed",
+                ),
+            );
+        };
+        self.reverse(&undoing, dry_run, tell)
+    }
+
+    /// The operation of this number.
+    pub(super) fn operation_numbered(&self, number: i64) -> Result<Operation> {
+        let found = self
+            .history
+            .read(|connection| operation::get(connection, number))?;
+        found.ok_or_else(|| {
+            Error::new(
+                Code::OperationNotFound,
+                format!("there is no operation {number}"),
+            )
+            .hint("`sm log` lists those that there are")
+        })
+    }
+
+    fn reverse(
+        &self,
+        reversed: &Operation,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let id = reversed.id;
+        let stands = match reversed.state {
+            State::Done => None,
+            State::Undone => Some("was undone already"),
+            State::RolledBack => Some("failed and was rolled back"),
+            State::Open => Some("is not finished"),
+        };
+        if let Some(why) = stands {
+            let message = format!("operation {id} can't be undone: it {why}");
+            return Err(Error::new(Code::OperationSuperseded, message)
+                .hint(format!("`sm log show {id}` tells more")));
+        }
+        let paths = self
+            .history
+            .read(|connection| operation::paths(connection, id))?;
+        let is_undoing = reversed.undoes.is_some();
+        let (verb, word, result, would) = if is_undoing {
+            ("operation.redo", "redo", "redone", "would-redo")
+        } else {
+            ("operation.undo", "undo", "undone", "would-undo")
+        };
+        let told = match reversed.undoes {
+            Some(first) => self.operation_numbered(first)?,
+            None => reversed.clone(),
+        };
+        let asked = Asked {
+            verb,
+            what: format!("{word} operation {}: {}", told.id, told.what),
+            actor: Actor::CommandLine,
+            dry_run,
+            undoes: Some(id),
+        };
+        let changed = self.change(&asked, &|draft| {
+            let obstacles = take_back(draft, &paths)?;
+            if obstacles.is_empty() {
+                return Ok(());
+            }
+            Err(self.in_the_way(id, word, &obstacles))
+        })?;
+        if changed.operation.is_none() && !dry_run {
+            // Nothing had to change: somebody else has taken it back by hand.
+            let message = format!("operation {id} has no effect any more: all is as it was before");
+            return Err(Error::new(Code::OperationSuperseded, message));
+        }
+        let item = ChangeItem {
+            id: format!("operation {}", told.id),
+            result: if dry_run { would } else { result },
+            reason: told.what,
+            ..ChangeItem::default()
+        };
+        tell(Telling::Item(item.clone()));
+        Ok(ChangeSummary::of("", &[result], &[item], dry_run, &changed))
+    }
+
+    /// The error that names what was changed since.
+    fn in_the_way(&self, id: i64, word: &str, obstacles: &[(Place, Vec<String>)]) -> Error {
+        let mut names = Vec::new();
+        let mut later = Vec::new();
+        for (place, entries) in obstacles {
+            let at = if place.collection_name().is_empty() {
+                format!("`{}`", place.path)
+            } else {
+                format!("`{}` of `{}`", place.path, place.collection_name())
+            };
+            if entries.is_empty() {
+                names.push(at);
+            } else {
+                let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
+                names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
+            }
+            let filter = Filter {
+                place: Some((place.collection_name().to_owned(), place.path.clone())),
+                before: None,
+                limit: LATEST,
+            };
+            let found = self
+                .history
+                .read(|connection| operation::list(connection, &filter))
+                .unwrap_or_default();
+            let standing = found
+                .into_iter()
+                .filter(|one| one.id > id && one.state == State::Done && one.undoes != Some(id));
+            later.extend(standing.map(|one| (one.id, one.what)));
+        }
+        later.sort();
+        later.dedup();
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "can't {word} operation {id}: changed since: {}{more}",
+            names.join("; ")
+        );
+        let error = Error::new(Code::OperationSuperseded, message);
+        let error = later
+            .iter()
+            .rev()
+            .take(NAMED)
+            .fold(error, |error, (later, what)| {
+                error.hint(format!("operation {later} is in the way: {what}"))
+            });
+        error.hint("nothing was changed; undo what came later first")
+    }
+}
+
+/// Drafts that paths are as they were before an operation. Those that are in the way, with the entries of
+/// documents that are.
+pub(super) fn take_back(
+    draft: &mut Draft<'_>,
+    paths: &[TouchedPath],
+) -> Result<Vec<(Place, Vec<String>)>> {
+    let mut obstacles = Vec::new();
+    for touched in paths {
+        let place = place_of(touched);
+        let obstacle = if place.is_document() {
+            take_back_entries(draft, &place, touched)?
+        } else {
+            let now = draft.state(&place)?;
+            if now == touched.after {
+                draft.restore(&place, touched.before.as_ref())?;
+                None
+            } else {
+                (now != touched.before).then(Vec::new)
+            }
+        };
+        obstacles.extend(obstacle.map(|entries| (place, entries)));
+    }
+    Ok(obstacles)
+}
+
+fn take_back_entries(
+    draft: &mut Draft<'_>,
+    place: &Place,
+    touched: &TouchedPath,
+) -> Result<Option<Vec<String>>> {
+    let now = draft.read(place)?;
+    let hash = now.as_deref().map(FileHash::of);
+    let is = |node: Option<&Node>| node.and_then(Node::hash).copied() == hash;
+    if is(touched.after.as_ref()) {
+        draft.restore(place, touched.before.as_ref())?;
+        return Ok(None);
+    }
+    if is(touched.before.as_ref()) {
+        return Ok(None);
+    }
+    let text = |node: Option<&Node>| -> Result<Option<String>> {
+        match node.and_then(Node::hash) {
+            Some(hash) => Ok(String::from_utf8(draft.past.bytes(hash)?).ok()),
+            None => Ok(Some(String::new())),
+        }
+    };
+    let (before, after) = (
+        text(touched.before.as_ref())?,
+        text(touched.after.as_ref())?,
+    );
+    let now = now.and_then(|bytes| String::from_utf8(bytes).ok());
+    let (Some(before), Some(after), Some(now)) = (before, after, now) else {
+        return Ok(Some(Vec::new()));
+    };
+    match undo::take_back(&before, &after, &now) {
+        Ok(text) => {
+            draft.write(place, text.into_bytes())?;
+            Ok(None)
+        }
+        Err(Obstacle::Changed(entries)) => Ok(Some(entries)),
+        Err(Obstacle::Syntax(_)) => Ok(Some(Vec::new())),
+    }
+}

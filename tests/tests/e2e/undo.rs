@@ -1,0 +1,215 @@
+//! `sm undo`, `sm redo`, `sm log`: what was done is told, and can be taken back and done again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::fault::{Faults, equals_a_fresh_one, until_dead};
+use skillmeat_tests::home::{skill, text, write};
+
+use skillmeat_shared::failpoint;
+
+/// Every file below a folder with its bytes; folders have none.
+fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(top: &Path, folder: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(top).unwrap().display().to_string();
+            if name.contains(".skillmeat-tmp-") {
+                continue;
+            }
+            if path.is_dir() {
+                into.insert(name, Vec::new());
+                walk(top, &path, into);
+            } else {
+                into.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+fn add(sandbox: &Sandbox, name: &str) -> String {
+    let source = skill(&sandbox.path("src"), name, &format!("About {name}"));
+    let added = sandbox.json(&["add", source.to_str().unwrap()]);
+    text(&added["operation"])
+}
+
+#[test]
+fn the_last_change_is_undone_and_redone_byte_for_byte() {
+    let sandbox = Sandbox::initialised();
+    let collection = sandbox.collection("default", "");
+    let mut states = vec![tree(&collection)];
+    for name in ["one", "two", "three"] {
+        add(&sandbox, name);
+        states.push(tree(&collection));
+    }
+    for (left, state) in states.iter().enumerate().take(3).rev() {
+        let undone = sandbox.json(&["undo"]);
+        assert_eq!(undone["undone"], 1, "{undone:#}");
+        assert!(tree(&collection) == *state, "{left}");
+        assert_eq!(sandbox.ids().len(), left);
+    }
+    for (there, state) in states.iter().enumerate().skip(1) {
+        let redone = sandbox.json(&["redo"]);
+        assert_eq!(redone["redone"], 1, "{redone:#}");
+        assert!(tree(&collection) == *state, "{there}");
+        assert_eq!(sandbox.ids().len(), there);
+    }
+    let error = sandbox.fails(&["redo"], 3);
+    assert_eq!(error["code"], "operation.not_found");
+    // What is changed after an undoing ends what can be redone.
+    drop(sandbox.run(&["undo"]).ok());
+    add(&sandbox, "four");
+    assert_eq!(sandbox.fails(&["redo"], 3)["code"], "operation.not_found");
+    equals_a_fresh_one(&sandbox, "undoing");
+}
+
+#[test]
+fn an_older_change_is_undone_if_nothing_is_in_the_way() {
+    let sandbox = Sandbox::initialised();
+    let one = add(&sandbox, "one");
+    add(&sandbox, "two");
+    let plan = sandbox.json(&["undo", &one, "--dry-run"]);
+    assert_eq!(plan["dry_run"], true);
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+    let undone = sandbox.json(&["undo", &one]);
+    assert_eq!(undone["steps"], plan["steps"]);
+    assert_eq!(sandbox.ids(), ["skill:two"]);
+    assert_eq!(sandbox.show("two")["status"], "managed");
+    let manifest = std::fs::read_to_string(sandbox.collection("default", "collection.toml"));
+    assert!(!manifest.unwrap().contains("\"one\""));
+    let error = sandbox.fails(&["undo", &one], 4);
+    assert_eq!(error["code"], "operation.superseded");
+    assert_eq!(
+        sandbox.fails(&["undo", "999"], 3)["code"],
+        "operation.not_found"
+    );
+
+    let again = add(&sandbox, "three");
+    let file = sandbox.collection("default", "skills/three/SKILL.md");
+    write(&file, "---\nname: three\ndescription: Mine\n---\n");
+    let before = tree(&sandbox.collection("default", ""));
+    let error = sandbox.fails(&["undo", &again], 4);
+    assert_eq!(error["code"], "operation.superseded");
+    assert!(text(&error["message"]).contains("skills/three"), "{error}");
+    assert!(tree(&sandbox.collection("default", "")) == before);
+}
+
+#[test]
+fn the_log_tells_what_was_done() {
+    let sandbox = Sandbox::initialised();
+    let one = add(&sandbox, "one");
+    add(&sandbox, "two");
+    drop(sandbox.run(&["undo"]).ok());
+    let log = sandbox.json(&["log"]);
+    let told: Vec<(String, String)> = log["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(&one["verb"]), text(&one["state"])))
+        .collect();
+    let told: Vec<(&str, &str)> = told.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("operation.undo", "done"),
+            ("artifact.add", "undone"),
+            ("artifact.add", "done"),
+            ("collection.create", "done"),
+        ]
+    );
+    assert_eq!(log["operations"][2]["actor"], "cli");
+    let of = sandbox.json(&["log", "--artifact", "one"]);
+    assert_eq!(of["operations"].as_array().unwrap().len(), 1);
+    // Also of one that is gone.
+    let of = sandbox.json(&["log", "--artifact", "skill:two"]);
+    assert_eq!(of["operations"].as_array().unwrap().len(), 2);
+    let few = sandbox.json(&["log", "--limit", "1"]);
+    assert_eq!(
+        (&few["more"], few["operations"].as_array().unwrap().len()),
+        (&true.into(), 1)
+    );
+    let error = sandbox.fails(&["log", "--artifact", "nobody"], 3);
+    assert_eq!(error["code"], "artifact.not_found");
+
+    let shown = sandbox.json(&["log", "show", &one]);
+    let files = shown["files"].as_array().unwrap();
+    let file = files
+        .iter()
+        .find(|file| file["path"] == "skills/one/SKILL.md")
+        .unwrap();
+    assert_eq!(file["action"], "create");
+    assert!(
+        text(&file["diff"]).contains("+description: About one"),
+        "{file}"
+    );
+    let told = sandbox.run(&["log", "show", &one]).ok().stdout;
+    assert!(told.contains("+name = \"one\""), "{told}");
+    let told = sandbox.run(&["log"]).ok().stdout;
+    assert!(told.contains("undo operation 3: add"), "{told}");
+}
+
+#[test]
+fn a_collection_that_was_made_can_be_unmade() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    assert!(sandbox.collection("work", "collection.toml").exists());
+    drop(sandbox.run(&["undo"]).ok());
+    assert!(!sandbox.collection("work", "").exists());
+    let names = sandbox.json(&["collection", "list"]);
+    assert_eq!(names["total"], 1, "{names:#}");
+    drop(sandbox.run(&["redo"]).ok());
+    assert_eq!(sandbox.json(&["collection", "list"])["total"], 2);
+}
+
+/// Steps at which a change may be cut short.
+fn steps() -> Vec<&'static str> {
+    ["change", "exchange", "history"]
+        .into_iter()
+        .flat_map(failpoint::of_area)
+        .collect()
+}
+
+#[test]
+fn killed_at_any_step_the_old_or_the_new_state_stands() {
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    add(&sandbox, "first");
+    let collection = sandbox.collection("default", "");
+    let source = skill(&sandbox.path("src"), "second", "Another");
+    let source = source.to_str().unwrap();
+    let old = tree(&collection);
+    // The second time a step is passed, something stands already.
+    for (name, nth) in steps()
+        .iter()
+        .flat_map(|name| ["", "@2", "@3"].map(|nth| (*name, nth)))
+    {
+        let what = format!("{name}=kill{nth}");
+        sandbox.stop();
+        faults.tell(&what);
+        let killed = sandbox.run(&["add", source]).code != Some(0);
+        if killed {
+            until_dead(&sandbox, &what);
+        }
+        faults.none();
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        let ids = sandbox.ids();
+        let now = tree(&collection);
+        if ids == ["skill:first"] {
+            assert!(now == old, "{what}: {:?}", now.keys());
+        } else {
+            assert_eq!(ids, ["skill:first", "skill:second"], "{what}");
+            assert_eq!(sandbox.show("second")["status"], "managed", "{what}");
+            assert_eq!(sandbox.show("second")["modified"], false, "{what}");
+            drop(sandbox.run(&["undo"]).ok());
+            assert!(tree(&collection) == old, "{what}");
+        }
+        let log = sandbox.json(&["log"]);
+        assert!(!log.to_string().contains("\"open\""), "{what}: {log:#}");
+    }
+    equals_a_fresh_one(&sandbox, "changes that were cut short");
+}
