@@ -117,6 +117,8 @@ impl App {
     /// Brings the schema up or down; `None` means the newest that this program knows. A database of a newer
     /// program can't be changed: the copy that was made before it takes its place, or an empty one.
     pub fn db_migrate(&self, target: Option<u32>, down: bool) -> Result<Migrated> {
+        // First: who opens it holds the lock, too.
+        self.until_open_or_failed()?;
         let _one_at_a_time = self.mutation.lock();
         let target = target.unwrap_or(SCHEMA_VERSION);
         if target == 0 || target > SCHEMA_VERSION {
@@ -125,7 +127,6 @@ impl App {
                 "`sm db history` lists them",
             ));
         }
-        self.until_open_or_failed()?;
         let path = self.database();
         let before = self.db_current().schema;
         let wrong_way = match before {
@@ -220,6 +221,8 @@ impl App {
 
     /// Takes a copy over and compares its rows with the files; the schema that the copy had.
     pub fn db_restore(&self, file: &Path) -> Result<u32> {
+        // First: who opens it holds the lock, too.
+        self.until_open_or_failed()?;
         let _one_at_a_time = self.mutation.lock();
         let path = self.database();
         if files::identity(file).is_some_and(|found| files::identity(&path) == Some(found)) {
@@ -229,7 +232,6 @@ impl App {
             ));
         }
         let schema = backup::check_file(file)?;
-        self.until_open_or_failed()?;
         if self.gate.open().is_some() {
             self.ingest.change(Change::Restore(file.to_owned()))?;
         } else {

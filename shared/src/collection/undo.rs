@@ -207,7 +207,7 @@ fn walk(text: &str, table: &DeTable<'_>, prefix: &str, block: &str, marks: &mut 
                 walk(text, inner, &key, block, marks);
             }
             DeValue::Array(items) if items.iter().any(|item| is_entry(text, item)) => {
-                for item in items.iter() {
+                for item in items {
                     let Some(inner) = item.get_ref().as_table() else {
                         continue;
                     };

@@ -139,18 +139,20 @@ impl App {
 
     /// One operation, or the newest one, with what it changed.
     pub fn operation(&self, number: Option<i64>) -> Result<ShownOperation> {
-        let operation = match number {
-            Some(number) => self.operation_numbered(number)?,
-            None => {
-                let (newest, _) = self.operations(&LogRequest {
+        let operation = if let Some(number) = number {
+            self.operation_numbered(number)?
+        } else {
+            let newest = self.history.read(|connection| {
+                let filter = Filter {
                     limit: 1,
-                    ..LogRequest::default()
-                })?;
-                newest.into_iter().next().ok_or_else(|| {
-                    Error::new(Code::OperationNotFound, "nothing was changed yet")
-                        .hint("`sm add` adds a first artifact")
-                })?
-            }
+                    ..Filter::default()
+                };
+                operation::list(connection, &filter)
+            })?;
+            newest.into_iter().next().ok_or_else(|| {
+                Error::new(Code::OperationNotFound, "nothing was changed yet")
+                    .hint("`sm add` adds a first artifact")
+            })?
         };
         let paths = self
             .history
@@ -177,9 +179,10 @@ impl App {
                     shown.cut = true;
                     return Ok(());
                 }
-                let path = match file.path.as_os_str().is_empty() {
-                    true => touched.path.clone(),
-                    false => format!("{}/{}", touched.path, file.path.display()),
+                let path = if file.path.as_os_str().is_empty() {
+                    touched.path.clone()
+                } else {
+                    format!("{}/{}", touched.path, file.path.display())
                 };
                 let told = self.tell_file(&touched.root, path, &file, shown)?;
                 shown.files.push(told);

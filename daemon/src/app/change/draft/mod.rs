@@ -75,16 +75,15 @@ impl<'a> Draft<'a> {
             .read(crate::store::collection::all)?
             .into_iter()
             .find(|view| view.name == collection);
-        let path = match view {
-            Some(view) => PathBuf::from(view.path),
+        let path = if let Some(view) = view {
+            PathBuf::from(view.path)
+        } else {
             // The rows are still to come.
-            None => {
-                let targets = self.app.targets(&store)?;
-                let target = targets.into_iter().find(|one| one.name == collection);
-                target
-                    .ok_or_else(|| collections::not_found(collection))?
-                    .path
-            }
+            let targets = self.app.targets(&store)?;
+            let target = targets.into_iter().find(|one| one.name == collection);
+            target
+                .ok_or_else(|| collections::not_found(collection))?
+                .path
         };
         let root = std::fs::canonicalize(&path).map_err(|error| Error {
             code: Code::CollectionUnreachable,
