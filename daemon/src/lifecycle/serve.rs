@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skillmeat_shared::{Code, Error, Result, failpoint};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -15,6 +15,7 @@ use tonic_health::server::HealthReporter;
 
 use super::Application;
 use super::activation::Notifier;
+use super::connection::{Connection, Room};
 use super::shutdown::Shutdown;
 use super::supervisor::{Policy, Supervisor};
 
@@ -104,10 +105,11 @@ pub(crate) fn start(
 async fn accept(
     mut listener: UnixListener,
     mut newer: mpsc::Receiver<StdListener>,
-    accepted: mpsc::Sender<io::Result<UnixStream>>,
+    accepted: mpsc::Sender<io::Result<Connection>>,
 ) {
     let uid = rustix::process::geteuid().as_raw();
-    loop {
+    let room = Room::new();
+    while let Some(place) = room.place().await {
         let connected = tokio::select! {
             connected = listener.accept() => connected,
             Some(bound) = newer.recv() => {
@@ -122,7 +124,7 @@ async fn accept(
         match connected {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == uid => {
-                    if accepted.send(Ok(stream)).await.is_err() {
+                    if accepted.send(Ok(place.take(stream))).await.is_err() {
                         return;
                     }
                 }

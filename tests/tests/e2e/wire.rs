@@ -1,5 +1,6 @@
 //! The protocol itself: health, reflection, errors, limits, pages.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient;
@@ -7,7 +8,7 @@ use skillmeat_proto::v1::search_service_client::SearchServiceClient;
 use skillmeat_proto::{status_to_error, v1};
 use skillmeat_shared::Code;
 use skillmeat_tests::home::{skill, write};
-use skillmeat_tests::{Sandbox, until};
+use skillmeat_tests::{Sandbox, daemon, until};
 use tokio_stream::StreamExt as _;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -174,4 +175,27 @@ fn many_channels_at_once_are_served() {
         });
         assert_eq!(answer.unwrap().unwrap().into_inner().total, 1);
     }
+}
+
+#[test]
+fn connections_are_bounded_and_leave_room_for_files() {
+    let sandbox = Sandbox::initialised();
+    let at = daemon::rendezvous(sandbox.home()).unwrap();
+    let descriptors = || {
+        let folder = format!("/proc/{}/fd", at.pid);
+        std::fs::read_dir(folder).map_or(0, Iterator::count)
+    };
+    let before = descriptors();
+    let silent: Vec<UnixStream> = (0..600)
+        .map(|_| UnixStream::connect(&at.socket).unwrap())
+        .collect();
+    until("all connections that it takes", || {
+        (descriptors() >= before + 500).then_some(())
+    });
+    assert!(descriptors() <= before + 530, "{}", descriptors());
+    drop(silent);
+    drop(sandbox.run(&["list"]).ok());
+    until("the end of these connections", || {
+        (descriptors() <= before + 10).then_some(())
+    });
 }
