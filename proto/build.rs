@@ -11,12 +11,13 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/change.proto",
     "skillmeat/v1/collection.proto",
     "skillmeat/v1/common.proto",
+    "skillmeat/v1/curation.proto",
     "skillmeat/v1/daemon.proto",
     "skillmeat/v1/db.proto",
     "skillmeat/v1/event.proto",

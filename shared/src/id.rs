@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::fs::pattern;
 use crate::kind::Kind;
 
 /// Names an artifact inside a collection: its kind and its name. Written `skill:pdf-tools`.
@@ -49,6 +50,19 @@ pub struct ArtifactRef {
     pub name: String,
 }
 
+impl ArtifactRef {
+    /// Whether the name is a pattern with `*` or `?` in it.
+    pub fn is_pattern(&self) -> bool {
+        self.name.contains(['*', '?'])
+    }
+
+    /// Whether an artifact is of the kind, and its name fits the pattern.
+    pub fn fits(&self, kind: &str, name: &str) -> bool {
+        self.kind.as_ref().is_none_or(|own| own.as_str() == kind)
+            && pattern::matches(self.name.as_bytes(), name.as_bytes())
+    }
+}
+
 impl FromStr for ArtifactRef {
     type Err = std::convert::Infallible;
 
@@ -68,5 +82,20 @@ impl FromStr for ArtifactRef {
             kind: None,
             name: text.to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_names_of_their_kind() {
+        let pattern = |text: &str| text.parse::<ArtifactRef>().unwrap();
+        assert!(pattern("pdf-*").is_pattern() && !pattern("skill:pdf").is_pattern());
+        assert!(pattern("pdf-*").fits("agent", "pdf-x"));
+        assert!(pattern("skill:*").fits("skill", "pdf"));
+        assert!(!pattern("skill:*").fits("agent", "pdf"));
+        assert!(!pattern("p?f").fits("skill", "PDF"));
     }
 }

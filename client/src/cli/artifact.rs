@@ -10,7 +10,7 @@ use skillmeat_shared::Kind;
 use crate::commands::completions::{artifacts, collections, groups, kinds, tags};
 
 /// Reads a kind as a person types it.
-fn kind(text: &str) -> Result<Kind, String> {
+pub(super) fn kind(text: &str) -> Result<Kind, String> {
     text.parse::<Kind>().map_err(|error| {
         let mut message = error.message;
         for hint in error.hints {

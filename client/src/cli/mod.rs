@@ -1,6 +1,7 @@
 //! The command line: every command, flag and help text. Nothing here acts.
 
 mod artifact;
+mod curation;
 mod daemon;
 mod db;
 mod operation;
@@ -12,6 +13,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
+pub(crate) use curation::{
+    CopyArgs, EditArgs, FilterArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SelectArgs, SetArgs,
+};
 pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use operation::{LogArgs, LogCommand, LogListArgs, RedoArgs, UndoArgs};
@@ -104,6 +108,69 @@ pub(crate) enum Command {
 Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4).
 With --all, name clashes and duplicates are skipped; exit 9 says that an artifact failed.")]
     Add(AddArgs),
+    /// Take artifacts out of a collection
+    #[command(
+        visible_alias = "rm",
+        after_help = "Examples:
+  sm remove pdf
+  sm remove 'pdf-*' --type skill --dry-run
+  sm remove --tag old --yes
+  sm remove pdf --keep-files        only the manifest forgets it
+
+Files, entries of manifest and lock, places in groups and the rating go; `sm undo` brings all of it back."
+    )]
+    Remove(RemoveArgs),
+    /// Give an artifact another name: folder or file, manifest, groups, lock
+    #[command(after_help = "Examples:
+  sm rename pdf pdf-tools
+  sm rename command:review code-review --dry-run")]
+    Rename(RenameArgs),
+    /// Move artifacts to another collection
+    #[command(
+        name = "move",
+        visible_alias = "mv",
+        after_help = "Examples:
+  sm move pdf --to work
+  sm move --tag client-x --to client-x --yes
+
+Entries of manifest and lock and ratings go along, and nothing at the goal is overwritten."
+    )]
+    Move(MoveArgs),
+    /// Copy artifacts to another collection, or one under another name
+    #[command(
+        visible_alias = "cp",
+        after_help = "Examples:
+  sm copy pdf --as pdf-next
+  sm copy pdf review --to work"
+    )]
+    Copy(CopyArgs),
+    /// Set title, description, author, license, version, aliases or position of artifacts
+    #[command(after_help = "Examples:
+  sm set pdf description='Fill in forms' version=1.3.0
+  sm set pdf author=                     the field goes
+  sm set 'pdf-*' license=MIT --type skill
+  sm set pdf aliases=forms,acroform position=3
+
+Texts are changed in the artifact's own file, comments and order kept, and in the manifest; aliases and
+position stand in the manifest only.")]
+    Set(SetArgs),
+    /// Rate artifacts from 1 to 5
+    #[command(after_help = "Examples:
+  sm rate pdf 5
+  sm rate 'pdf-*' 4 --type skill
+  sm rate pdf --clear
+
+Ratings stand in `state/ratings.toml` of the home.")]
+    Rate(RateArgs),
+    /// Edit a file of an artifact with $VISUAL or $EDITOR
+    #[command(after_help = "Examples:
+  sm edit pdf
+  sm edit pdf references/forms.md
+  sed s/foo/bar/ SKILL.md | sm edit pdf --from -
+
+A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is
+kept, and the error says where.")]
+    Edit(EditArgs),
     /// List artifacts
     #[command(
         visible_alias = "ls",

@@ -384,7 +384,7 @@ fn whole(path: &Path) -> Result<String, Error> {
 }
 
 /// Asks, unless the answer was given already. Who can't be asked has to give it.
-fn agreed(yes: bool, question: &str) -> Result<(), Failure> {
+pub(super) fn agreed(yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }

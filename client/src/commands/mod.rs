@@ -7,15 +7,18 @@ mod change;
 mod collection;
 pub(crate) mod completions;
 mod config;
+mod curation;
 mod daemon;
 mod db;
 mod doctor;
+mod edit;
 mod init;
 mod list;
 mod log;
 mod logs;
 mod man;
 mod search;
+mod selection;
 mod service;
 mod show;
 mod status;
@@ -190,6 +193,13 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Undo(args) => undo::undo(context, args).await,
         Command::Redo(args) => undo::redo(context, args).await,
         Command::Collection(command) => collection::run(context, command).await,
+        Command::Remove(args) => curation::remove(context, args).await,
+        Command::Rename(args) => curation::rename(context, args).await,
+        Command::Move(args) => curation::relocate(context, args).await,
+        Command::Copy(args) => curation::copy(context, args).await,
+        Command::Set(args) => curation::set(context, args).await,
+        Command::Rate(args) => curation::rate(context, args).await,
+        Command::Edit(args) => edit::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,

@@ -138,6 +138,8 @@ fn facts(context: &mut Context, artifact: &v1::Artifact, summary: &v1::ArtifactS
         .map(|group| format!("{} (position {})", one_line(&group.name), group.position))
         .collect();
     out.field("groups", &groups.join(", "))?;
+    let rating = summary.rating.map(|stars| format!("{stars} of 5"));
+    out.field("rating", rating.as_deref().unwrap_or_default())?;
     // The patterns say all that the names say, and more.
     let tools = if artifact.tool_patterns.is_empty() {
         &summary.tools

@@ -90,6 +90,7 @@ pub(crate) mod service {
         artifacts: artifact_service_client::ArtifactServiceClient;
         cache: cache_service_client::CacheServiceClient;
         collections: collection_service_client::CollectionServiceClient;
+        curation: curation_service_client::CurationServiceClient;
         daemon: daemon_service_client::DaemonServiceClient;
         db: db_service_client::DbServiceClient;
         events: event_service_client::EventServiceClient;

@@ -46,6 +46,7 @@ pub(crate) struct Artifact {
     pub(crate) tools: Vec<String>,
     pub(crate) aliases: Vec<String>,
     pub(crate) groups: Vec<String>,
+    pub(crate) rating: Option<u32>,
     pub(crate) scope: Option<String>,
     pub(crate) content_hash: Option<String>,
     pub(crate) structure_hash: Option<String>,
@@ -82,6 +83,7 @@ impl From<v1::ArtifactSummary> for Artifact {
             tools: from.tools,
             aliases: from.aliases,
             groups: from.groups,
+            rating: from.rating,
             scope: from.scope,
             content_hash: from.content_hash,
             structure_hash: from.structure_hash,
@@ -425,7 +427,7 @@ mod tests {
             .keys()
             .map(String::as_str)
             .collect();
-        assert_eq!(keys.len(), 31);
+        assert_eq!(keys.len(), 32);
         assert_eq!(
             keys[..6],
             ["id", "name", "type", "collection", "path", "status"]

@@ -6,6 +6,7 @@ mod add;
 mod change;
 mod clear;
 mod collections;
+mod curation;
 mod database;
 mod freshness;
 mod gate;
@@ -18,6 +19,7 @@ mod quiet;
 mod safety;
 mod schedule;
 mod searching;
+mod selection;
 mod status;
 mod watching;
 
@@ -47,11 +49,16 @@ pub use change::{
 };
 pub use clear::Invalidated;
 pub use collections::{Described, Initialised, Whole};
+pub use curation::{
+    Field, Opened, RateRequest, RemoveRequest, RenameRequest, SaveRequest, SetRequest,
+    TransferRequest,
+};
 pub use database::{Current, Migrated, Migration};
 pub use freshness::{Freshness, FullPass};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
+pub use selection::Selection;
 pub use status::{Counters, Overview, Phase};
 pub use watching::{EventPage, EventStart};
 
@@ -83,6 +90,7 @@ pub struct App {
     watcher: OnceLock<Watcher>,
     scheduler: OnceLock<CronScheduler>,
     words: Mutex<searching::Words>,
+    rated: curation::Rated,
     /// Whether answers can be complete.
     rows: signal::Sender<RowsState>,
     /// Grows with every committed change; tells subscribers to look at the event log.
@@ -115,6 +123,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         watcher: OnceLock::new(),
         scheduler: OnceLock::new(),
         words: Mutex::default(),
+        rated: curation::Rated::default(),
         rows: signal::channel(RowsState::Building).0,
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),

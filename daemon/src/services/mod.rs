@@ -5,6 +5,7 @@ mod artifact;
 mod cache;
 mod change;
 mod collection;
+mod curation;
 mod daemon;
 mod db;
 mod event;
@@ -29,6 +30,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.ArtifactService",
     "skillmeat.v1.CacheService",
     "skillmeat.v1.CollectionService",
+    "skillmeat.v1.CurationService",
     "skillmeat.v1.DaemonService",
     "skillmeat.v1.DbService",
     "skillmeat.v1.EventService",
@@ -97,6 +99,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         collection_service_server,
         CollectionServiceServer,
         collection::Service(app())
+    ))
+    .add_service(server!(
+        curation_service_server,
+        CurationServiceServer,
+        curation::Service(app())
     ))
     .add_service(server!(
         daemon_service_server,

@@ -2,6 +2,7 @@
 
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::collection::ratings::Ratings;
 
 use crate::app::{App, Freshness, Tally};
 use crate::store::list::Summary;
@@ -25,21 +26,24 @@ pub(super) fn problem(problem: Problem) -> v1::Problem {
 
 pub(super) fn summaries(app: &App, rows: Vec<Summary>) -> Vec<v1::ArtifactSummary> {
     let stale = app.stale_rows(&rows);
+    let ratings = app.ratings();
     rows.into_iter()
         .zip(stale)
-        .map(|(row, stale)| encode(row, stale))
+        .map(|(row, stale)| encode(row, stale, &ratings))
         .collect()
 }
 
 pub(super) fn summary(app: &App, row: Summary) -> v1::ArtifactSummary {
     let stale = app.is_stale(&row);
-    encode(row, stale)
+    encode(row, stale, &app.ratings())
 }
 
-fn encode(row: Summary, stale: bool) -> v1::ArtifactSummary {
+fn encode(row: Summary, stale: bool, ratings: &Ratings) -> v1::ArtifactSummary {
+    let id = format!("{}:{}", row.kind, row.name);
     v1::ArtifactSummary {
         stale,
-        id: format!("{}:{}", row.kind, row.name),
+        rating: ratings.of(&row.collection, &id).map(u32::from),
+        id,
         name: row.name,
         kind: row.kind,
         collection: row.collection,

@@ -10,7 +10,7 @@ pub mod contain;
 pub mod copy;
 mod exchange;
 pub mod lock;
-mod pattern;
+pub(crate) mod pattern;
 mod sweep;
 
 pub use aside::set_aside;

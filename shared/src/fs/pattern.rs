@@ -1,7 +1,7 @@
-//! Shell patterns for single file names, as the ancestor's exclusions use them: `*` and `?` only.
+//! Shell patterns for single names, as the ancestor's exclusions use them: `*` and `?` only.
 
 /// Whether the whole of `name` matches `pattern`. Bytes are compared as they are: case matters.
-pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut seen) = (0, 0);
     // Where to go back to: the place after the last star, and how much of the name it has swallowed.
     let mut star: Option<(usize, usize)> = None;

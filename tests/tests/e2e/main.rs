@@ -15,6 +15,7 @@ mod collections;
 mod config;
 mod container;
 mod corpus;
+mod curation;
 mod daemon;
 mod damage;
 mod database;

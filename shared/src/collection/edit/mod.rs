@@ -32,7 +32,7 @@ pub use self::lock::{
     block as lock_block, put as put_lock, remove as remove_lock, rename as rename_lock,
 };
 pub use self::tag::{TagChange, define_tag, update_tag};
-pub use self::transfer::{block, insert};
+pub use self::transfer::{block, blocks, insert, insert_all};
 pub use self::value::Value;
 
 /// Bytes of the old text and what stands there in the new one.

@@ -1,5 +1,7 @@
 //! Entries as texts of their own: taken out of one manifest, put into another one, or back.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
@@ -18,11 +20,34 @@ use crate::document::{self, Lines};
 /// # Errors
 /// [`crate::Code::ManifestInvalid`] if the text is no TOML, or the list is none.
 pub fn block(text: &str, key: &Key) -> Result<Option<String>> {
-    let list = key.list();
-    let (entries, keys) = list::named(text, list)?;
-    let Some(at) = keys.iter().position(|found| found.as_ref() == Some(key)) else {
-        return Ok(None);
+    let mut blocks = blocks(text, std::slice::from_ref(key))?;
+    Ok(blocks.pop().flatten())
+}
+
+/// As [`block`], of many entries of one list at once.
+///
+/// # Errors
+/// As [`block`].
+pub fn blocks(text: &str, wanted: &[Key]) -> Result<Vec<Option<String>>> {
+    let Some(list) = wanted.first().map(Key::list) else {
+        return Ok(Vec::new());
     };
+    let (entries, keys) = list::named(text, list)?;
+    let mut places: HashMap<&Key, usize> = HashMap::new();
+    for (at, key) in keys.iter().enumerate() {
+        if let Some(key) = key {
+            places.entry(key).or_insert(at);
+        }
+    }
+    let block = |key: &Key| {
+        places
+            .get(key)
+            .map(|at| as_table(text, list, &entries, *at))
+    };
+    Ok(wanted.iter().map(block).collect())
+}
+
+fn as_table(text: &str, list: List, entries: &Entries, at: usize) -> String {
     let own = entries.text(text, at).unwrap_or_default();
     let table = if matches!(entries, Entries::Inline { .. }) {
         let pairs = lexer::items(&own);
@@ -38,7 +63,7 @@ pub fn block(text: &str, key: &Key) -> Result<Option<String>> {
     if !table.ends_with('\n') {
         table.push('\n');
     }
-    Ok(Some(table))
+    table
 }
 
 /// The manifest with an entry that [`block`] gave: before the entry of this name if there is one, else behind all
@@ -47,6 +72,38 @@ pub fn block(text: &str, key: &Key) -> Result<Option<String>> {
 /// # Errors
 /// [`crate::Code::ManifestInvalid`] if either text can't be read, or the manifest can't be edited.
 pub fn insert(text: &str, entry: &str, before: Option<&Key>) -> Result<String> {
+    let (list, block) = parsed(entry)?;
+    let place = match before.filter(|before| before.list() == list) {
+        Some(before) => list::keys(text, list)?
+            .iter()
+            .position(|key| key.as_ref() == Some(before)),
+        None => None,
+    };
+    insert_blocks(text, list, &[block], place)
+}
+
+/// The manifest with many entries that [`block`] gave, behind all others.
+///
+/// # Errors
+/// As [`insert`].
+pub fn insert_all(text: &str, entries: &[String]) -> Result<String> {
+    let parsed: Vec<(List, Block)> = entries
+        .iter()
+        .map(|entry| parsed(entry))
+        .collect::<Result<_>>()?;
+    let mut text = text.to_owned();
+    for list in List::ALL {
+        let of_list = parsed.iter().filter(|(of, _)| *of == list);
+        let blocks: Vec<Block> = of_list.map(|(_, block)| block.clone()).collect();
+        if !blocks.is_empty() {
+            text = insert_blocks(&text, list, &blocks, None)?;
+        }
+    }
+    Ok(text)
+}
+
+/// The list that the entry of a block belongs to, and the block in both forms.
+fn parsed(entry: &str) -> Result<(List, Block)> {
     let lines = Lines::of(entry);
     let root = document::parse(entry, &lines).map_err(|error| syntax(&error))?;
     let found = List::ALL.into_iter().find_map(|list| {
@@ -70,13 +127,7 @@ pub fn insert(text: &str, entry: &str, before: Option<&Key>) -> Result<String> {
         table: entry.to_owned(),
         inline: format!("{{ {} }}", pairs.join(", ")),
     };
-    let place = match before.filter(|before| before.list() == list) {
-        Some(before) => list::keys(text, list)?
-            .iter()
-            .position(|key| key.as_ref() == Some(before)),
-        None => None,
-    };
-    insert_blocks(text, list, &[block], place)
+    Ok((list, block))
 }
 
 pub(super) fn insert_blocks(

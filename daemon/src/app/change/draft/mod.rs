@@ -13,6 +13,7 @@ use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::{MANIFEST, edit, lockfile};
 use skillmeat_shared::fs::{self, FileHash};
 use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::Step;
@@ -63,6 +64,11 @@ impl<'a> Draft<'a> {
             touches: BTreeMap::new(),
             made: Vec::new(),
         }
+    }
+
+    /// The time now.
+    pub(in crate::app) fn now(&self) -> Timestamp {
+        self.app.now()
     }
 
     /// The folder of a collection, without links in its path.

@@ -1,0 +1,210 @@
+//! Curation: what a person does to artifacts that are there.
+//!
+//! Invariants: each call is one operation; what fails alone is an item of its report and leaves the others
+//! alone; an artifact's own file, its entry in the manifest and in the lock, its groups and its rating change
+//! together.
+
+mod files;
+mod rate;
+mod remove;
+mod rename;
+mod save;
+mod set;
+mod transfer;
+
+use std::collections::BTreeSet;
+
+use skillmeat_shared::collection::LOCK;
+use skillmeat_shared::collection::edit::{self, Key};
+use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::collection::ratings::{self, Rating};
+use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
+
+use super::App;
+use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
+use super::selection::Selection;
+use crate::store::list::Summary;
+
+pub(in crate::app) use rate::Rated;
+
+pub use rate::RateRequest;
+pub use remove::RemoveRequest;
+pub use rename::RenameRequest;
+pub use save::{Opened, SaveRequest};
+pub use set::{Field, SetRequest};
+pub use transfer::TransferRequest;
+
+/// How a call speaks of itself.
+struct Work<'a> {
+    /// The use-case, such as `artifact.remove`.
+    verb: &'static str,
+    /// The same for a person: `remove`.
+    words: String,
+    /// What its summary counts, the good result first.
+    results: &'a [&'static str],
+    dry_run: bool,
+}
+
+/// The artifacts of a batch, and what is known of their collection.
+struct Batch<'a> {
+    collection: &'a str,
+    rows: &'a [Summary],
+    entries: Entries,
+    items: Vec<ChangeItem>,
+}
+
+/// What a manifest has entries of.
+struct Entries {
+    manifest: Manifest,
+    ids: BTreeSet<ArtifactId>,
+}
+
+impl Entries {
+    fn of(draft: &mut Draft<'_>, collection: &str) -> Result<Self> {
+        let text = draft.manifest(collection)?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| Error::new(Code::ManifestInvalid, error.message))?;
+        let ids = manifest
+            .entries
+            .iter()
+            .map(|entry| entry.id.clone())
+            .collect();
+        Ok(Self { manifest, ids })
+    }
+
+    /// The entry of a row, if there is one.
+    fn key_of(&self, row: &Summary) -> Option<Key> {
+        let id = id_of(row);
+        if row.status == "declared" {
+            let servers = &self.manifest.mcp_servers;
+            let server = servers.iter().find(|server| server.name == row.name)?;
+            return Some(Key::McpServer(server.name.clone()));
+        }
+        self.ids.contains(&id).then_some(Key::Artifact(id))
+    }
+}
+
+impl Batch<'_> {
+    fn done(&mut self, row: &Summary, result: &'static str, reason: &str, path: &str) {
+        self.items.push(ChangeItem {
+            id: id_of(row).to_string(),
+            result,
+            reason: reason.to_owned(),
+            path: path.to_owned(),
+            ..ChangeItem::default()
+        });
+    }
+
+    fn failed(&mut self, row: &Summary, error: &Error) {
+        self.items.push(failed(&id_of(row).to_string(), error));
+    }
+}
+
+/// The item of something that could not be done.
+fn failed(id: &str, error: &Error) -> ChangeItem {
+    let result = match error.code {
+        Code::ArtifactExists | Code::FileExists => "conflict",
+        _ => "failed",
+    };
+    let line = error.line.map(|line| format!(" (line {line})"));
+    let mut reason = format!("{}{}", error.message, line.unwrap_or_default());
+    for hint in &error.hints {
+        reason.push_str("; ");
+        reason.push_str(hint);
+    }
+    ChangeItem {
+        id: id.to_owned(),
+        result,
+        reason,
+        code: Some(error.code),
+        ..ChangeItem::default()
+    }
+}
+
+fn id_of(row: &Summary) -> ArtifactId {
+    ArtifactId::new(Kind::from_manifest(&row.kind), row.name.clone())
+}
+
+/// What a dry run says instead.
+const fn said(dry_run: bool, would: &'static str, did: &'static str) -> &'static str {
+    if dry_run { would } else { did }
+}
+
+impl App {
+    /// Runs a plan over the artifacts of a selection, as one operation.
+    fn curate(
+        &self,
+        work: &Work<'_>,
+        selection: &Selection,
+        tell: &dyn Fn(Telling),
+        plan: &dyn Fn(&mut Draft<'_>, &mut Batch<'_>) -> Result<()>,
+    ) -> Result<ChangeSummary> {
+        let store = self.store()?;
+        self.asked(&store, &selection.collection, false)?;
+        let collection = self.collection_or_default(&selection.collection);
+        let asked = Asked {
+            verb: work.verb,
+            what: format!("{} {} in `{collection}`", work.words, selection.words()),
+            actor: Actor::CommandLine,
+            undoes: None,
+            dry_run: work.dry_run,
+        };
+        let changed = self.change(&asked, &|draft| {
+            // Only what the rows say of the files as they are can be chosen.
+            draft.existing(&collection)?;
+            let selected = self.select(&collection, selection)?;
+            let mut batch = Batch {
+                collection: &collection,
+                rows: &selected.rows,
+                entries: Entries::of(draft, &collection)?,
+                items: Vec::new(),
+            };
+            for (name, error) in &selected.failed {
+                batch.items.push(failed(name, error));
+            }
+            plan(draft, &mut batch)?;
+            Ok(batch.items)
+        })?;
+        for item in &changed.report {
+            tell(Telling::Item(item.clone()));
+        }
+        Ok(ChangeSummary::of(
+            &collection,
+            work.results,
+            &changed.report,
+            work.dry_run,
+            &changed,
+        ))
+    }
+}
+
+/// Edits the lock file, if there is one.
+fn edit_lock(
+    draft: &mut Draft<'_>,
+    collection: &str,
+    edit: &dyn Fn(&str) -> Result<String>,
+) -> Result<()> {
+    if draft.exists(&Place::collection(collection, LOCK))? {
+        draft.edit_lock(collection, edit)?;
+    }
+    Ok(())
+}
+
+/// Drafts ratings.
+fn edit_ratings(draft: &mut Draft<'_>, ratings: &[Rating]) -> Result<()> {
+    let place = Place::home(ratings::FILE);
+    let text = draft.text(&place)?;
+    if ratings.is_empty() || (text.is_none() && ratings.iter().all(|(_, _, new)| new.is_none())) {
+        return Ok(());
+    }
+    let edited = ratings::set(text.as_deref().unwrap_or_default(), ratings)?;
+    draft.write(&place, edited.into_bytes())
+}
+
+/// Takes a manifest's groups along when artifacts get other names or go.
+fn regroup(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Result<String> {
+    if moved.is_empty() {
+        return Ok(text.to_owned());
+    }
+    edit::rename_members(text, moved)
+}

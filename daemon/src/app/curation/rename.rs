@@ -1,0 +1,124 @@
+//! Another name for an artifact, everywhere where it has one.
+
+use skillmeat_shared::artifact::name;
+use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::lockfile::Lockfile;
+use skillmeat_shared::collection::ratings::{FILE, Ratings};
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::super::App;
+use super::super::change::{ChangeSummary, Draft, Place, Telling};
+use super::super::selection::Selection;
+use super::{Batch, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
+use crate::store::list::Summary;
+
+/// The results that a summary always counts.
+const RESULTS: [&str; 4] = ["renamed", "unchanged", "conflict", "failed"];
+
+/// What is to be renamed.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the fields of RenameArtifactRequest; see curation.proto"
+)]
+pub struct RenameRequest {
+    pub collection: String,
+    pub artifact: ArtifactRef,
+    pub name: String,
+    pub dry_run: bool,
+}
+
+impl App {
+    /// Gives an artifact another name.
+    pub fn rename(&self, request: &RenameRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+        name::validate(&request.name)?;
+        let work = Work {
+            verb: "artifact.rename",
+            words: format!("rename to `{}`:", request.name),
+            results: &RESULTS,
+            dry_run: request.dry_run,
+        };
+        let selection = Selection::one(&request.collection, &request.artifact);
+        self.curate(&work, &selection, tell, &|draft, batch| {
+            let Some(row) = batch.rows.first() else {
+                return Ok(());
+            };
+            let result = said(request.dry_run, "would-rename", "renamed");
+            match plan(&request.name, draft, batch, row) {
+                Ok(Some(path)) => batch.done(row, result, &format!("to `{}`", request.name), &path),
+                Ok(None) => batch.done(row, "unchanged", "it has that name", &row.path),
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                Err(error) => batch.failed(row, &error),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The new path; nothing if the artifact has the name already.
+fn plan(
+    new: &str,
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    row: &Summary,
+) -> Result<Option<String>> {
+    let (collection, id) = (batch.collection, id_of(row));
+    if id.name == new {
+        return Ok(None);
+    }
+    let to = ArtifactId::new(id.kind.clone(), new);
+    let existing = draft.existing(collection)?;
+    if batch.entries.ids.contains(&to) || existing.iter().any(|one| one.id == to) {
+        let message = format!("`{to}` exists already");
+        return Err(Error::new(Code::ArtifactExists, message).hint("choose another name"));
+    }
+    let path = files::renamed_path(row, new);
+    let (from_place, to_place) = (
+        files::place_of(collection, row),
+        Place::collection(collection, path.as_str()),
+    );
+    let has_files = !row.path.is_empty() && draft.exists(&from_place)?;
+    if has_files {
+        files::not_shared(row, &existing)?;
+        if draft.exists(&to_place)? {
+            let message = format!("`{path}` exists already");
+            return Err(Error::new(Code::FileExists, message).hint("choose another name"));
+        }
+        files::rename_inside(draft, collection, row, &from_place, new)?;
+        draft.rename(&from_place, &to_place)?;
+    }
+    let now = draft.now();
+    if let Some(key) = batch.entries.key_of(row) {
+        let mut changes = vec![Change::set("name", new)];
+        if matches!(key, Key::Artifact(_)) && !row.path.is_empty() {
+            changes.push(Change::set("path", path.as_str()));
+        }
+        let moved = [(id.clone(), Some(new.to_owned()))];
+        let edits = [(key, changes)];
+        draft.edit_manifest(collection, &|text| {
+            let edited = edit::change(&regroup(text, &moved)?, &edits)?;
+            edit::date(&edited, now)
+        })?;
+    }
+    edit_lock(draft, collection, &|text| {
+        // What an artifact of that name left behind would stand in the way.
+        let stale = Lockfile::parse(text).is_ok_and(|lock| lock.entries.contains_key(&to));
+        let text = if stale {
+            edit::remove_lock(text, std::slice::from_ref(&to))?
+        } else {
+            text.to_owned()
+        };
+        edit::rename_lock(&text, &id, &to)
+    })?;
+    let ratings = draft.text(&Place::home(FILE))?.unwrap_or_default();
+    if let Some(stars) = Ratings::parse(&ratings).of(collection, &id.to_string()) {
+        let collection = collection.to_owned();
+        let ratings = [
+            (collection.clone(), id, None),
+            (collection, to, Some(stars)),
+        ];
+        edit_ratings(draft, &ratings)?;
+    }
+    Ok(Some(path))
+}

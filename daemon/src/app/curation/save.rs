@@ -1,0 +1,209 @@
+//! Editing a file of an artifact: it is opened, changed somewhere else, and saved if it still is what was opened.
+
+use std::path::{Component, Path, PathBuf};
+
+use skillmeat_shared::artifact::{ParseStatus, frontmatter, metadata};
+use skillmeat_shared::fs::read_bounded;
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{Code, Error, Kind, Result};
+
+use super::super::change::{ChangeSummary, Draft, Place, Telling};
+use super::super::selection::Selection;
+use super::super::{App, collections};
+use super::{Batch, Work, files, id_of, said};
+use crate::store::collection;
+use crate::store::list::Summary;
+
+/// The results that a summary always counts.
+const RESULTS: [&str; 3] = ["saved", "unchanged", "failed"];
+
+/// Largest file that is edited, bytes.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A file that is to be edited.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the fields of OpenFileResponse; see curation.proto"
+)]
+pub struct Opened {
+    pub collection: String,
+    pub id: String,
+    pub file: String,
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+}
+
+/// A file that was edited.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the fields of SaveFileRequest; see curation.proto"
+)]
+pub struct SaveRequest {
+    pub collection: String,
+    pub artifact: ArtifactRef,
+    pub file: String,
+    pub before: Vec<u8>,
+    pub content: Vec<u8>,
+    pub dry_run: bool,
+}
+
+impl App {
+    /// A text file of an artifact.
+    pub fn open_file(&self, named: &str, artifact: &ArtifactRef, file: &str) -> Result<Opened> {
+        let store = self.store()?;
+        self.asked(&store, named, false)?;
+        let name = self.collection_or_default(named);
+        let row = self.resolve_in(&store, &name, artifact)?;
+        let known = store.read(collection::all)?;
+        let root = known
+            .into_iter()
+            .find(|one| one.name == name)
+            .map(|one| PathBuf::from(one.path))
+            .ok_or_else(|| collections::not_found(&name))?;
+        let artifact_root = root.join(&row.path);
+        let id = id_of(&row).to_string();
+        if row.path.is_empty() || !artifact_root.exists() {
+            let message = format!("`{id}` has no files");
+            return Err(Error::new(Code::FileNotFound, message)
+                .hint(format!("`sm show {id}` tells what is known of it")));
+        }
+        let scan = skillmeat_shared::artifact::scan::scan(&artifact_root, &root)?;
+        let file = chosen(&row, &scan, file)?;
+        let path = if scan.is_file {
+            artifact_root
+        } else {
+            skillmeat_shared::fs::join(&artifact_root, &file)?
+        };
+        let content = read_bounded(&path, MAX_BYTES as u64)?;
+        if content.contains(&0) {
+            let message = format!("`{}` is no text", file.display());
+            return Err(Error::new(Code::ArtifactInvalid, message).at(&path, None));
+        }
+        Ok(Opened {
+            collection: name,
+            id,
+            file: file.to_string_lossy().into_owned(),
+            path,
+            content,
+        })
+    }
+
+    /// Saves a file that was opened.
+    pub fn save_file(
+        &self,
+        request: &SaveRequest,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        if request.content.len() > MAX_BYTES {
+            return Err(Error::new(
+                Code::FileTooLarge,
+                "the text is longer than 4 MiB",
+            ));
+        }
+        let work = Work {
+            verb: "artifact.edit",
+            words: format!("edit `{}` of", request.file),
+            results: &RESULTS,
+            dry_run: request.dry_run,
+        };
+        let selection = Selection::one(&request.collection, &request.artifact);
+        self.curate(&work, &selection, tell, &|draft, batch| {
+            let Some(row) = batch.rows.first() else {
+                return Ok(());
+            };
+            match plan(request, draft, batch, row) {
+                Ok(true) => {
+                    let result = said(request.dry_run, "would-save", "saved");
+                    batch.done(row, result, "", &row.path);
+                }
+                Ok(false) => batch.done(row, "unchanged", "", &row.path),
+                Err(error) => batch.failed(row, &error),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The file that is meant.
+fn chosen(
+    row: &Summary,
+    scan: &skillmeat_shared::artifact::scan::Scan,
+    file: &str,
+) -> Result<PathBuf> {
+    let id = id_of(row);
+    if file.is_empty() {
+        return metadata::manifest_file(&id.kind, scan).ok_or_else(|| {
+            Error::new(
+                Code::FileNotFound,
+                format!("`{id}` has no file that says what it is"),
+            )
+            .hint("name the file: `sm edit NAME FILE`")
+        });
+    }
+    let path = Path::new(file);
+    let is_inside = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    let known = scan.entries.iter().any(|entry| entry.path == path);
+    if is_inside && known {
+        return Ok(path.to_owned());
+    }
+    let shown: String = file.chars().take(200).collect();
+    Err(
+        Error::new(Code::FileNotFound, format!("`{id}` has no file `{shown}`"))
+            .hint(format!("`sm show {id}` lists its files")),
+    )
+}
+
+/// Whether the file changes.
+fn plan(
+    request: &SaveRequest,
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    row: &Summary,
+) -> Result<bool> {
+    let place = files::place_of(batch.collection, row);
+    let scan = files::scanned(draft, batch.collection, &place)?;
+    let file = chosen(row, &scan, &request.file)?;
+    let target = files::inside(&place, &scan, &file);
+    let before = draft.read(&target)?;
+    if before.as_deref() == Some(&request.content) {
+        return Ok(false);
+    }
+    if before.as_deref() != Some(&request.before) {
+        // Not the code for a plan that is to be made again: this text will stay another one.
+        let message = format!("`{}` was changed by somebody else meanwhile", target.path);
+        return Err(Error::new(Code::FileExists, message).hint("put both together, and save that"));
+    }
+    let kind = Kind::from_manifest(&row.kind);
+    if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
+        valid(&file, &target, &request.content)?;
+    }
+    draft.write(&target, request.content.clone())?;
+    Ok(true)
+}
+
+/// Fails if nobody could read any more what the artifact is.
+fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<()> {
+    let invalid = |message: String, line: Option<u32>| {
+        Err(Error::new(Code::FrontmatterInvalid, message).at(&target.path, line))
+    };
+    let Ok(text) = std::str::from_utf8(content) else {
+        return invalid(format!("`{}` is not UTF-8", target.path), None);
+    };
+    if text.trim().is_empty() {
+        return invalid(format!("`{}` is empty", target.path), None);
+    }
+    let document = frontmatter::parse_file(file, content);
+    match (document.status, document.error) {
+        (ParseStatus::Fallback, Some((why, line))) => {
+            let at = line
+                .map(|line| format!(" (line {line})"))
+                .unwrap_or_default();
+            invalid(format!("`{}` can't be read: {why}{at}", target.path), line)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,376 @@
+//! Fields of artifacts: in the file where the artifact says what it is, and in the manifest.
+
+use std::path::Path;
+
+use skillmeat_shared::artifact::frontmatter::edit::{self as frontmatter, Change as Own};
+use skillmeat_shared::artifact::frontmatter::parse_file;
+use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::entry::Entry;
+use skillmeat_shared::{Code, Error, Kind, Result};
+
+use super::super::App;
+use super::super::change::{ChangeSummary, Draft, Telling};
+use super::super::selection::Selection;
+use super::{Batch, Work, files, id_of, said};
+use crate::store::list::Summary;
+
+/// The results that a summary always counts.
+const RESULTS: [&str; 3] = ["changed", "unchanged", "failed"];
+
+/// Longest value, bytes.
+const MAX_VALUE: usize = 16 * 1024;
+
+/// Aliases of one artifact.
+const MAX_ALIASES: usize = 100;
+
+/// The fields that an artifact says itself, and their keys in the manifest.
+const TEXTS: [(&str, &str); 5] = [
+    ("title", "metadata.title"),
+    ("description", "metadata.description"),
+    ("author", "metadata.author"),
+    ("license", "metadata.license"),
+    ("version", "metadata.version"),
+];
+
+/// What changes in the manifest for one artifact.
+type Edit = (Key, Vec<Change>);
+
+/// A field with its new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// One of [`TEXTS`] with its key in the manifest; none: it goes.
+    Text(&'static str, &'static str, Option<String>),
+    /// Other names.
+    Aliases(Vec<String>),
+    /// The place in the collection.
+    Position(Option<i64>),
+}
+
+impl Field {
+    /// Reads `key` and `value` as a person gives them.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`].
+    pub fn parse(key: &str, value: &str) -> Result<Self> {
+        let invalid = |message: String| Error::new(Code::InvalidArgument, message);
+        let value = value.trim();
+        if value.len() > MAX_VALUE {
+            return Err(invalid(format!(
+                "the value of `{key}` is longer than 16 KiB"
+            )));
+        }
+        let odd = |c: char| c.is_control() && !(matches!(c, '\n' | '\t') && key == "description");
+        if value.contains(odd) {
+            return Err(invalid(format!(
+                "the value of `{key}` has a control character or a line break in it"
+            )));
+        }
+        if let Some((own, in_manifest)) = TEXTS.iter().find(|(own, _)| *own == key) {
+            let value = Some(value.to_owned()).filter(|value| !value.is_empty());
+            return Ok(Self::Text(own, in_manifest, value));
+        }
+        match key {
+            "aliases" => {
+                let mut aliases: Vec<String> = Vec::new();
+                for alias in value.split(',').map(str::trim).filter(|a| !a.is_empty()) {
+                    if !aliases.iter().any(|known| known == alias) {
+                        aliases.push(alias.to_owned());
+                    }
+                }
+                if aliases.len() > MAX_ALIASES {
+                    return Err(invalid(format!(
+                        "more than {MAX_ALIASES} aliases are given"
+                    )));
+                }
+                Ok(Self::Aliases(aliases))
+            }
+            "position" if value.is_empty() => Ok(Self::Position(None)),
+            "position" => match value.parse::<u32>() {
+                Ok(position) => Ok(Self::Position(Some(i64::from(position)))),
+                Err(_) => Err(invalid(format!("`{value}` is no position"))
+                    .hint("a position is a number from 0")),
+            },
+            "tags" => Err(invalid("tags are not set as a whole".to_owned())
+                .hint("use `sm tag add` and `sm tag remove`")),
+            "name" => Err(invalid("a name is not a field".to_owned()).hint("use `sm rename`")),
+            _ => Err(invalid(format!("there is no field `{}`", short(key)))
+                .hint("use title, description, author, license, version, aliases or position")),
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// What is to be set.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    missing_docs,
+    reason = "the fields of SetFieldsRequest; see curation.proto"
+)]
+pub struct SetRequest {
+    pub selection: Selection,
+    pub fields: Vec<Field>,
+    pub dry_run: bool,
+}
+
+impl App {
+    /// Sets fields of artifacts.
+    pub fn set(&self, request: &SetRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+        if request.fields.is_empty() {
+            return Err(Error::new(Code::InvalidArgument, "no field is given")
+                .hint("give fields as `key=value`"));
+        }
+        let names: Vec<&str> = request.fields.iter().map(Field::name).collect();
+        let work = Work {
+            verb: "artifact.set",
+            words: format!("set {} of", names.join(", ")),
+            results: &RESULTS,
+            dry_run: request.dry_run,
+        };
+        self.curate(&work, &request.selection, tell, &|draft, batch| {
+            plan(request, draft, batch)
+        })
+    }
+}
+
+impl Field {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Text(name, _, _) => name,
+            Self::Aliases(_) => "aliases",
+            Self::Position(_) => "position",
+        }
+    }
+
+    /// The change of a manifest's entry; nothing if it says so already.
+    fn in_entry(&self, entry: &Entry) -> Option<Change> {
+        let said = &entry.metadata;
+        match self {
+            Self::Text(name, key, value) => {
+                let old = match *name {
+                    "title" => &said.title,
+                    "description" => &said.description,
+                    "author" => &said.author,
+                    "license" => &said.license,
+                    _ => &said.version,
+                };
+                (old != value).then(|| match value {
+                    Some(value) => Change::set(key, value.as_str()),
+                    None => Change::unset(key),
+                })
+            }
+            Self::Aliases(new) => (entry.aliases != *new).then(|| Change::texts("aliases", new)),
+            Self::Position(new) => (entry.position != *new).then(|| match new {
+                Some(position) => Change::set("position", *position),
+                None => Change::unset("position"),
+            }),
+        }
+    }
+
+    fn in_file(&self) -> Option<Own> {
+        match self {
+            Self::Text(name, _, Some(value)) => Some(Own::Set(name, value.clone())),
+            Self::Text(name, _, None) => Some(Own::Unset(name)),
+            Self::Aliases(_) | Self::Position(_) => None,
+        }
+    }
+}
+
+fn plan(request: &SetRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -> Result<()> {
+    let collection = batch.collection;
+    let mut edits: Vec<Edit> = Vec::new();
+    for row in batch.rows {
+        match set_one(request, draft, batch, row) {
+            Ok((in_file, entry)) => {
+                let result = if in_file || entry.is_some() {
+                    said(request.dry_run, "would-change", "changed")
+                } else {
+                    "unchanged"
+                };
+                edits.extend(entry);
+                batch.done(row, result, "", &row.path);
+            }
+            Err(error) if error.code == Code::FileChanged => return Err(error),
+            Err(error) => batch.failed(row, &error),
+        }
+    }
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let now = draft.now();
+    draft.edit_manifest(collection, &|text| {
+        edit::date(&edit::change(text, &edits)?, now)
+    })
+}
+
+/// Whether a file was drafted, and what changes in the manifest.
+fn set_one(
+    request: &SetRequest,
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    row: &Summary,
+) -> Result<(bool, Option<Edit>)> {
+    let key = batch.entries.key_of(row);
+    if row.status == "declared" {
+        return declared(request, batch, row, key);
+    }
+    let id = id_of(row);
+    let entry = batch
+        .entries
+        .manifest
+        .entries
+        .iter()
+        .find(|entry| entry.id == id);
+    let changes: Vec<Change> = if let Some(entry) = entry {
+        let fields = request.fields.iter();
+        fields.filter_map(|field| field.in_entry(entry)).collect()
+    } else {
+        let only_there = request
+            .fields
+            .iter()
+            .find(|field| field.in_file().is_none());
+        if let Some(field) = only_there {
+            let message = format!(
+                "`{}` stands in the manifest, and it is not in there",
+                field.name()
+            );
+            return Err(Error::new(Code::ArtifactInvalid, message).hint("`sm add` it first"));
+        }
+        Vec::new()
+    };
+    let own: Vec<Own> = request.fields.iter().filter_map(Field::in_file).collect();
+    let in_file =
+        !own.is_empty() && set_in_file(&own, draft, batch.collection, row, entry.is_some())?;
+    let edit = key
+        .filter(|_| !changes.is_empty())
+        .map(|key| (key, changes));
+    Ok((in_file, edit))
+}
+
+/// Drafts fields in the artifact's own file. Whether it changes.
+fn set_in_file(
+    changes: &[Own],
+    draft: &mut Draft<'_>,
+    collection: &str,
+    row: &Summary,
+    has_entry: bool,
+) -> Result<bool> {
+    if row.status == "missing" {
+        return Err(Error::new(Code::FileNotFound, "its files are missing")
+            .hint("`sm remove` takes it out of the manifest"));
+    }
+    let Some((place, file)) = files::manifest_file(draft, collection, row)? else {
+        if has_entry {
+            // No file of it says what it is: the manifest does.
+            return Ok(false);
+        }
+        return Err(Error::new(
+            Code::ArtifactInvalid,
+            "it has no file that says what it is",
+        ));
+    };
+    let Some(bytes) = draft.read(&place)? else {
+        return Err(Error::new(
+            Code::FileNotFound,
+            format!("there is no `{}`", place.path),
+        ));
+    };
+    if has_entry && is_silent(&file, &bytes, changes) {
+        return Ok(false);
+    }
+    let kind = Kind::from_manifest(&row.kind);
+    let edited = frontmatter::edit(&bytes, &file, &kind, changes)?;
+    let differs = edited != bytes;
+    draft.write(&place, edited)?;
+    Ok(differs)
+}
+
+/// Whether a file has no place for these fields: settings in JSON, which say nothing of them. Then the manifest
+/// says them alone.
+fn is_silent(file: &Path, bytes: &[u8], changes: &[Own]) -> bool {
+    let is_json = file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let says = |change: &Own| match change {
+        Own::Set(key, _) | Own::Unset(key) => Some(*key),
+        _ => None,
+    };
+    is_json && {
+        let fields = parse_file(file, bytes).fields;
+        !changes
+            .iter()
+            .filter_map(says)
+            .any(|key| fields.contains_key(key))
+    }
+}
+
+/// An MCP server that only the manifest knows has a description there, and nothing else.
+fn declared(
+    request: &SetRequest,
+    batch: &Batch<'_>,
+    row: &Summary,
+    key: Option<Key>,
+) -> Result<(bool, Option<Edit>)> {
+    let mut changes = Vec::new();
+    for field in &request.fields {
+        let Field::Text("description", _, value) = field else {
+            let message = format!("a declared server has no `{}`", field.name());
+            return Err(Error::new(Code::ArtifactInvalid, message));
+        };
+        let servers = &batch.entries.manifest.mcp_servers;
+        let server = servers.iter().find(|server| server.name == row.name);
+        if server.is_some_and(|server| server.description != *value) {
+            changes.push(match value {
+                Some(value) => Change::set("description", value.as_str()),
+                None => Change::unset("description"),
+            });
+        }
+    }
+    Ok((
+        false,
+        key.filter(|_| !changes.is_empty())
+            .map(|key| (key, changes)),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_as_people_give_them() {
+        let text = |value: &str| Field::parse("title", value).unwrap();
+        assert_eq!(
+            text(" A b "),
+            Field::Text("title", "metadata.title", Some("A b".to_owned()))
+        );
+        assert_eq!(text(""), Field::Text("title", "metadata.title", None));
+        let aliases = Field::parse("aliases", "a, b,,a").unwrap();
+        assert_eq!(
+            aliases,
+            Field::Aliases(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(Field::parse("position", "3"), Ok(Field::Position(Some(3))));
+        assert_eq!(Field::parse("position", ""), Ok(Field::Position(None)));
+        assert!(Field::parse("description", "a\n\nb").is_ok());
+        for (key, value) in [
+            ("title", "a\nb"),
+            ("description", "a\u{7}b"),
+            ("position", "-1"),
+            ("position", "first"),
+            ("tags", "a"),
+            ("name", "a"),
+            ("colour", "a"),
+            ("", "a"),
+            ("author", &"x".repeat(MAX_VALUE + 1)),
+        ] {
+            assert_eq!(
+                Field::parse(key, value).unwrap_err().code,
+                Code::InvalidArgument,
+                "{key}"
+            );
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Artifacts in another collection, or twice.
+
+use skillmeat_shared::artifact::name;
+use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::ratings::{FILE, Ratings};
+use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::super::App;
+use super::super::change::{ChangeSummary, Draft, Place, Source, Telling};
+use super::super::selection::Selection;
+use super::{Batch, Entries, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
+use crate::store::list::{Existing, Summary};
+
+/// What is to be moved or copied.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    missing_docs,
+    reason = "the fields of TransferArtifactsRequest; see curation.proto"
+)]
+pub struct TransferRequest {
+    pub selection: Selection,
+    pub to: String,
+    pub name: Option<String>,
+    pub copy: bool,
+    pub dry_run: bool,
+}
+
+/// Where artifacts go, and what is there.
+struct Target<'a> {
+    collection: &'a str,
+    existing: Vec<Existing>,
+    entries: Entries,
+    /// What has been given a place there.
+    taken: Vec<(ArtifactId, String)>,
+}
+
+/// An artifact on its way.
+struct Moved {
+    old: ArtifactId,
+    new: ArtifactId,
+    key: Option<Key>,
+    path: String,
+}
+
+impl App {
+    /// Moves or copies artifacts.
+    pub fn transfer(
+        &self,
+        request: &TransferRequest,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let store = self.store()?;
+        let from = self.collection_or_default(&request.selection.collection);
+        let to = if request.to.is_empty() {
+            from.clone()
+        } else {
+            request.to.clone()
+        };
+        self.asked(&store, &to, false)?;
+        if let Some(name) = &request.name {
+            name::validate(name)?;
+        }
+        if from == to && (!request.copy || request.name.is_none()) {
+            let message = format!("`{to}` is where the artifacts are already");
+            return Err(Error::new(Code::InvalidArgument, message).hint(
+                "name another collection with `--to`; a copy in the same one needs `--as NAME`",
+            ));
+        }
+        let copied = ["copied", "conflict", "failed"];
+        let moved = ["moved", "conflict", "failed"];
+        let (verb, words) = if request.copy {
+            ("artifact.copy", format!("copy to `{to}`:"))
+        } else {
+            ("artifact.move", format!("move to `{to}`:"))
+        };
+        let work = Work {
+            verb,
+            words,
+            results: if request.copy { &copied } else { &moved },
+            dry_run: request.dry_run,
+        };
+        self.curate(&work, &request.selection, tell, &|draft, batch| {
+            plan(request, &to, draft, batch)
+        })
+    }
+}
+
+fn plan(
+    request: &TransferRequest,
+    to: &str,
+    draft: &mut Draft<'_>,
+    batch: &mut Batch<'_>,
+) -> Result<()> {
+    if request.name.is_some() && batch.rows.len() > 1 {
+        let message = "a name is given for several artifacts";
+        return Err(Error::new(Code::InvalidArgument, message).hint("use `--as` with one artifact"));
+    }
+    let here = draft.existing(batch.collection)?;
+    let mut target = Target {
+        collection: to,
+        existing: draft.existing(to)?,
+        entries: Entries::of(draft, to)?,
+        taken: Vec::new(),
+    };
+    let result = if request.copy {
+        said(request.dry_run, "would-copy", "copied")
+    } else {
+        said(request.dry_run, "would-move", "moved")
+    };
+    let mut moved = Vec::new();
+    for row in batch.rows {
+        match carry(request, &mut target, &here, draft, batch, row) {
+            Ok(one) => {
+                let reason = format!("to `{to}`, as `{}`", one.new);
+                batch.done(row, result, &reason, &one.path);
+                moved.push(one);
+            }
+            Err(error) if error.code == Code::FileChanged => return Err(error),
+            Err(error) => batch.failed(row, &error),
+        }
+    }
+    record(request, to, draft, batch, &moved)
+}
+
+/// Drafts the files of one artifact at their new place.
+fn carry(
+    request: &TransferRequest,
+    target: &mut Target<'_>,
+    here: &[Existing],
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    row: &Summary,
+) -> Result<Moved> {
+    let old = id_of(row);
+    let new = match &request.name {
+        Some(name) => ArtifactId::new(old.kind.clone(), name.as_str()),
+        None => old.clone(),
+    };
+    let exists = |what: &str| {
+        Error::new(
+            Code::ArtifactExists,
+            format!("`{what}` exists already in `{}`", target.collection),
+        )
+    };
+    let is_there = target.entries.ids.contains(&new)
+        || target.existing.iter().any(|one| one.id == new)
+        || target.taken.iter().any(|(id, _)| *id == new);
+    if is_there {
+        return Err(exists(&new.to_string()));
+    }
+    let key = batch.entries.key_of(row);
+    let path = match &request.name {
+        Some(name) if !row.path.is_empty() => files::renamed_path(row, name),
+        _ => row.path.clone(),
+    };
+    let place = files::place_of(batch.collection, row);
+    let goal = Place::collection(target.collection, path.as_str());
+    if !row.path.is_empty() && draft.exists(&place)? {
+        if target.taken.iter().any(|(_, taken)| *taken == path) || draft.exists(&goal)? {
+            return Err(exists(&path));
+        }
+        if request.copy {
+            let content = draft.content(&place)?;
+            draft.put(&goal, Source::Disk(content))?;
+            if let Some(name) = request.name.as_ref().filter(|_| !request.dry_run) {
+                files::rename_inside(draft, target.collection, row, &goal, name)?;
+            }
+        } else {
+            files::not_shared(row, here)?;
+            draft.rename(&place, &goal)?;
+        }
+    } else if key.is_none() {
+        let message = "it has neither files nor an entry in the manifest";
+        return Err(Error::new(Code::FileNotFound, message));
+    }
+    target.taken.push((new.clone(), path.clone()));
+    Ok(Moved {
+        old,
+        new,
+        key,
+        path,
+    })
+}
+
+/// Drafts manifests, locks and ratings.
+fn record(
+    request: &TransferRequest,
+    to: &str,
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    moved: &[Moved],
+) -> Result<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let now = draft.now();
+    let from = batch.collection;
+    let source = draft.manifest(from)?;
+    let mut entries = Vec::new();
+    for list in [true, false] {
+        let of_list: Vec<&Moved> = moved
+            .iter()
+            .filter(|one| matches!(&one.key, Some(key) if matches!(key, Key::Artifact(_)) == list))
+            .collect();
+        let keys: Vec<Key> = of_list.iter().filter_map(|one| one.key.clone()).collect();
+        let blocks = edit::blocks(&source, &keys)?;
+        for (one, block) in of_list.into_iter().zip(blocks) {
+            let block = block.map(|block| carried(one, &block, request.copy.then_some(now)));
+            entries.extend(block.transpose()?);
+        }
+    }
+    if !entries.is_empty() {
+        draft.edit_manifest(to, &|text| {
+            edit::date(&edit::insert_all(text, &entries)?, now)
+        })?;
+    }
+    if draft.exists(&Place::lock(from))? {
+        let lock = draft.lock(from)?;
+        for one in moved {
+            if let Some(block) = edit::lock_block(&lock, &one.old)? {
+                let block = if one.old == one.new {
+                    block
+                } else {
+                    edit::rename_lock(&block, &one.old, &one.new)?
+                };
+                draft.edit_lock(to, &|text| edit::put_lock(text, &one.new, &block))?;
+            }
+        }
+    }
+    if request.copy {
+        return Ok(());
+    }
+    let keys: Vec<Key> = moved.iter().filter_map(|one| one.key.clone()).collect();
+    let leaving: Vec<_> = moved.iter().map(|one| (one.old.clone(), None)).collect();
+    draft.edit_manifest(from, &|text| {
+        let text = regroup(text, &leaving)?;
+        edit::date(&edit::remove(&text, &keys)?, now)
+    })?;
+    let gone: Vec<ArtifactId> = moved.iter().map(|one| one.old.clone()).collect();
+    edit_lock(draft, from, &|text| edit::remove_lock(text, &gone))?;
+    let text = draft.text(&Place::home(FILE))?.unwrap_or_default();
+    let known = Ratings::parse(&text);
+    let ratings: Vec<_> = moved
+        .iter()
+        .filter_map(|one| Some((one, known.of(from, &one.old.to_string())?)))
+        .flat_map(|(one, stars)| {
+            [
+                (from.to_owned(), one.old.clone(), None),
+                (to.to_owned(), one.new.clone(), Some(stars)),
+            ]
+        })
+        .collect();
+    edit_ratings(draft, &ratings)
+}
+
+/// The text of an entry under its new name; that of a copy says when it was made.
+fn carried(one: &Moved, block: &str, copied: Option<Timestamp>) -> Result<String> {
+    let Some(key) = one.key.clone() else {
+        return Ok(block.to_owned());
+    };
+    let is_artifact = matches!(key, Key::Artifact(_));
+    let mut changes = Vec::new();
+    if one.old != one.new {
+        changes.push(Change::set("name", one.new.name.as_str()));
+        if is_artifact {
+            changes.push(Change::set("path", one.path.as_str()));
+        }
+    }
+    if let Some(now) = copied.filter(|_| is_artifact) {
+        changes.push(Change::set("added", now.to_manifest().as_str()));
+        // A universal id is of one artifact only.
+        changes.push(Change::unset("uuid"));
+    }
+    edit::change(block, &[(key, changes)])
+}

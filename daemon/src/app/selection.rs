@@ -1,0 +1,206 @@
+//! Which artifacts of a collection a call is about: names, patterns, and filters.
+
+use std::collections::BTreeSet;
+
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{Code, Error, Result};
+
+use super::App;
+use super::queries::kinds_of;
+use crate::store::list::{self, Query, Summary};
+
+/// Names in one selection.
+const MAX_NAMES: usize = 10_000;
+
+/// Rows that are read at once.
+const PAGE: u32 = 1000;
+
+/// What a call names.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of Selection; see common.proto")]
+pub struct Selection {
+    pub collection: String,
+    pub names: Vec<String>,
+    pub kinds: Vec<String>,
+    pub tags: Vec<String>,
+    pub group: String,
+}
+
+impl Selection {
+    /// One artifact of a collection.
+    pub fn one(collection: &str, artifact: &ArtifactRef) -> Self {
+        let name = match &artifact.kind {
+            Some(kind) => format!("{kind}:{}", artifact.name),
+            None => artifact.name.clone(),
+        };
+        Self {
+            collection: collection.to_owned(),
+            names: vec![name],
+            ..Self::default()
+        }
+    }
+
+    /// In the words of a log.
+    pub(super) fn words(&self) -> String {
+        let names: Vec<String> = self
+            .names
+            .iter()
+            .take(20)
+            .map(|name| format!("`{}`", name.chars().take(200).collect::<String>()))
+            .collect();
+        let mut words = names.join(", ");
+        if self.names.len() > names.len() {
+            words.push_str(", …");
+        }
+        if words.is_empty() {
+            words.push_str("all");
+        }
+        for (what, values) in [("of type", &self.kinds), ("tagged", &self.tags)] {
+            if !values.is_empty() {
+                words.extend([" ", what, " ", &values.join(", ")]);
+            }
+        }
+        if !self.group.is_empty() {
+            words.extend([" in group `", &self.group, "`"]);
+        }
+        words
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.kinds.is_empty() || !self.tags.is_empty() || !self.group.is_empty()
+    }
+}
+
+/// What a selection means.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Selected {
+    /// The artifacts, each once: those of the first name first.
+    pub(super) rows: Vec<Summary>,
+    /// Names that mean none, and why.
+    pub(super) failed: Vec<(String, Error)>,
+}
+
+impl App {
+    /// The artifacts that a selection means. A name that means none is no reason to give up the others.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] if nothing is named, a filter makes no sense, or too much is named;
+    /// [`Code::CollectionNotFound`].
+    pub(super) fn select(&self, collection: &str, selection: &Selection) -> Result<Selected> {
+        if selection.names.is_empty() && !selection.is_filtered() {
+            return Err(
+                Error::new(Code::InvalidArgument, "no artifact is named").hint(
+                    "name artifacts, or choose them with `--type`, `--tag` or `--group`; `'*'` means all",
+                ),
+            );
+        }
+        if selection.names.len() > MAX_NAMES {
+            let message = format!("more than {MAX_NAMES} names are given at once");
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("use a pattern such as `'pdf-*'`, or several commands"));
+        }
+        let is_plain = |name: &&String| !parsed(name).is_pattern();
+        let needs_all =
+            selection.is_filtered() || !selection.names.iter().all(|name| is_plain(&name));
+        let passing = if needs_all {
+            self.passing(collection, selection)?
+        } else {
+            Vec::new()
+        };
+        if selection.names.is_empty() {
+            return Ok(Selected {
+                rows: passing,
+                failed: Vec::new(),
+            });
+        }
+        let store = self.store()?;
+        let passes: BTreeSet<i64> = passing.iter().map(|row| row.row).collect();
+        let mut seen = BTreeSet::new();
+        let mut selected = Selected::default();
+        for name in &selection.names {
+            let reference = parsed(name);
+            let found = match self.resolve_in(&store, collection, &reference) {
+                Ok(row) if !selection.is_filtered() || passes.contains(&row.row) => Ok(vec![row]),
+                Ok(row) => {
+                    let message = format!(
+                        "`{}:{}` is there, but not of the types, tags and group that are asked for",
+                        row.kind, row.name
+                    );
+                    Err(Error::new(Code::ArtifactNotFound, message))
+                }
+                Err(error) if error.code == Code::ArtifactNotFound && reference.is_pattern() => {
+                    let fits = |row: &&Summary| reference.fits(&row.kind, &row.name);
+                    let fitting: Vec<Summary> = passing.iter().filter(fits).cloned().collect();
+                    if fitting.is_empty() {
+                        let message = format!("nothing in `{collection}` fits `{name}`");
+                        Err(Error::new(Code::ArtifactNotFound, message))
+                    } else {
+                        Ok(fitting)
+                    }
+                }
+                Err(error) if is_of_all(&error) => return Err(error),
+                Err(error) => Err(self.with_whereabouts(error, collection, &reference)),
+            };
+            match found {
+                Ok(rows) => selected
+                    .rows
+                    .extend(rows.into_iter().filter(|row| seen.insert(row.row))),
+                Err(error) => selected.failed.push((name.clone(), error)),
+            }
+        }
+        Ok(selected)
+    }
+
+    /// All rows of a collection that pass the filters.
+    fn passing(&self, collection: &str, selection: &Selection) -> Result<Vec<Summary>> {
+        let store = self.store()?;
+        let asked = self.asked(&store, collection, false)?;
+        let mut query = Query {
+            collection: Some(asked.first().map_or(0, |(row, _)| *row)),
+            kinds: kinds_of(&selection.kinds)?,
+            tags: selection.tags.clone(),
+            group: Some(selection.group.clone()).filter(|group| !group.is_empty()),
+            limit: PAGE,
+            ..Query::default()
+        };
+        let mut rows = Vec::new();
+        loop {
+            let (mut page, cursor) = store.read(|connection| list::page(connection, &query))?;
+            rows.append(&mut page);
+            query.after = cursor;
+            if query.after.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// An artifact that is not in this collection may be in another one.
+    fn with_whereabouts(&self, error: Error, collection: &str, reference: &ArtifactRef) -> Error {
+        if error.code != Code::ArtifactNotFound {
+            return error;
+        }
+        let elsewhere = self
+            .store()
+            .and_then(|store| self.resolve(&store, "", reference));
+        match elsewhere {
+            Ok(row) if row.collection != collection => error.hint(format!(
+                "there is one in `{}`: name it with `-c {}`",
+                row.collection, row.collection
+            )),
+            _ => error,
+        }
+    }
+}
+
+fn parsed(name: &str) -> ArtifactRef {
+    let Ok(reference) = name.parse();
+    reference
+}
+
+/// Whether an error is not about the name alone.
+const fn is_of_all(error: &Error) -> bool {
+    !matches!(
+        error.code,
+        Code::ArtifactNotFound | Code::ArtifactAmbiguous | Code::InvalidArgument
+    )
+}
