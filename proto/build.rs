@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/change.proto",
@@ -23,7 +23,9 @@ const FILES: [&str; 12] = [
     "skillmeat/v1/event.proto",
     "skillmeat/v1/operation.proto",
     "skillmeat/v1/rpc_status.proto",
+    "skillmeat/v1/group.proto",
     "skillmeat/v1/search.proto",
+    "skillmeat/v1/tag.proto",
 ];
 
 /// The package of our own messages.

@@ -4,6 +4,7 @@ mod artifact;
 mod curation;
 mod daemon;
 mod db;
+mod group;
 mod operation;
 mod service;
 mod settings;
@@ -18,6 +19,7 @@ pub(crate) use curation::{
 };
 pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
+pub(crate) use group::{GroupCommand, Looks, TagCommand, TagDefinitionArgs, TaggingArgs, Where};
 pub(crate) use operation::{LogArgs, LogCommand, LogListArgs, RedoArgs, UndoArgs};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
@@ -223,6 +225,12 @@ What was undone can be redone until something else is changed.")]
     /// List, show, choose and create collections
     #[command(subcommand, arg_required_else_help = true)]
     Collection(CollectionCommand),
+    /// Put artifacts into groups: with a colour, an icon, an order of their own
+    #[command(subcommand, arg_required_else_help = true)]
+    Group(GroupCommand),
+    /// Tag artifacts, and say what tags mean
+    #[command(subcommand, arg_required_else_help = true)]
+    Tag(TagCommand),
     /// Show the state of the daemon and of the collections
     #[command(after_help = "Examples:
   sm status

@@ -12,6 +12,7 @@ mod daemon;
 mod db;
 mod doctor;
 mod edit;
+mod group;
 mod init;
 mod list;
 mod log;
@@ -22,6 +23,7 @@ mod selection;
 mod service;
 mod show;
 mod status;
+mod tag;
 mod undo;
 mod version;
 mod watch;
@@ -200,6 +202,8 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Set(args) => curation::set(context, args).await,
         Command::Rate(args) => curation::rate(context, args).await,
         Command::Edit(args) => edit::run(context, args).await,
+        Command::Group(command) => group::run(context, command).await,
+        Command::Tag(command) => tag::run(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,

@@ -10,6 +10,7 @@ mod curation;
 mod database;
 mod freshness;
 mod gate;
+mod group;
 mod health;
 mod home;
 mod indexer;
@@ -21,6 +22,7 @@ mod schedule;
 mod searching;
 mod selection;
 mod status;
+mod tag;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,11 +57,13 @@ pub use curation::{
 };
 pub use database::{Current, Migrated, Migration};
 pub use freshness::{Freshness, FullPass};
+pub use group::{GroupAction, GroupRequest};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
 pub use status::{Counters, Overview, Phase};
+pub use tag::{TagAction, TagRequest};
 pub use watching::{EventPage, EventStart};
 
 /// How far the rows are, as those who wait for them need to know.

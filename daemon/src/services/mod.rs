@@ -9,8 +9,10 @@ mod curation;
 mod daemon;
 mod db;
 mod event;
+mod group;
 mod operation;
 mod search;
+mod tag;
 mod wire;
 
 use std::sync::Arc;
@@ -35,7 +37,9 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.DbService",
     "skillmeat.v1.EventService",
     "skillmeat.v1.OperationService",
+    "skillmeat.v1.GroupService",
     "skillmeat.v1.SearchService",
+    "skillmeat.v1.TagService",
 ];
 
 /// Those that answer in every state of the cache.
@@ -126,9 +130,19 @@ pub fn routes(app: &Arc<App>) -> Routes {
         operation::Service(app())
     ))
     .add_service(server!(
+        group_service_server,
+        GroupServiceServer,
+        group::Service(app())
+    ))
+    .add_service(server!(
         search_service_server,
         SearchServiceServer,
         search::Service(app())
+    ))
+    .add_service(server!(
+        tag_service_server,
+        TagServiceServer,
+        tag::Service(app())
     ))
 }
 

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod lockfile;
 pub mod manifest;
 pub mod membership;
+pub mod naming;
 pub mod ratings;
 pub mod undo;
 

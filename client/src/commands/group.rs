@@ -1,0 +1,340 @@
+//! `sm group`: list, show, and every change of groups.
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+use skillmeat_proto::v1::change_groups_request::Action;
+use skillmeat_shared::{Code, Error};
+
+use super::change::{self, Words};
+use super::show::reference;
+use super::{Context, Outcome};
+use crate::cli::{GroupCommand, Looks, Where};
+use crate::connect::service;
+use crate::output::escape::{escape, one_line};
+use crate::output::style::Tone;
+use crate::output::table::{Cell, Column, Table};
+use crate::output::{json, units};
+
+/// The JSON of `sm group list`.
+#[derive(Serialize)]
+struct List {
+    collection: String,
+    groups: Vec<json::Group>,
+    total: usize,
+}
+
+/// The JSON of `sm group show`.
+#[derive(Serialize)]
+struct One {
+    collection: String,
+    #[serde(flatten)]
+    group: json::Group,
+}
+
+/// A change, and the words for it.
+struct Asked {
+    action: Action,
+    at: Where,
+    verb: &'static str,
+    /// What was done, for the tally, and to what.
+    done: &'static str,
+    noun: &'static str,
+    single: bool,
+}
+
+pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome {
+    let asked = match command {
+        GroupCommand::List { collection } => return list(context, collection).await,
+        GroupCommand::Show { group, collection } => return show(context, &group, collection).await,
+        GroupCommand::Create {
+            group,
+            members,
+            looks,
+            at,
+        } => created(group, &members, looks, at),
+        GroupCommand::Update {
+            group,
+            name,
+            looks,
+            at,
+        } => updated(group, name, looks, at)?,
+        GroupCommand::Delete { groups, at } => Asked {
+            single: groups.len() == 1,
+            action: Action::Delete(v1::DeleteGroups { names: groups }),
+            at,
+            verb: "delete",
+            done: "deleted",
+            noun: "group",
+        },
+        GroupCommand::Add {
+            group,
+            members,
+            at,
+            place,
+        } => Asked {
+            single: members.len() == 1,
+            action: Action::Add(v1::AddMembers {
+                group,
+                members: references(&members),
+                at,
+            }),
+            at: place,
+            verb: "add",
+            done: "added",
+            noun: "member",
+        },
+        GroupCommand::Remove { group, members, at } => Asked {
+            single: members.len() == 1,
+            action: Action::Remove(v1::RemoveMembers { group, members }),
+            at,
+            verb: "remove",
+            done: "removed",
+            noun: "member",
+        },
+        GroupCommand::Move {
+            members,
+            from,
+            to,
+            at,
+        } => Asked {
+            single: members.len() == 1,
+            action: Action::Move(v1::MoveMembers {
+                from,
+                to,
+                members: references(&members),
+            }),
+            at,
+            verb: "move",
+            done: "moved",
+            noun: "member",
+        },
+        GroupCommand::Copy {
+            group,
+            to,
+            new_name,
+            at,
+        } => Asked {
+            action: Action::Copy(v1::CopyGroup {
+                name: group,
+                to_collection: to.unwrap_or_default(),
+                new_name: new_name.unwrap_or_default(),
+            }),
+            at,
+            verb: "copy",
+            done: "copied",
+            noun: "group",
+            single: true,
+        },
+        GroupCommand::Reorder { names, members, at } => reordered(names, members, at),
+    };
+    change_groups(context, asked).await
+}
+
+fn created(group: String, members: &[String], looks: Looks, at: Where) -> Asked {
+    Asked {
+        single: members.is_empty(),
+        action: Action::Create(v1::CreateGroup {
+            name: group,
+            description: looks.description.unwrap_or_default(),
+            color: looks.color.unwrap_or_default(),
+            icon: looks.icon.unwrap_or_default(),
+            position: looks.position,
+            members: references(members),
+        }),
+        at,
+        verb: "create",
+        done: "created",
+        noun: "group",
+    }
+}
+
+fn updated(group: String, name: Option<String>, looks: Looks, at: Where) -> Result<Asked, Error> {
+    let update = v1::UpdateGroup {
+        name: group,
+        new_name: name,
+        description: looks.description,
+        color: looks.color,
+        icon: looks.icon,
+        position: looks.position,
+    };
+    let asks_nothing = v1::UpdateGroup {
+        name: update.name.clone(),
+        ..Default::default()
+    };
+    if update == asks_nothing {
+        return Err(
+            Error::new(Code::InvalidArgument, "nothing to change is given")
+                .hint("give `--name`, `--description`, `--color`, `--icon` or `--position`"),
+        );
+    }
+    Ok(Asked {
+        action: Action::Update(update),
+        at,
+        verb: "update",
+        done: "updated",
+        noun: "group",
+        single: true,
+    })
+}
+
+fn reordered(names: Vec<String>, group: Option<String>, at: Where) -> Asked {
+    let noun = "group";
+    let action = match group {
+        Some(group) => Action::ReorderMembers(v1::ReorderMembers {
+            group,
+            members: names,
+        }),
+        None => Action::Reorder(v1::ReorderGroups { names }),
+    };
+    Asked {
+        action,
+        at,
+        verb: "reorder",
+        done: "put in order",
+        noun,
+        single: false,
+    }
+}
+
+pub(super) fn references(names: &[String]) -> Vec<v1::ArtifactRef> {
+    names.iter().map(|name| reference(name)).collect()
+}
+
+async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
+    let Asked {
+        action,
+        at,
+        verb,
+        done,
+        noun,
+        single,
+    } = asked;
+    let request = v1::ChangeGroupsRequest {
+        collection: at.collection.unwrap_or_default(),
+        dry_run: at.dry_run,
+        action: Some(action),
+    };
+    let session = context.session().await?;
+    let stream = session
+        .stream(request, |channel, request| async move {
+            service::groups(channel).change(request).await
+        })
+        .await?;
+    let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
+    let words = Words {
+        verb,
+        single,
+        tolerates_conflicts: false,
+        tally: &tally,
+        hints: &|_, _| Vec::new(),
+    };
+    change::follow(context, &session, stream, &words).await
+}
+
+/// The summary in words: `2 members added in default, 1 unchanged`.
+pub(super) fn tally(summary: &v1::ChangeSummary, noun: &str, done: &str) -> String {
+    let main = summary.counts.first().map_or(0, |first| first.count);
+    let would = if summary.dry_run { "would be " } else { "" };
+    format!(
+        "{} {would}{done} in `{}`{}",
+        units::count(main, noun),
+        escape(&summary.collection),
+        change::rest(summary)
+    )
+}
+
+/// A collection with its groups and tags.
+pub(super) async fn collection(
+    context: &mut Context,
+    name: Option<String>,
+) -> Result<v1::ShowCollectionResponse, Error> {
+    let request = v1::ShowCollectionRequest {
+        name: name.unwrap_or_default(),
+    };
+    let session = context.session().await?;
+    session
+        .call(request, |channel, request| async move {
+            service::collections(channel).show(request).await
+        })
+        .await
+}
+
+fn name_of(answer: &v1::ShowCollectionResponse) -> String {
+    let collection = answer.collection.as_ref();
+    collection.map_or_else(String::new, |collection| collection.name.clone())
+}
+
+async fn list(context: &mut Context, name: Option<String>) -> Outcome {
+    let answer = collection(context, name).await?;
+    if context.out.json {
+        context.out.document(&List {
+            collection: name_of(&answer),
+            total: answer.groups.len(),
+            groups: json::all(answer.groups),
+        })?;
+        return Ok(());
+    }
+    if answer.groups.is_empty() {
+        context.out.note(&format!(
+            "no groups in `{}`; `sm group create NAME` makes one",
+            escape(&name_of(&answer))
+        ));
+        return Ok(());
+    }
+    let mut table = Table::new(vec![
+        Column::text("GROUP"),
+        Column::number("MEMBERS"),
+        Column::text("COLOUR"),
+        Column::text("ICON"),
+        Column::prose("DESCRIPTION"),
+    ]);
+    for group in &answer.groups {
+        table.row(vec![
+            Cell::new(one_line(&group.name), Tone::Strong),
+            group.members.len().to_string().into(),
+            one_line(&group.color).into(),
+            one_line(&group.icon).into(),
+            one_line(&group.description).into(),
+        ]);
+    }
+    context.out.table(&table)?;
+    context.note_freshness(&answer.freshness.unwrap_or_default());
+    Ok(())
+}
+
+async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome {
+    let answer = collection(context, of).await?;
+    let collection = name_of(&answer);
+    let found = answer.groups.into_iter().find(|group| group.name == name);
+    let group = found.ok_or_else(|| {
+        let message = format!("there is no group `{name}` in `{collection}`");
+        Error::new(Code::GroupNotFound, message).hint("`sm group list` shows those that there are")
+    })?;
+    if context.out.json {
+        context.out.document(&One {
+            collection,
+            group: group.into(),
+        })?;
+        return Ok(());
+    }
+    let out = &mut context.out;
+    let title = out.paint.apply(Tone::Strong, &one_line(&group.name));
+    out.line(&title)?;
+    out.field("description", &one_line(&group.description))?;
+    out.field("colour", &one_line(&group.color))?;
+    out.field("icon", &one_line(&group.icon))?;
+    out.field("position", &group.position.to_string())?;
+    out.field("members", &group.members.len().to_string())?;
+    for member in &group.members {
+        let line = if let Some(id) = &member.id {
+            format!("  {}", escape(id))
+        } else {
+            let unknown = out.paint.apply(Tone::Warn, " (unknown)");
+            format!("  {}{unknown}", one_line(&member.member))
+        };
+        out.line(&line)?;
+    }
+    context.out.flush()?;
+    context.note_freshness(&answer.freshness.unwrap_or_default());
+    Ok(())
+}

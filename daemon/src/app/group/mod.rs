@@ -1,0 +1,427 @@
+//! Changing groups: each change is planned on the manifest's text, and is one operation.
+
+pub(super) mod members;
+
+use skillmeat_shared::collection::edit::{self, GroupChange, Key};
+use skillmeat_shared::collection::manifest::{Group, Manifest};
+use skillmeat_shared::collection::membership::{self, Style};
+use skillmeat_shared::collection::naming;
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::App;
+use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+
+/// What is to change.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the messages of group.proto")]
+pub enum GroupAction {
+    Create(Group, Option<i64>, Vec<ArtifactRef>),
+    Update(String, GroupChange),
+    Delete(Vec<String>),
+    Add(String, Vec<ArtifactRef>, Option<usize>),
+    Remove(String, Vec<String>),
+    Move(String, String, Vec<ArtifactRef>),
+    Copy(String, String, String),
+    Reorder(Vec<String>),
+    ReorderMembers(String, Vec<String>),
+}
+
+/// A change of groups.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields of ChangeGroupsRequest")]
+pub struct GroupRequest {
+    pub collection: String,
+    pub dry_run: bool,
+    pub action: GroupAction,
+}
+
+/// The words for a change: its verb, what was done, what would be.
+type Words = (&'static str, &'static str, &'static str);
+
+impl GroupAction {
+    const fn words(&self) -> Words {
+        match self {
+            Self::Create(..) => ("group.create", "created", "would-create"),
+            Self::Update(..) => ("group.update", "updated", "would-update"),
+            Self::Delete(_) => ("group.delete", "deleted", "would-delete"),
+            Self::Add(..) => ("group.add", "added", "would-add"),
+            Self::Remove(..) => ("group.remove", "removed", "would-remove"),
+            Self::Move(..) => ("group.move", "moved", "would-move"),
+            Self::Copy(..) => ("group.copy", "copied", "would-copy"),
+            Self::Reorder(_) | Self::ReorderMembers(..) => {
+                ("group.reorder", "reordered", "would-reorder")
+            }
+        }
+    }
+
+    /// The change in words, for the log of operations.
+    fn told(&self, collection: &str) -> String {
+        let quoted = |names: &[String]| {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        };
+        match self {
+            Self::Create(group, ..) => {
+                format!("create the group `{}` in `{collection}`", group.name)
+            }
+            Self::Update(name, _) => format!("change the group `{name}` of `{collection}`"),
+            Self::Delete(names) => {
+                format!("delete {} from the groups of `{collection}`", quoted(names))
+            }
+            Self::Add(group, members, _) => {
+                let names: Vec<String> = members.iter().map(|one| one.name.clone()).collect();
+                format!(
+                    "add {} to the group `{group}` of `{collection}`",
+                    quoted(&names)
+                )
+            }
+            Self::Remove(group, members) => {
+                format!(
+                    "remove {} from the group `{group}` of `{collection}`",
+                    quoted(members)
+                )
+            }
+            Self::Move(from, to, members) => {
+                let names: Vec<String> = members.iter().map(|one| one.name.clone()).collect();
+                format!(
+                    "move {} from the group `{from}` to `{to}` of `{collection}`",
+                    quoted(&names)
+                )
+            }
+            Self::Copy(name, to, new) => {
+                let to = if to.is_empty() { collection } else { to };
+                let new = if new.is_empty() { name } else { new };
+                format!("copy the group `{name}` of `{collection}` to `{new}` of `{to}`")
+            }
+            Self::Reorder(names) => format!(
+                "put {} first of the groups of `{collection}`",
+                quoted(names)
+            ),
+            Self::ReorderMembers(group, members) => {
+                format!(
+                    "put {} first in the group `{group}` of `{collection}`",
+                    quoted(members)
+                )
+            }
+        }
+    }
+}
+
+/// The manifest that is being changed, and what is told of it.
+struct Plan<'p> {
+    text: String,
+    manifest: Manifest,
+    ids: Vec<ArtifactId>,
+    /// What is said of a thing that was changed.
+    done: &'static str,
+    items: &'p mut Vec<ChangeItem>,
+}
+
+impl App {
+    /// Changes groups of a collection.
+    ///
+    /// # Errors
+    /// [`Code::GroupNotFound`], [`Code::GroupExists`], and what a change may fail with. An artifact that can't
+    /// be found fails alone.
+    pub fn change_groups(
+        &self,
+        request: &GroupRequest,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let collection = self.known_collection(&request.collection)?;
+        let (verb, done, would) = request.action.words();
+        let asked = Asked {
+            verb,
+            what: request.action.told(&collection),
+            actor: Actor::CommandLine,
+            dry_run: request.dry_run,
+            undoes: None,
+        };
+        let done = if request.dry_run { would } else { done };
+        let changed = self.change(&asked, &|draft| {
+            let mut items = Vec::new();
+            self.plan_groups(&collection, &request.action, done, &mut items, draft)?;
+            Ok(items)
+        })?;
+        for item in &changed.report {
+            tell(Telling::Item(item.clone()));
+        }
+        let results = [request.action.words().1, "unchanged", "failed"];
+        let items = &changed.report;
+        Ok(ChangeSummary::of(
+            &collection,
+            &results,
+            items,
+            request.dry_run,
+            &changed,
+        ))
+    }
+
+    fn plan_groups(
+        &self,
+        collection: &str,
+        action: &GroupAction,
+        done: &'static str,
+        items: &mut Vec<ChangeItem>,
+        draft: &mut Draft<'_>,
+    ) -> Result<()> {
+        let text = draft.manifest(collection)?;
+        let mut plan = Plan::of(text, draft, collection, done, items)?;
+        match action {
+            GroupAction::Create(group, position, members) => {
+                plan.create(group, *position, members)?;
+            }
+            GroupAction::Update(name, change) => plan.update(name, change)?,
+            GroupAction::Delete(names) => plan.delete(names)?,
+            GroupAction::Add(group, members, at) => plan.add(group, members, *at)?,
+            GroupAction::Remove(group, members) => plan.remove(group, members)?,
+            GroupAction::Move(from, to, members) => plan.move_between(from, to, members)?,
+            GroupAction::Copy(name, to, new) if !to.is_empty() && to != collection => {
+                let target = self.known_collection(to)?;
+                let group = plan.group(name)?.clone();
+                let text = draft.manifest(&target)?;
+                let mut other = Plan::of(text, draft, &target, done, plan.items)?;
+                other.copy(&group, new)?;
+                return self.put_manifest(&target, &other.text, draft);
+            }
+            GroupAction::Copy(name, _, new) => {
+                let group = plan.group(name)?.clone();
+                plan.copy(&group, new)?;
+            }
+            GroupAction::Reorder(names) => plan.reorder(names)?,
+            GroupAction::ReorderMembers(group, members) => plan.reorder_members(group, members)?,
+        }
+        let text = plan.text;
+        self.put_manifest(collection, &text, draft)
+    }
+
+    /// Drafts a manifest that was changed, dated.
+    pub(super) fn put_manifest(
+        &self,
+        collection: &str,
+        text: &str,
+        draft: &mut Draft<'_>,
+    ) -> Result<()> {
+        draft.edit_manifest(collection, &|old| {
+            if old == text {
+                return Ok(old.to_owned());
+            }
+            edit::date(text, self.now())
+        })
+    }
+
+    /// The name of a collection that there is; the default one's if it is empty.
+    pub(super) fn known_collection(&self, name: &str) -> Result<String> {
+        let store = self.store()?;
+        self.asked(&store, name, false)?;
+        Ok(self.collection_or_default(name))
+    }
+}
+
+impl<'p> Plan<'p> {
+    fn of(
+        text: String,
+        draft: &mut Draft<'_>,
+        collection: &str,
+        done: &'static str,
+        items: &'p mut Vec<ChangeItem>,
+    ) -> Result<Self> {
+        let existing = draft.existing(collection)?;
+        let manifest = Manifest::parse(&text).map_err(|error| {
+            Error::new(
+                Code::ManifestInvalid,
+                format!("the manifest can't be read: {error}"),
+            )
+        })?;
+        Ok(Self {
+            text,
+            manifest,
+            ids: existing.into_iter().map(|one| one.id).collect(),
+            done,
+            items,
+        })
+    }
+
+    fn group(&self, name: &str) -> Result<&Group> {
+        let found = self.manifest.groups.iter().find(|group| group.name == name);
+        found.ok_or_else(|| {
+            let names = self.manifest.groups.iter().map(|group| group.name.as_str());
+            let near = names
+                .map(|other| {
+                    (
+                        strsim::damerau_levenshtein(&other.to_lowercase(), &name.to_lowercase()),
+                        other,
+                    )
+                })
+                .filter(|(distance, _)| *distance <= 3)
+                .min();
+            let hint = match near {
+                Some((_, other)) => format!("did you mean `{other}`?"),
+                None => "`sm group list` shows those that there are".to_owned(),
+            };
+            Error::new(Code::GroupNotFound, format!("there is no group `{name}`")).hint(hint)
+        })
+    }
+
+    fn tell(&mut self, id: &str, result: &'static str, reason: &str) {
+        self.items.push(ChangeItem {
+            id: id.to_owned(),
+            result,
+            reason: reason.to_owned(),
+            ..ChangeItem::default()
+        });
+    }
+
+    fn fail(&mut self, id: &str, error: &Error) {
+        self.items.push(ChangeItem {
+            id: id.to_owned(),
+            result: "failed",
+            reason: error.message.clone(),
+            code: Some(error.code),
+            ..ChangeItem::default()
+        });
+    }
+
+    fn create(
+        &mut self,
+        group: &Group,
+        position: Option<i64>,
+        members: &[ArtifactRef],
+    ) -> Result<()> {
+        let mut group = checked(group)?;
+        let last = self
+            .manifest
+            .groups
+            .iter()
+            .map(|group| group.position)
+            .max();
+        let next = last.map_or(0, |last| last.saturating_add(1));
+        group.position = position.unwrap_or(next);
+        let style = Style::for_group(&group, &self.manifest.groups);
+        for reference in members {
+            match members::artifact(&self.ids, reference) {
+                Ok(id) => {
+                    let member = membership::spell(&id, style, &self.ids);
+                    if !group.members.contains(&member) {
+                        group.members.push(member);
+                    }
+                }
+                Err(error) => self.fail(&members::written(reference), &error),
+            }
+        }
+        self.text = edit::add_group(&self.text, &group)?;
+        self.tell(&group.name, self.done, "");
+        Ok(())
+    }
+
+    fn update(&mut self, name: &str, change: &GroupChange) -> Result<()> {
+        self.group(name)?;
+        if let Some(new) = &change.name {
+            naming::check_name("group", new)?;
+        }
+        if let Some(description) = &change.description {
+            naming::check_description(description)?;
+        }
+        if let Some(icon) = &change.icon {
+            naming::check_icon(icon)?;
+        }
+        let color = change.color.as_deref().map(naming::color).transpose()?;
+        let change = GroupChange {
+            color,
+            ..change.clone()
+        };
+        let text = edit::update_group(&self.text, name, &change)?;
+        let result = if text == self.text {
+            "unchanged"
+        } else {
+            self.done
+        };
+        self.text = text;
+        self.tell(change.name.as_deref().unwrap_or(name), result, "");
+        Ok(())
+    }
+
+    fn delete(&mut self, names: &[String]) -> Result<()> {
+        let mut gone: Vec<Key> = Vec::new();
+        for name in names {
+            let key = Key::Group(name.clone());
+            match self.group(name) {
+                _ if gone.contains(&key) => {}
+                Ok(_) => {
+                    gone.push(key);
+                    self.tell(name, self.done, "");
+                }
+                Err(error) => self.fail(name, &error),
+            }
+        }
+        self.text = edit::remove(&self.text, &gone)?;
+        Ok(())
+    }
+
+    fn copy(&mut self, group: &Group, new_name: &str) -> Result<()> {
+        let name = if new_name.is_empty() {
+            &group.name
+        } else {
+            new_name
+        };
+        let copy = Group {
+            name: name.to_owned(),
+            ..group.clone()
+        };
+        naming::check_name("group", name)?;
+        let last = self
+            .manifest
+            .groups
+            .iter()
+            .map(|group| group.position)
+            .max();
+        let copy = Group {
+            position: last.map_or(0, |last| last.saturating_add(1)),
+            ..copy
+        };
+        self.text = edit::add_group(&self.text, &copy)?;
+        self.tell(name, self.done, "");
+        Ok(())
+    }
+
+    fn reorder(&mut self, names: &[String]) -> Result<()> {
+        let mut order = Vec::new();
+        for name in names {
+            self.group(name)?;
+            if !order.contains(name) {
+                order.push(name.clone());
+            }
+        }
+        let mut rest: Vec<&Group> = self.manifest.groups.iter().collect();
+        rest.sort_by_key(|group| group.position);
+        let rest = rest.into_iter().map(|group| group.name.clone());
+        let rest: Vec<String> = rest.filter(|name| !order.contains(name)).collect();
+        order.extend(rest);
+        for (position, name) in (0..).zip(&order) {
+            let result = if self.group(name)?.position == position {
+                "unchanged"
+            } else {
+                let change = GroupChange {
+                    position: Some(position),
+                    ..GroupChange::default()
+                };
+                self.text = edit::update_group(&self.text, name, &change)?;
+                self.done
+            };
+            self.tell(name, result, "");
+        }
+        Ok(())
+    }
+}
+
+/// A new group whose parts follow the rules.
+fn checked(group: &Group) -> Result<Group> {
+    naming::check_name("group", &group.name)?;
+    naming::check_description(&group.description)?;
+    naming::check_icon(&group.icon)?;
+    Ok(Group {
+        color: naming::color(&group.color)?,
+        ..group.clone()
+    })
+}
