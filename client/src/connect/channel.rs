@@ -45,7 +45,10 @@ pub(super) async fn reach(socket: &Path) -> Result<Reach> {
         match UnixStream::connect(socket).await {
             Ok(stream) => break stream,
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                // Reset: it ended before it took the connection from its queue.
+                io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset => {
                     return Ok(Reach::Nobody);
                 }
                 // The queue of connections is full: many clients at once, or nobody accepts.
@@ -234,5 +237,30 @@ impl AsyncWrite for Listening {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_ends_in_this_moment_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let rights = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path(), rights(0o700)).unwrap();
+        for _ in 0..1_000 {
+            std::fs::remove_file(&socket).ok();
+            let listener = UnixListener::bind(&socket).unwrap();
+            std::fs::set_permissions(&socket, rights(0o600)).unwrap();
+            let end = std::thread::spawn(move || drop(listener));
+            let reached = reach(&socket).await;
+            assert!(reached.is_ok(), "{:?}", reached.err());
+            end.join().unwrap();
+        }
     }
 }
