@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
+    "skillmeat/v1/adopt.proto",
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/change.proto",
@@ -22,8 +23,8 @@ const FILES: [&str; 14] = [
     "skillmeat/v1/db.proto",
     "skillmeat/v1/event.proto",
     "skillmeat/v1/operation.proto",
-    "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/group.proto",
+    "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/search.proto",
     "skillmeat/v1/tag.proto",
 ];

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod child;
 pub mod collection;
 pub mod config;
+pub mod deployment;
 pub mod doctor;
 pub mod document;
 pub mod error;

@@ -163,6 +163,11 @@ impl Home {
         self.root.join("collections")
     }
 
+    /// What the user says of coding agents: their folders.
+    pub fn agents(&self) -> PathBuf {
+        self.root.join("state").join("agents.toml")
+    }
+
     /// The folder of one collection. The name must have been validated, or read from the disk.
     pub fn collection(&self, name: &str) -> PathBuf {
         self.collections().join(name)
@@ -181,6 +186,11 @@ impl Home {
     /// The folder of the ancestor's snapshots of one collection.
     pub fn snapshots(&self, collection: &str) -> PathBuf {
         self.root.join("snapshots").join(collection)
+    }
+
+    /// Where archives are unpacked for as long as they are looked at.
+    pub fn unpacked(&self) -> PathBuf {
+        self.cache_dir().join("unpacked")
     }
 
     /// The folder of the logs.

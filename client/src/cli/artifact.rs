@@ -23,18 +23,30 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// Files or folders to add
+    /// Files, folders, archives, an agent's folder, or patterns of them; `-` reads paths from standard input
     #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<PathBuf>,
     /// The kind of the artifact, if it can't be detected
     #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = kind, add = ArgValueCompleter::new(kinds))]
     pub(crate) kind: Option<Kind>,
     /// The name in the collection [default: from the path]
-    #[arg(long, short, value_name = "NAME", conflicts_with = "all")]
+    #[arg(
+        long,
+        short,
+        visible_alias = "as",
+        value_name = "NAME",
+        conflicts_with = "all"
+    )]
     pub(crate) name: Option<String>,
     /// Find every artifact in the folders
     #[arg(long, short)]
     pub(crate) all: bool,
+    /// Replace what has the same name; what was there stays in the history
+    #[arg(long, short, conflicts_with = "update")]
+    pub(crate) force: bool,
+    /// Replace what changed since it was added, but not what was edited in the collection
+    #[arg(long, short)]
+    pub(crate) update: bool,
     /// Say what would be added and skipped, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

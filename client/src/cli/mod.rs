@@ -1,5 +1,6 @@
 //! The command line: every command, flag and help text. Nothing here acts.
 
+mod adopt;
 mod artifact;
 mod curation;
 mod daemon;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use adopt::AdoptArgs;
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
 pub(crate) use curation::{
     CopyArgs, EditArgs, FilterArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SelectArgs, SetArgs,
@@ -103,12 +105,19 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   sm add ./my-skill                       one artifact; its kind is detected
   sm add ./review.md --type command       one artifact of a given kind
-  sm add ./my-skill --name better-name    under another name
+  sm add ./my-skill --as better-name      under another name
+  sm add pdf.skill tools.tar.gz           what archives hold (.skill, .zip, .tar.gz, .tgz)
+  sm add '~/src/skills/pdf-*'             everything that fits a pattern
+  sm add ~/.claude                        what an agent's folder holds; see also `sm adopt`
   sm add --all ~/src/agents --dry-run     what a whole tree would bring, and what would be skipped
-  sm add --all ~/src/agents -c work       add it to the collection `work`
+  sm add --all ~/src/agents --update      the same again: replace what changed there
+  find . -name SKILL.md -printf '%h\\n' | sm add -
 
 Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4).
-With --all, name clashes and duplicates are skipped; exit 9 says that an artifact failed.")]
+--update replaces it, unless it was edited in the collection; --force replaces it in any case. What was
+replaced stays in the history: `sm undo` brings it back.
+With --all, in archives and in agents' folders, name clashes and duplicates are skipped; exit 9 says that
+an artifact failed. An archive may hold 1,000 files and 25 MiB, and no links, names or devices that could harm.")]
     Add(AddArgs),
     /// Take artifacts out of a collection
     #[command(
@@ -173,6 +182,18 @@ Ratings stand in `state/ratings.toml` of the home.")]
 A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is
 kept, and the error says where.")]
     Edit(EditArgs),
+    /// Take in what your agents have already: skills, agents and commands from their folders and from projects
+    #[command(after_help = "Examples:
+  sm adopt                                what there is; on a terminal, choose from it
+  sm adopt --from claude-code             of one agent
+  sm adopt --from ~/src/shop --dry-run    of a project
+  sm adopt --all --yes                    everything that the collection does not have
+  sm adopt pdf 'agent:*' --from cursor    some of it
+  sm adopt --json | jq '.rows[].id'
+
+Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a
+copy. Of two with one name and other content the first is taken; `sm add PATH --as NAME` takes the other.")]
+    Adopt(AdoptArgs),
     /// List artifacts
     #[command(
         visible_alias = "ls",

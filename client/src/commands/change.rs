@@ -19,7 +19,7 @@ use crate::output::style::{Paint, Tone};
 pub(crate) struct Words<'a> {
     /// The command: `add`, for "can't add `x`".
     pub(crate) verb: &'a str,
-    /// It is about one thing: then it fails with the error of that thing.
+    /// One thing is named: then it fails with the error of that thing, unless more than one came of it.
     pub(crate) single: bool,
     /// Conflicts are expected, and no failure.
     pub(crate) tolerates_conflicts: bool,
@@ -27,6 +27,13 @@ pub(crate) struct Words<'a> {
     pub(crate) tally: &'a dyn Fn(&v1::ChangeSummary) -> String,
     /// What to do about the error of a single thing.
     pub(crate) hints: &'a dyn Fn(Code, &v1::ChangeItem) -> Vec<String>,
+}
+
+impl Words<'_> {
+    /// Whether the change was about one thing in the end.
+    fn is_single(&self, items: &[v1::ChangeItem]) -> bool {
+        self.single && items.len() <= 1
+    }
 }
 
 /// The JSON of every command that changes something.
@@ -77,14 +84,22 @@ pub(crate) async fn follow(
             Ok(Some(message)) => match message.event {
                 Some(Event::Progress(at)) => progress.set(&at.phase, at.done, at.total),
                 Some(Event::Item(item)) => {
-                    if is_printed(context, words, &item) {
-                        let line = line(&item, context.out.paint);
-                        progress.suspend(|| {
-                            context.out.line(&line)?;
-                            context.out.flush()
-                        })?;
-                    }
                     items.push(item);
+                    // The first one was held back for as long as it might be the only one.
+                    let from = match items.len() {
+                        2 if words.single && items.first().is_some_and(matters) => 0,
+                        count => count - 1,
+                    };
+                    let single = words.single && items.len() == 1;
+                    for item in items.iter().skip(from) {
+                        if is_printed(context, single, item) {
+                            let line = line(item, context.out.paint);
+                            progress.suspend(|| {
+                                context.out.line(&line)?;
+                                context.out.flush()
+                            })?;
+                        }
+                    }
                 }
                 Some(Event::Summary(last)) => summary = Some(last),
                 None => {}
@@ -109,9 +124,9 @@ pub(crate) async fn follow(
 
 /// Whether an item gets a line of its own. The one thing of a command that failed does not: the command fails
 /// with its error, and a line would say the same again.
-fn is_printed(context: &Context, words: &Words<'_>, item: &v1::ChangeItem) -> bool {
+fn is_printed(context: &Context, single: bool, item: &v1::ChangeItem) -> bool {
     let is_quiet = if matters(item) {
-        words.single
+        single
     } else {
         context.out.quiet
     };
@@ -162,7 +177,7 @@ fn finish(
         context.out.document(&document(items, summary))?;
     } else {
         context.out.flush()?;
-        if !words.single || failure.is_none() {
+        if !words.is_single(items) || failure.is_none() {
             context.out.note(&(words.tally)(summary));
         }
     }
@@ -237,7 +252,7 @@ pub(crate) fn rest(summary: &v1::ChangeSummary) -> String {
 
 /// How the command fails, if it does. One thing fails with its own error.
 fn failure(items: &[v1::ChangeItem], words: &Words<'_>) -> Option<Failure> {
-    if words.single {
+    if words.is_single(items) {
         let item = items.iter().find(|item| matters(item))?;
         let fallback = if item.result == "conflict" {
             Code::ArtifactExists

@@ -11,6 +11,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 use skillmeat_proto::v1;
+use skillmeat_shared::deployment::agents::Agents;
 use skillmeat_shared::paths::{Home, ProcessEnvironment};
 use skillmeat_shared::{Code, Error, Kind, config};
 
@@ -85,6 +86,15 @@ pub(crate) fn groups(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Kinds that begin like this.
 pub(crate) fn kinds(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, Kind::KNOWN.iter().map(Kind::as_str))
+}
+
+/// Agents that begin like this.
+pub(crate) fn agents(current: &OsStr) -> Vec<CompletionCandidate> {
+    let home = Home::resolve(None, &ProcessEnvironment);
+    match home.and_then(|home| Agents::load(&home)) {
+        Ok(agents) => starting(current, agents.iter().map(|agent| agent.id.as_str())),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Config keys that begin like this.

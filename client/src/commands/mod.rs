@@ -2,6 +2,7 @@
 //! `output`; it decides the exit code and nothing else.
 
 mod add;
+mod adopt;
 mod cache;
 mod change;
 mod collection;
@@ -188,6 +189,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
     match command {
         Command::Init(args) => init::run(context, args).await,
         Command::Add(args) => add::run(context, args).await,
+        Command::Adopt(args) => adopt::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Search(args) => search::run(context, args).await,

@@ -87,6 +87,7 @@ pub(crate) mod service {
     use super::{Channel, MAX_MESSAGE_BYTES, v1};
 
     services! {
+        adopt: adopt_service_client::AdoptServiceClient;
         artifacts: artifact_service_client::ArtifactServiceClient;
         cache: cache_service_client::CacheServiceClient;
         collections: collection_service_client::CollectionServiceClient;

@@ -3,6 +3,7 @@
 
 mod activity;
 mod add;
+mod adopt;
 mod change;
 mod clear;
 mod collections;
@@ -45,7 +46,8 @@ use crate::store::history::History;
 use crate::watch::{self, Dirty, Ledger, Watcher};
 
 pub use activity::Busy;
-pub use add::AddRequest;
+pub use add::{AddRequest, Replace};
+pub use adopt::{SurveyRequest, SurveyRow, Surveyed};
 pub use change::{
     Actor, ChangeItem, ChangeSummary, ChangedFile, LogRequest, ShownOperation, Step, Telling,
 };

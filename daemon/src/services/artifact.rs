@@ -10,7 +10,7 @@ use v1::artifact_service_server::ArtifactService;
 
 use super::change::{self, ChangeStream};
 use super::{READ, read, run, wire};
-use crate::app::{AddRequest, App, ListRequest, Shown};
+use crate::app::{AddRequest, App, ListRequest, Replace, Shown};
 use crate::store::list::Sort;
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -106,6 +106,11 @@ impl ArtifactService for Service {
 }
 
 fn add_request(request: v1::AddArtifactsRequest) -> Result<AddRequest, Error> {
+    let replace = match request.replace() {
+        v1::Replace::Unspecified => Replace::Never,
+        v1::Replace::Changed => Replace::Changed,
+        v1::Replace::Always => Replace::Always,
+    };
     let kind: Option<Kind> = if request.kind.is_empty() {
         None
     } else {
@@ -121,6 +126,8 @@ fn add_request(request: v1::AddArtifactsRequest) -> Result<AddRequest, Error> {
     }
     Ok(AddRequest {
         collection: request.collection,
+        replace,
+        chosen: Vec::new(),
         paths,
         kind,
         name: (!request.name.is_empty()).then_some(request.name),

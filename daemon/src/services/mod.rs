@@ -1,6 +1,7 @@
 //! The gRPC services: each call decodes, calls a use-case on the blocking pool, and encodes. No decision is
 //! made here.
 
+mod adopt;
 mod artifact;
 mod cache;
 mod change;
@@ -29,6 +30,7 @@ use crate::app::App;
 
 /// The full names of our services.
 pub const NAMES: &[&str] = &[
+    "skillmeat.v1.AdoptService",
     "skillmeat.v1.ArtifactService",
     "skillmeat.v1.CacheService",
     "skillmeat.v1.CollectionService",
@@ -93,6 +95,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         artifact_service_server,
         ArtifactServiceServer,
         artifact::Service(app())
+    ))
+    .add_service(server!(
+        adopt_service_server,
+        AdoptServiceServer,
+        adopt::Service(app())
     ))
     .add_service(server!(
         cache_service_server,

@@ -51,7 +51,7 @@ pub(crate) fn container(name: &OsStr) -> Option<Kind> {
 }
 
 /// Whether a file is a document about its folder rather than an artifact.
-pub(crate) fn is_document(path: &Path) -> bool {
+pub fn is_document(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_ascii_lowercase();
     let names = [
         "readme",

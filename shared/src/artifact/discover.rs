@@ -46,6 +46,19 @@ pub struct Discovery {
 /// `file.not_found` or `usage.invalid_argument` if `root` is no folder. A folder inside that can't be
 /// read is skipped.
 pub fn discover(root: &Path, progress: &mut dyn FnMut(usize)) -> Result<Discovery> {
+    discover_as(root, None, progress)
+}
+
+/// As [`discover`], of a folder that holds artifacts of one kind, whatever its own name is.
+///
+/// # Errors
+///
+/// As [`discover`].
+pub fn discover_as(
+    root: &Path,
+    kind: Option<Kind>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Discovery> {
     let stat = fs::metadata(root).map_err(|error| Error::io("read", root, &error))?;
     if !stat.is_dir() {
         let message = format!("`{}` is no folder", root.display());
@@ -61,7 +74,7 @@ pub fn discover(root: &Path, progress: &mut dyn FnMut(usize)) -> Result<Discover
     search.folder(
         root,
         &Place {
-            kind: None,
+            kind,
             plugin: None,
             depth: 0,
         },

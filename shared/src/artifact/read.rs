@@ -13,9 +13,11 @@ use sha2::{Digest, Sha256};
 
 use crate::artifact::frontmatter::{self, Document};
 use crate::artifact::hash::{self, Feed, Hashes};
-use crate::artifact::scan::{Entry, Scan};
+use crate::artifact::scan::{self, Entry, EntryKind, Scan};
 use crate::artifact::{Metadata, ParseStatus, Problem, content, metadata};
-use crate::{Kind, Result};
+use crate::fs::copy;
+use crate::kind::Shape;
+use crate::{ArtifactId, Kind, Result};
 
 /// Bytes of a manifest file (`SKILL.md` and its like) that are looked at for metadata.
 pub const MANIFEST_BYTES: usize = 128 * 1024;
@@ -78,6 +80,26 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
         problems,
         manifest_file: manifest.map(|path| path.display().to_string()),
     })
+}
+
+/// Reads a file or folder as the copy of it in a collection will be: with what is copied alone. `source` may
+/// be a symlink.
+///
+/// # Errors
+/// As [`scan::scan`].
+pub fn as_copied(id: &ArtifactId, source: &Path) -> Result<Reading> {
+    let mut scan = scan::scan(source, source)?;
+    scan.entries.retain(|entry| {
+        let is_copied = matches!(entry.kind, EntryKind::File | EntryKind::LinkedFile);
+        is_copied && !entry.path.iter().any(copy::is_excluded)
+    });
+    let mut root = source;
+    if scan.is_file && id.kind.shape() == Shape::Folder {
+        // A lone file that gets a folder of its own.
+        scan.is_file = false;
+        root = source.parent().unwrap_or(source);
+    }
+    read(&id.kind, &id.name, root, &scan, false)
 }
 
 /// The texts of the artifact's files alone, manifest file first. What can't be read is left out.

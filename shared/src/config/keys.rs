@@ -298,23 +298,23 @@ pub const KEYS: &[Key] = &[
             "who may call the API server from a browser",
         )
     },
-    kept(
+    key(
         "search.project-roots",
         Kind::List,
         None,
-        "where projects are looked for",
+        "folders below which `sm adopt` looks for projects",
     ),
-    kept(
+    key(
         "search.max-depth",
         Kind::Integer { min: 0, max: 100 },
         Some("3"),
-        "how deep projects are looked for",
+        "how many folders deep it looks",
     ),
-    kept(
+    key(
         "search.exclude-dirs",
         Kind::List,
         Some("node_modules,.venv,venv,.git,__pycache__"),
-        "folders that are not searched",
+        "names of folders that it leaves out",
     ),
     kept(
         "collection.scope",

@@ -256,10 +256,29 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "daemon.memory_soft_mb" => config.daemon_memory_soft_mb = number,
         "daemon.memory_hard_mb" => config.daemon_memory_hard_mb = number,
         "daemon.self_check" => config.daemon_self_check = span(),
+        "search.project-roots" => {
+            let roots = texts(&value).map(|root| expand_tilde(Path::new(root), env));
+            config.search_project_roots = roots.collect();
+        }
+        "search.max-depth" => {
+            config.search_max_depth = usize::try_from(number).unwrap_or_default();
+        }
+        "search.exclude-dirs" => {
+            config.search_exclude_dirs = texts(&value).map(str::to_owned).collect();
+        }
         "daemon.autostart" => config.daemon_autostart = value.as_bool().unwrap_or(true),
         _ => {}
     }
     value
+}
+
+/// The texts of a list.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 /// The single keys inside a table that is only kept.

@@ -64,6 +64,12 @@ pub struct Config {
     pub daemon_memory_soft_mb: u64,
     /// Above how much memory the daemon ends, in MB; zero is no limit.
     pub daemon_memory_hard_mb: u64,
+    /// Folders below which projects are looked for.
+    pub search_project_roots: Vec<PathBuf>,
+    /// How many folders deep.
+    pub search_max_depth: usize,
+    /// Names of folders that are left out.
+    pub search_exclude_dirs: Vec<String>,
 }
 
 impl Default for Config {
@@ -89,6 +95,11 @@ impl Default for Config {
             daemon_idle_exit: Duration::from_mins(30),
             daemon_memory_soft_mb: 512,
             daemon_memory_hard_mb: 2_048,
+            search_project_roots: Vec::new(),
+            search_max_depth: 3,
+            search_exclude_dirs: ["node_modules", ".venv", "venv", ".git", "__pycache__"]
+                .map(str::to_owned)
+                .into(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod contain;
 pub mod copy;
 mod exchange;
+pub mod glob;
 pub mod lock;
 pub(crate) mod pattern;
 mod sweep;

@@ -71,6 +71,7 @@ fn the_health_service_says_what_a_daemon_without_its_cache_can_do() {
     });
     for service in [
         "",
+        "skillmeat.v1.AdoptService",
         "skillmeat.v1.ArtifactService",
         "skillmeat.v1.SearchService",
     ] {

@@ -10,6 +10,7 @@
 const BACKEND: &str = "auto";
 
 mod add;
+mod adopt;
 mod cache;
 mod collections;
 mod config;
@@ -28,6 +29,7 @@ mod files;
 mod groups;
 mod health;
 mod homes;
+mod intake;
 mod list;
 mod load;
 mod manifests;

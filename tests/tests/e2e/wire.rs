@@ -18,7 +18,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
+    "skillmeat.v1.AdoptService",
     "skillmeat.v1.ArtifactService",
     "skillmeat.v1.CacheService",
     "skillmeat.v1.CollectionService",

@@ -27,7 +27,9 @@ const MEMORY: u64 = 300 << 20;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Calls that are made with rubbish. Shutdown is left out: any bytes may be a good request for that.
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 14] = [
+    "skillmeat.v1.AdoptService/Survey",
+    "skillmeat.v1.AdoptService/Take",
     "skillmeat.v1.ArtifactService/List",
     "skillmeat.v1.ArtifactService/Show",
     "skillmeat.v1.ArtifactService/Add",

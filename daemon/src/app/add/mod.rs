@@ -1,26 +1,51 @@
 //! Adding local artifacts to a collection.
 //!
-//! Invariants: everything is checked before the first byte is written; nothing that exists is overwritten;
-//! what fails alone fails alone.
+//! Invariants: everything is checked before the first byte is written; nothing that exists is overwritten
+//! unless that is asked for, and then its bytes are in the history; what fails alone fails alone.
 
 mod plan;
+mod record;
+mod sources;
 
 use std::path::PathBuf;
 
+use skillmeat_shared::artifact::discover::Candidate;
 use skillmeat_shared::artifact::read::{self, Reading};
 use skillmeat_shared::artifact::scan;
-use skillmeat_shared::collection::edit::{self, NewEntry};
-use skillmeat_shared::collection::lockfile::{self, LockEntry};
-use skillmeat_shared::collection::manifest::EntryMetadata;
-use skillmeat_shared::time::Timestamp;
-use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
+use skillmeat_shared::collection::lockfile::{self, Lockfile};
+use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::App;
 use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
 use plan::{Collection, Planned, failed, item, plan};
+use record::record;
+use sources::Sources;
 
 /// The results that a summary always counts.
-const RESULTS: [&str; 5] = ["added", "unchanged", "skipped", "conflict", "failed"];
+const RESULTS: [&str; 6] = [
+    "added",
+    "replaced",
+    "unchanged",
+    "skipped",
+    "conflict",
+    "failed",
+];
+
+/// Paths that the log of operations names one by one.
+const NAMED: usize = 3;
+
+/// What happens to what stands in the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// It stays.
+    #[default]
+    Never,
+    /// Artifacts with other content are replaced, unless that is somebody's edit.
+    Changed,
+    /// It is replaced.
+    Always,
+}
 
 /// What is to be added.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +59,40 @@ pub struct AddRequest {
     pub kind: Option<Kind>,
     pub name: Option<String>,
     pub all: bool,
+    pub replace: Replace,
     pub dry_run: bool,
+    /// Artifacts chosen one by one, with kind and name.
+    pub chosen: Vec<Candidate>,
+}
+
+impl AddRequest {
+    /// The request in words.
+    fn what(&self, collection: &str) -> String {
+        let all = self
+            .paths
+            .iter()
+            .chain(self.chosen.iter().map(|one| &one.path));
+        let mut paths: Vec<String> = all
+            .clone()
+            .take(NAMED)
+            .map(|path| format!("`{}`", path.display()))
+            .collect();
+        let more = all.count().saturating_sub(NAMED);
+        if more > 0 {
+            paths.push(format!("{more} more"));
+        }
+        let verb = if self.chosen.is_empty() {
+            "add"
+        } else {
+            "adopt"
+        };
+        let how = match self.replace {
+            Replace::Never => "",
+            Replace::Changed => ", replacing what changed",
+            Replace::Always => ", replacing what is there",
+        };
+        format!("{verb} {} to `{collection}`{how}", paths.join(", "))
+    }
 }
 
 /// An artifact that was drafted, as manifest and lock record it.
@@ -57,20 +115,20 @@ impl App {
             )
             .hint("use `--name` with a single path and without `--all`"));
         }
-        let paths: Vec<String> = request
-            .paths
-            .iter()
-            .map(|path| format!("`{}`", path.display()))
-            .collect();
         let asked = Asked {
-            verb: "artifact.add",
-            what: format!("add {} to `{name}`", paths.join(", ")),
+            verb: if request.chosen.is_empty() {
+                "artifact.add"
+            } else {
+                "artifact.adopt"
+            },
+            what: request.what(&name),
             actor: Actor::CommandLine,
             dry_run: request.dry_run,
             undoes: None,
         };
+        let sources = Sources::find(&self.boot.home, request, tell)?;
         let changed = self.change(&asked, &|draft| {
-            self.plan_addition(&name, request, tell, draft)
+            self.plan_addition(&name, request, &sources, tell, draft)
         })?;
         for item in &changed.report {
             tell(Telling::Item(item.clone()));
@@ -88,14 +146,16 @@ impl App {
         &self,
         name: &str,
         request: &AddRequest,
+        sources: &Sources,
         tell: &dyn Fn(Telling),
         draft: &mut Draft<'_>,
     ) -> Result<Vec<ChangeItem>> {
         let existing = draft.existing(name)?;
         let root = draft.root(name)?;
         // What can't be read can't be written either: say so before anything is copied.
-        draft.manifest(name)?;
+        let manifest = Manifest::parse(&draft.manifest(name)?).unwrap_or_default();
         draft.edit_lock(name, &|text| lockfile::set_entries(text, &[]))?;
+        let lock = Lockfile::parse(&draft.lock(name)?).unwrap_or_default();
         let mut collection = Collection {
             root,
             by_hash: existing
@@ -106,9 +166,25 @@ impl App {
                 .into_iter()
                 .map(|one| (one.id.clone(), one))
                 .collect(),
+            entries: manifest
+                .entries
+                .into_iter()
+                .map(|one| (one.id, one.upstream))
+                .collect(),
+            recorded: lock
+                .entries
+                .into_iter()
+                .filter_map(|(id, one)| Some((id, one.content_hash?)))
+                .collect(),
         };
-        let mut items = Vec::new();
-        let planned = plan(request, &mut collection, tell, &mut items);
+        let mut items = sources.items.clone();
+        let planned = plan(
+            &sources.named,
+            request.replace,
+            &mut collection,
+            tell,
+            &mut items,
+        );
         let total = planned.len() as u64;
         let mut taken = Vec::new();
         for (done, planned) in (0..).zip(planned) {
@@ -121,14 +197,17 @@ impl App {
         }
         tell(Telling::Progress(total, total, "adding"));
         record(name, &taken, self.now(), draft)?;
-        let result = if request.dry_run {
-            "would-add"
-        } else {
-            "added"
-        };
-        items.extend(taken.into_iter().map(|one| ChangeItem {
-            path: one.planned.path,
-            ..item(&one.planned.id.to_string(), &one.planned.source, result, "")
+        items.extend(taken.into_iter().map(|one| {
+            let result = match (request.dry_run, one.planned.replaces) {
+                (false, false) => "added",
+                (false, true) => "replaced",
+                (true, false) => "would-add",
+                (true, true) => "would-replace",
+            };
+            ChangeItem {
+                path: one.planned.path,
+                ..item(&one.planned.id.to_string(), &one.planned.source, result, "")
+            }
         }));
         Ok(items)
     }
@@ -156,9 +235,7 @@ fn take_in(
     match drafted {
         Ok(reading) => Ok(Taken { planned, reading }),
         Err(error) => {
-            if planned.copy_to.is_some() {
-                draft.remove(&place)?;
-            }
+            draft.leave(&place);
             Err(error)
         }
     }
@@ -173,50 +250,5 @@ fn put(name: &str, place: &Place, planned: &Planned, draft: &mut Draft<'_>) -> R
         draft.put(place, Source::Folder)?;
     }
     let target = Place::collection(name, copy_to);
-    draft.put(&target, Source::Disk(planned.source.clone()))
-}
-
-/// Drafts manifest and lock.
-fn record(name: &str, taken: &[Taken], now: Timestamp, draft: &mut Draft<'_>) -> Result<()> {
-    let entries: Vec<NewEntry> = taken
-        .iter()
-        .filter(|one| !one.planned.has_entry)
-        .map(|one| new_entry(one, now))
-        .collect();
-    let locks: Vec<(ArtifactId, LockEntry)> = taken
-        .iter()
-        .map(|one| {
-            let entry = LockEntry {
-                content_hash: one.reading.hashes.content.clone(),
-                fetched: Some(now.to_manifest()),
-                ..LockEntry::default()
-            };
-            (one.planned.id.clone(), entry)
-        })
-        .filter(|(_, entry)| entry.content_hash.is_some())
-        .collect();
-    if !locks.is_empty() {
-        draft.edit_lock(name, &|text| lockfile::set_entries(text, &locks))?;
-    }
-    if !entries.is_empty() {
-        draft.edit_manifest(name, &|text| edit::add_entries(text, &entries, now))?;
-    }
-    Ok(())
-}
-
-fn new_entry(taken: &Taken, now: Timestamp) -> NewEntry {
-    let metadata = &taken.reading.metadata;
-    let mut entry = NewEntry::local(taken.planned.id.clone(), taken.planned.path.clone(), now);
-    entry.tags.clone_from(&metadata.tags);
-    entry.metadata = EntryMetadata {
-        title: metadata.title.clone(),
-        description: metadata.description.clone(),
-        author: metadata.author.clone(),
-        license: metadata.license.clone(),
-        version: metadata.version.clone(),
-        tags: Vec::new(),
-        tools: metadata.tools.clone(),
-        dependencies: metadata.dependencies.clone(),
-    };
-    entry
+    draft.put(&target, Source::Disk(planned.from.clone()))
 }

@@ -1,23 +1,26 @@
 //! Deciding what an addition does, before anything is written.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::read::{self, Reading};
-use skillmeat_shared::artifact::scan::{self, EntryKind, Scan};
-use skillmeat_shared::artifact::{detect, discover, name};
+use skillmeat_shared::artifact::{detect, name};
 use skillmeat_shared::collection::layout;
-use skillmeat_shared::fs::copy;
 use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::AddRequest;
+use super::Replace;
+use super::sources::Named;
 use crate::app::change::{ChangeItem, Telling};
 use crate::store::list::Existing;
 
 /// An artifact to add, checked.
 pub(super) struct Planned {
     pub(super) id: ArtifactId,
+    /// Where its files are now.
+    pub(super) from: PathBuf,
+    /// What to call that place.
     pub(super) source: PathBuf,
     /// The entry's path in the collection.
     pub(super) path: String,
@@ -25,6 +28,8 @@ pub(super) struct Planned {
     pub(super) copy_to: Option<String>,
     /// The manifest names it already.
     pub(super) has_entry: bool,
+    /// Something else stands there now.
+    pub(super) replaces: bool,
     /// What the source says of itself, of the files that are copied.
     pub(super) reading: Reading,
 }
@@ -39,6 +44,10 @@ pub(super) struct Collection {
     pub(super) root: PathBuf,
     pub(super) by_id: HashMap<ArtifactId, Existing>,
     pub(super) by_hash: HashMap<String, ArtifactId>,
+    /// The artifacts that the manifest names, with where they come from, if that is elsewhere.
+    pub(super) entries: HashMap<ArtifactId, Option<String>>,
+    /// The content hashes of the lock file.
+    pub(super) recorded: HashMap<ArtifactId, String>,
 }
 
 pub(super) fn item(
@@ -74,121 +83,61 @@ pub(super) fn failed(id: &str, source: &Path, error: &Error) -> ChangeItem {
     }
 }
 
-/// Decides about every artifact that the request names; `items` gets those that are not added.
+/// Decides about every artifact that was named; `items` gets those that are not added.
 pub(super) fn plan(
-    request: &AddRequest,
+    named: &[Named],
+    replace: Replace,
     collection: &mut Collection,
     tell: &dyn Fn(Telling),
     items: &mut Vec<ChangeItem>,
 ) -> Vec<Planned> {
     let mut planned = Vec::new();
     let mut sources: HashMap<ArtifactId, PathBuf> = HashMap::new();
-    for path in &request.paths {
-        let candidates = if request.all {
-            let mut progress = |found: usize| tell(Telling::Progress(found as u64, 0, "searching"));
-            match discover::discover(path, &mut progress) {
-                Ok(found) => {
-                    for (path, reason) in found.skipped {
-                        items.push(item("", &path, "skipped", reason));
-                    }
-                    found.candidates
-                }
-                Err(error) => {
-                    items.push(failed("", path, &error));
-                    continue;
-                }
-            }
-        } else {
-            match single(request, path) {
-                Ok(candidate) => vec![candidate],
-                Err(error) => {
-                    items.push(failed("", path, &error));
-                    continue;
-                }
-            }
-        };
-        let total = candidates.len() as u64;
-        for (done, candidate) in (0..).zip(candidates) {
-            if request
-                .kind
-                .as_ref()
-                .is_some_and(|kind| *kind != candidate.kind)
-            {
-                continue;
-            }
-            tell(Telling::Progress(done, total, "comparing"));
-            match decide(&candidate, request.all, collection, &mut sources) {
-                Decision::Add(one) => planned.push(*one),
-                Decision::Not(item) => items.push(item),
-            }
+    let total = named.len() as u64;
+    for (done, one) in (0..).zip(named) {
+        tell(Telling::Progress(done, total, "comparing"));
+        match decide(one, replace, collection, &mut sources) {
+            Decision::Add(one) => planned.push(*one),
+            Decision::Not(item) => items.push(item),
         }
     }
     planned
 }
 
-fn single(request: &AddRequest, path: &Path) -> Result<discover::Candidate> {
-    if let Err(error) = std::fs::symlink_metadata(path) {
-        return Err(Error::io("open", path, &error));
-    }
-    let kind = match &request.kind {
-        Some(kind) => kind.clone(),
-        None => detect::detect(path)?,
-    };
-    let name = match &request.name {
-        Some(name) => name.clone(),
-        None => name::default_name(path, &kind).ok_or_else(|| {
-            Error::new(
-                Code::InvalidName,
-                format!("`{}` gives no name", path.display()),
-            )
-            .hint("give one with `--name`")
-        })?,
-    };
-    Ok(discover::Candidate {
-        kind,
-        name,
-        path: path.to_owned(),
-        plugin: None,
-    })
-}
-
 fn decide(
-    candidate: &discover::Candidate,
-    all: bool,
+    named: &Named,
+    replace: Replace,
     collection: &mut Collection,
     sources: &mut HashMap<ArtifactId, PathBuf>,
 ) -> Decision {
+    let candidate = &named.candidate;
     let id = ArtifactId::new(candidate.kind.clone(), candidate.name.clone());
     let text = id.to_string();
-    let source = &candidate.path;
+    let from = &candidate.path;
     let checked = name::validate(&id.name)
-        .and_then(|()| detect::check(&id.kind, source))
-        .and_then(|()| place(&collection.root, &id, source))
-        .and_then(|places| Ok((places, read_as_copied(&id, source)?)));
+        .and_then(|()| detect::check(&id.kind, from))
+        .and_then(|()| place(&collection.root, &id, from))
+        .and_then(|places| Ok((places, read::as_copied(&id, from)?)));
     let ((path, copy_to), reading) = match checked {
         Ok(checked) => checked,
-        Err(error) => return Decision::Not(failed(&text, source, &error)),
+        Err(error) => return Decision::Not(failed(&text, &named.source, &error)),
     };
     let hash = reading.hashes.content.clone();
     let not = |result, reason: String, code| {
         Decision::Not(ChangeItem {
             code,
             path: path.clone(),
-            ..item(&text, source, result, reason)
+            ..item(&text, &named.source, result, reason)
         })
     };
+    let clash = |reason: String| not("conflict", reason, Some(Code::ArtifactExists));
     if let Some(first) = sources.get(&id) {
         let same = hash.is_some()
             && collection.by_hash.get(hash.as_deref().unwrap_or_default()) == Some(&id);
-        let what = if same {
-            "the same artifact as"
+        let (what, how) = if same {
+            ("the same artifact as", "")
         } else {
-            "name clash with"
-        };
-        let how = if same {
-            ""
-        } else {
-            "; add it alone with `--name`"
+            ("name clash with", "; add it alone with `--name`")
         };
         return not(
             "skipped",
@@ -198,48 +147,111 @@ fn decide(
     }
     let mut planned = Planned {
         id: id.clone(),
-        source: source.clone(),
+        from: from.clone(),
+        source: named.source.clone(),
         path: path.clone(),
         copy_to: Some(copy_to),
-        has_entry: false,
+        has_entry: collection.entries.contains_key(&id),
+        replaces: false,
         reading,
     };
     let is_taken = std::fs::symlink_metadata(collection.root.join(&path)).is_ok();
     if let Some(existing) = collection.by_id.get(&id) {
         let same = hash.is_some() && existing.content_hash == hash;
         match (existing.status.as_str(), same) {
-            ("missing", _) if existing.path == path && !is_taken => planned.has_entry = true,
+            ("missing", _) if existing.path == path && !is_taken => {}
             ("unmanaged", true) if existing.path == path => planned.copy_to = None,
             (_, true) => return not("unchanged", "it is there already".to_owned(), None),
+            _ if replace != Replace::Never => {
+                let may = collection
+                    .may_replace(replace, existing)
+                    .and_then(|()| planned.take_place_of(existing, &collection.root));
+                if let Err(reason) = may {
+                    return clash(reason);
+                }
+            }
             // Among many, another artifact of the name is no more than a name that is taken.
-            _ if all => {
+            _ if named.is_one_of_many => {
                 let reason =
                     format!("name clash with `{id}` in the collection; add it alone with `--name`");
                 return not("skipped", reason, None);
             }
             _ => {
-                let reason = format!(
+                return clash(format!(
                     "`{id}` exists already with other content; nothing was overwritten; \
                      give it another name with `--name`"
-                );
-                return not("conflict", reason, Some(Code::ArtifactExists));
+                ));
             }
         }
     } else if let Some(other) = hash
         .as_ref()
-        .filter(|_| all)
+        .filter(|_| named.is_one_of_many)
         .and_then(|hash| collection.by_hash.get(hash))
     {
         return not("skipped", format!("same content as `{other}`"), None);
     } else if is_taken {
-        let reason = format!("something lies at `{path}` already; nothing was overwritten");
-        return not("conflict", reason, Some(Code::ArtifactExists));
+        if replace != Replace::Always {
+            return clash(format!(
+                "something lies at `{path}` already; nothing was overwritten"
+            ));
+        }
+        planned.replaces = true;
     }
     if let Some(hash) = hash {
         collection.by_hash.insert(hash, id.clone());
     }
-    sources.insert(id, source.clone());
+    sources.insert(id, named.source.clone());
     Decision::Add(Box::new(planned))
+}
+
+impl Collection {
+    /// Whether other content may take the place of an artifact; why not.
+    fn may_replace(&self, replace: Replace, existing: &Existing) -> Result<(), String> {
+        if replace == Replace::Always {
+            return Ok(());
+        }
+        let id = &existing.id;
+        if let Some(Some(upstream)) = self.entries.get(id) {
+            return Err(format!(
+                "`{id}` comes from `{upstream}`; `--force` makes it a local one"
+            ));
+        }
+        let recorded = self.recorded.get(id);
+        if recorded.is_some() && recorded == existing.content_hash.as_ref() {
+            return Ok(());
+        }
+        Err(format!(
+            "`{id}` was edited in the collection since it was added; `--force` replaces it, and the \
+             edit stays in the history"
+        ))
+    }
+}
+
+impl Planned {
+    /// Has it stand where another one stands now.
+    fn take_place_of(&mut self, existing: &Existing, root: &Path) -> Result<(), String> {
+        self.replaces = true;
+        if existing.path.is_empty() || existing.path == self.path {
+            return Ok(());
+        }
+        let there = root.join(&existing.path);
+        let is_folder = self.from.is_dir() || self.id.kind.shape() == Shape::Folder;
+        let extension = |path: &str| Path::new(path).extension().map(OsStr::to_owned);
+        let fits = is_folder || extension(&existing.path) == extension(&self.path);
+        if (there.exists() && there.is_dir() != is_folder) || !fits {
+            return Err(format!(
+                "`{}` lies at `{}` in another form; remove it first",
+                self.id, existing.path
+            ));
+        }
+        let inner = self.copy_to.as_deref().and_then(|to| {
+            let inner = to.strip_prefix(&self.path)?;
+            Some(format!("{}{inner}", existing.path))
+        });
+        self.copy_to = inner;
+        self.path.clone_from(&existing.path);
+        Ok(())
+    }
 }
 
 /// The entry's path in a collection, and where the source is copied to. They differ for a lone MCP file,
@@ -292,22 +304,4 @@ fn place(root: &Path, id: &ArtifactId, source: &Path) -> Result<(String, String)
             (path.clone(), path)
         }
     })
-}
-
-/// What the copy in the collection will say of itself.
-fn read_as_copied(id: &ArtifactId, source: &Path) -> Result<Reading> {
-    let mut scan: Scan = scan::scan(source, source)?;
-    scan.entries.retain(|entry| {
-        let is_copied = matches!(entry.kind, EntryKind::File | EntryKind::LinkedFile);
-        is_copied && !entry.path.iter().any(copy::is_excluded)
-    });
-    let parent = source.parent().unwrap_or(source);
-    let root = if scan.is_file && id.kind.shape() == Shape::Folder {
-        // A lone file that gets a folder of its own.
-        scan.is_file = false;
-        parent
-    } else {
-        source
-    };
-    read::read(&id.kind, &id.name, root, &scan, false)
 }

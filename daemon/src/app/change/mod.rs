@@ -117,7 +117,7 @@ pub struct ChangeSummary {
 }
 
 impl ChangeSummary {
-    /// The summary of a change. `results` are always counted; what a dry run would do counts as the first.
+    /// The summary of a change. `results` are always counted; what a dry run would do counts as done.
     pub(in crate::app) fn of<R>(
         collection: &str,
         results: &[&'static str],
@@ -126,11 +126,13 @@ impl ChangeSummary {
         changed: &Changed<R>,
     ) -> Self {
         let mut counts: Vec<(&'static str, u64)> = results.iter().map(|one| (*one, 0)).collect();
-        let main = results.first().copied();
         for item in items {
-            let result = match main {
-                Some(main) if item.result.starts_with("would-") => main,
-                _ => item.result,
+            let result = match item.result.strip_prefix("would-") {
+                Some(verb) => {
+                    let done = results.iter().find(|done| done.starts_with(verb));
+                    done.or(results.first()).copied().unwrap_or(item.result)
+                }
+                None => item.result,
             };
             match counts.iter_mut().find(|(other, _)| *other == result) {
                 Some((_, count)) => *count += 1,

@@ -84,6 +84,11 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Drafts nothing for a file or folder after all: what stands there stays.
+    pub(in crate::app) fn leave(&mut self, place: &Place) {
+        self.touches.remove(place);
+    }
+
     /// Drafts the removal of a file or folder. Nothing stands there: nothing happens.
     pub(in crate::app) fn remove(&mut self, place: &Place) -> Result<()> {
         if let Some(outer) = self.outer(place).filter(|outer| outer != place) {

@@ -1,0 +1,29 @@
+//! Arguments of `adopt`.
+
+use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use crate::commands::completions::{agents, collections};
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// What to take in: NAME, TYPE:NAME, or patterns of them
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// An agent, an agent's folder, a project, or a folder with projects; may be given again [default: every
+    /// agent's folders in your home, and the projects below `search.project-roots`]
+    #[arg(long, short, value_name = "AGENT|PATH", value_hint = ValueHint::DirPath, add = ArgValueCompleter::new(agents))]
+    pub(crate) from: Vec<String>,
+    /// Take in everything that the collection does not have
+    #[arg(long, short, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Say what would be taken in, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The collection [default: the default one]
+    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    pub(crate) collection: Option<String>,
+}

@@ -1,0 +1,4 @@
+//! Where agents keep artifacts, and what stands there.
+
+pub mod agents;
+pub mod found;

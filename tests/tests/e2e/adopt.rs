@@ -1,0 +1,139 @@
+//! `sm adopt`: what agents have, as a table, and taken into a collection.
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{skill, text, write};
+
+/// A user with agents, and two projects.
+fn user() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    let at = |path: &str| sandbox.path(path);
+    skill(&at(".claude/skills"), "pdf", "Reads PDF");
+    skill(&at(".codex/skills"), "pdf", "Reads PDF");
+    skill(&at(".cursor/skills"), "pdf", "Another one");
+    write(
+        at(".claude/agents/review.md"),
+        "---\nname: review\ndescription: Reviews\n---\n# R\n",
+    );
+    skill(&at("src/shop/.claude/skills"), "deploy", "Deploys the shop");
+    skill(&at("src/team/blog/.agents/skills"), "post", "Writes posts");
+    std::os::unix::fs::symlink("gone", at(".claude/skills/dead")).unwrap();
+    sandbox
+}
+
+fn rows(survey: &Value) -> Vec<String> {
+    let rows = survey["rows"].as_array().unwrap();
+    rows.iter()
+        .map(|row| {
+            let places = row["places"].as_array().unwrap().len();
+            format!("{} {} {places}", text(&row["id"]), text(&row["state"]))
+        })
+        .collect()
+}
+
+#[test]
+fn what_agents_have_is_shown_once_for_each_content() {
+    let sandbox = user();
+    let survey = sandbox.json(&["adopt"]);
+    assert_eq!(
+        rows(&survey),
+        ["skill:pdf new 2", "skill:pdf rival 1", "agent:review new 1"]
+    );
+    assert_eq!(survey["rows"][0]["places"][0]["agents"][0], "claude-code");
+    assert_eq!(survey["rows"][0]["places"][1]["agents"][0], "codex");
+    assert!(text(&survey["skipped"][0]["reason"]).contains("nowhere"));
+    assert!(sandbox.ids().is_empty());
+
+    let shown = sandbox.run(&["adopt", "-v"]).ok();
+    for expected in ["~/.codex/skills/pdf", "differs from above", "Reads PDF"] {
+        assert!(shown.stdout.contains(expected), "{shown:?}");
+    }
+    assert!(shown.stderr.contains("nothing was taken in"), "{shown:?}");
+    assert!(shown.stderr.contains("~/.claude/skills/dead"), "{shown:?}");
+}
+
+#[test]
+fn all_that_is_new_is_taken_in_as_one_change() {
+    let sandbox = user();
+    let dry = sandbox.json(&["adopt", "--all", "--dry-run"]);
+    assert_eq!(dry["added"], 2);
+    assert!(sandbox.ids().is_empty());
+    let done = sandbox.json(&["adopt", "--all", "--yes"]);
+    assert_eq!(done["added"], 2);
+    assert!(done["operation"].is_string());
+    assert_eq!(dry["steps"], done["steps"]);
+    assert_eq!(sandbox.ids(), ["agent:review", "skill:pdf"]);
+    assert_eq!(sandbox.show("pdf")["description"], "Reads PDF");
+    let survey = sandbox.json(&["adopt"]);
+    assert_eq!(
+        rows(&survey),
+        [
+            "skill:pdf present 2",
+            "skill:pdf differs 1",
+            "agent:review present 1"
+        ]
+    );
+    let again = sandbox.run(&["adopt", "--all"]).ok();
+    assert!(again.stderr.contains("nothing is new"), "{again:?}");
+    // What the agents have is theirs.
+    assert!(sandbox.path(".claude/skills/pdf/SKILL.md").is_file());
+}
+
+#[test]
+fn some_are_taken_by_name_from_an_agent_a_folder_or_projects() {
+    let mut sandbox = user();
+    let done = sandbox.json(&["adopt", "--from", "cursor", "pdf"]);
+    assert_eq!(done["added"], 1);
+    assert_eq!(sandbox.show("pdf")["description"], "Another one");
+    let survey = sandbox.json(&["adopt", "--from", "src"]);
+    assert_eq!(rows(&survey), ["skill:deploy new 1", "skill:post new 1"]);
+    let survey = sandbox.json(&["adopt", "--from", "~/src/shop"]);
+    assert_eq!(rows(&survey), ["skill:deploy new 1"]);
+    let survey = sandbox.json(&["adopt", "--from", "./.claude/agents"]);
+    assert_eq!(rows(&survey), ["agent:review new 1"]);
+    drop(
+        sandbox
+            .run(&["config", "set", "search.project-roots", "~/src"])
+            .ok(),
+    );
+    let done = sandbox.json(&["adopt", "skill:d*", "agent:review"]);
+    assert_eq!(done["added"], 2);
+    assert_eq!(sandbox.ids(), ["agent:review", "skill:deploy", "skill:pdf"]);
+
+    for (args, exit, why) in [
+        (&["adopt", "nothing"][..], 3, "nothing called `nothing`"),
+        (&["adopt", "--from", "cursro"], 2, "no agent"),
+        (&["adopt", "--from", "./none"], 3, "none"),
+        (
+            &["adopt", "--from", "src/team/blog/.agents/skills/post"],
+            3,
+            "no folder of an agent",
+        ),
+        (&["adopt", "-c", "none"], 3, "none"),
+    ] {
+        let error = sandbox.fails(args, exit);
+        assert!(text(&error["message"]).contains(why), "{error}");
+    }
+    // The user's environment counts, not the daemon's.
+    skill(&sandbox.path("elsewhere/skills"), "moved", "Moved");
+    let elsewhere = sandbox.path("elsewhere");
+    sandbox.set("CLAUDE_CONFIG_DIR", elsewhere.to_str().unwrap());
+    let survey = sandbox.json(&["adopt", "--from", "claude-code"]);
+    assert_eq!(rows(&survey), ["skill:moved new 1"]);
+}
+
+#[test]
+fn the_users_own_agents_count() {
+    let sandbox = user();
+    skill(&sandbox.path(".house/skills"), "home", "Of the house");
+    write(
+        sandbox.home().agents(),
+        "version = 1\n[[agent]]\nid = \"house\"\nname = \"House\"\nuser = { skills = [\".house/skills\"] }\n",
+    );
+    let survey = sandbox.json(&["adopt", "--from", "house"]);
+    assert_eq!(rows(&survey), ["skill:home new 1"]);
+    write(sandbox.home().agents(), "version = 1\n[[agent]]\nid = 1\n");
+    let error = sandbox.fails(&["adopt"], 2);
+    assert_eq!(error["code"], "config.invalid");
+    assert_eq!(error["line"], 3);
+}
