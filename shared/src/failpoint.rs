@@ -61,6 +61,7 @@ pub const ALL: &[&str] = &[
     "store.before_commit",
     "task.accept",
     "task.ingest",
+    "task.keeper",
     "task.schedule",
     "task.self_check",
     "task.text_index",

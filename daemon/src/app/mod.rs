@@ -89,6 +89,7 @@ pub struct App {
     history: Arc<History>,
     ingest: ingest::Ingest,
     indexer: indexer::Indexer,
+    keeper: change::Keeper,
     freshness: Mutex<freshness::Table>,
     counters: status::Counters,
     ledger: Arc<Ledger>,
@@ -122,6 +123,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         history,
         ingest: ingest::Ingest::default(),
         indexer: indexer::Indexer::default(),
+        keeper: change::Keeper::default(),
         freshness: Mutex::default(),
         counters: status::Counters::default(),
         ledger: Arc::new(Ledger::new()),
@@ -308,6 +310,8 @@ impl Application for App {
         supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
         let app = Arc::clone(&self);
         supervisor.spawn_lasting("warnings", move || app.follow_health());
+        let app = Arc::clone(&self);
+        supervisor.spawn_thread("keeper", Policy::Background, move || app.run_keeper());
         supervisor.spawn_thread("text-index", Policy::Essential, move || self.run_indexer());
     }
 
@@ -357,8 +361,9 @@ impl Application for App {
         }
         self.ingest.stop();
         self.indexer.stop();
+        self.keeper.stop();
         self.boot.supervisor.wait_for(
-            |name| matches!(name, "ingest" | "text-index" | "warnings"),
+            |name| matches!(name, "ingest" | "text-index" | "keeper" | "warnings"),
             self.config().config.daemon_drain_timeout,
         );
         if let Some(store) = self.gate.open() {

@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::{Deserialize, Serialize};
+use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind};
 
 /// The order of a list.
@@ -321,6 +322,22 @@ pub fn existing(connection: &Connection, collection: i64) -> rusqlite::Result<Ve
                 status: row.get(3)?,
                 content_hash: row.get(4)?,
             })
+        })?
+        .collect()
+}
+
+/// Where the artifacts of a collection that have files lie, and when their rows were last read from them.
+pub fn places(
+    connection: &Connection,
+    collection: i64,
+) -> rusqlite::Result<Vec<(String, Timestamp)>> {
+    connection
+        .prepare_cached(
+            "SELECT path, synced_at FROM artifact
+             WHERE collection_id = ?1 AND status IN ('managed', 'unmanaged') AND path <> ''",
+        )?
+        .query_map([collection], |row| {
+            Ok((row.get(0)?, Timestamp(row.get(1)?)))
         })?
         .collect()
 }

@@ -143,6 +143,15 @@ pub const KEYS: &[Key] = &[
         Some("500"),
         "how large the cache may become, in MB",
     ),
+    key(
+        "history.max_file_mb",
+        Kind::Integer {
+            min: 0,
+            max: 10_000,
+        },
+        Some("16"),
+        "the largest file whose changes by other programs are kept, in MB",
+    ),
     Key {
         env: &[("SKILLMEAT_LOG_LEVEL", Unit::Plain)],
         aliases: &[("api.log_level", Unit::Plain)],

@@ -244,6 +244,7 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "cache.metadata_ttl" => config.cache_metadata_ttl = span(),
         "cache.ttl" => config.cache_ttl = span(),
         "cache.max_size_mb" => config.cache_max_size_mb = number,
+        "history.max_file_mb" => config.history_max_file_mb = number,
         "log.level" => config.log_level = Level::parse(text).unwrap_or(Level::Info),
         "log.max_size_mb" => config.log_max_size_mb = number,
         "log.max_files" => config.log_max_files = u32::try_from(number).unwrap_or(u32::MAX),

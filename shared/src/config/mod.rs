@@ -38,6 +38,8 @@ pub struct Config {
     pub cache_ttl: Duration,
     /// How large the cache may become, in MB.
     pub cache_max_size_mb: u64,
+    /// The largest file of which changes by other programs are kept, MB.
+    pub history_max_file_mb: u64,
     /// How much is logged.
     pub log_level: Level,
     /// When a new log file begins, in MB.
@@ -82,6 +84,7 @@ impl Default for Config {
             cache_metadata_ttl: Duration::from_mins(30),
             cache_ttl: Duration::from_hours(6),
             cache_max_size_mb: 500,
+            history_max_file_mb: 16,
             log_level: Level::Info,
             log_max_size_mb: 10,
             log_max_files: 5,

@@ -35,6 +35,7 @@ mod load;
 mod manifests;
 mod mounts;
 mod names;
+mod outside;
 mod permissions;
 mod search;
 mod service;

@@ -12,6 +12,7 @@ use skillmeat_shared::{Error, Result};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
+use super::keeper::renewed;
 use super::past::{self, state_of};
 use super::place::{Place, Root};
 use crate::app::App;
@@ -140,7 +141,8 @@ impl App {
         failpoint::step("change.recorded")?;
         put_in_place(draft, moves, &|draft| {
             failpoint::step("change.placed")?;
-            draft.past.close(id, State::Done, self)
+            let renewed = renewed(self, draft, &touched)?;
+            draft.past.finish(id, State::Done, self, &renewed)
         })?;
         Ok((touched, holds))
     }

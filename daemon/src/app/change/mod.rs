@@ -10,6 +10,7 @@
 
 mod apply;
 mod draft;
+mod keeper;
 mod log;
 mod past;
 mod place;
@@ -23,6 +24,7 @@ use super::App;
 pub use log::{ChangedFile, LogRequest, ShownOperation};
 
 pub(in crate::app) use draft::{Draft, Source};
+pub(in crate::app) use keeper::Keeper;
 pub(in crate::app) use place::Place;
 
 /// How often a change is planned when other programs write at the same time.

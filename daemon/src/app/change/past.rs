@@ -10,6 +10,7 @@ use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
 use super::Asked;
 use super::place::Place;
 use crate::app::App;
+use crate::store::history::known;
 use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
 use crate::store::history::{Batch, History};
 
@@ -68,9 +69,29 @@ impl<'a> Past<'a> {
 
     /// Notes how an operation ended. What it undoes is undone with it, and done again if it undid that.
     pub(super) fn close(&self, id: i64, state: State, app: &App) -> Result<()> {
+        self.finish(id, state, app, &[])
+    }
+
+    /// As [`close`](Self::close), together with the states that are known from now on: what we wrote is no
+    /// change by others.
+    pub(super) fn finish(
+        &self,
+        id: i64,
+        state: State,
+        app: &App,
+        renewed: &[(Place, Option<Node>)],
+    ) -> Result<()> {
         let now = app.now();
         self.history.write(|transaction| {
             operation::set_state(transaction, id, state, now)?;
+            for (place, node) in renewed {
+                known::set(
+                    transaction,
+                    place.collection_name(),
+                    &place.path,
+                    node.as_ref(),
+                )?;
+            }
             let undone = operation::get(transaction, id)?.and_then(|one| one.undoes);
             match undone
                 .map(|undone| operation::get(transaction, undone))

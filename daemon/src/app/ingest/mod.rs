@@ -156,6 +156,8 @@ impl App {
                 confirmed: false,
             };
             self.ingest.submit(&target.name, scope, "safety");
+            // The process before us may have ended before all was kept.
+            self.keeper.note(&target.name, self.boot.started_at);
         }
     }
 
@@ -379,6 +381,7 @@ impl App {
         if report.added + report.changed + report.removed > 0 || report.collection_changed {
             self.announce_change();
             self.indexer.wake();
+            self.keeper.note(collection, at);
         }
         let again = |scope: Scope, looks: usize| Pass {
             collection: collection.to_owned(),

@@ -26,6 +26,32 @@ pub fn all(connection: &Connection, root: &str) -> rusqlite::Result<Vec<(String,
         .collect())
 }
 
+/// The paths of a root whose states are known.
+pub fn paths(connection: &Connection, root: &str) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT path FROM known WHERE root = ?1")?
+        .query_map([root], |row| row.get(0))?
+        .collect()
+}
+
+/// The paths of a root whose states are known and that are this one, lie in it, or hold it.
+pub fn around(connection: &Connection, root: &str, path: &str) -> rusqlite::Result<Vec<String>> {
+    let mut found: Vec<String> = connection
+        .prepare_cached(
+            "SELECT path FROM known WHERE root = ?1 AND path > ?2 || '/' AND path < ?2 || '0'",
+        )?
+        .query_map([root, path], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut outer = Some(path);
+    while let Some(one) = outer {
+        if get(connection, root, one)?.is_some() {
+            found.push(one.to_owned());
+        }
+        outer = one.rsplit_once('/').map(|(outer, _)| outer);
+    }
+    Ok(found)
+}
+
 /// Notes the state of a place; `None` forgets it.
 pub fn set(
     connection: &Connection,

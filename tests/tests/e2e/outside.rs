@@ -1,0 +1,98 @@
+//! What other programs change is kept, told by `sm log`, and can be taken back.
+
+use serde_json::Value;
+use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::wait::until_true;
+use skillmeat_tests::{Sandbox, until};
+
+/// The newest operation by another program that names this.
+fn external(sandbox: &Sandbox, what: &str) -> Option<Value> {
+    let log = sandbox.json(&["log", "--limit", "100"]);
+    let operations = log["operations"].as_array().unwrap();
+    operations
+        .iter()
+        .find(|one| one["actor"] == "external" && text(&one["what"]).contains(what))
+        .cloned()
+}
+
+fn until_external(sandbox: &Sandbox, what: &str) -> String {
+    let found = until(what, || external(sandbox, what));
+    found["id"].to_string()
+}
+
+#[test]
+fn an_edit_by_another_program_is_told_and_taken_back() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "As it was");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    let before = std::fs::read(&file).unwrap();
+    let edited = "---\nname: one\ndescription: Edited\n---\n";
+    write(&file, edited);
+    let id = until_external(&sandbox, "`skills/one` changed");
+    let shown = sandbox.json(&["log", "show", &id]);
+    let diff = text(&shown["files"][0]["diff"]);
+    assert!(diff.contains("-description: As it was"), "{shown:#}");
+    assert!(diff.contains("+description: Edited"), "{shown:#}");
+    // Without a number it is what a person asked for, and says what is in the way.
+    let error = sandbox.fails(&["undo"], 4);
+    assert!(text(&error["message"]).contains("operation 2"), "{error}");
+    assert!(
+        text(&error["hints"][0]).contains(&format!("operation {id} is in the way")),
+        "{error}"
+    );
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    drop(sandbox.run(&["redo"]).ok());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+
+    std::fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
+    let id = until_external(&sandbox, "`skills/one` removed");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+}
+
+#[test]
+fn an_edit_of_the_manifest_is_taken_back_entry_by_entry() {
+    let sandbox = Sandbox::initialised();
+    let add = |name: &str| {
+        let source = skill(&sandbox.path("src"), name, name);
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    };
+    add("one");
+    let manifest = sandbox.collection("default", "collection.toml");
+    let mut edited = std::fs::read_to_string(&manifest).unwrap();
+    edited.push_str("\n[[groups]]\nname = \"mine\"\nmembers = [\"one\"]\n");
+    write(&manifest, &edited);
+    let id = until_external(&sandbox, "`collection.toml` changed");
+    add("two");
+    drop(sandbox.run(&["undo", &id]).ok());
+    let now = std::fs::read_to_string(&manifest).unwrap();
+    assert!(
+        !now.contains("[[groups]]") && now.contains("\"two\""),
+        "{now}"
+    );
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+}
+
+#[test]
+fn files_that_nobody_added_are_kept_when_it_is_quiet() {
+    let sandbox = Sandbox::initialised();
+    let folder = sandbox.collection("default", "skills");
+    let history = sandbox.home().history();
+    // Without a call: the daemon waits until nobody asks for anything.
+    let weight = || -> u64 {
+        let files = [history.clone(), history.with_extension("db-wal")];
+        let sizes = files.iter().filter_map(|file| file.metadata().ok());
+        sizes.map(|found| found.len()).sum()
+    };
+    let before = weight();
+    skill(&folder, "found", "As it was found");
+    until_true("the first state", || weight() > before);
+    sandbox.shows("found", "the row", |_| true);
+    skill(&folder, "found", "Edited");
+    let id = until_external(&sandbox, "`skills/found` changed");
+    let shown = sandbox.json(&["log", "show", &id]);
+    let diff = text(&shown["files"][0]["diff"]);
+    assert!(diff.contains("-description: As it was found"), "{shown:#}");
+}
