@@ -79,16 +79,19 @@ fn an_edit_of_the_manifest_is_taken_back_entry_by_entry() {
 fn files_that_nobody_added_are_kept_when_it_is_quiet() {
     let sandbox = Sandbox::initialised();
     let folder = sandbox.collection("default", "skills");
-    let history = sandbox.home().history();
-    // Without a call: the daemon waits until nobody asks for anything.
-    let weight = || -> u64 {
-        let files = [history.clone(), history.with_extension("db-wal")];
-        let sizes = files.iter().filter_map(|file| file.metadata().ok());
-        sizes.map(|found| found.len()).sum()
-    };
-    let before = weight();
     skill(&folder, "found", "As it was found");
-    until_true("the first state", || weight() > before);
+    // Without a call: the daemon waits until nobody asks for anything. Manifest and lock are kept, too.
+    until_true("the first states", || {
+        let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
+        let kept = log.lines().filter_map(|line| {
+            let (_, count) = line
+                .split_once("kept for the first time")?
+                .1
+                .split_once("places=")?;
+            count.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        kept.sum::<u64>() >= 3
+    });
     sandbox.shows("found", "the row", |_| true);
     skill(&folder, "found", "Edited");
     let id = until_external(&sandbox, "`skills/found` changed");

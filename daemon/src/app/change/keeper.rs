@@ -286,6 +286,7 @@ impl App {
                     .iter()
                     .try_for_each(|(path, node)| known::set(transaction, name, path, Some(node)))
             })?;
+            tracing::info!(target: "history", collection = name, places = states.len(), "kept for the first time");
         }
         Ok(())
     }
