@@ -157,7 +157,12 @@ impl App {
         }
     }
 
-    fn survey(&self, store: &Store, name: &str, since: Timestamp) -> Result<Option<Survey>> {
+    fn look_for_unkept(
+        &self,
+        store: &Store,
+        name: &str,
+        since: Timestamp,
+    ) -> Result<Option<Survey>> {
         let views = store.read(collection::all)?;
         let Some(view) = views.into_iter().find(|view| view.name == name) else {
             return Ok(None);
@@ -206,7 +211,7 @@ impl App {
     /// Keeps the new states of what changed, and records the change.
     fn keep_changes(&self, name: &str, since: Timestamp) -> Result<()> {
         let store = self.store()?;
-        let Some(survey) = self.survey(&store, name, since)? else {
+        let Some(survey) = self.look_for_unkept(&store, name, since)? else {
             return Ok(());
         };
         // Our own changes must not be under way.
@@ -256,7 +261,7 @@ impl App {
     /// Keeps states for the first time, some at a time, while nobody needs the machine.
     fn keep_first(&self, name: &str) -> Result<()> {
         let store = self.store()?;
-        let Some(survey) = self.survey(&store, name, Timestamp(i64::MAX))? else {
+        let Some(survey) = self.look_for_unkept(&store, name, Timestamp(i64::MAX))? else {
             return Ok(());
         };
         let mut waiting = survey.unknown;
