@@ -314,8 +314,9 @@ fn one(context: &mut Context, finding: &Found) -> Outcome {
             .line
             .map(|line| format!(":{line}"))
             .unwrap_or_default();
-        if !finding.message.contains(path.as_str()) || !line.is_empty() {
-            out.line(&format!("  at {}{line}", escape(path)))?;
+        let place = format!("{path}{line}");
+        if !finding.message.contains(&place) {
+            out.line(&format!("  at {}", escape(&place)))?;
         }
     }
     if let Some(meaning) = &finding.meaning {
