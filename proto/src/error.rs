@@ -70,6 +70,7 @@ pub fn status_to_error(status: &Status) -> Error {
     if let Ok(details) = RpcStatus::decode(status.details())
         && let Some(any) = details.details.iter().find(|any| any.type_url == TYPE_URL)
         && let Ok(detail) = ErrorDetail::decode(any.value.as_slice())
+        && !detail.message.is_empty()
     {
         return detail.into();
     }
@@ -105,6 +106,20 @@ fn gone(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn details_without_a_word_are_not_believed() {
+        let details = RpcStatus {
+            details: vec![RpcAny {
+                type_url: TYPE_URL.to_owned(),
+                value: Vec::new(),
+            }],
+            ..RpcStatus::default()
+        };
+        let details = details.encode_to_vec().into();
+        let status = Status::with_details(tonic::Code::Internal, "why", details);
+        assert_eq!(status_to_error(&status).message, "why (Internal)");
+    }
 
     #[test]
     fn every_code_survives_the_wire() {
