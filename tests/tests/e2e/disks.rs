@@ -140,7 +140,7 @@ fn a_home_on_a_read_only_disk_is_read() {
         status["warnings"].to_string().contains("home-read-only"),
         "{status}"
     );
-    assert_eq!(said("refused.json")["error"]["code"], "home.unusable");
+    assert_eq!(said("refused.json")["error"]["code"], "file.permission");
     assert!(daemon::processes(&root).is_empty());
     // Where it can be written again, all is as ever.
     assert_eq!(sandbox.ready()["artifacts"], 1);

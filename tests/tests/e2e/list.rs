@@ -187,6 +187,7 @@ fn every_artifact_of_a_list_has_the_documented_keys() {
         "tools",
         "aliases",
         "groups",
+        "rating",
         "scope",
         "content_hash",
         "structure_hash",
