@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "skillmeat/v1/adopt.proto",
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
@@ -26,6 +26,7 @@ const FILES: [&str; 15] = [
     "skillmeat/v1/group.proto",
     "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/search.proto",
+    "skillmeat/v1/snapshot.proto",
     "skillmeat/v1/tag.proto",
 ];
 

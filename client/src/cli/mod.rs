@@ -9,6 +9,7 @@ mod group;
 mod operation;
 mod service;
 mod settings;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,10 @@ pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
     Shell,
+};
+pub(crate) use snapshot::{
+    GcArgs, HistoryArgs, OfCollections, OneSnapshot, PruneArgs, RestoreArtifactArgs, RollbackArgs,
+    SnapshotArgs, SnapshotCommand,
 };
 
 /// Keeps your library of coding-agent artifacts: skills, commands, agents, hooks, MCP servers.
@@ -252,6 +257,43 @@ What was undone can be redone until something else is changed.")]
     /// Tag artifacts, and say what tags mean
     #[command(subcommand, arg_required_else_help = true)]
     Tag(TagCommand),
+    /// Make a snapshot of a collection; list, compare, verify, export and delete them
+    #[command(after_help = "Examples:
+  sm snapshot                              of the default collection
+  sm snapshot 'before the big cleanup'
+  sm snapshot -c work
+  sm snapshot list")]
+    Snapshot(SnapshotArgs),
+    /// List snapshots, the newest first; as `snapshot list`
+    #[command(after_help = "Examples:
+  sm history
+  sm history --limit 20
+  sm history -c work")]
+    History(HistoryArgs),
+    /// Take a collection, or some artifacts of it, back to a snapshot
+    #[command(after_help = "Examples:
+  sm rollback 20261120-155145-120724 --dry-run        what would change
+  sm rollback 20261120-155145-120724 --yes
+  sm rollback 20261120-155145-120724 --artifact pdf --artifact command:review
+
+All of it goes back, or nothing. What the snapshot did not have is removed; a snapshot of the collection
+as it is is made before, and `sm undo` takes the rollback back.")]
+    Rollback(RollbackArgs),
+    /// Bring one artifact back from a snapshot
+    #[command(after_help = "Examples:
+  sm restore pdf@20261120-155145-120724
+  sm restore command:review@20261120-155145-120724 --dry-run
+
+Its files come back as they were, and so does what the manifest said of it. `sm undo` takes it back.")]
+    Restore(RestoreArtifactArgs),
+    /// Delete what the history need not keep any more
+    #[command(after_help = "Examples:
+  sm gc --dry-run
+  sm gc
+
+Changes can be undone for `history.keep_days`, as long as `history.max_size_mb` has room for them. Snapshots
+stay. The daemon does this by itself once a week.")]
+    Gc(GcArgs),
     /// Show the state of the daemon and of the collections
     #[command(after_help = "Examples:
   sm status

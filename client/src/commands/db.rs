@@ -372,7 +372,7 @@ async fn restore(context: &mut Context, args: RestoreArgs) -> Outcome {
 }
 
 /// The absolute path as the daemon, which stands elsewhere, needs it.
-fn whole(path: &Path) -> Result<String, Error> {
+pub(super) fn whole(path: &Path) -> Result<String, Error> {
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, &error))?;
     absolute.to_str().map(str::to_owned).ok_or_else(|| {
         Error::new(

@@ -13,16 +13,19 @@ mod daemon;
 mod db;
 mod doctor;
 mod edit;
+mod gc;
 mod group;
 mod init;
 mod list;
 mod log;
 mod logs;
 mod man;
+mod rollback;
 mod search;
 mod selection;
 mod service;
 mod show;
+mod snapshot;
 mod status;
 mod tag;
 mod undo;
@@ -206,6 +209,11 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Edit(args) => edit::run(context, args).await,
         Command::Group(command) => group::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,
+        Command::Snapshot(args) => snapshot::run(context, args).await,
+        Command::History(args) => snapshot::history(context, args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Restore(args) => rollback::restore(context, args).await,
+        Command::Gc(args) => gc::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,

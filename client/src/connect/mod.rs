@@ -99,6 +99,7 @@ pub(crate) mod service {
         groups: group_service_client::GroupServiceClient;
         search: search_service_client::SearchServiceClient;
         tags: tag_service_client::TagServiceClient;
+        snapshots: snapshot_service_client::SnapshotServiceClient;
     }
 }
 

@@ -22,6 +22,7 @@ mod safety;
 mod schedule;
 mod searching;
 mod selection;
+mod snapshots;
 mod status;
 mod tag;
 mod watching;
@@ -64,6 +65,9 @@ pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
+pub use snapshots::{
+    Collected, Compared, Difference, HeldArtifact, Made, RollbackRequest, SnapshotView,
+};
 pub use status::{Counters, Overview, Phase};
 pub use tag::{TagAction, TagRequest};
 pub use watching::{EventPage, EventStart};
@@ -217,6 +221,10 @@ impl App {
             scheduler.set_period(
                 schedule::VERIFY,
                 schedule::verify_period(now.config.cache_metadata_ttl),
+            );
+            scheduler.set_period(
+                schedule::SNAPSHOT,
+                schedule::snapshot_period(now.config.snapshot_schedule),
             );
         }
         if let Some(watcher) = self.watcher.get() {

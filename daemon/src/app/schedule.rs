@@ -26,6 +26,30 @@ pub(super) const SAFETY: &str = "safety";
 /// How long a change that nobody told may go unseen.
 const SAFETY_PERIOD: Duration = Duration::from_hours(1);
 
+/// Makes snapshots of what changed, and prunes those that nobody wants any more.
+pub(super) const SNAPSHOT: &str = "snapshot";
+
+/// Deletes what the history need not keep.
+const COLLECT: &str = "collect";
+
+/// How often.
+const COLLECT_PERIOD: Duration = Duration::from_hours(7 * 24);
+
+/// Reads all snapshots and compares them with their hashes.
+const VERIFY_SNAPSHOTS: &str = "verify-snapshots";
+
+/// How often.
+const VERIFY_SNAPSHOTS_PERIOD: Duration = Duration::from_hours(30 * 24);
+
+/// How often snapshots are made. Where they are not, a look at the config now and then costs nothing.
+pub(super) fn snapshot_period(configured: Duration) -> Duration {
+    if configured.is_zero() {
+        COLLECT_PERIOD
+    } else {
+        configured
+    }
+}
+
 /// How often stale rows are looked for: often enough that none stays stale for long.
 pub(super) fn verify_period(ttl: Duration) -> Duration {
     (ttl / 4).clamp(Duration::from_secs(1), Duration::from_mins(5))
@@ -81,6 +105,13 @@ impl App {
         scheduler.every(EVICT, EVICT_PERIOD, evict);
         let safety = self.turn(SAFETY, |app| app.look_at_everything("safety"));
         scheduler.every(SAFETY, SAFETY_PERIOD, safety);
+        let snapshots = self.turn(SNAPSHOT, Self::snapshot_by_schedule);
+        let period = snapshot_period(self.config().config.snapshot_schedule);
+        scheduler.every(SNAPSHOT, period, snapshots);
+        let collect = self.turn(COLLECT, Self::collect_by_schedule);
+        scheduler.every(COLLECT, COLLECT_PERIOD, collect);
+        let verify = self.turn(VERIFY_SNAPSHOTS, Self::verify_by_schedule);
+        scheduler.every(VERIFY_SNAPSHOTS, VERIFY_SNAPSHOTS_PERIOD, verify);
         drop(self.scheduler.set(scheduler));
     }
 

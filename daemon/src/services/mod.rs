@@ -13,6 +13,7 @@ mod event;
 mod group;
 mod operation;
 mod search;
+mod snapshot;
 mod tag;
 mod wire;
 
@@ -41,6 +42,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.OperationService",
     "skillmeat.v1.GroupService",
     "skillmeat.v1.SearchService",
+    "skillmeat.v1.SnapshotService",
     "skillmeat.v1.TagService",
 ];
 
@@ -150,6 +152,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         tag_service_server,
         TagServiceServer,
         tag::Service(app())
+    ))
+    .add_service(server!(
+        snapshot_service_server,
+        SnapshotServiceServer,
+        snapshot::Service(app())
     ))
 }
 

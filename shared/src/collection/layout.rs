@@ -174,6 +174,25 @@ pub fn found_at(root: &Path, path: &str) -> Option<Found> {
     artifact(container, name, shape_of(&root.join(container).join(name))?)
 }
 
+/// Whether a folder of this name in a collection holds artifacts.
+pub fn is_container(name: &OsStr) -> bool {
+    CONTAINERS.into_iter().any(|container| name == container)
+}
+
+/// The artifact that something of this name in a container would be, whatever stands there now.
+pub fn named(container: &OsStr, name: &OsStr, is_folder: bool) -> Option<Found> {
+    let container = CONTAINERS.into_iter().find(|known| *known == container)?;
+    let shape = if is_folder {
+        Shape::Folder
+    } else {
+        Shape::File
+    };
+    if is_ignored(name) {
+        return None;
+    }
+    artifact(container, name, shape)
+}
+
 /// What a path, relative to the collection, is. Only the names count: it may be gone.
 pub fn classify(relative: &Path) -> Place {
     let mut parts = Vec::new();

@@ -249,6 +249,54 @@ pub const KEYS: &[Key] = &[
         Some("2048"),
         "above how much memory the daemon ends, to be started anew, in MB; 0 is no limit",
     ),
+    key(
+        "history.keep_days",
+        Kind::Integer {
+            min: 1,
+            max: 36_500,
+        },
+        Some("90"),
+        "how long changes can be undone, in days",
+    ),
+    key(
+        "history.max_size_mb",
+        Kind::Integer {
+            min: 16,
+            max: 1_000_000,
+        },
+        Some("2048"),
+        "how large the history may become, in MB: then the oldest changes go first; snapshots stay",
+    ),
+    key(
+        "snapshot.schedule",
+        Kind::Choice(&["off", "hourly", "daily", "weekly"]),
+        Some("daily"),
+        "how often snapshots are made by themselves, of collections that changed",
+    ),
+    key(
+        "snapshot.keep_last",
+        KEEP,
+        Some("5"),
+        "automatic snapshots that are kept: the newest",
+    ),
+    key(
+        "snapshot.keep_daily",
+        KEEP,
+        Some("7"),
+        "the newest of each day, for so many days",
+    ),
+    key(
+        "snapshot.keep_weekly",
+        KEEP,
+        Some("4"),
+        "the newest of each week, for so many weeks",
+    ),
+    key(
+        "snapshot.keep_monthly",
+        KEEP,
+        Some("12"),
+        "the newest of each month, for so many months",
+    ),
     kept(
         "analytics.enabled",
         Kind::Bool,
@@ -345,6 +393,12 @@ pub const KEYS: &[Key] = &[
     open("assembly", "assembly of recipes"),
     open("memory", "memory of projects"),
 ];
+
+/// How many automatic snapshots may be kept by one rule.
+const KEEP: Kind = Kind::Integer {
+    min: 0,
+    max: 10_000,
+};
 
 /// In seconds.
 const YEAR: u64 = 366 * 86_400;

@@ -256,6 +256,13 @@ fn apply(config: &mut Config, key: &Key, value: Value, env: &dyn Environment) ->
         "daemon.idle_exit" => config.daemon_idle_exit = span(),
         "daemon.memory_soft_mb" => config.daemon_memory_soft_mb = number,
         "daemon.memory_hard_mb" => config.daemon_memory_hard_mb = number,
+        "history.keep_days" => config.history_keep_days = number,
+        "history.max_size_mb" => config.history_max_size_mb = number,
+        "snapshot.schedule" => config.snapshot_schedule = schedule(text),
+        "snapshot.keep_last" => config.snapshot_retention.last = number,
+        "snapshot.keep_daily" => config.snapshot_retention.daily = number,
+        "snapshot.keep_weekly" => config.snapshot_retention.weekly = number,
+        "snapshot.keep_monthly" => config.snapshot_retention.monthly = number,
         "daemon.self_check" => config.daemon_self_check = span(),
         "search.project-roots" => {
             let roots = texts(&value).map(|root| expand_tilde(Path::new(root), env));
@@ -280,6 +287,16 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
+}
+
+/// How much time lies between two runs; zero: it never runs.
+const fn schedule(word: &str) -> Duration {
+    match word.as_bytes() {
+        b"hourly" => Duration::from_hours(1),
+        b"weekly" => Duration::from_hours(7 * 24),
+        b"off" => Duration::ZERO,
+        _ => Duration::from_hours(24),
+    }
 }
 
 /// The single keys inside a table that is only kept.

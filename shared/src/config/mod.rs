@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::history::retention::Retention;
 use crate::{Code, Error, Result};
 
 pub mod duration;
@@ -72,6 +73,14 @@ pub struct Config {
     pub search_max_depth: usize,
     /// Names of folders that are left out.
     pub search_exclude_dirs: Vec<String>,
+    /// How long changes can be undone, in days.
+    pub history_keep_days: u64,
+    /// How large the history may become, in MB.
+    pub history_max_size_mb: u64,
+    /// How often snapshots are made by themselves; zero is never.
+    pub snapshot_schedule: Duration,
+    /// Which automatic snapshots are kept.
+    pub snapshot_retention: Retention,
 }
 
 impl Default for Config {
@@ -103,6 +112,15 @@ impl Default for Config {
             search_exclude_dirs: ["node_modules", ".venv", "venv", ".git", "__pycache__"]
                 .map(str::to_owned)
                 .into(),
+            history_keep_days: 90,
+            history_max_size_mb: 2_048,
+            snapshot_schedule: Duration::from_hours(24),
+            snapshot_retention: Retention {
+                last: 5,
+                daily: 7,
+                weekly: 4,
+                monthly: 12,
+            },
         }
     }
 }

@@ -348,7 +348,7 @@ fn create_temporary(folder: &Path, target: &Path) -> Result<(File, Temporary)> {
     clippy::disallowed_methods,
     reason = "flushed before and after: this is the durable rename"
 )]
-fn replace(temporary: Temporary, target: &Path) -> Result<()> {
+pub(crate) fn replace(temporary: Temporary, target: &Path) -> Result<()> {
     let fail = |error: &std::io::Error| Error::io("write", target, error);
     hit("atomic.before_rename")
         .and_then(|()| fs::rename(temporary.path(), target))

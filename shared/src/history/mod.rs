@@ -10,13 +10,16 @@
 //!
 //! Where objects are kept is behind the ports [`Objects`] and [`Keep`].
 
+pub mod ancestor;
 pub mod capture;
 pub mod diff;
 mod encoding;
+pub mod export;
 mod folder;
 mod memory;
 pub mod object;
 pub mod restore;
+pub mod retention;
 pub mod seen;
 pub mod snapshot;
 pub mod tree;

@@ -40,6 +40,7 @@ mod permissions;
 mod search;
 mod service;
 mod shell;
+mod snapshots;
 mod storms;
 mod tags;
 mod together;

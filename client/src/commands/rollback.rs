@@ -1,0 +1,113 @@
+//! `sm rollback` and `sm restore`.
+
+use std::time::Duration;
+
+use skillmeat_proto::v1;
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{Code, Error};
+
+use super::change::{self, Words};
+use super::db::agreed;
+use super::{Context, Outcome};
+use crate::cli::{RestoreArtifactArgs, RollbackArgs};
+use crate::connect::service;
+use crate::output::escape::escape;
+use crate::output::units;
+
+/// A large collection is put back in its own time.
+const LONG: Duration = Duration::from_mins(10);
+
+pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
+    let artifacts: Vec<v1::ArtifactRef> = args.artifacts.iter().map(|text| named(text)).collect();
+    let what = match artifacts.len() {
+        0 => "the whole collection".to_owned(),
+        count => units::count(count as u64, "artifact"),
+    };
+    if !args.dry_run {
+        let id = escape(&args.id);
+        agreed(args.yes, &format!("take {what} back to `{id}`?"))?;
+    }
+    let request = v1::RollbackRequest {
+        collection: args.of.collection.unwrap_or_default(),
+        id: args.id,
+        artifacts,
+        dry_run: args.dry_run,
+    };
+    go_back(context, request, "roll back", false).await
+}
+
+pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) -> Outcome {
+    let (name, id) = args
+        .what
+        .rsplit_once('@')
+        .filter(|(name, id)| !name.is_empty() && !id.is_empty())
+        .ok_or_else(|| {
+            Error::new(
+                Code::InvalidArgument,
+                format!("`{}` names no artifact and snapshot", escape(&args.what)),
+            )
+            .hint("write `NAME@ID`; `sm history` lists the ids")
+        })?;
+    let request = v1::RollbackRequest {
+        collection: args.of.collection.unwrap_or_default(),
+        id: id.to_owned(),
+        artifacts: vec![named(name)],
+        dry_run: args.dry_run,
+    };
+    go_back(context, request, "restore", true).await
+}
+
+async fn go_back(
+    context: &mut Context,
+    request: v1::RollbackRequest,
+    verb: &str,
+    single: bool,
+) -> Outcome {
+    let session = context.session_for(LONG).await?;
+    let stream = session
+        .stream(request, |channel, request| async move {
+            service::snapshots(channel).rollback(request).await
+        })
+        .await?;
+    let words = Words {
+        verb,
+        single,
+        tolerates_conflicts: false,
+        tally: &tally,
+        hints: &|code, _| match code {
+            Code::ArtifactNotFound => {
+                vec!["`sm snapshot show ID` lists the artifacts of a snapshot".to_owned()]
+            }
+            Code::ArtifactAmbiguous => vec!["name its kind, too: `type:NAME`".to_owned()],
+            _ => Vec::new(),
+        },
+    };
+    change::follow(context, &session, stream, &words).await
+}
+
+fn tally(summary: &v1::ChangeSummary) -> String {
+    let (restored, removed) = (
+        change::count(summary, "restored"),
+        change::count(summary, "removed"),
+    );
+    let would = if summary.dry_run { "would be " } else { "" };
+    if restored + removed == 0 {
+        return format!("nothing differs{}", change::rest(summary));
+    }
+    let name = escape(&summary.collection);
+    let mut text = format!("{restored} {would}restored, {removed} {would}removed in `{name}`");
+    text.push_str(&change::rest(summary));
+    if !summary.operation.is_empty() {
+        text.push_str("; `sm undo` takes it back");
+    }
+    text
+}
+
+fn named(text: &str) -> v1::ArtifactRef {
+    // Every text is a name, with or without a kind.
+    let ArtifactRef { kind, name } = text.parse().unwrap_or_else(|never| match never {});
+    v1::ArtifactRef {
+        kind: kind.map(|kind| kind.to_string()).unwrap_or_default(),
+        name,
+    }
+}

@@ -1,0 +1,155 @@
+//! Archives: the ancestor's are read, any state is exported, what was exported is imported.
+
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::bundle::archive;
+use skillmeat_shared::history::ancestor::{self, LIMITS};
+use skillmeat_shared::history::{capture, export, snapshot as names};
+use skillmeat_shared::{Code, Error, Result, artifact};
+
+use super::{Opened, Origin, SnapshotView, artifacts_in};
+use crate::app::App;
+use crate::store::history::Batch;
+use crate::store::history::snapshot::{self, Snapshot};
+
+/// The folder in an unpacked archive; a name that nothing in it needs.
+const UNPACKED: &str = "archive";
+
+impl App {
+    /// Writes a snapshot to a `.tar.gz`, as the ancestor makes them. Gives its size.
+    pub fn export_snapshot(
+        &self,
+        collection: &str,
+        id: &str,
+        target: &Path,
+        force: bool,
+    ) -> Result<u64> {
+        let name = self.collection_or_default(collection);
+        let opened = self.open_snapshot(&name, id)?;
+        export::export(
+            &opened.objects,
+            &opened.node,
+            &name,
+            opened.view.at,
+            target,
+            force,
+        )
+    }
+
+    /// Takes in an archive that holds one collection, as a snapshot of `collection`. A file called like a
+    /// snapshot keeps its name.
+    pub fn import_snapshot(
+        &self,
+        collection: &str,
+        file: &Path,
+        message: &str,
+    ) -> Result<SnapshotView> {
+        let name = self.collection_or_default(collection);
+        // Snapshots of a collection that is gone can be imported too: it is how to bring one back.
+        artifact::name::validate(&name)?;
+        let (node, batch) = self.unpacked(file)?;
+        let called = file.file_name().unwrap_or_default().to_string_lossy();
+        let stem = called.strip_suffix(".tar.gz").unwrap_or(&called);
+        let said = names::moment_of(stem).ok();
+        let at = said.unwrap_or_else(|| self.now());
+        let held = artifacts_in(&batch, &node.node)?.len() as u64;
+        let row = Snapshot {
+            collection: name.clone(),
+            id: names::id_at(at),
+            at,
+            message: match message.trim() {
+                "" => format!("Imported from {called}"),
+                message => message.to_owned(),
+            },
+            origin: Origin::Imported.as_str().to_owned(),
+            node: node.node,
+            artifacts: held,
+            files: node.files,
+            bytes: node.bytes,
+            stored: batch.stored(),
+        };
+        let is_there = self.ancestors(&name)?.0.iter().any(|one| one.id == row.id);
+        let inserted = row.clone();
+        let is_new = batch.commit(|transaction| {
+            if is_there || snapshot::get(transaction, &inserted.collection, &inserted.id)?.is_some()
+            {
+                return Ok(false);
+            }
+            snapshot::insert(transaction, &inserted).map(|()| true)
+        })?;
+        if !is_new {
+            let message = format!("`{name}` has a snapshot `{}` already", row.id);
+            return Err(Error::new(Code::SnapshotExists, message)
+                .hint(format!("`sm snapshot show {}` tells what it holds", row.id))
+                .at(file, None));
+        }
+        self.log_event("snapshot.imported", &name, &row.id);
+        Ok(row.into())
+    }
+
+    /// Has the ancestor's archive ready to be read by its objects.
+    pub(super) fn open_archive(&self, view: SnapshotView) -> Result<Opened<'_>> {
+        let Some(file) = view.archive.clone() else {
+            let message = format!("the archive of the snapshot `{}` is gone", view.id);
+            return Err(Error::new(Code::FileNotFound, message).hint(format!(
+                "put `{}.tar.gz` back into `{}`",
+                view.id,
+                self.boot.home.snapshots(&view.collection).display()
+            )));
+        };
+        let (held, batch) = self.unpacked(&file)?;
+        // The next one begins before this one ends, so that what it kept is not collected in between.
+        let objects = self.history.batch();
+        batch.commit(|_| Ok(()))?;
+        let view = SnapshotView {
+            files: Some(held.files),
+            bytes: Some(held.bytes),
+            ..view
+        };
+        Ok(Opened {
+            view,
+            node: held.node,
+            objects,
+        })
+    }
+
+    /// Reads the ancestor's archive to its end; nothing if the snapshot is one of ours.
+    pub(super) fn check_archive(&self, view: &SnapshotView) -> Option<Result<()>> {
+        if let Some(file) = &view.archive {
+            let unpacked = archive::unpack(file, &self.room(), UNPACKED, &LIMITS);
+            return Some(unpacked.and_then(|one| ancestor::collection_in(one.root()).map(drop)));
+        }
+        view.problem
+            .map(|why| Err(Error::new(Code::FileNotFound, why)))
+    }
+
+    /// Where archives are unpacked for as long as they are looked at.
+    fn room(&self) -> PathBuf {
+        self.boot.home.cache_dir().join("unpacked")
+    }
+
+    /// Reads an archive into objects.
+    fn unpacked(&self, file: &Path) -> Result<(Held, Batch<'_>)> {
+        let unpacked = archive::unpack(file, &self.room(), UNPACKED, &LIMITS)?;
+        let root =
+            ancestor::collection_in(unpacked.root()).map_err(|error| error.at(file, None))?;
+        let batch = self.history.batch();
+        let captured = capture(&root, &batch)?;
+        let node = captured.node.ok_or_else(|| {
+            Error::new(Code::ArchiveInvalid, "the archive holds nothing").at(file, None)
+        })?;
+        let held = Held {
+            node,
+            files: captured.files,
+            bytes: captured.bytes,
+        };
+        Ok((held, batch))
+    }
+}
+
+/// What an archive holds.
+struct Held {
+    node: skillmeat_shared::history::Node,
+    files: u64,
+    bytes: u64,
+}

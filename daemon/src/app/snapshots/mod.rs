@@ -1,0 +1,388 @@
+//! Snapshots of collections: made, listed, looked into. Those that the ancestor made are listed beside ours
+//! and can be used like them; its archives stay as they are.
+
+mod archive;
+mod compare;
+mod keep;
+mod restore;
+
+use std::path::PathBuf;
+
+use skillmeat_shared::collection::layout::{self, Found};
+use skillmeat_shared::history::tree::{Node, Tree};
+use skillmeat_shared::history::{Objects, ancestor, capture_collection, diff, snapshot as names};
+use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::{App, collections};
+use crate::store::history::Batch;
+use crate::store::history::seen::SeenFolders;
+use crate::store::history::snapshot::{self, Snapshot};
+use skillmeat_shared::artifact::Problem;
+
+pub use compare::{Compared, Difference};
+pub use keep::Collected;
+pub use restore::RollbackRequest;
+
+/// What a snapshot says if the user says nothing; the ancestor says the same.
+const MANUAL: &str = "Manual snapshot";
+
+/// Why a snapshot was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Somebody asked for it.
+    Manual,
+    /// Before a rollback.
+    Safety,
+    /// By the clock.
+    Scheduled,
+    /// It came from an archive.
+    Imported,
+}
+
+impl Origin {
+    /// As rows and output spell it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Safety => "safety",
+            Self::Scheduled => "scheduled",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+/// One snapshot, ours or the ancestor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of Snapshot; see snapshot.proto")]
+pub struct SnapshotView {
+    pub id: String,
+    pub collection: String,
+    pub at: Timestamp,
+    pub message: String,
+    pub origin: String,
+    pub artifacts: u64,
+    pub files: Option<u64>,
+    pub bytes: Option<u64>,
+    pub stored: u64,
+    pub archive: Option<PathBuf>,
+    pub problem: Option<&'static str>,
+}
+
+impl From<Snapshot> for SnapshotView {
+    fn from(row: Snapshot) -> Self {
+        Self {
+            id: row.id,
+            collection: row.collection,
+            at: row.at,
+            message: row.message,
+            origin: row.origin,
+            artifacts: row.artifacts,
+            files: Some(row.files),
+            bytes: Some(row.bytes),
+            stored: row.stored,
+            archive: None,
+            problem: None,
+        }
+    }
+}
+
+/// A snapshot that was just made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The snapshot.
+    pub snapshot: SnapshotView,
+    /// Files that had to be read.
+    pub read: u64,
+    /// What has no bytes to keep.
+    pub left_out: Vec<Problem>,
+}
+
+impl Made {
+    /// Files in it.
+    pub fn files(&self) -> u64 {
+        self.snapshot.files.unwrap_or_default()
+    }
+}
+
+/// One artifact in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields of SnapshotArtifact; see snapshot.proto"
+)]
+pub struct HeldArtifact {
+    pub id: ArtifactId,
+    pub path: String,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A state of a collection, with the objects to read it by, which stay while this is held.
+struct Opened<'a> {
+    view: SnapshotView,
+    node: Node,
+    objects: Batch<'a>,
+}
+
+impl App {
+    /// Makes a snapshot of a collection. `tell` hears how many files were looked at.
+    pub fn create_snapshot(
+        &self,
+        collection: &str,
+        message: &str,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Made> {
+        let name = self.collection_or_default(collection);
+        let message = match message.trim() {
+            "" => MANUAL,
+            message => message,
+        };
+        // A snapshot shows the collection between two changes, never in the middle of one.
+        let _one_at_a_time = self.mutation.lock();
+        let (made, _) = self.take(&name, message, Origin::Manual, None, tell)?;
+        self.log_event("snapshot.created", &name, &made.snapshot.id);
+        Ok(made)
+    }
+
+    /// Takes a snapshot, and gives its state; the caller sees to it that no change is under way. The mutation lock is not taken.
+    /// Nothing is written if the state is the one of `unless`; that one is given back then.
+    fn take(
+        &self,
+        name: &str,
+        message: &str,
+        origin: Origin,
+        unless: Option<&Snapshot>,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<(Made, Node)> {
+        let root = self.collection_root(name)?;
+        let seen = self
+            .history
+            .read(|connection| SeenFolders::load(connection, &root))?;
+        let batch = self.history.batch();
+        let captured = capture_collection(&root, &batch, &seen, tell)?;
+        let node = captured.node.ok_or_else(|| collections::not_found(name))?;
+        if let Some(same) = unless.filter(|unless| unless.node == node) {
+            batch.commit(|transaction| seen.save(transaction, &root))?;
+            let made = Made {
+                snapshot: same.clone().into(),
+                read: captured.read,
+                left_out: captured.left_out,
+            };
+            return Ok((made, node));
+        }
+        let artifacts = artifacts_in(&batch, &node)?.len() as u64;
+        let mut row = Snapshot {
+            collection: name.to_owned(),
+            id: String::new(),
+            at: self.now(),
+            message: message.to_owned(),
+            origin: origin.as_str().to_owned(),
+            node,
+            artifacts,
+            files: captured.files,
+            bytes: captured.bytes,
+            stored: batch.stored(),
+        };
+        let taken = self.ancestors(name)?.0;
+        let is_taken = |id: &str| taken.iter().any(|one| one.id == id);
+        let row = batch.commit(|transaction| {
+            seen.save(transaction, &root)?;
+            // Names tell microseconds.
+            loop {
+                row.id = names::id_at(row.at);
+                if !is_taken(&row.id) && snapshot::get(transaction, name, &row.id)?.is_none() {
+                    break;
+                }
+                row.at.0 += 1_000;
+            }
+            snapshot::insert(transaction, &row)?;
+            Ok(row)
+        })?;
+        for left_out in &captured.left_out {
+            tracing::info!(target: "history", collection = name, "{}", left_out.message);
+        }
+        tracing::info!(
+            target: "history",
+            collection = name, id = row.id, origin = row.origin,
+            files = row.files, read = captured.read, stored = row.stored,
+            "snapshot"
+        );
+        let node = row.node.clone();
+        let made = Made {
+            snapshot: row.into(),
+            read: captured.read,
+            left_out: captured.left_out,
+        };
+        Ok((made, node))
+    }
+
+    /// Snapshots of a collection, or of all, the newest first, at most `limit`; how many there are; and what
+    /// is wrong with the ancestor's index.
+    pub fn snapshots(
+        &self,
+        collection: &str,
+        all: bool,
+        limit: usize,
+    ) -> Result<(Vec<SnapshotView>, u64, Vec<Error>)> {
+        let collections = self.with_snapshots(collection, all)?;
+        let mut views = Vec::new();
+        let mut problems = Vec::new();
+        for name in collections {
+            let rows = self
+                .history
+                .read(|connection| snapshot::list(connection, &name))?;
+            views.extend(rows.into_iter().map(SnapshotView::from));
+            match self.ancestors(&name) {
+                Ok((ancestors, found)) => {
+                    views.extend(ancestors);
+                    problems.extend(found);
+                }
+                Err(error) => problems.push(error),
+            }
+        }
+        views.sort_by(|a, b| (&b.id, &a.collection).cmp(&(&a.id, &b.collection)));
+        let total = views.len() as u64;
+        views.truncate(limit);
+        Ok((views, total, problems))
+    }
+
+    /// The collections that are asked for; of all, those that are there and those that only snapshots tell of.
+    fn with_snapshots(&self, collection: &str, all: bool) -> Result<Vec<String>> {
+        if !all {
+            return Ok(vec![self.collection_or_default(collection)]);
+        }
+        if !collection.is_empty() {
+            let message = "a collection is named, and all are asked for";
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("leave out either `--collection` or `--all`"));
+        }
+        let store = self.store()?;
+        let there = store.read(crate::store::collection::names)?;
+        let mut names: Vec<String> = there.into_iter().map(|(_, name)| name).collect();
+        let rows = self
+            .history
+            .read(|connection| snapshot::list(connection, ""))?;
+        names.extend(rows.into_iter().map(|row| row.collection));
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// A snapshot and the artifacts in it, by id.
+    pub fn snapshot(
+        &self,
+        collection: &str,
+        id: &str,
+    ) -> Result<(SnapshotView, Vec<HeldArtifact>)> {
+        let name = self.collection_or_default(collection);
+        let opened = self.open_snapshot(&name, id)?;
+        let mut held = Vec::new();
+        for (found, node) in artifacts_in(&opened.objects, &opened.node)? {
+            let (mut files, mut bytes) = (0, 0);
+            diff::walk(&opened.objects, &node, &mut |_, inner| {
+                if let Node::File { size, .. } = inner {
+                    files += 1;
+                    bytes += size;
+                }
+                Ok(())
+            })?;
+            held.push(HeldArtifact {
+                id: ArtifactId::new(found.kind, found.name),
+                path: found.path,
+                files,
+                bytes,
+            });
+        }
+        Ok((opened.view, held))
+    }
+
+    /// The folder of a collection, without links in its path.
+    fn collection_root(&self, name: &str) -> Result<PathBuf> {
+        let store = self.store()?;
+        let views = store.read(crate::store::collection::all)?;
+        let view = views.into_iter().find(|view| view.name == name);
+        let path = PathBuf::from(view.ok_or_else(|| collections::not_found(name))?.path);
+        std::fs::canonicalize(&path).map_err(|error| Error {
+            code: Code::CollectionUnreachable,
+            ..Error::io("open", &path, &error)
+        })
+    }
+
+    /// The ancestor's snapshots of a collection, and what is wrong with their index.
+    fn ancestors(&self, name: &str) -> Result<(Vec<SnapshotView>, Vec<Error>)> {
+        let (all, problems) = ancestor::list(&self.boot.home.snapshots(name))?;
+        let views = all.into_iter().map(|one| SnapshotView {
+            id: one.id,
+            collection: name.to_owned(),
+            at: one.at,
+            message: one.message,
+            origin: "archive".to_owned(),
+            artifacts: one.artifacts,
+            files: None,
+            bytes: None,
+            stored: one.size,
+            problem: one.archive.is_none().then_some("its archive is gone"),
+            archive: one.archive,
+        });
+        Ok((views.collect(), problems))
+    }
+
+    /// Finds a snapshot and has its objects ready.
+    fn open_snapshot(&self, name: &str, id: &str) -> Result<Opened<'_>> {
+        // What is no id is told as such.
+        names::moment_of(id)?;
+        let row = self
+            .history
+            .read(|connection| snapshot::get(connection, name, id))?;
+        if let Some(row) = row {
+            return Ok(Opened {
+                node: row.node.clone(),
+                view: row.into(),
+                objects: self.history.batch(),
+            });
+        }
+        let view = self
+            .ancestors(name)?
+            .0
+            .into_iter()
+            .find(|one| one.id == id)
+            .ok_or_else(|| not_found(name, id))?;
+        self.open_archive(view)
+    }
+}
+
+fn not_found(name: &str, id: &str) -> Error {
+    let message = format!("`{name}` has no snapshot `{id}`");
+    Error::new(Code::SnapshotNotFound, message).hint(
+        "`sm snapshot list` shows those that there are; `--collection` names another collection",
+    )
+}
+
+/// The artifacts in a state of a collection, by their paths, with their states.
+fn artifacts_in(objects: &dyn Objects, node: &Node) -> Result<Vec<(Found, Node)>> {
+    let mut all = Vec::new();
+    let Node::Folder { hash, .. } = node else {
+        return Ok(all);
+    };
+    for container in Tree::load(objects, hash)?.entries() {
+        let Node::Folder { hash, .. } = &container.node else {
+            continue;
+        };
+        if !layout::is_container(&container.name) {
+            continue;
+        }
+        for entry in Tree::load(objects, hash)?.into_entries() {
+            let at = |is_folder| layout::named(&container.name, &entry.name, is_folder);
+            let found = match &entry.node {
+                Node::Folder { .. } => at(true),
+                Node::File { .. } => at(false),
+                // Where it leads is not in the snapshot.
+                Node::Link { .. } => at(true).or_else(|| at(false)),
+            };
+            all.extend(found.map(|found| (found, entry.node)));
+        }
+    }
+    all.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    Ok(all)
+}

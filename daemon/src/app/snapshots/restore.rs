@@ -1,0 +1,388 @@
+//! Going back: a whole collection to a snapshot, or single artifacts.
+//!
+//! Both are changes as all others: planned, recorded, applied as a whole or not at all, and taken back by
+//! `undo`. Before a collection goes back, a snapshot of it as it is makes sure of what no record would hold.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::collection::edit::{self, Key};
+use skillmeat_shared::collection::layout::{self, Found};
+use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::history::diff::{self, Change};
+use skillmeat_shared::history::{Node, Objects, capture, capture_collection, object};
+use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::{Opened, Origin, artifacts_in};
+use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
+use crate::app::{App, collections};
+use crate::store::history::seen::SeenFolders;
+use crate::store::history::{Batch, snapshot};
+
+/// What the snapshot before a rollback says; the ancestor's say the same.
+const BEFORE: &str = "[auto] Before rollback";
+
+/// Bytes of the largest manifest of a snapshot that is looked into.
+const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
+
+/// How far below the collection things are put back as a whole: artifacts lie two levels down.
+const LEVELS: usize = 2;
+
+/// What goes back, and to when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// Empty: the default one.
+    pub collection: String,
+    /// The snapshot.
+    pub id: String,
+    /// Only these artifacts; none: everything.
+    pub artifacts: Vec<ArtifactRef>,
+    /// Plan only.
+    pub dry_run: bool,
+}
+
+impl App {
+    /// Takes a collection back to a snapshot: everything, or some artifacts with what manifest and lock say of
+    /// them.
+    pub fn roll_back(
+        &self,
+        request: &RollbackRequest,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let name = self.collection_or_default(&request.collection);
+        let target = self.open_snapshot(&name, &request.id)?;
+        let asked = Asked {
+            verb: "collection.rollback",
+            what: what(request),
+            actor: Actor::CommandLine,
+            dry_run: request.dry_run,
+            undoes: None,
+        };
+        let safety: RefCell<Option<String>> = RefCell::default();
+        let changed = self.change(&asked, &|draft| {
+            if !request.artifacts.is_empty() {
+                return some(&name, &target, &request.artifacts, request.dry_run, draft);
+            }
+            // Of a plan that came to nothing, as somebody wrote meanwhile.
+            self.drop_safety(&name, &safety);
+            let (now, objects) = if request.dry_run {
+                self.state_now(&name)?
+            } else {
+                let (made, now) = self.take(&name, BEFORE, Origin::Safety, None, &|_| {})?;
+                safety.replace(Some(made.snapshot.id));
+                (now, self.history.batch())
+            };
+            everything(
+                &name,
+                (&now, &objects),
+                &target.node,
+                request.dry_run,
+                draft,
+            )
+        });
+        let changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
+        if changed.operation.is_none() {
+            // Nothing was changed: nothing to go back to.
+            self.drop_safety(&name, &safety);
+        }
+        for item in &changed.report {
+            tell(Telling::Item(item.clone()));
+        }
+        Ok(ChangeSummary::of(
+            &name,
+            &["restored", "removed", "unchanged", "failed"],
+            &changed.report,
+            request.dry_run,
+            &changed,
+        ))
+    }
+
+    fn drop_safety(&self, name: &str, safety: &RefCell<Option<String>>) {
+        let Some(id) = safety.take() else { return };
+        let dropped = self
+            .history
+            .write(|transaction| snapshot::delete(transaction, name, &id));
+        if let Err(error) = dropped {
+            tracing::warn!(target: "history", "the snapshot {id} is of no use, and stays: {error}");
+        }
+    }
+
+    /// The collection as it is, with the objects to read it by.
+    pub(super) fn state_now(&self, name: &str) -> Result<(Node, Batch<'_>)> {
+        let root = self.collection_root(name)?;
+        let seen = self
+            .history
+            .read(|connection| SeenFolders::load(connection, &root))?;
+        let batch = self.history.batch();
+        let captured = capture_collection(&root, &batch, &seen, &|_| {})?;
+        let node = captured.node.ok_or_else(|| collections::not_found(name))?;
+        Ok((node, batch))
+    }
+}
+
+fn what(request: &RollbackRequest) -> String {
+    if request.artifacts.is_empty() {
+        return format!("rollback {}", request.id);
+    }
+    let names: Vec<&str> = request
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.name.as_str())
+        .collect();
+    format!("restore {} from {}", names.join(", "), request.id)
+}
+
+/// Plans to bring everything back. What the snapshot did not have goes.
+fn everything(
+    name: &str,
+    (now, objects): (&Node, &dyn Objects),
+    then: &Node,
+    is_dry: bool,
+    draft: &mut Draft<'_>,
+) -> Result<Vec<ChangeItem>> {
+    let changes = diff::diff(objects, Some(now), Some(then), LEVELS)?;
+    let mut items = Vec::new();
+    for change in whole(objects, changes, now, then)? {
+        let Some(path) = change.path.to_str() else {
+            let message = format!("`{}` is not UTF-8", change.path.display());
+            return Err(Error::new(Code::FileOutside, message)
+                .hint("move it away yourself; a collection has no such names at its top"));
+        };
+        let place = Place::collection(name, path);
+        let result = if let Some(node) = &change.after {
+            draft.put(&place, Source::Past(node.clone()))?;
+            if is_dry { "would-restore" } else { "restored" }
+        } else {
+            draft.remove(&place)?;
+            if is_dry { "would-remove" } else { "removed" }
+        };
+        items.push(item(&change, path, result));
+    }
+    Ok(items)
+}
+
+/// Changes of whole things: a folder that changed itself, its mode, is put back with all that is in it, and so is
+/// one with names that no record can hold. The collection's own folder stays, whatever its mode.
+fn whole(
+    objects: &dyn Objects,
+    changes: Vec<Change>,
+    before: &Node,
+    after: &Node,
+) -> Result<Vec<Change>> {
+    let mut kept: BTreeMap<PathBuf, Change> = BTreeMap::new();
+    for change in changes {
+        if change.path.as_os_str().is_empty() {
+            continue;
+        }
+        let is_spelled = change.path.to_str().is_some();
+        let folder = change
+            .path
+            .parent()
+            .filter(|one| !one.as_os_str().is_empty());
+        let change = match folder {
+            Some(folder) if !is_spelled => Change {
+                before: diff::find(objects, before, folder)?,
+                after: diff::find(objects, after, folder)?,
+                path: folder.to_path_buf(),
+            },
+            _ => change,
+        };
+        kept.insert(change.path.clone(), change);
+    }
+    let covered: Vec<PathBuf> = kept
+        .keys()
+        .filter(|path| {
+            path.parent()
+                .is_some_and(|folder| kept.contains_key(folder))
+        })
+        .cloned()
+        .collect();
+    for path in covered {
+        kept.remove(&path);
+    }
+    Ok(kept.into_values().collect())
+}
+
+fn item(change: &Change, path: &str, result: &'static str) -> ChangeItem {
+    let mut parts = Path::new(path).iter();
+    let is_folder = change
+        .after
+        .as_ref()
+        .or(change.before.as_ref())
+        .is_some_and(Node::is_folder);
+    let found = match (parts.next(), parts.next()) {
+        (Some(container), Some(name)) => layout::named(container, name, is_folder),
+        _ => None,
+    };
+    ChangeItem {
+        id: found.map_or_else(
+            || path.to_owned(),
+            |found| ArtifactId::new(found.kind, found.name).to_string(),
+        ),
+        result,
+        path: path.to_owned(),
+        ..ChangeItem::default()
+    }
+}
+
+/// Plans to bring some artifacts back, with their entries.
+fn some(
+    name: &str,
+    target: &Opened<'_>,
+    wanted: &[ArtifactRef],
+    is_dry: bool,
+    draft: &mut Draft<'_>,
+) -> Result<Vec<ChangeItem>> {
+    let held = artifacts_in(&target.objects, &target.node)?;
+    let mut items = Vec::new();
+    let mut ids = Vec::new();
+    for reference in wanted {
+        let matching: Vec<_> = held
+            .iter()
+            .filter(|(found, _)| {
+                found.name == reference.name
+                    && reference
+                        .kind
+                        .as_ref()
+                        .is_none_or(|kind| found.kind == *kind)
+            })
+            .collect();
+        let (found, node) = match matching.as_slice() {
+            [one] => *one,
+            [] => {
+                items.push(failed(reference, &no_artifact(reference, &target.view.id)));
+                continue;
+            }
+            _ => {
+                items.push(failed(reference, &ambiguous(reference, &matching)));
+                continue;
+            }
+        };
+        if found.raw.is_some() {
+            let error = Error::new(Code::FileOutside, "its name is not UTF-8")
+                .hint("take the whole collection back instead");
+            items.push(failed(reference, &error));
+            continue;
+        }
+        let place = Place::collection(name, &found.path);
+        let there = draft.root(name)?.join(&found.path);
+        let is_same = capture(&there, &target.objects)?.node.as_ref() == Some(node);
+        if !is_same {
+            draft.put(&place, Source::Past(node.clone()))?;
+        }
+        let id = ArtifactId::new(found.kind.clone(), found.name.clone());
+        items.push(ChangeItem {
+            id: id.to_string(),
+            result: match (is_same, is_dry) {
+                (true, _) => "unchanged",
+                (false, true) => "would-restore",
+                (false, false) => "restored",
+            },
+            path: found.path.clone(),
+            ..ChangeItem::default()
+        });
+        ids.push(id);
+    }
+    entries(name, target, &ids, draft)?;
+    Ok(items)
+}
+
+/// Brings back what manifest and lock said of artifacts.
+fn entries(
+    name: &str,
+    target: &Opened<'_>,
+    ids: &[ArtifactId],
+    draft: &mut Draft<'_>,
+) -> Result<()> {
+    if let Some(old) = text_of(target, MANIFEST)? {
+        draft.edit_manifest(name, &|text| {
+            ids.iter().try_fold(text.to_owned(), |text, id| {
+                let key = Key::Artifact(id.clone());
+                let Some(block) = edit::block(&old, &key)? else {
+                    return Ok(text);
+                };
+                let (rest, next) = match edit::block(&text, &key)? {
+                    Some(now) if now == block => return Ok(text),
+                    Some(_) => {
+                        let next = following(&text, &key)?;
+                        (edit::remove(&text, &[key])?, next)
+                    }
+                    None => (text, None),
+                };
+                edit::insert(&rest, &block, next.as_ref())
+            })
+        })?;
+    }
+    if let Some(old) = text_of(target, LOCK)? {
+        draft.edit_lock(name, &|text| {
+            ids.iter().try_fold(text.to_owned(), |text, id| {
+                match edit::lock_block(&old, id)? {
+                    Some(block) if edit::lock_block(&text, id)?.as_deref() != Some(&block) => {
+                        edit::put_lock(&text, id, &block)
+                    }
+                    _ => Ok(text),
+                }
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// The artifact's entry that comes after this one in a manifest, so that order is kept.
+fn following(text: &str, key: &Key) -> Result<Option<Key>> {
+    let parsed =
+        Manifest::parse(text).map_err(|error| Error::new(Code::ManifestInvalid, error.message))?;
+    let mut entries = parsed
+        .entries
+        .into_iter()
+        .map(|entry| Key::Artifact(entry.id))
+        .skip_while(|other| other != key)
+        .skip(1);
+    Ok(entries.next())
+}
+
+/// The text of a document in a snapshot; nothing if it is not there, or can't be read as one.
+fn text_of(target: &Opened<'_>, path: &str) -> Result<Option<String>> {
+    match diff::find(&target.objects, &target.node, Path::new(path))? {
+        Some(Node::File { hash, .. }) => {
+            let bytes = object::get(&target.objects, &hash, MAX_MANIFEST)?;
+            Ok(String::from_utf8(bytes).ok())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn failed(reference: &ArtifactRef, error: &Error) -> ChangeItem {
+    ChangeItem {
+        id: shown(reference),
+        result: "failed",
+        reason: error.message.clone(),
+        code: Some(error.code),
+        ..ChangeItem::default()
+    }
+}
+
+fn shown(reference: &ArtifactRef) -> String {
+    match &reference.kind {
+        Some(kind) => format!("{kind}:{}", reference.name),
+        None => reference.name.clone(),
+    }
+}
+
+fn no_artifact(reference: &ArtifactRef, id: &str) -> Error {
+    let message = format!("the snapshot `{id}` has no artifact `{}`", shown(reference));
+    Error::new(Code::ArtifactNotFound, message)
+        .hint(format!("`sm snapshot show {id}` lists those that it has"))
+}
+
+fn ambiguous(reference: &ArtifactRef, matching: &[&(Found, Node)]) -> Error {
+    let names: Vec<String> = matching
+        .iter()
+        .map(|(found, _)| format!("`{}:{}`", found.kind, found.name))
+        .collect();
+    let message = format!("`{}` means {}", reference.name, names.join(" or "));
+    Error::new(Code::ArtifactAmbiguous, message).hint("name its kind, too")
+}
