@@ -7,4 +7,5 @@ pub mod lifecycle;
 pub mod services;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;
 pub mod watch;

@@ -145,6 +145,8 @@ codes! {
     TagNotFound = "tag.not_found", NotFound;
     /// The tag is defined already.
     TagExists = "tag.exists", Conflict;
+    /// A repository can't be fetched.
+    UpstreamFailed = "upstream.failed", Upstream;
     /// Some items of a batch failed.
     PartialFailure = "batch.partial", Partial;
     /// The cache was written by a newer program.

@@ -48,6 +48,88 @@ pub(crate) enum CollectionCommand {
         /// The name
         name: String,
     },
+    /// Rename a collection: its folder, and the name in its manifest
+    #[command(after_help = "Examples:
+  sm collection rename work office
+  sm collection rename work office --dry-run")]
+    Rename {
+        /// The collection
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: String,
+        /// Its new name
+        #[arg(value_name = "NAME")]
+        new_name: String,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete a collection with all its artifacts; `sm undo` brings it back
+    #[command(after_help = "Examples:
+  sm collection delete old
+  sm collection delete old --yes       without a question
+
+Of a collection that was imported in place only the link is removed; its folder stays.")]
+    Delete {
+        /// The collection
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: String,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Look for what is wrong in a collection: its manifest, missing files, unknown members of groups
+    #[command(after_help = "Examples:
+  sm collection validate
+  sm collection validate work --json
+
+Exits with 9 if there is an error among the findings.")]
+    Validate {
+        /// The collection [default: the default one]
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: Option<String>,
+    },
+    /// Write a collection to a .tar.gz
+    #[command(after_help = "Examples:
+  sm collection export work work.tar.gz
+  sm collection export work work.tar.gz --force     replace the file")]
+    Export {
+        /// The collection
+        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+        name: String,
+        /// The archive
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Replace a file that is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Import a collection: a folder with a collection.toml, an archive, or a repository
+    #[command(after_help = "Examples:
+  sm collection import ~/src/team-skills            the folder stays where it is
+  sm collection import ~/src/team-skills --copy
+  sm collection import work.tar.gz --name work
+  sm collection import https://github.com/me/skills.git
+
+A folder is served in place, with its groups and tags, and what you change is changed there. Of a repository the
+newest state is copied, without its history; nothing in it is run. To keep it a repository, clone it and import
+the folder.")]
+    Import {
+        /// A folder, an archive, or the URL of a git repository
+        #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+        source: String,
+        /// The name of the collection [default: as its manifest says]
+        #[arg(long, short, value_name = "NAME")]
+        name: Option<String>,
+        /// Copy a folder into the home
+        #[arg(long)]
+        copy: bool,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

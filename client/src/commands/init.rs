@@ -3,6 +3,7 @@
 use serde::Serialize;
 use skillmeat_proto::v1;
 
+use super::collection::change::adopt;
 use super::{Context, Outcome};
 use crate::cli::InitArgs;
 use crate::connect::service;
@@ -18,6 +19,8 @@ struct Init {
     created_collection: bool,
     created_config: bool,
     artifacts: u64,
+    /// The collection that the folder of the command is now served as, if it is one.
+    adopted: Option<String>,
 }
 
 pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
@@ -30,8 +33,10 @@ pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
             service::collections(channel).init(request).await
         })
         .await?;
+    let adopted = adopt(context).await?;
     if context.out.json {
         context.out.document(&Init {
+            adopted,
             home: answer.home,
             collection: answer.collection,
             config: answer.config,
@@ -63,7 +68,11 @@ pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
             state(answer.created_config)
         ),
     )?;
-    if answer.artifacts == 0 {
+    if let Some(name) = &adopted {
+        let folder = format!("{} (this folder, where it is)", escape(name));
+        context.out.field("adopted", &folder)?;
+    }
+    if answer.artifacts == 0 && adopted.is_none() {
         context
             .out
             .note("next: `sm add PATH` adds an artifact, `sm add --all FOLDER` all of a folder");

@@ -53,6 +53,7 @@ pub use change::{
     Actor, ChangeItem, ChangeSummary, ChangedFile, LogRequest, ShownOperation, Step, Telling,
 };
 pub use clear::Invalidated;
+pub use collections::change::{CollectionAction, CollectionRequest};
 pub use collections::{Described, Initialised, Whole};
 pub use curation::{
     Field, Opened, RateRequest, RemoveRequest, RenameRequest, SaveRequest, SetRequest,

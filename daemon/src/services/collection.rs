@@ -7,8 +7,9 @@ use skillmeat_proto::v1;
 use tonic::{Request, Response, Status};
 use v1::collection_service_server::CollectionService;
 
+use super::change::{self, ChangeStream};
 use super::{WORK, read, run, wire};
-use crate::app::{App, Described, Freshness};
+use crate::app::{App, CollectionAction, CollectionRequest, Described, Freshness};
 
 pub(super) struct Service(pub(super) Arc<App>);
 
@@ -116,6 +117,59 @@ impl CollectionService for Service {
             artifacts: done.artifacts,
         }))
     }
+
+    type ChangeStream = ChangeStream;
+
+    async fn change(
+        &self,
+        request: Request<v1::ChangeCollectionRequest>,
+    ) -> Result<Response<ChangeStream>, Status> {
+        let request = action(request.into_inner())
+            .ok_or_else(|| Status::invalid_argument("no change that this daemon knows"))?;
+        Ok(change::stream(&self.0, move |app, tell| {
+            app.change_collections(&request, tell)
+        })
+        .await)
+    }
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportCollectionRequest>,
+    ) -> Result<Response<v1::ExportCollectionResponse>, Status> {
+        let request = request.into_inner();
+        let path = request.path.clone();
+        let (name, done) = run(&self.0, &WORK, move |app| {
+            app.export_collection(&request.name, request.path.as_ref(), request.force)
+        })
+        .await?;
+        Ok(Response::new(v1::ExportCollectionResponse {
+            name,
+            path,
+            files: done.files,
+            bytes: done.bytes,
+        }))
+    }
+}
+
+/// What a call asks for; nothing if this daemon doesn't know it.
+fn action(request: v1::ChangeCollectionRequest) -> Option<CollectionRequest> {
+    use v1::change_collection_request::Action;
+    let action = match request.action? {
+        Action::Rename(rename) => CollectionAction::Rename {
+            name: rename.name,
+            new_name: rename.new_name,
+        },
+        Action::Delete(delete) => CollectionAction::Delete { name: delete.name },
+        Action::Import(import) => CollectionAction::Import {
+            source: import.source,
+            name: import.name,
+            copy: import.copy,
+        },
+    };
+    Some(CollectionRequest {
+        dry_run: request.dry_run,
+        action,
+    })
 }
 
 fn collection(described: Described) -> v1::Collection {

@@ -5,6 +5,7 @@
 
 pub mod edit;
 pub mod entry;
+pub mod export;
 mod field;
 pub mod layout;
 pub mod lockfile;

@@ -54,23 +54,55 @@ pub fn set(home: &Home, key: &str, text: &str) -> Result<()> {
     };
     let segments = segments(name)?;
     edit(home, |document| {
-        let (last, tables) = segments.split_last().ok_or_else(|| unknown_key(key))?;
-        let mut at: &mut dyn TableLike = document.as_table_mut();
-        for name in tables {
-            let item = at.entry(name).or_insert_with(|| Item::Table(Table::new()));
-            at = item.as_table_like_mut().ok_or_else(|| {
-                Error::new(
-                    Code::ConfigInvalid,
-                    format!("`{key}` can't be set: `{name}` in the config is not a table"),
-                )
-                .hint("mend it with `sm config edit`")
-                .at(home.config(), None)
-            })?;
-        }
-        document::put(at, last, value);
+        put(document, &home.config(), key, &segments, value)?;
         Ok(true)
     })
     .map(drop)
+}
+
+/// The text of a config with a key set that is known.
+///
+/// # Errors
+/// As [`set`] has them.
+pub fn with(text: &str, key: &str, value: &str) -> Result<String> {
+    let known = keys::find(key).ok_or_else(|| unknown_key(key))?;
+    let value = typed(known, key, value)?;
+    let path = Path::new("config.toml");
+    let mut document = parse(path, text)?;
+    put(&mut document, path, key, &segments(known.name)?, value)?;
+    Ok(document::restore(text, &document.to_string()))
+}
+
+fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map_or(1, |span| Lines::of(text).start(&span));
+        let message = document::one_line(error.message());
+        syntax(path, &SyntaxError { message, line })
+    })
+}
+
+fn put(
+    document: &mut DocumentMut,
+    path: &Path,
+    key: &str,
+    segments: &[String],
+    value: Value,
+) -> Result<()> {
+    let (last, tables) = segments.split_last().ok_or_else(|| unknown_key(key))?;
+    let mut at: &mut dyn TableLike = document.as_table_mut();
+    for name in tables {
+        let item = at.entry(name).or_insert_with(|| Item::Table(Table::new()));
+        at = item.as_table_like_mut().ok_or_else(|| {
+            Error::new(
+                Code::ConfigInvalid,
+                format!("`{key}` can't be set: `{name}` in the config is not a table"),
+            )
+            .hint("mend it with `sm config edit`")
+            .at(path, None)
+        })?;
+    }
+    document::put(at, last, value);
+    Ok(())
 }
 
 /// Removes a key, in all its spellings. Whether the file held it.
@@ -200,16 +232,7 @@ fn edit(home: &Home, change: impl FnOnce(&mut DocumentMut) -> Result<bool>) -> R
         Err(error) if error.code == Code::FileNotFound => (String::new(), Expected::Absent),
         Err(error) => return Err(error),
     };
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = error.span().map_or(1, |span| Lines::of(&text).start(&span));
-        syntax(
-            &path,
-            &SyntaxError {
-                message: document::one_line(error.message()),
-                line,
-            },
-        )
-    })?;
+    let mut document = parse(&path, &text)?;
     if !change(&mut document)? {
         return Ok(false);
     }

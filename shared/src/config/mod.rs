@@ -18,7 +18,7 @@ pub mod keys;
 mod load;
 pub mod value;
 
-pub use edit::{check, default_text, set, unset};
+pub use edit::{check, default_text, set, unset, with};
 pub use load::load;
 pub use value::{Level, Secret, mask};
 

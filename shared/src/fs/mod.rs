@@ -15,7 +15,7 @@ pub(crate) mod pattern;
 mod sweep;
 
 pub use aside::set_aside;
-pub use atomic::{Expected, FileHash, create_new, read_bounded, resolve, swap, write};
+pub use atomic::{Expected, FileHash, TEMP_PREFIX, create_new, read_bounded, resolve, swap, write};
 pub use contain::{join, relative};
 pub use exchange::{Placed, Staged, has_content, make_folders, remove_folders, take_out};
 pub use lock::FileLock;

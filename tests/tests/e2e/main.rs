@@ -30,6 +30,7 @@ mod groups;
 mod health;
 mod homes;
 mod intake;
+mod library;
 mod list;
 mod load;
 mod manifests;

@@ -1,5 +1,8 @@
 //! Use-cases of collections: list, show, create, use, init.
 
+pub(super) mod change;
+mod export;
+
 use std::path::PathBuf;
 
 use skillmeat_shared::collection::manifest::TagDefinition;
@@ -8,8 +11,8 @@ use skillmeat_shared::fs::create_new;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 
-use super::change::{Actor, Asked, Draft, Place, Source};
 use super::{App, Freshness};
+use crate::app::change::{Actor, Asked, Draft, Place, Source};
 use crate::store::collection::{self, CollectionView, GroupView};
 
 /// Mode of the files that we write into collections.
@@ -72,7 +75,7 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
     );
     let nearest = names
         .iter()
-        .filter(|_| name.len() <= super::queries::LONGEST_TYPO)
+        .filter(|_| name.len() <= crate::app::queries::LONGEST_TYPO)
         .map(|(_, other)| (strsim::damerau_levenshtein(other, name), other))
         .filter(|(distance, _)| *distance <= 3)
         .min();

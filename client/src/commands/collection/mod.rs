@@ -1,4 +1,7 @@
-//! `sm collection`: list, show, use, create.
+//! `sm collection`: list, show, use, create; renaming and the like, and validating, in files of their own.
+
+pub(super) mod change;
+mod validate;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
@@ -25,6 +28,24 @@ pub(super) async fn run(context: &mut Context, command: CollectionCommand) -> Ou
         CollectionCommand::Show { name } => show(context, name.unwrap_or_default()).await,
         CollectionCommand::Use { name } => choose(context, name).await,
         CollectionCommand::Create { name } => create(context, name).await,
+        CollectionCommand::Rename {
+            name,
+            new_name,
+            dry_run,
+        } => change::rename(context, name, new_name, dry_run).await,
+        CollectionCommand::Delete { name, yes, dry_run } => {
+            change::delete(context, name, yes, dry_run).await
+        }
+        CollectionCommand::Validate { name } => validate::run(context, name).await,
+        CollectionCommand::Export { name, file, force } => {
+            change::export(context, name, &file, force).await
+        }
+        CollectionCommand::Import {
+            source,
+            name,
+            copy,
+            dry_run,
+        } => change::import(context, &source, name, copy, dry_run).await,
     }
 }
 

@@ -1,0 +1,201 @@
+//! `sm collection rename|delete|import|export`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use skillmeat_proto::v1;
+use skillmeat_proto::v1::change_collection_request::Action;
+use skillmeat_shared::collection::MANIFEST;
+use skillmeat_shared::{Code, Error};
+
+use crate::commands::change::{self, Words};
+use crate::commands::db::agreed;
+use crate::commands::{Context, Failure, Outcome};
+use crate::connect::service;
+use crate::output::escape::escape;
+use crate::output::units;
+
+/// The JSON of `sm collection export`.
+#[derive(Serialize)]
+struct Export {
+    collection: String,
+    path: String,
+    files: u64,
+    bytes: u64,
+}
+
+pub(super) async fn rename(
+    context: &mut Context,
+    name: String,
+    new_name: String,
+    dry_run: bool,
+) -> Outcome {
+    let action = Action::Rename(v1::RenameCollection { name, new_name });
+    send(context, action, dry_run, ("rename", "renamed")).await
+}
+
+pub(super) async fn delete(
+    context: &mut Context,
+    name: String,
+    yes: bool,
+    dry_run: bool,
+) -> Outcome {
+    let question = format!(
+        "Delete the collection `{}` with all its artifacts?",
+        escape(&name)
+    );
+    agreed(yes || dry_run, &question)?;
+    let action = Action::Delete(v1::DeleteCollection { name });
+    send(context, action, dry_run, ("delete", "deleted")).await
+}
+
+pub(in crate::commands) async fn import(
+    context: &mut Context,
+    source: &str,
+    name: Option<String>,
+    copy: bool,
+    dry_run: bool,
+) -> Outcome {
+    // The daemon stands in another folder; what is no path here is for it to look at.
+    let is_remote = source.contains("://") || (source.contains('@') && source.contains(':'));
+    let source = if is_remote && !Path::new(source).exists() {
+        source.to_owned()
+    } else {
+        absolute(Path::new(source))?
+    };
+    let action = Action::Import(v1::ImportCollection {
+        source,
+        name: name.unwrap_or_default(),
+        copy,
+    });
+    send(context, action, dry_run, ("import", "imported")).await
+}
+
+/// Has the folder of the command served, if it is a collection outside of the home that is not served yet. Its
+/// name.
+pub(in crate::commands) async fn adopt(context: &Context) -> Result<Option<String>, Failure> {
+    let Ok(folder) = std::env::current_dir().and_then(|folder| folder.canonicalize()) else {
+        return Ok(None);
+    };
+    let home = context.home()?;
+    let is_inside = |outer: &Path, inner: &Path| {
+        outer
+            .canonicalize()
+            .is_ok_and(|outer| inner.starts_with(outer))
+    };
+    if !folder.join(MANIFEST).is_file() || is_inside(home.root(), &folder) {
+        return Ok(None);
+    }
+    let session = context.session().await?;
+    let known: v1::ListCollectionsResponse = session
+        .call(
+            v1::ListCollectionsRequest {},
+            |channel, request| async move { service::collections(channel).list(request).await },
+        )
+        .await?;
+    let mut known = known.collections.iter();
+    if known.any(|one| {
+        Path::new(&one.path)
+            .canonicalize()
+            .is_ok_and(|path| path == folder)
+    }) {
+        return Ok(None);
+    }
+    let request = v1::ChangeCollectionRequest {
+        dry_run: false,
+        action: Some(Action::Import(v1::ImportCollection {
+            source: absolute(&folder)?,
+            name: String::new(),
+            copy: false,
+        })),
+    };
+    let mut stream = session
+        .stream(request, |channel, request| async move {
+            service::collections(channel).change(request).await
+        })
+        .await?;
+    let mut name = None;
+    while let Some(message) = session.next(&mut stream).await? {
+        if let Some(v1::change_event::Event::Summary(summary)) = message.event {
+            name = Some(summary.collection);
+        }
+    }
+    Ok(name)
+}
+
+fn absolute(path: &Path) -> Result<String, Error> {
+    let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, &error))?;
+    absolute.into_os_string().into_string().map_err(|path| {
+        let message = format!("the path `{}` is not valid UTF-8", path.to_string_lossy());
+        Error::new(Code::InvalidArgument, message).hint("name another path")
+    })
+}
+
+async fn send(
+    context: &mut Context,
+    action: Action,
+    dry_run: bool,
+    (verb, done): (&'static str, &'static str),
+) -> Outcome {
+    let request = v1::ChangeCollectionRequest {
+        dry_run,
+        action: Some(action),
+    };
+    let session = context.session().await?;
+    let stream = session
+        .stream(request, |channel, request| async move {
+            service::collections(channel).change(request).await
+        })
+        .await?;
+    let tally = |summary: &v1::ChangeSummary| {
+        let would = if summary.dry_run { "would be " } else { "" };
+        format!(
+            "the collection `{}` {would}{done}",
+            escape(&summary.collection)
+        )
+    };
+    let words = Words {
+        verb,
+        single: true,
+        tolerates_conflicts: false,
+        tally: &tally,
+        hints: &|_, _| Vec::new(),
+    };
+    change::follow(context, &session, stream, &words).await
+}
+
+pub(super) async fn export(
+    context: &mut Context,
+    name: String,
+    file: &Path,
+    force: bool,
+) -> Outcome {
+    let request = v1::ExportCollectionRequest {
+        name,
+        path: absolute(file)?,
+        force,
+    };
+    let session = context.session().await?;
+    let answer: v1::ExportCollectionResponse = session
+        .call(request, |channel, request| async move {
+            service::collections(channel).export(request).await
+        })
+        .await?;
+    if context.out.json {
+        context.out.document(&Export {
+            collection: answer.name,
+            path: answer.path,
+            files: answer.files,
+            bytes: answer.bytes,
+        })?;
+    } else {
+        context.out.note(&format!(
+            "wrote {} ({}) of `{}` to {}",
+            units::count(answer.files, "file"),
+            units::size(answer.bytes),
+            escape(&answer.name),
+            escape(&answer.path)
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,361 @@
+//! Renaming, deleting and importing collections.
+
+use std::path::{Path, PathBuf};
+
+use skillmeat_shared::bundle::archive::{self, Limits};
+use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::collection::{MANIFEST, edit};
+use skillmeat_shared::history::Node;
+use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
+use skillmeat_shared::{Code, Error, Result, artifact, config, fs};
+
+use super::{App, not_found_near};
+use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
+use crate::store::collection::{self, CollectionView};
+use crate::upstream::git;
+
+/// Largest manifest that is read for a name, bytes.
+const MAX_MANIFEST: u64 = 64 << 20;
+
+/// What an archive of a collection may hold.
+const LIMITS: Limits = Limits {
+    entries: fs::copy::MAX_ENTRIES,
+    bytes: fs::copy::MAX_BYTES,
+    ratio: 100,
+    portable: false,
+    flat: false,
+};
+
+/// What is to change.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the messages of collection.proto")]
+pub enum CollectionAction {
+    Rename {
+        name: String,
+        new_name: String,
+    },
+    Delete {
+        name: String,
+    },
+    Import {
+        source: String,
+        name: String,
+        copy: bool,
+    },
+}
+
+/// A change of collections.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields of ChangeCollectionRequest")]
+pub struct CollectionRequest {
+    pub dry_run: bool,
+    pub action: CollectionAction,
+}
+
+/// Where an imported collection comes from.
+struct Origin {
+    folder: PathBuf,
+    /// The folder stays where it is; else what is in it is copied.
+    in_place: bool,
+    /// Removes what was fetched or unpacked.
+    _made: Option<Made>,
+}
+
+/// What was made for an import and goes with it.
+#[expect(dead_code, reason = "held for what happens when it is dropped")]
+enum Made {
+    Cloned(tempfile::TempDir),
+    Unpacked(archive::Unpacked),
+}
+
+impl App {
+    /// Changes collections as a whole.
+    ///
+    /// # Errors
+    /// [`Code::CollectionNotFound`], [`Code::CollectionExists`], and what fetching, unpacking and changing may
+    /// fail with.
+    pub fn change_collections(
+        &self,
+        request: &CollectionRequest,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        match &request.action {
+            CollectionAction::Rename { name, new_name } => {
+                self.rename_collection(name, new_name, request.dry_run, tell)
+            }
+            CollectionAction::Delete { name } => {
+                self.delete_collection(name, request.dry_run, tell)
+            }
+            CollectionAction::Import { source, name, copy } => {
+                let origin = self.origin(source, *copy, tell)?;
+                self.import_collection(source, &origin, name, request.dry_run, tell)
+            }
+        }
+    }
+
+    /// A collection that lies in the home.
+    fn own(&self, name: &str) -> Result<CollectionView> {
+        let store = self.store()?;
+        let all = store.read(collection::all)?;
+        let Some(view) = all.iter().find(|view| view.name == name).cloned() else {
+            let names: Vec<(i64, String)> =
+                all.into_iter().map(|view| (view.row, view.name)).collect();
+            return Err(not_found_near(name, &names));
+        };
+        if view.external {
+            let message = format!("`{name}` lies outside of the home, where the config names it");
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("change `collection.path`, or the name in its manifest"));
+        }
+        Ok(view)
+    }
+
+    fn whole(
+        &self,
+        (verb, what): (&'static str, String),
+        (done, would): (&'static str, &'static str),
+        name: &str,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+        plan: &dyn Fn(&mut Draft<'_>) -> Result<()>,
+    ) -> Result<ChangeSummary> {
+        let asked = Asked {
+            verb,
+            what,
+            actor: Actor::CommandLine,
+            dry_run,
+            undoes: None,
+        };
+        let changed = self.change(&asked, plan)?;
+        let item = ChangeItem {
+            id: name.to_owned(),
+            result: if dry_run { would } else { done },
+            path: self.boot.home.collection(name).display().to_string(),
+            ..ChangeItem::default()
+        };
+        tell(Telling::Item(item.clone()));
+        Ok(ChangeSummary::of(name, &[done], &[item], dry_run, &changed))
+    }
+
+    fn rename_collection(
+        &self,
+        name: &str,
+        new_name: &str,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        artifact::name::validate(new_name)?;
+        self.own(name)?;
+        self.is_free(new_name)?;
+        let place = |name: &str| Place::home(format!("collections/{name}"));
+        let is_link = std::fs::symlink_metadata(self.boot.home.collection(name))
+            .is_ok_and(|found| found.is_symlink());
+        let is_default = self.collection_or_default("") == name;
+        let plan = |draft: &mut Draft<'_>| {
+            draft.rename(&place(name), &place(new_name))?;
+            // Through a link the manifest is somebody else's, too.
+            let manifest = Place::home(format!("collections/{new_name}/{MANIFEST}"));
+            if !is_link && let Some(text) = draft.text(&manifest)? {
+                let text = edit::date(&edit::rename(&text, new_name)?, self.now())?;
+                draft.write(&manifest, text.into_bytes())?;
+            }
+            if is_default {
+                let place = Place::home("config.toml");
+                let text = draft.text(&place)?.unwrap_or_default();
+                let text = config::with(&text, "settings.default-collection", new_name)?;
+                draft.write(&place, text.into_bytes())?;
+            }
+            Ok(())
+        };
+        let what = format!("rename the collection `{name}` to `{new_name}`");
+        let words = ("renamed", "would-rename");
+        self.whole(
+            ("collection.rename", what),
+            words,
+            new_name,
+            dry_run,
+            tell,
+            &plan,
+        )
+    }
+
+    fn delete_collection(
+        &self,
+        name: &str,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        self.own(name)?;
+        let others = self.collections()?.len() > 1;
+        if others && self.collection_or_default("") == name {
+            let message = format!("`{name}` is the default collection");
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("make another one the default first: `sm collection use NAME`"));
+        }
+        let plan =
+            |draft: &mut Draft<'_>| draft.remove(&Place::home(format!("collections/{name}")));
+        let what = format!("delete the collection `{name}`");
+        let words = ("deleted", "would-delete");
+        self.whole(
+            ("collection.delete", what),
+            words,
+            name,
+            dry_run,
+            tell,
+            &plan,
+        )
+    }
+
+    fn is_free(&self, name: &str) -> Result<()> {
+        let is_there = self.boot.home.collection(name).symlink_metadata().is_ok()
+            || self
+                .store()?
+                .read(collection::all)?
+                .iter()
+                .any(|view| view.name == name);
+        if !is_there {
+            return Ok(());
+        }
+        let message = format!("the collection `{name}` exists already");
+        Err(Error::new(Code::CollectionExists, message).hint("choose another name"))
+    }
+
+    /// Finds out what is to be imported: a folder, an archive, or a repository, which is fetched.
+    fn origin(&self, source: &str, copy: bool, tell: &dyn Fn(Telling)) -> Result<Origin> {
+        let room = self.boot.home.cache_dir().join("unpacked");
+        if git::is_url(source) {
+            tell(Telling::Progress(0, 0, "fetching"));
+            fs::make_folders(&room)?;
+            let cloned = tempfile::Builder::new()
+                .prefix("clone-")
+                .tempdir_in(&room)
+                .map_err(|error| Error::io("create a folder in", &room, &error))?;
+            let folder = cloned.path().join("repository");
+            git::fetch(source, &folder, &|name| ProcessEnvironment.var(name))?;
+            return Ok(Origin {
+                folder,
+                in_place: false,
+                _made: Some(Made::Cloned(cloned)),
+            });
+        }
+        let path = PathBuf::from(source);
+        if path.is_file()
+            && let Some(stem) = archive::stem(&path)
+        {
+            tell(Telling::Progress(0, 0, "unpacking"));
+            let unpacked = archive::unpack(&path, &room, stem, &LIMITS)?;
+            let folder = single_folder(unpacked.root());
+            return Ok(Origin {
+                folder,
+                in_place: false,
+                _made: Some(Made::Unpacked(unpacked)),
+            });
+        }
+        let folder =
+            std::fs::canonicalize(&path).map_err(|error| Error::io("open", &path, &error))?;
+        Ok(Origin {
+            folder,
+            in_place: !copy,
+            _made: None,
+        })
+    }
+
+    fn import_collection(
+        &self,
+        source: &str,
+        origin: &Origin,
+        name: &str,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+    ) -> Result<ChangeSummary> {
+        let folder = origin.folder.as_path();
+        let said = said_name(folder)?;
+        let home = std::fs::canonicalize(self.boot.home.root()).ok();
+        if origin.in_place
+            && home.is_some_and(|home| folder.starts_with(&home) || home.starts_with(folder))
+        {
+            let message = format!("`{}` lies in the home, or the home in it", folder.display());
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("a collection in the home is found by itself; `--copy` imports a copy"));
+        }
+        let wanted = if name.is_empty() {
+            said
+        } else {
+            name.to_owned()
+        };
+        artifact::name::validate(&wanted)?;
+        self.is_free(&wanted)?;
+        let plan = |draft: &mut Draft<'_>| {
+            let place = Place::home(format!("collections/{wanted}"));
+            let from = if origin.in_place {
+                Source::Past(Node::Link {
+                    target: folder.as_os_str().to_owned(),
+                })
+            } else {
+                Source::Disk(folder.to_owned())
+            };
+            draft.put(&place, from)
+        };
+        let what = format!(
+            "import `{}` as the collection `{wanted}`",
+            git::shown(source)
+        );
+        let words = ("imported", "would-import");
+        self.whole(
+            ("collection.import", what),
+            words,
+            &wanted,
+            dry_run,
+            tell,
+            &plan,
+        )
+    }
+}
+
+/// The folder that an archive holds, if it holds nothing else; else what it was unpacked to.
+fn single_folder(root: &Path) -> PathBuf {
+    let entries: Vec<PathBuf> = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .collect();
+    match entries.as_slice() {
+        [only] if only.is_dir() && !root.join(MANIFEST).exists() => only.clone(),
+        _ => root.to_owned(),
+    }
+}
+
+/// The name that a collection's folder gives itself: in its manifest, or by its own name.
+fn said_name(folder: &Path) -> Result<String> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read_bounded(&path, MAX_MANIFEST).map_err(|error| {
+        if error.code != Code::FileNotFound {
+            return error;
+        }
+        let message = format!(
+            "`{}` is no collection: it has no `{MANIFEST}`",
+            folder.display()
+        );
+        Error::new(Code::FileNotFound, message)
+            .at(&path, None)
+            .hint("`sm add --all FOLDER` takes in the artifacts of any folder")
+    })?;
+    let invalid = |message: String, line: Option<u32>| {
+        Error::new(
+            Code::ManifestInvalid,
+            format!("the manifest can't be read: {message}"),
+        )
+        .at(&path, line)
+    };
+    let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned(), None))?;
+    let manifest =
+        Manifest::parse(&text).map_err(|error| invalid(error.message, Some(error.line)))?;
+    let own = folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let said = manifest
+        .header
+        .name
+        .filter(|name| artifact::name::validate(name).is_ok());
+    Ok(said.or(own).unwrap_or_default())
+}

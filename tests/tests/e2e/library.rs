@@ -1,0 +1,278 @@
+//! `sm collection rename|delete|validate|export|import`, and a folder that is a collection already.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::wait::until_true;
+
+/// A folder that somebody shares: a manifest with a group and a tag, and two skills.
+fn shared(sandbox: &Sandbox) -> PathBuf {
+    let folder = sandbox.path("team/skills-repo");
+    for name in ["one", "two"] {
+        skill(&folder.join("skills"), name, "Shared");
+    }
+    let entry = |name: &str| {
+        format!(
+            "[[artifacts]]\nname = \"{name}\"\ntype = \"skill\"\npath = \"skills/{name}\"\norigin = \"local\"\n\
+             added = \"2026-01-01T00:00:00\"\ntags = [\"shared\"]\n\n"
+        )
+    };
+    let manifest = format!(
+        "[tool.skillmeat]\nname = \"team\"\nversion = \"1.0.0\"\n\n{}{}[[groups]]\nname = \"Both\"\n\
+         members = [\"two\", \"one\"]\n\n[[tag_definitions]]\nname = \"shared\"\nslug = \"shared\"\n\
+         color = \"#112233\"\n",
+        entry("one"),
+        entry("two")
+    );
+    write(folder.join("collection.toml"), manifest);
+    folder
+}
+
+fn names(sandbox: &Sandbox) -> Vec<String> {
+    let all = sandbox.json(&["collection", "list"]);
+    let all = all["collections"].as_array().unwrap().iter();
+    let mut names: Vec<String> = all.map(|one| text(&one["name"])).collect();
+    names.sort();
+    names
+}
+
+/// That a collection brought its groups and tags along.
+fn is_whole(sandbox: &Sandbox, name: &str) {
+    until_true("the rows of what was imported", || {
+        sandbox.json(&["list", "-c", name])["total"] == 2
+    });
+    let shown = sandbox.json(&["collection", "show", name]);
+    assert_eq!(
+        shown["groups"][0]["members"],
+        json!([{"member": "two", "id": "skill:two"}, {"member": "one", "id": "skill:one"}]),
+        "{shown}"
+    );
+    assert_eq!(shown["tag_definitions"][0]["color"], "#112233");
+    assert_eq!(shown["tags"], json!([{"name": "shared", "count": 2}]));
+}
+
+fn git(folder: &std::path::Path, args: &[&str]) {
+    let done = Command::new("git")
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+#[test]
+fn a_folder_is_adopted_in_place() {
+    let sandbox = Sandbox::initialised();
+    let folder = shared(&sandbox);
+    let path = folder.to_str().unwrap();
+    let dry = sandbox.json(&["collection", "import", path, "--dry-run"]);
+    assert_eq!(dry["items"][0]["result"], "would-import");
+    assert_eq!(names(&sandbox), ["default"]);
+    let done = sandbox.json(&["collection", "import", path]);
+    assert_eq!(done["collection"], "team", "{done}");
+    is_whole(&sandbox, "team");
+    // What is changed is changed there, and what changes there is seen.
+    sandbox.json(&["group", "create", "More", "one", "-c", "team"]);
+    let manifest = std::fs::read_to_string(folder.join("collection.toml")).unwrap();
+    assert!(
+        manifest.contains("members = [\n    \"one\",\n]"),
+        "{manifest}"
+    );
+    skill(&folder.join("skills"), "three", "New");
+    until_true("a skill that was made there", || {
+        sandbox.json(&["list", "-c", "team"])["total"] == 3
+    });
+    let error = sandbox.fails(&["collection", "import", path], 4);
+    assert!(error.to_string().contains("exists already"), "{error}");
+    sandbox.json(&["collection", "import", path, "--name", "copied", "--copy"]);
+    until_true("the copy", || {
+        sandbox.json(&["list", "-c", "copied"])["total"] == 3
+    });
+    assert!(!sandbox.collection("copied", "").is_symlink());
+    // Only the link goes, and it comes back.
+    sandbox.json(&["collection", "delete", "team", "--yes"]);
+    assert_eq!(names(&sandbox), ["copied", "default"]);
+    assert!(folder.join("collection.toml").is_file());
+    sandbox.json(&["undo"]);
+    until_true("the link again", || {
+        names(&sandbox).contains(&"team".to_owned())
+    });
+}
+
+#[test]
+fn init_in_a_collections_folder_adopts_it() {
+    let sandbox = Sandbox::new();
+    let folder = shared(&sandbox);
+    let init = || {
+        let mut command = sandbox.sm(&["init", "--json"]);
+        command.current_dir(&folder);
+        skillmeat_tests::home::output(command).ok().json()
+    };
+    let first = init();
+    assert_eq!(
+        (&first["adopted"], &first["collection"]),
+        (&json!("team"), &json!("default"))
+    );
+    is_whole(&sandbox, "team");
+    assert_eq!(init()["adopted"], Value::Null);
+    assert_eq!(names(&sandbox), ["default", "team"]);
+}
+
+#[test]
+fn a_repository_is_fetched_and_nothing_in_it_is_run() {
+    let sandbox = Sandbox::initialised();
+    let folder = shared(&sandbox);
+    let proof = sandbox.path("was-run");
+    write(folder.join(".gitattributes"), "* filter=evil\n");
+    git(&folder, &["init", "-q"]);
+    git(&folder, &["add", "."]);
+    git(&folder, &["commit", "-q", "-m", "x"]);
+    // What the user's own git would run: a filter and a hook.
+    write(
+        sandbox.path(".gitconfig"),
+        format!(
+            "[filter \"evil\"]\n\tsmudge = touch {0}\n\trequired = true\n[core]\n\thooksPath = {1}\n",
+            proof.display(),
+            sandbox.path("hooks").display()
+        ),
+    );
+    let url = format!("file://{}", folder.display());
+    let done = sandbox.json(&["collection", "import", &url]);
+    assert_eq!(done["collection"], "team", "{done}");
+    is_whole(&sandbox, "team");
+    assert!(!proof.exists() && !sandbox.collection("team", ".git").exists());
+    let leftovers = std::fs::read_dir(sandbox.home().root().join("cache/unpacked"));
+    assert_eq!(leftovers.map_or(0, Iterator::count), 0);
+    for (source, code) in [
+        ("file:///nowhere/at/all", 6),
+        ("ext::sh -c 'touch x'", 3),
+        ("nowhere", 3),
+    ] {
+        sandbox.fails(&["collection", "import", source, "--name", "x"], code);
+    }
+    let no_collection = sandbox.path("empty");
+    std::fs::create_dir_all(&no_collection).unwrap();
+    sandbox.fails(
+        &["collection", "import", no_collection.to_str().unwrap()],
+        3,
+    );
+    let home = sandbox.home().root().join("collections/default");
+    sandbox.fails(&["collection", "import", home.to_str().unwrap()], 2);
+}
+
+#[test]
+fn an_export_can_be_imported() {
+    let sandbox = Sandbox::initialised();
+    let folder = shared(&sandbox);
+    std::os::unix::fs::symlink("SKILL.md", folder.join("skills/one/link.md")).unwrap();
+    sandbox.json(&["collection", "import", folder.to_str().unwrap()]);
+    let archive = sandbox.path("team.tar.gz");
+    let file = archive.to_str().unwrap();
+    let done = sandbox.json(&["collection", "export", "team", file]);
+    assert_eq!(
+        (&done["collection"], &done["files"]),
+        (&json!("team"), &json!(4)),
+        "{done}"
+    );
+    sandbox.fails(&["collection", "export", "team", file], 4);
+    sandbox.json(&["collection", "export", "team", file, "--force"]);
+    sandbox.fails(&["collection", "export", "none", file, "--force"], 3);
+    sandbox.json(&["collection", "import", file, "--name", "back"]);
+    is_whole(&sandbox, "back");
+    let inside = sandbox.collection("team", "inside.tar.gz");
+    sandbox.fails(
+        &["collection", "export", "team", inside.to_str().unwrap()],
+        2,
+    );
+}
+
+#[test]
+fn collections_are_renamed_and_deleted() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "Good");
+    sandbox.json(&["add", source.to_str().unwrap()]);
+    sandbox.json(&["group", "create", "G", "one"]);
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.fails(&["collection", "rename", "default", "work"], 4);
+    sandbox.fails(&["collection", "rename", "default", "../x"], 2);
+    sandbox.fails(&["collection", "rename", "none", "x"], 3);
+    sandbox.json(&["collection", "rename", "default", "main"]);
+    assert_eq!(names(&sandbox), ["main", "work"]);
+    let listed = sandbox.json(&["list"]);
+    assert_eq!(
+        (&listed["collections"], &listed["total"]),
+        (&json!(["main"]), &json!(1))
+    );
+    let manifest = std::fs::read_to_string(sandbox.collection("main", "collection.toml")).unwrap();
+    assert!(manifest.contains("name = \"main\"") && !sandbox.collection("default", "").exists());
+    assert_eq!(sandbox.json(&["group", "list"])["total"], 1);
+    sandbox.json(&["undo"]);
+    assert_eq!(names(&sandbox), ["default", "work"]);
+    assert_eq!(sandbox.json(&["list"])["collections"], json!(["default"]));
+    sandbox.fails(&["collection", "delete", "default", "--yes"], 2);
+    sandbox.fails(&["collection", "delete", "work"], 2);
+    let dry = sandbox.json(&["collection", "delete", "work", "--dry-run"]);
+    assert_eq!(dry["items"][0]["result"], "would-delete");
+    sandbox.json(&["collection", "use", "work"]);
+    sandbox.json(&["collection", "delete", "default", "--yes"]);
+    assert_eq!(names(&sandbox), ["work"]);
+    sandbox.json(&["undo"]);
+    assert_eq!(names(&sandbox), ["default", "work"]);
+    until_true("the artifact again", || {
+        sandbox.json(&["list", "-c", "default"])["total"] == 1
+    });
+}
+
+#[test]
+fn what_is_wrong_in_a_collection_is_told() {
+    let sandbox = Sandbox::initialised();
+    let fine = sandbox.json(&["collection", "validate"]);
+    assert_eq!(
+        (&fine["valid"], &fine["findings"]),
+        (&json!(true), &json!([]))
+    );
+    let path = sandbox.collection("default", "collection.toml");
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("artifacts = []\n", "");
+    let more = "[[artifacts]]\nname = \"gone\"\ntype = \"skill\"\npath = \"skills/gone\"\norigin = \"local\"\n\
+                [[groups]]\nname = \"G\"\nmembers = [\"ghost\"]\n";
+    write(&path, text + more);
+    skill(&sandbox.collection("default", "skills"), "stray", "Stray");
+    let codes = |report: &Value| -> Vec<String> {
+        let all = report["findings"].as_array().unwrap().iter();
+        let mut codes: Vec<String> = all.map(|one| self::text(&one["code"])).collect();
+        codes.sort();
+        codes
+    };
+    until_true("the findings", || {
+        let report = sandbox.run(&["collection", "validate", "--json"]);
+        codes(&report.json())
+            == [
+                "artifact.missing",
+                "artifact.unmanaged",
+                "group.unknown_member",
+            ]
+    });
+    let told = sandbox.run(&["collection", "validate"]).exits(9);
+    assert!(
+        told.stdout.contains("`ghost`") && told.stderr.contains("1 error, 2 warnings"),
+        "{told:?}"
+    );
+}
