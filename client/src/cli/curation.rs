@@ -142,3 +142,24 @@ pub(crate) struct EditArgs {
     #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
     pub(crate) collection: Option<String>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Names or patterns, or paths with a slash in them [default: the whole collection]
+    #[arg(value_name = "ARTIFACT|PATH", add = ArgValueCompleter::new(artifacts))]
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filters: FilterArgs,
+    /// Hold them to the letter of the specification
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Mend what can be mended without guessing
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix: say what would be mended, and change nothing
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
+    /// List every rule
+    #[arg(long, conflicts_with_all = ["words", "fix", "strict"])]
+    pub(crate) rules: bool,
+}

@@ -18,7 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use adopt::AdoptArgs;
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
 pub(crate) use curation::{
-    CopyArgs, EditArgs, FilterArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SelectArgs, SetArgs,
+    CopyArgs, EditArgs, FilterArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SelectArgs,
+    SetArgs, ValidateArgs,
 };
 pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
@@ -178,6 +179,16 @@ position stand in the manifest only.")]
 
 Ratings stand in `state/ratings.toml` of the home.")]
     Rate(RateArgs),
+    /// Hold artifacts to the Agent Skills specification and the rules of Claude Code
+    #[command(after_help = "Examples:
+  sm validate                       the whole collection
+  sm validate pdf --strict          by the letter of the specification
+  sm validate ./my-skill ~/src/skills
+  sm validate --type agent --fix    mend what can be mended without guessing
+  sm validate --rules               every rule, with its severity
+
+With --strict, what some program does not take is an error. Exits with 9 if there is an error.")]
+    Validate(ValidateArgs),
     /// Edit a file of an artifact with $VISUAL or $EDITOR
     #[command(after_help = "Examples:
   sm edit pdf

@@ -29,6 +29,7 @@ mod snapshot;
 mod status;
 mod tag;
 mod undo;
+mod validate;
 mod version;
 mod watch;
 
@@ -206,6 +207,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Copy(args) => curation::copy(context, args).await,
         Command::Set(args) => curation::set(context, args).await,
         Command::Rate(args) => curation::rate(context, args).await,
+        Command::Validate(args) => validate::run(context, args).await,
         Command::Edit(args) => edit::run(context, args).await,
         Command::Group(command) => group::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,

@@ -57,7 +57,7 @@ pub use collections::change::{CollectionAction, CollectionRequest};
 pub use collections::{Described, Initialised, Whole};
 pub use curation::{
     Field, Opened, RateRequest, RemoveRequest, RenameRequest, SaveRequest, SetRequest,
-    TransferRequest,
+    TransferRequest, ValidateRequest, Validated, Validation,
 };
 pub use database::{Current, Migrated, Migration};
 pub use freshness::{Freshness, FullPass};

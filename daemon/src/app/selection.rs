@@ -66,7 +66,7 @@ impl Selection {
         words
     }
 
-    fn is_filtered(&self) -> bool {
+    pub(super) fn is_filtered(&self) -> bool {
         !self.kinds.is_empty() || !self.tags.is_empty() || !self.group.is_empty()
     }
 }

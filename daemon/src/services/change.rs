@@ -88,7 +88,7 @@ fn told(telling: Telling) -> v1::ChangeEvent {
     v1::ChangeEvent { event: Some(event) }
 }
 
-fn item(item: ChangeItem) -> v1::ChangeItem {
+pub(super) fn item(item: ChangeItem) -> v1::ChangeItem {
     v1::ChangeItem {
         id: item.id,
         source: item.source,

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use v1::curation_service_server::CurationService;
 
 use super::change::{self, ChangeStream};
-use super::read;
+use super::{WORK, read, run, validation};
 use crate::app::{
     App, Field, RateRequest, RemoveRequest, RenameRequest, SaveRequest, Selection, SetRequest,
     TransferRequest,
@@ -161,5 +161,14 @@ impl CurationService for Service {
             dry_run: request.dry_run,
         };
         Ok(change::stream(&self.0, move |app, tell| app.save_file(&request, tell)).await)
+    }
+
+    async fn validate(
+        &self,
+        request: Request<v1::ValidateRequest>,
+    ) -> Result<Response<v1::ValidateResponse>, Status> {
+        let request = validation::request(request.into_inner());
+        let answer = run(&self.0, &WORK, move |app| app.validate(&request));
+        Ok(Response::new(validation::answer(answer.await?)))
     }
 }

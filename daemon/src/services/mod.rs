@@ -15,6 +15,7 @@ mod operation;
 mod search;
 mod snapshot;
 mod tag;
+mod validation;
 mod wire;
 
 use std::sync::Arc;

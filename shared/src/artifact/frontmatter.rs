@@ -108,6 +108,17 @@ pub fn parse(bytes: &[u8]) -> Document {
     Document { lossy, ..document }
 }
 
+/// The line of a top-level field in a Markdown file, from 1.
+pub fn line_of(text: &str, key: &str) -> Option<u32> {
+    let Split::Whole { yaml, line, .. } = split(text) else {
+        return None;
+    };
+    let mut lines = (line..).zip(yaml.lines());
+    lines
+        .find(|(_, line)| key_of(line).is_some_and(|(own, _)| own == key))
+        .map(|(number, _)| number)
+}
+
 /// Reads a YAML file whose top level is the fields. The body is empty.
 pub fn parse_yaml(bytes: &[u8]) -> Document {
     let (text, lossy) = decode(bytes);

@@ -13,6 +13,7 @@ pub mod name;
 pub mod read;
 pub mod scan;
 pub mod tools;
+pub mod validate;
 
 use std::fmt;
 

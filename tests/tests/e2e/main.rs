@@ -47,6 +47,7 @@ mod tags;
 mod together;
 mod undo;
 mod upkeep;
+mod validate;
 mod versions;
 mod watch;
 mod wire;

@@ -11,6 +11,7 @@ mod rename;
 mod save;
 mod set;
 mod transfer;
+mod validate;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,7 @@ pub use rename::RenameRequest;
 pub use save::{Opened, SaveRequest};
 pub use set::{Field, SetRequest};
 pub use transfer::TransferRequest;
+pub use validate::{ValidateRequest, Validated, Validation};
 
 /// How a call speaks of itself.
 struct Work<'a> {

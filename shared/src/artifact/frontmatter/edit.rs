@@ -6,6 +6,7 @@
 
 mod items;
 mod locate;
+mod quote;
 mod render;
 
 use std::ops::Range;
@@ -17,6 +18,8 @@ use super::{Document, Split, load, parse_file, split};
 use crate::artifact::{ParseStatus, metadata};
 use crate::{Code, Error, Kind, Result};
 use locate::{Entry, Form};
+
+pub use quote::quote;
 
 /// The keys that hold tags, the one that counts first.
 const TAGS: [&str; 2] = ["tags", "keywords"];
@@ -44,33 +47,41 @@ pub enum Change {
 /// `artifact.frontmatter_invalid` with the line, if the fields can't be read or are written in a form that
 /// can't be changed without touching others.
 pub fn edit(bytes: &[u8], file: &Path, kind: &Kind, changes: &[Change]) -> Result<Vec<u8>> {
-    let refuse = |line: u32, why: &str| {
-        Error::new(
-            Code::FrontmatterInvalid,
-            format!("can't change the fields of `{}`: {why}", file.display()),
-        )
-        .at(file, Some(line))
-        .hint("nothing was changed; mend the file with `sm edit`")
+    let mut bytes = bytes.to_vec();
+    for change in changes {
+        bytes = changed(&bytes, file, |text, layout| {
+            Editor::new(text, file, kind, layout)?.apply(change)
+        })?;
+    }
+    Ok(bytes)
+}
+
+/// The bytes after a step that gives another text, or none if all is well.
+fn changed(
+    bytes: &[u8],
+    file: &Path,
+    step: impl FnOnce(&str, Layout) -> Result<Option<String>, Fault>,
+) -> Result<Vec<u8>> {
+    let refuse = |fault: Fault| {
+        let shown = file.display();
+        let message = format!("can't change the fields of `{shown}`: {}", fault.why);
+        Error::new(Code::FrontmatterInvalid, message)
+            .at(file, Some(fault.line))
+            .hint("nothing was changed; mend the file with `sm edit`")
     };
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Err(refuse(1, "it is not UTF-8"));
+    let fault = |why: &str| Fault {
+        line: 1,
+        why: why.to_owned(),
     };
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse(fault("it is not UTF-8")))?;
     let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
     let layout = match extension.to_str() {
-        Some("json") => return Err(refuse(1, "JSON is not changed in place")),
+        Some("json") => return Err(refuse(fault("JSON is not changed in place"))),
         Some("yaml" | "yml") => Layout::Yaml,
         _ => Layout::Markdown,
     };
-    let mut text = text.to_owned();
-    for change in changes {
-        let edited = Editor::new(&text, file, kind, layout)
-            .and_then(|editor| editor.apply(change))
-            .map_err(|fault| refuse(fault.line, &fault.why))?;
-        if let Some(edited) = edited {
-            text = edited;
-        }
-    }
-    Ok(text.into_bytes())
+    let edited = step(text, layout).map_err(refuse)?;
+    Ok(edited.map_or_else(|| bytes.to_vec(), String::into_bytes))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,51 @@
+//! Values that are no YAML without quotes get them.
+
+use std::path::Path;
+
+use super::super::{load, parse_file};
+use super::locate::Form;
+use super::{Editor, Fault, render};
+use crate::artifact::ParseStatus;
+use crate::{Kind, Result};
+
+/// The bytes of a file whose broken values are quoted; everything else as it was. They say what was read before.
+///
+/// # Errors
+/// As [`edit`](super::edit).
+pub fn quote(bytes: &[u8], file: &Path, kind: &Kind) -> Result<Vec<u8>> {
+    super::changed(bytes, file, |text, layout| {
+        Editor::new(text, file, kind, layout)?.quoted()
+    })
+}
+
+impl Editor<'_> {
+    fn quoted(&self) -> std::result::Result<Option<String>, Fault> {
+        if self.document.status != ParseStatus::Repaired {
+            return Ok(None);
+        }
+        let mut edits = Vec::new();
+        for mut entry in super::locate::entries(self.text, self.region()) {
+            let whole = self.text.get(entry.lines.clone()).unwrap_or_default();
+            let value = self.document.fields.get(&entry.key);
+            if let Some(value) = value.and_then(|value| value.as_str())
+                && load(whole).is_err()
+            {
+                self.widen(&mut entry);
+                edits.push((entry.value, render::scalar_in(value, Form::Double, false)));
+            }
+        }
+        let text = super::replaced(self.text, edits);
+        let after = parse_file(self.file, text.as_bytes());
+        let is_good = after.status == ParseStatus::Strict
+            && after.fields == self.document.fields
+            && after.body == self.document.body;
+        if is_good {
+            return Ok(Some(text));
+        }
+        let line = self.document.error.as_ref().and_then(|(_, line)| *line);
+        Err(Fault {
+            line: line.unwrap_or(1),
+            why: "quotes alone do not mend its fields".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! `sm validate`: findings, fixes, exit codes.
+
+use std::fs;
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{fixture, skill, text, write};
+
+/// Rules that an answer names, with artifact, line and severity.
+fn findings(answer: &Value) -> Vec<(String, String, Option<u64>, String)> {
+    let mut found = Vec::new();
+    for artifact in answer["artifacts"].as_array().unwrap() {
+        for one in artifact["findings"].as_array().unwrap() {
+            found.push((
+                text(&artifact["id"]),
+                text(&one["rule"]),
+                one["line"].as_u64(),
+                text(&one["severity"]),
+            ));
+        }
+    }
+    found
+}
+
+fn broken(folder: &std::path::Path) {
+    write(
+        folder.join("pdf/SKILL.md"),
+        "---\nname: other # mine\ndescription: Use when: asked\n---\nSee [it](nothere.md).\n",
+    );
+    skill(folder, "good", "Does good");
+}
+
+#[test]
+fn findings_have_file_line_rule_and_a_fix_that_can_be_undone() {
+    let sandbox = Sandbox::initialised();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    broken(&sandbox.collection("default", "skills"));
+    drop(sandbox.shows("pdf", "the skill", |show| show["status"] == "unmanaged"));
+    let before = fs::read_to_string(&file).unwrap();
+    let answer = sandbox.json(&["validate"]);
+    let of = |rule: &str, line, severity: &str| {
+        (
+            "skill:pdf".to_owned(),
+            rule.to_owned(),
+            Some(line),
+            severity.to_owned(),
+        )
+    };
+    let wanted = [
+        of("name.folder", 2, "warning"),
+        of("fields.quotes", 3, "warning"),
+        of("link.broken", 5, "warning"),
+    ];
+    assert_eq!(findings(&answer), wanted);
+    assert_eq!(
+        (&answer["checked"], &answer["errors"], &answer["warnings"]),
+        (&2.into(), &0.into(), &3.into())
+    );
+    // By the letter they are errors.
+    let strict = sandbox
+        .run(&["validate", "pdf", "--strict", "--json"])
+        .exits(9);
+    assert_eq!(strict.json()["errors"], 3);
+    let dry = sandbox.json(&["validate", "--fix", "--dry-run"]);
+    assert_eq!(dry["mended"].as_array().unwrap().len(), 2);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let fixed = sandbox.json(&["validate", "--fix"]);
+    assert_eq!(findings(&fixed), [of("link.broken", 5, "warning")]);
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "---\nname: pdf # mine\ndescription: \"Use when: asked\"\n---\nSee [it](nothere.md).\n"
+    );
+    drop(sandbox.run(&["undo", &text(&fixed["operation"])]).ok());
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let text = sandbox.run(&["validate", "pdf"]).ok().stdout;
+    assert!(
+        text.contains("SKILL.md:3") && text.contains("fields.quotes, `--fix` mends it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn paths_outside_are_held_to_the_same_rules() {
+    let sandbox = Sandbox::initialised();
+    let source = sandbox.path("source");
+    broken(&source);
+    let folder = source.to_str().unwrap();
+    let answer = sandbox.json(&["validate", folder]);
+    assert_eq!(
+        (answer["checked"].as_u64(), findings(&answer).len()),
+        (Some(2), 3)
+    );
+    let fixed = sandbox.json(&["validate", &format!("{folder}/pdf"), "--fix"]);
+    assert_eq!(
+        (
+            fixed["mended"].as_array().unwrap().len(),
+            &fixed["operation"]
+        ),
+        (2, &Value::Null)
+    );
+    assert!(
+        fs::read_to_string(source.join("pdf/SKILL.md"))
+            .unwrap()
+            .contains("name: pdf # mine")
+    );
+    let file = sandbox.json(&["validate", &format!("{folder}/pdf/SKILL.md")]);
+    assert_eq!(findings(&file).len(), 1);
+    write(source.join("bad/SKILL.md"), "no fields\n");
+    assert_eq!(
+        sandbox.run(&["validate", &format!("{folder}/bad")]).code,
+        Some(9)
+    );
+    sandbox.fails(&["validate", &format!("{folder}/nothere")], 3);
+    sandbox.fails(&["validate", "nothere"], 3);
+    // What lies in a collection is mended by its name only.
+    broken(&sandbox.collection("default", "skills"));
+    let inside = sandbox.collection("default", "skills/pdf");
+    let answer = sandbox
+        .run(&["validate", inside.to_str().unwrap(), "--fix", "--json"])
+        .exits(9);
+    assert!(text(&answer.json()["failed"][0]["reason"]).contains("lies in a collection"));
+}
+
+#[test]
+fn the_corpus_is_good_but_for_what_is_known() {
+    let sandbox = Sandbox::initialised();
+    let corpus = fixture("corpus");
+    let answer = sandbox
+        .run(&["validate", corpus.to_str().unwrap(), "--json"])
+        .json();
+    assert!(answer["checked"].as_u64().unwrap() > 10);
+    let errors: Vec<_> = findings(&answer)
+        .into_iter()
+        .filter(|(_, _, _, severity)| severity == "error")
+        .collect();
+    assert_eq!(errors, []);
+}
+
+#[test]
+fn every_rule_is_listed_without_a_daemon() {
+    let sandbox = Sandbox::new();
+    let rules = sandbox.json(&["validate", "--rules", "--no-autostart"]);
+    let known = skillmeat_shared::artifact::validate::RULES;
+    assert_eq!(rules.as_array().unwrap().len(), known.len());
+    assert_eq!(rules[0]["rule"], known[0].id);
+}
