@@ -41,6 +41,10 @@ const KEYS: [&str; 21] = [
     "uuid",
 ];
 
+/// Where an entry keeps its aliases and its position a second time. The ancestor drops the keys of an entry that it
+/// does not know whenever it writes the manifest, but never those in here.
+const KEPT: &str = "/metadata/extra";
+
 /// What the manifest says of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -199,6 +203,20 @@ pub(super) fn read<'t>(
         None => Default::default(),
     };
     let unknown = fields.others(&KEYS).collect();
+    let raw = Value::Object(document::table_to_json(table));
+    let kept = |key: &str| raw.pointer(KEPT).and_then(|kept| kept.get(key));
+    let aliases = if fields.has("aliases") {
+        fields.texts("aliases")
+    } else {
+        let kept = kept("aliases").and_then(Value::as_array);
+        let texts = kept.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    };
+    let position = if fields.has("position") {
+        fields.integer("position")
+    } else {
+        kept("position").and_then(Value::as_i64)
+    };
     let mut entry = Entry {
         path: fields.text("path"),
         origin,
@@ -213,13 +231,10 @@ pub(super) fn read<'t>(
         discovered_at: fields.text("discovered_at"),
         scope: fields.text("scope"),
         tags: fields.texts("tags"),
-        aliases: fields.texts("aliases"),
-        position: fields
-            .has("position")
-            .then(|| fields.integer("position"))
-            .flatten(),
+        aliases,
+        position,
         metadata,
-        raw: Value::Object(document::table_to_json(table)),
+        raw,
         line,
         problems: Vec::new(),
         id: ArtifactId::new(kind, name),

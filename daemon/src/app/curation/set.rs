@@ -144,8 +144,9 @@ impl Field {
         }
     }
 
-    /// The change of a manifest's entry; nothing if it says so already.
-    fn in_entry(&self, entry: &Entry) -> Option<Change> {
+    /// The changes of a manifest's entry; nothing if it says so already. What the ancestor would drop is kept in a
+    /// second place.
+    fn in_entry(&self, entry: &Entry) -> Vec<Change> {
         let said = &entry.metadata;
         match self {
             Self::Text(name, key, value) => {
@@ -156,16 +157,24 @@ impl Field {
                     "license" => &said.license,
                     _ => &said.version,
                 };
-                (old != value).then(|| match value {
+                let change = (old != value).then(|| match value {
                     Some(value) => Change::set(key, value.as_str()),
                     None => Change::unset(key),
-                })
+                });
+                change.into_iter().collect()
             }
-            Self::Aliases(new) => (entry.aliases != *new).then(|| Change::texts("aliases", new)),
-            Self::Position(new) => (entry.position != *new).then(|| match new {
-                Some(position) => Change::set("position", *position),
-                None => Change::unset("position"),
-            }),
+            Self::Aliases(new) if entry.aliases != *new => ["aliases", "metadata.extra.aliases"]
+                .map(|key| Change::texts(key, new))
+                .into(),
+            Self::Position(new) if entry.position != *new => {
+                ["position", "metadata.extra.position"]
+                    .map(|key| match new {
+                        Some(position) => Change::set(key, *position),
+                        None => Change::unset(key),
+                    })
+                    .into()
+            }
+            Self::Aliases(_) | Self::Position(_) => Vec::new(),
         }
     }
 
@@ -225,7 +234,7 @@ fn set_one(
         .find(|entry| entry.id == id);
     let changes: Vec<Change> = if let Some(entry) = entry {
         let fields = request.fields.iter();
-        fields.filter_map(|field| field.in_entry(entry)).collect()
+        fields.flat_map(|field| field.in_entry(entry)).collect()
     } else {
         let only_there = request
             .fields

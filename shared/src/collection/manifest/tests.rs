@@ -226,3 +226,23 @@ fn a_type_with_a_colon_names_no_artifact() {
         ("entry.broken", Some(1))
     );
 }
+
+#[test]
+fn aliases_and_positions_are_found_where_the_ancestor_keeps_them() {
+    let text = "[[artifacts]]\nname = \"a\"\ntype = \"skill\"\n\
+                [artifacts.metadata.extra]\naliases = [\"x\", \"y\"]\nposition = 4\n";
+    let entry = Manifest::parse(text).unwrap().entries.remove(0);
+    assert_eq!((entry.aliases.len(), entry.position), (2, Some(4)));
+    let own = text.replace("type =", "aliases = [\"own\"]\nposition = 1\ntype =");
+    let entry = Manifest::parse(&own).unwrap().entries.remove(0);
+    assert_eq!(
+        (entry.aliases, entry.position),
+        (vec!["own".to_owned()], Some(1))
+    );
+    let odd = text
+        .replace("[\"x\", \"y\"]", "3")
+        .replace("= 4", "= \"4\"");
+    let entry = Manifest::parse(&odd).unwrap().entries.remove(0);
+    assert_eq!((entry.aliases.len(), entry.position), (0, None));
+    assert_eq!(entry.problems, []);
+}
