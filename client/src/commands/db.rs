@@ -348,6 +348,8 @@ async fn backup(context: &mut Context, args: BackupArgs) -> Outcome {
 
 async fn restore(context: &mut Context, args: RestoreArgs) -> Outcome {
     let path = whole(&args.file)?;
+    // Before anybody is asked.
+    std::fs::metadata(&path).map_err(|error| Error::io("read", Path::new(&path), &error))?;
     let question = format!("replace the cache by `{}`?", escape(&path));
     agreed(args.yes, &question)?;
     let session = context.session_for(LONG).await?;

@@ -119,7 +119,7 @@ impl App {
     pub fn db_migrate(&self, target: Option<u32>, down: bool) -> Result<Migrated> {
         // First: who opens it holds the lock, too.
         self.until_open_or_failed()?;
-        let _one_at_a_time = self.mutation.lock();
+        let one_at_a_time = self.mutation.lock();
         let target = target.unwrap_or(SCHEMA_VERSION);
         if target == 0 || target > SCHEMA_VERSION {
             return Err(refuse(
@@ -156,6 +156,7 @@ impl App {
             self.ingest.change(Change::Down(target))?;
         } else {
             done.how = prepare(&path, before, target)?;
+            drop(one_at_a_time);
             if target == SCHEMA_VERSION {
                 self.open_again()?;
             }
@@ -223,7 +224,7 @@ impl App {
     pub fn db_restore(&self, file: &Path) -> Result<u32> {
         // First: who opens it holds the lock, too.
         self.until_open_or_failed()?;
-        let _one_at_a_time = self.mutation.lock();
+        let one_at_a_time = self.mutation.lock();
         let path = self.database();
         if files::identity(file).is_some_and(|found| files::identity(&path) == Some(found)) {
             return Err(refuse(
@@ -236,6 +237,7 @@ impl App {
             self.ingest.change(Change::Restore(file.to_owned()))?;
         } else {
             backup::take_over(file, &path)?;
+            drop(one_at_a_time);
             self.open_again()?;
         }
         let store = self.store()?;
