@@ -138,6 +138,8 @@ impl App {
             "" => MANUAL,
             message => message,
         };
+        // First: who opens the cache holds the lock, too.
+        self.store()?;
         // A snapshot shows the collection between two changes, never in the middle of one.
         let _one_at_a_time = self.mutation.lock();
         let (made, _) = self.take(&name, message, Origin::Manual, None, tell)?;
