@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "skillmeat/v1/adopt.proto",
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
@@ -23,6 +23,7 @@ const FILES: [&str; 16] = [
     "skillmeat/v1/db.proto",
     "skillmeat/v1/event.proto",
     "skillmeat/v1/group.proto",
+    "skillmeat/v1/maintenance.proto",
     "skillmeat/v1/operation.proto",
     "skillmeat/v1/rpc_status.proto",
     "skillmeat/v1/search.proto",

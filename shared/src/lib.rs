@@ -19,6 +19,7 @@ pub mod health;
 pub mod history;
 pub mod id;
 pub mod kind;
+pub mod maintenance;
 pub mod paths;
 pub mod reconcile;
 pub mod rendezvous;

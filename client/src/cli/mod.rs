@@ -7,6 +7,7 @@ mod daemon;
 mod db;
 mod group;
 mod operation;
+mod repair;
 mod service;
 mod settings;
 mod snapshot;
@@ -25,6 +26,7 @@ pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use group::{GroupCommand, Looks, TagCommand, TagDefinitionArgs, TaggingArgs, Where};
 pub(crate) use operation::{LogArgs, LogCommand, LogListArgs, RedoArgs, UndoArgs};
+pub(crate) use repair::{RepairArgs, RepairCommand};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
@@ -318,6 +320,9 @@ stay. The daemon does this by itself once a week.")]
 
 It starts no daemon. Exits with 9 if an error remains.")]
     Doctor(DoctorArgs),
+    /// Repair what older programs left in collections; says what it would do unless told to
+    #[command(subcommand, arg_required_else_help = true)]
+    Repair(RepairCommand),
     /// Print changes as they happen
     #[command(after_help = "Examples:
   sm watch

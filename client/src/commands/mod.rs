@@ -20,6 +20,7 @@ mod list;
 mod log;
 mod logs;
 mod man;
+mod repair;
 mod rollback;
 mod search;
 mod selection;
@@ -211,6 +212,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Edit(args) => edit::run(context, args).await,
         Command::Group(command) => group::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,
+        Command::Repair(command) => repair::run(context, command).await,
         Command::Snapshot(args) => snapshot::run(context, args).await,
         Command::History(args) => snapshot::history(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,

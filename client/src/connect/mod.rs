@@ -96,6 +96,7 @@ pub(crate) mod service {
         db: db_service_client::DbServiceClient;
         events: event_service_client::EventServiceClient;
         operations: operation_service_client::OperationServiceClient;
+        maintenance: maintenance_service_client::MaintenanceServiceClient;
         groups: group_service_client::GroupServiceClient;
         search: search_service_client::SearchServiceClient;
         tags: tag_service_client::TagServiceClient;

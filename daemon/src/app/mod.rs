@@ -18,6 +18,7 @@ mod indexer;
 mod ingest;
 mod queries;
 mod quiet;
+mod repair;
 mod safety;
 mod schedule;
 mod searching;
@@ -64,6 +65,7 @@ pub use freshness::{Freshness, FullPass};
 pub use group::{GroupAction, GroupRequest};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
+pub use repair::RepairRequest;
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
 pub use snapshots::{

@@ -11,6 +11,7 @@ mod daemon;
 mod db;
 mod event;
 mod group;
+mod maintenance;
 mod operation;
 mod search;
 mod snapshot;
@@ -40,6 +41,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.DaemonService",
     "skillmeat.v1.DbService",
     "skillmeat.v1.EventService",
+    "skillmeat.v1.MaintenanceService",
     "skillmeat.v1.OperationService",
     "skillmeat.v1.GroupService",
     "skillmeat.v1.SearchService",
@@ -133,6 +135,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         event_service_server,
         EventServiceServer,
         event::Service(app())
+    ))
+    .add_service(server!(
+        maintenance_service_server,
+        MaintenanceServiceServer,
+        maintenance::Service(app())
     ))
     .add_service(server!(
         operation_service_server,

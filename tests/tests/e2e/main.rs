@@ -38,6 +38,7 @@ mod mounts;
 mod names;
 mod outside;
 mod permissions;
+mod repair;
 mod search;
 mod service;
 mod shell;

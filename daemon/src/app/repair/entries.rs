@@ -1,0 +1,144 @@
+//! Repairs of what entries say.
+
+use std::path::Path;
+
+use skillmeat_shared::artifact::{frontmatter, metadata};
+use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::maintenance::{Home, normal_path, platform_of};
+use skillmeat_shared::{Code, Error, Kind, Result};
+
+use super::Site;
+use crate::app::change::Place;
+
+/// Characters of an old value that are shown.
+const SHOWN: usize = 80;
+
+/// Tools that are named.
+const NAMED: usize = 5;
+
+impl Site<'_, '_> {
+    fn change(&mut self, edits: &[(Key, Vec<Change>)]) -> Result<()> {
+        self.text = edit::change(&self.text, edits)?;
+        Ok(())
+    }
+
+    /// Keeps the manifest as it was before the first repair of it.
+    fn back_up(&mut self) -> Result<()> {
+        let place = Place::collection(self.name, "collection.toml.bak");
+        self.draft.write(&place, self.text.clone().into_bytes())
+    }
+
+    /// Writes tools from the frontmatter of skills into entries that have none.
+    pub(super) fn tools(&mut self) -> Result<()> {
+        let mut edits = Vec::new();
+        for entry in self.manifest.entries.clone() {
+            let id = &entry.id;
+            if id.kind != Kind::Skill {
+                self.tell(id, "skipped", "not a skill");
+                continue;
+            }
+            if !entry.metadata.tools.is_empty() {
+                self.tell(id, "skipped", "its entry names tools already");
+                continue;
+            }
+            let Some(place) = self.place_of(&entry)? else {
+                let message = "its entry names no place in the collection";
+                self.fail(id, &Error::new(Code::FileOutside, message));
+                continue;
+            };
+            let place = Place::collection(self.name, format!("{}/SKILL.md", place.path));
+            let bytes = match self.draft.read(&place) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => {
+                    let message = format!("there is no `{}`", place.path);
+                    self.fail(id, &Error::new(Code::FileNotFound, message));
+                    continue;
+                }
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                Err(error) => {
+                    self.fail(id, &error);
+                    continue;
+                }
+            };
+            let document = frontmatter::parse_file(Path::new("SKILL.md"), &bytes);
+            let tools = metadata::extract(&id.kind, &id.name, &document).tools;
+            if tools.is_empty() {
+                self.tell(id, "unchanged", "its frontmatter names no tools");
+                continue;
+            }
+            let mut named = tools
+                .iter()
+                .take(NAMED)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            if tools.len() > NAMED {
+                named.push_str(", …");
+            }
+            self.fixed(id, &format!("{} tools: {named}", tools.len()));
+            edits.push((
+                Key::Artifact(id.clone()),
+                vec![Change::texts("metadata.tools", &tools)],
+            ));
+        }
+        self.change(&edits)
+    }
+
+    /// Puts the names of platforms where URLs stand.
+    pub(super) fn origin_source(&mut self) -> Result<()> {
+        let mut edits = Vec::new();
+        for entry in self.manifest.entries.clone() {
+            let Some(old) = entry.origin_source.as_deref() else {
+                continue;
+            };
+            let shown: String = old.chars().take(SHOWN).collect();
+            match platform_of(old) {
+                Ok(None) => {}
+                Ok(Some(platform)) => {
+                    self.fixed(&entry.id, &format!("`{shown}` is `{platform}`"));
+                    let change = Change::set("origin_source", platform);
+                    edits.push((Key::Artifact(entry.id), vec![change]));
+                }
+                Err(()) => {
+                    let message = format!("`{shown}` is no platform that is known");
+                    self.fail(&entry.id, &Error::new(Code::ManifestInvalid, message));
+                }
+            }
+        }
+        if !edits.is_empty() {
+            self.back_up()?;
+        }
+        self.change(&edits)
+    }
+
+    /// Writes paths as they should be, and those that are not there.
+    pub(super) fn layout(&mut self) -> Result<()> {
+        let root = self.draft.root(self.name)?;
+        let mut edits = Vec::new();
+        for entry in self.manifest.entries.clone() {
+            let new = if let Some(path) = &entry.path {
+                let Ok(new) = normal_path(path, &root) else {
+                    let message = format!("its path `{path}` leads out of the collection");
+                    self.fail(&entry.id, &Error::new(Code::FileOutside, message));
+                    continue;
+                };
+                new
+            } else if let Some(Home(path)) = Home::of(&entry.id) {
+                let place = Place::collection(self.name, path.as_str());
+                self.draft.exists(&place)?.then_some(path)
+            } else {
+                None
+            };
+            if let Some(new) = new {
+                let old = entry.path.as_deref().unwrap_or("nothing");
+                self.fixed(
+                    &entry.id,
+                    &format!("its path is `{new}`, where `{old}` stood"),
+                );
+                let change = Change::set("path", new.as_str());
+                edits.push((Key::Artifact(entry.id), vec![change]));
+            }
+        }
+        self.change(&edits)
+    }
+}

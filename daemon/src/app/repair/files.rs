@@ -1,0 +1,239 @@
+//! Repairs of what lies where: files in another collection, files without an entry, entries without files.
+
+use skillmeat_shared::artifact::{read, scan};
+use skillmeat_shared::collection::edit::{self, Key, NewEntry};
+use skillmeat_shared::collection::entry::Entry;
+use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
+use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
+use skillmeat_shared::maintenance::{Home, normal_path};
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
+
+use super::Site;
+use crate::app::change::Place;
+use crate::store::list::Existing;
+
+/// Where the files of an entry are, though not in its collection.
+struct Found {
+    collection: String,
+    path: String,
+    /// The other collection has an entry for it.
+    is_claimed: bool,
+}
+
+impl Site<'_, '_> {
+    /// Where an entry's files should lie; `None` if it does not say and no place is usual.
+    pub(super) fn place_of(&mut self, entry: &Entry) -> Result<Option<Place>> {
+        let root = self.draft.root(self.name)?;
+        let path = match &entry.path {
+            Some(path) => match normal_path(path, &root) {
+                Ok(normal) => Some(normal.unwrap_or_else(|| path.clone())),
+                Err(()) => None,
+            },
+            None => Home::of(&entry.id).map(|home| home.0),
+        };
+        Ok(path.map(|path| Place::collection(self.name, path)))
+    }
+
+    /// The entries whose files are not there, with their places.
+    fn without_files(&mut self) -> Result<Vec<(Entry, Place)>> {
+        let mut without = Vec::new();
+        for entry in self.manifest.entries.clone() {
+            let Some(place) = self.place_of(&entry)? else {
+                continue;
+            };
+            if !self.draft.exists(&place)? {
+                without.push((entry, place));
+            }
+        }
+        Ok(without)
+    }
+
+    /// Looks for an artifact in the other collections. One that no entry claims comes first.
+    fn elsewhere(&mut self, id: &ArtifactId) -> Option<Found> {
+        let mut claimed = None;
+        for other in self.all.iter().filter(|other| *other != self.name) {
+            let Ok(existing) = self.draft.existing(other) else {
+                continue;
+            };
+            let is_it = |one: &&Existing| one.id == *id && one.status != "missing";
+            let Some(found) = existing.iter().find(is_it) else {
+                continue;
+            };
+            let found = Found {
+                collection: other.clone(),
+                path: found.path.clone(),
+                is_claimed: found.status != "unmanaged",
+            };
+            if !found.is_claimed {
+                return Some(found);
+            }
+            claimed = claimed.or(Some(found));
+        }
+        claimed
+    }
+
+    /// Moves files here that lie in another collection which has no entry for them.
+    pub(super) fn misplaced(&mut self) -> Result<()> {
+        for (entry, place) in self.without_files()? {
+            let Some(found) = self.elsewhere(&entry.id) else {
+                continue;
+            };
+            let Found {
+                collection, path, ..
+            } = &found;
+            if found.is_claimed {
+                let reason = format!("`{collection}` has it, with an entry of its own");
+                self.tell(&entry.id, "skipped", &reason);
+                continue;
+            }
+            let from = Place::collection(collection, path.as_str());
+            match self.draft.rename(&from, &place) {
+                Ok(()) => {
+                    self.fixed(
+                        &entry.id,
+                        &format!("from `{collection}` to `{}`", self.name),
+                    );
+                    self.move_lock(&entry.id, collection)?;
+                }
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                Err(error) => self.fail(&entry.id, &error),
+            }
+        }
+        Ok(())
+    }
+
+    fn move_lock(&mut self, id: &ArtifactId, from: &str) -> Result<()> {
+        let Some(kept) = edit::lock_block(&self.draft.lock(from)?, id)? else {
+            return Ok(());
+        };
+        let ids = [id.clone()];
+        self.draft
+            .edit_lock(from, &|text| edit::remove_lock(text, &ids))?;
+        if edit::lock_block(&self.draft.lock(self.name)?, id)?.is_none() {
+            self.draft
+                .edit_lock(self.name, &|text| edit::put_lock(text, id, &kept))?;
+        }
+        Ok(())
+    }
+
+    /// Gives an entry to artifacts that have none, and forgets locks of what is gone.
+    pub(super) fn orphans(&mut self) -> Result<()> {
+        let existing = self.draft.existing(self.name)?;
+        let root = self.draft.root(self.name)?;
+        let now = self.app.now();
+        let mut entries: Vec<NewEntry> = Vec::new();
+        let mut locks = Vec::new();
+        for one in existing.iter().filter(|one| one.status == "unmanaged") {
+            let is_taken = self.manifest.entries.iter().any(|entry| entry.id == one.id)
+                || entries.iter().any(|entry| entry.id == one.id);
+            if is_taken {
+                self.tell(&one.id, "skipped", "another artifact has the name");
+                continue;
+            }
+            let full = root.join(&one.path);
+            let reading = scan::scan(&full, &root)
+                .and_then(|scan| read::read(&one.id.kind, &one.id.name, &full, &scan, false));
+            let reading = match reading {
+                Ok(reading) => reading,
+                Err(error) => {
+                    self.fail(&one.id, &error);
+                    continue;
+                }
+            };
+            let said = reading.metadata;
+            entries.push(NewEntry {
+                tags: said.tags,
+                metadata: EntryMetadata {
+                    title: said.title,
+                    description: said.description,
+                    author: said.author,
+                    license: said.license,
+                    version: said.version,
+                    tags: Vec::new(),
+                    tools: said.tools,
+                    dependencies: said.dependencies,
+                },
+                ..NewEntry::local(one.id.clone(), one.path.as_str(), now)
+            });
+            if let Some(hash) = reading.hashes.content {
+                let lock = LockEntry {
+                    content_hash: Some(hash),
+                    fetched: Some(now.to_manifest()),
+                    ..LockEntry::default()
+                };
+                locks.push((one.id.clone(), lock));
+            }
+            self.fixed(&one.id, "it has an entry");
+        }
+        if !entries.is_empty() {
+            self.text = edit::add_entries(&self.text, &entries, now)?;
+        }
+        if !locks.is_empty() {
+            self.draft
+                .edit_lock(self.name, &|text| lockfile::set_entries(text, &locks))?;
+        }
+        self.stray_locks(&existing)
+    }
+
+    fn stray_locks(&mut self, existing: &[Existing]) -> Result<()> {
+        let text = self.draft.lock(self.name)?;
+        let lock = Lockfile::parse(&text).map_err(|error| {
+            Error::new(
+                Code::ManifestInvalid,
+                format!("the lock file can't be read: {error}"),
+            )
+        })?;
+        let manifest = Manifest::parse(&self.text).map_err(|error| {
+            Error::new(
+                Code::ManifestInvalid,
+                format!("the manifest can't be read: {error}"),
+            )
+        })?;
+        let is_known = |id: &ArtifactId| {
+            manifest.entries.iter().any(|entry| entry.id == *id)
+                || existing.iter().any(|one| one.id == *id)
+        };
+        let stray: Vec<ArtifactId> = lock
+            .entries
+            .into_keys()
+            .filter(|id| !is_known(id))
+            .collect();
+        for id in &stray {
+            self.fixed(id, "its lock is forgotten");
+        }
+        if stray.is_empty() {
+            return Ok(());
+        }
+        self.draft
+            .edit_lock(self.name, &|text| edit::remove_lock(text, &stray))
+    }
+
+    /// Removes entries whose files are nowhere.
+    pub(super) fn missing(&mut self) -> Result<()> {
+        let mut gone = Vec::new();
+        for (entry, _) in self.without_files()? {
+            match self.elsewhere(&entry.id) {
+                Some(found) if !found.is_claimed => {
+                    let reason = format!(
+                        "its files lie in `{}`; `sm repair misplaced` moves them",
+                        found.collection
+                    );
+                    self.tell(&entry.id, "skipped", &reason);
+                }
+                _ => {
+                    self.fixed(&entry.id, "its entry is removed");
+                    gone.push(entry.id);
+                }
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = gone.iter().cloned().map(Key::Artifact).collect();
+        let moved: Vec<(ArtifactId, Option<String>)> =
+            gone.iter().cloned().map(|id| (id, None)).collect();
+        self.text = edit::rename_members(&edit::remove(&self.text, &keys)?, &moved)?;
+        self.draft
+            .edit_lock(self.name, &|text| edit::remove_lock(text, &gone))
+    }
+}

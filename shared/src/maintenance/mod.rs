@@ -1,0 +1,7 @@
+//! Repairs of what older programs left in manifests: what is wrong with an entry, and what it should say.
+
+mod origin;
+mod place;
+
+pub use self::origin::platform_of;
+pub use self::place::{Home, normal_path};
