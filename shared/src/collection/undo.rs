@@ -52,9 +52,6 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
         }
         let at = out.iter().position(|one| one.key == key);
         let stands = at.and_then(|at| out.get(at));
-        if same(stands, was.copied()) {
-            continue;
-        }
         if !same(stands, made.copied()) {
             obstacles.push(key.to_owned());
             continue;

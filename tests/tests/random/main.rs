@@ -11,6 +11,7 @@
 
 mod harm;
 mod manifest;
+mod past;
 mod step;
 mod story;
 mod view;
@@ -24,6 +25,10 @@ use world::World;
 
 /// Histories that continuous integration runs.
 const CASES: u32 = 6;
+
+/// Lives that continuous integration runs, and deeds of one.
+const LIVES: u32 = 3;
+const DEEDS: std::ops::Range<usize> = 6..14;
 
 /// Steps of a history.
 const STEPS: std::ops::Range<usize> = 10..28;
@@ -50,9 +55,9 @@ fn setting(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-fn config() -> ProptestConfig {
+fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: setting("SKILLMEAT_RANDOM_CASES", CASES),
+        cases: setting("SKILLMEAT_RANDOM_CASES", cases),
         rng_seed: RngSeed::Fixed(setting("SKILLMEAT_RANDOM_SEED", 3).into()),
         // Each try runs two daemons, and one that fails waits for what never comes.
         max_shrink_iters: setting("SKILLMEAT_RANDOM_SHRINK", 0),
@@ -74,10 +79,19 @@ fn replay(history: &History) {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(CASES))]
 
     #[test]
     fn whatever_happens_rows_equal_a_fresh_rebuild(history in history()) {
         replay(&history);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(LIVES))]
+
+    #[test]
+    fn whatever_was_done_can_be_taken_back(deeds in prop::collection::vec(past::deed(), DEEDS)) {
+        past::live(&deeds);
     }
 }

@@ -46,6 +46,9 @@ pub(crate) enum Ask {
     Use(u8),
     Create,
     Setting(u8),
+    Undo,
+    Redo,
+    Remove(At),
 }
 
 /// One thing that happens.
@@ -109,6 +112,9 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => (0..2_u8).prop_map(Ask::Use),
         1 => Just(Ask::Create),
         1 => (0..4_u8).prop_map(Ask::Setting),
+        2 => Just(Ask::Undo),
+        1 => Just(Ask::Redo),
+        1 => at().prop_map(Ask::Remove),
     ]
 }
 

@@ -333,6 +333,9 @@ impl World {
                 line(&["collection", "show", collection(at.0)]);
             }
             Ask::Use(of) => line(&["collection", "use", collection(of)]),
+            Ask::Undo => line(&["undo"]),
+            Ask::Redo => line(&["redo"]),
+            Ask::Remove(at) => line(&["remove", name(at.2), "-c", collection(at.0), "--yes"]),
             Ask::Create => line(&["collection", "create", "third"]),
             Ask::Setting(which) => {
                 let (key, value) = [

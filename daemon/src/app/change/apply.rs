@@ -12,7 +12,7 @@ use skillmeat_shared::{Error, Result};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
-use super::keeper::renewed;
+use super::keeper::{missed, renewed};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
 use crate::app::App;
@@ -90,7 +90,9 @@ impl App {
         let moves = ready(draft)?;
         failpoint::step("change.ready")?;
         let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
-        let id = draft.past.record(asked, self, &paths)?;
+        let places = moves.iter().map(|one| (&one.place, one.target.as_path()));
+        let missed = missed(self, draft, places)?;
+        let id = draft.past.record(asked, self, &paths, &missed)?;
         let (touched, holds) = match self.place(draft, id, moves) {
             Ok(done) => done,
             Err(error) => {
@@ -219,7 +221,7 @@ fn served(place: &Place) -> &str {
 pub(super) fn put_in_place(
     draft: &mut Draft<'_>,
     moves: Vec<Move>,
-    seal: &dyn Fn(&Draft<'_>) -> Result<()>,
+    seal: &dyn Fn(&mut Draft<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut placed = Vec::new();
     let outcome = moves

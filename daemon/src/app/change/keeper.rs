@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::Transaction;
 use skillmeat_shared::artifact::scan;
 use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
 use skillmeat_shared::history::{self, Node};
@@ -237,23 +238,8 @@ impl App {
         if touched.is_empty() {
             return Ok(());
         }
-        let now = self.now();
-        let new = NewOperation {
-            at: now,
-            actor: "external".to_owned(),
-            verb: "files.changed".to_owned(),
-            what: told(name, &touched),
-            undoes: None,
-            detail: String::new(),
-        };
-        let id = batch.commit(|transaction| {
-            let id = operation::begin(transaction, &new, &touched)?;
-            operation::set_state(transaction, id, State::Done, now)?;
-            for one in &touched {
-                known::set(transaction, &one.root, &one.path, one.after.as_ref())?;
-            }
-            Ok(id)
-        })?;
+        let new = external(self, &touched);
+        let id = batch.commit(|transaction| record(transaction, &new, &touched))?;
         tracing::info!(target: "history", id, collection = name, paths = touched.len(), "{}", new.what);
         Ok(())
     }
@@ -337,8 +323,93 @@ fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
     }
 }
 
+/// The operation by another program that changed these paths of one collection.
+fn external(app: &App, touched: &[TouchedPath]) -> NewOperation {
+    NewOperation {
+        at: app.now(),
+        actor: "external".to_owned(),
+        verb: "files.changed".to_owned(),
+        what: told(touched),
+        undoes: None,
+        detail: String::new(),
+    }
+}
+
+/// Records what another program did, and that its outcome is known. The number of the operation.
+fn record(
+    transaction: &Transaction<'_>,
+    new: &NewOperation,
+    touched: &[TouchedPath],
+) -> rusqlite::Result<i64> {
+    let id = operation::begin(transaction, new, touched)?;
+    operation::set_state(transaction, id, State::Done, new.at)?;
+    for one in touched {
+        known::set(transaction, &one.root, &one.path, one.after.as_ref())?;
+    }
+    Ok(id)
+}
+
+/// What another program changed and nobody has told yet, of the places that a change of ours is about to touch.
+#[derive(Debug, Default)]
+pub(super) struct Missed(Vec<(NewOperation, Vec<TouchedPath>)>);
+
+impl Missed {
+    /// Records it, before the change that comes next.
+    pub(super) fn record(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        self.0
+            .iter()
+            .try_for_each(|(new, touched)| record(transaction, new, touched).map(drop))
+    }
+}
+
+/// Looks for what was missed at these places.
+pub(super) fn missed<'a>(
+    app: &App,
+    draft: &super::Draft<'_>,
+    places: impl Iterator<Item = (&'a Place, &'a Path)>,
+) -> Result<Missed> {
+    let mut found: BTreeMap<String, BTreeMap<String, TouchedPath>> = BTreeMap::new();
+    for (place, target) in places.filter(|(place, _)| !place.collection_name().is_empty()) {
+        let name = place.collection_name();
+        for (at, on_disk) in around(app, place, target)? {
+            let before = app
+                .history
+                .read(|connection| known::get(connection, name, &at.path))?;
+            let after = draft.past.capture(&on_disk)?;
+            if before != after {
+                found
+                    .entry(name.to_owned())
+                    .or_default()
+                    .insert(at.path.clone(), past::touched(&at, before, after));
+            }
+        }
+    }
+    let missed = found.into_values().map(|touched| {
+        let touched: Vec<TouchedPath> = touched.into_values().collect();
+        (external(app, &touched), touched)
+    });
+    Ok(Missed(missed.collect()))
+}
+
+/// The known places that are this one, lie in it, or hold it; and where they are.
+fn around(app: &App, place: &Place, target: &Path) -> Result<Vec<(Place, PathBuf)>> {
+    let name = place.collection_name();
+    let known = app
+        .history
+        .read(|connection| known::around(connection, name, &place.path))?;
+    Ok(known
+        .into_iter()
+        .filter_map(|path| {
+            let at = Place::collection(name, path);
+            let on_disk = above_or_below(place, target, &at)?;
+            Some((at, on_disk))
+        })
+        .collect())
+}
+
 /// The operation in words.
-fn told(name: &str, touched: &[TouchedPath]) -> String {
+fn told(touched: &[TouchedPath]) -> String {
+    let name = touched.first().map_or("", |one| one.root.as_str());
     let how = |one: &TouchedPath| match (&one.before, &one.after) {
         (None, _) => "made",
         (_, None) => "removed",
@@ -368,35 +439,30 @@ pub(super) fn renewed(
     for (place, target, _) in touched {
         let name = place.collection_name();
         if name.is_empty() {
+            // A collection as a whole.
+            let made = place.path.strip_prefix("collections/");
+            if let Some(name) = made.filter(|name| !name.contains('/')) {
+                for document in [MANIFEST, LOCK] {
+                    let node = draft.past.capture(&target.join(document))?;
+                    renewed.insert(Place::collection(name, document), node);
+                }
+            }
             continue;
         }
-        let mut known = app
-            .history
-            .read(|connection| known::around(connection, name, &place.path))?;
+        let mut places = around(app, place, target)?;
         let is_whole = match layout::classify(Path::new(&place.path)) {
             layout::Place::Artifact(artifact) => artifact == place.path,
             layout::Place::Manifest | layout::Place::Lock => true,
             layout::Place::Container | layout::Place::Ignored => false,
         };
         if is_whole {
-            known.push(place.path.clone());
+            places.push((place.clone(), target.clone()));
         }
-        for path in known {
-            let at = Place::collection(name, &path);
-            if renewed.contains_key(&at) {
-                continue;
+        for (at, on_disk) in places {
+            if !renewed.contains_key(&at) {
+                let node = draft.past.capture(&on_disk)?;
+                renewed.insert(at, node);
             }
-            let on_disk = if at == *place {
-                target.clone()
-            } else {
-                // Above or below: the same number of steps away on disk.
-                match above_or_below(place, target, &at) {
-                    Some(found) => found,
-                    None => continue,
-                }
-            };
-            let node = draft.past.capture(&on_disk)?;
-            renewed.insert(at, node);
         }
     }
     Ok(renewed.into_iter().collect())
@@ -404,7 +470,11 @@ pub(super) fn renewed(
 
 fn above_or_below(place: &Place, target: &Path, other: &Place) -> Option<PathBuf> {
     if let Some(rest) = other.below(place) {
-        return Some(target.join(rest));
+        return Some(if rest.is_empty() {
+            target.to_path_buf()
+        } else {
+            target.join(rest)
+        });
     }
     let rest = place.below(other)?;
     target

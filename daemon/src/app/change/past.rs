@@ -8,6 +8,7 @@ use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
 
 use super::Asked;
+use super::keeper::Missed;
 use super::place::Place;
 use crate::app::App;
 use crate::store::history::known;
@@ -54,6 +55,7 @@ impl<'a> Past<'a> {
         asked: &Asked,
         app: &App,
         paths: &[TouchedPath],
+        missed: &Missed,
     ) -> Result<i64> {
         let new = NewOperation {
             at: app.now(),
@@ -64,25 +66,29 @@ impl<'a> Past<'a> {
             detail: String::new(),
         };
         let full = std::mem::replace(&mut self.batch, self.history.batch());
-        full.commit(|transaction| operation::begin(transaction, &new, paths))
+        full.commit(|transaction| {
+            missed.record(transaction)?;
+            operation::begin(transaction, &new, paths)
+        })
     }
 
     /// Notes how an operation ended. What it undoes is undone with it, and done again if it undid that.
-    pub(super) fn close(&self, id: i64, state: State, app: &App) -> Result<()> {
+    pub(super) fn close(&mut self, id: i64, state: State, app: &App) -> Result<()> {
         self.finish(id, state, app, &[])
     }
 
     /// As [`close`](Self::close), together with the states that are known from now on: what we wrote is no
     /// change by others.
     pub(super) fn finish(
-        &self,
+        &mut self,
         id: i64,
         state: State,
         app: &App,
         renewed: &[(Place, Option<Node>)],
     ) -> Result<()> {
         let now = app.now();
-        self.history.write(|transaction| {
+        let full = std::mem::replace(&mut self.batch, self.history.batch());
+        full.commit(|transaction| {
             operation::set_state(transaction, id, state, now)?;
             for (place, node) in renewed {
                 known::set(

@@ -4,6 +4,7 @@ use skillmeat_shared::{Result, fs};
 
 use super::Draft;
 use super::apply::{put_in_place, ready};
+use super::keeper::renewed;
 use super::past::{place_of, state_of};
 use super::undo::take_back;
 use crate::app::App;
@@ -44,16 +45,26 @@ impl App {
             .read(|connection| operation::paths(connection, operation.id))?;
         let mut draft = Draft::new(self, false);
         let mut is_finished = true;
+        let mut places = Vec::new();
+        let mut changed = Vec::new();
         for touched in &paths {
-            let path = draft.on_disk(&place_of(touched))?;
-            let now = state_of(&fs::resolve(&path)?)?;
+            let place = place_of(touched);
+            let path = fs::resolve(&draft.on_disk(&place)?)?;
+            let now = state_of(&path)?;
             is_finished &= now == touched.after;
+            if now != touched.before {
+                changed.push(touched.clone());
+            }
+            places.push((place, path, touched.after.is_none()));
         }
         if is_finished {
-            draft.past.close(operation.id, State::Done, self)?;
+            let renewed = renewed(self, &draft, &places)?;
+            draft
+                .past
+                .finish(operation.id, State::Done, self, &renewed)?;
             return Ok("finished");
         }
-        for (place, _) in take_back(&mut draft, &paths)? {
+        for (place, _) in take_back(&mut draft, &changed)? {
             tracing::warn!(
                 target: "change",
                 id = operation.id,

@@ -199,7 +199,7 @@ pub(super) fn take_back(
                 draft.restore(&place, touched.before.as_ref())?;
                 None
             } else {
-                (now != touched.before).then(Vec::new)
+                Some(Vec::new())
             }
         };
         obstacles.extend(obstacle.map(|entries| (place, entries)));
@@ -217,9 +217,6 @@ fn take_back_entries(
     let is = |node: Option<&Node>| node.and_then(Node::hash).copied() == hash;
     if is(touched.after.as_ref()) {
         draft.restore(place, touched.before.as_ref())?;
-        return Ok(None);
-    }
-    if is(touched.before.as_ref()) {
         return Ok(None);
     }
     let text = |node: Option<&Node>| -> Result<Option<String>> {
