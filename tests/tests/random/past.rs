@@ -193,8 +193,8 @@ impl Life {
             Deed::Write(_) | Deed::Delete(_) => {}
             Deed::Manifest => {
                 let path = self.sandbox.collection("default", "collection.toml");
-                let mut text = fs::read_to_string(&path).unwrap();
-                text.push_str(&format!("\n[[theirs]]\nname = \"round {round}\"\n"));
+                let text = fs::read_to_string(&path).unwrap();
+                let text = format!("{text}\n[[theirs]]\nname = \"round {round}\"\n");
                 self.outside(|| write(&path, &text));
             }
             // The collections themselves stay.

@@ -4,6 +4,7 @@
 //! state is kept, and the change is an operation of `external`. States that nobody has kept yet follow when
 //! all texts are indexed and nobody asks for anything. It sleeps while no pass finds a change.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -459,9 +460,8 @@ pub(super) fn renewed(
             places.push((place.clone(), target.clone()));
         }
         for (at, on_disk) in places {
-            if !renewed.contains_key(&at) {
-                let node = draft.past.capture(&on_disk)?;
-                renewed.insert(at, node);
+            if let Entry::Vacant(vacant) = renewed.entry(at) {
+                vacant.insert(draft.past.capture(&on_disk)?);
             }
         }
     }
