@@ -5,9 +5,7 @@
 //! program once into the build's own folder; any other value names a virtual environment that has it.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stderr,
-    clippy::indexing_slicing,
     reason = "a test may stop at the first surprise"
 )]
 

@@ -3,6 +3,7 @@
 //! Each function panics if a promise is broken, and returns otherwise, whatever the bytes are. That makes them fit
 //! for any runner; ours mutates samples.
 
+mod archive;
 mod config;
 mod formats;
 mod frontmatter;
@@ -169,6 +170,39 @@ pub const TARGETS: &[Target] = &[
             "}",
             "null",
             "-",
+        ],
+    },
+    Target {
+        name: "archive",
+        check: archive::check,
+        cost: 20,
+        words: &[
+            "PK\x01\x02",
+            "PK\x03\x04",
+            "PK\x05\x06",
+            "../",
+            "/etc/",
+            "..\\",
+            "aux",
+            "C:",
+            "\0",
+            "\0\0\0\0",
+            "\x7f\x7f\x7f\x7f",
+            "\x08\0",
+            "ustar",
+            "ustar  \0",
+            "././@LongLink",
+            "30 path=../../evil/and/more\n",
+            "20 linkpath=/etc/x\n",
+            "12 size=99\n",
+            "00000000017",
+            "77777777777",
+            "L",
+            "x",
+            "1",
+            "2",
+            "3",
+            "5",
         ],
     },
     Target {

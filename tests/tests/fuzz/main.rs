@@ -55,4 +55,13 @@ macro_rules! runs {
     };
 }
 
-runs!(frontmatter, manifest, lock, config, query, names, wire);
+runs!(
+    frontmatter,
+    manifest,
+    lock,
+    config,
+    query,
+    names,
+    archive,
+    wire
+);

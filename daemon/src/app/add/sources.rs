@@ -7,6 +7,7 @@ use skillmeat_shared::artifact::{detect, name};
 use skillmeat_shared::bundle::archive::{self, Limits, Unpacked};
 use skillmeat_shared::deployment::agents::Agents;
 use skillmeat_shared::deployment::found;
+use skillmeat_shared::fs::sweep;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -73,6 +74,7 @@ impl Sources {
         {
             tell(Telling::Progress(0, 0, "unpacking"));
             let room = home.unpacked();
+            sweep(&room);
             let unpacked = archive::unpack(path, &room, stem, &Limits::PACKAGE)?;
             let root = unpacked.root().to_owned();
             self.unpacked.push(unpacked);

@@ -205,11 +205,15 @@ fn make(folder: &Path) -> Result<()> {
 /// The error for an entry whose bytes can't be read.
 pub(super) fn damaged(name: &[u8], error: &std::io::Error) -> Error {
     // A limit of ours that a reader kept, or the archive's own fault.
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>())
-    {
-        Some(ours) => ours.clone(),
-        None => super::invalid(&format!("is damaged at `{}`: {error}", shown(name))),
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(ours) = inner {
+        return Error::clone(ours);
     }
+    // Whoever made the archive may have had it say anything.
+    let why: String = error.to_string().escape_debug().collect();
+    super::invalid(&if name.is_empty() {
+        format!("is damaged: {why}")
+    } else {
+        format!("is damaged at `{}`: {why}", shown(name))
+    })
 }
