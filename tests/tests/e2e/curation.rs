@@ -486,3 +486,60 @@ fn a_plugin_tree_is_renamed_set_and_moved_whole() {
     assert_eq!(gone["removed"], changed);
     assert!(sandbox.ids().is_empty());
 }
+
+/// Every file of a home but those that the daemon keeps for itself, with its bytes.
+fn files(
+    folder: &std::path::Path,
+    found: &mut std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
+) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn each_change_is_undone_and_redone_as_one_operation() {
+    let mut sandbox = library();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    drop(sandbox.run(&["rate", "pdf", "5"]).ok());
+    editor(&mut sandbox, "echo more >> \"$2\"");
+    let root = sandbox.home().root().to_owned();
+    let state = || {
+        let mut found = std::collections::BTreeMap::new();
+        for folder in ["collections", "state"] {
+            files(&root.join(folder), &mut found);
+        }
+        found
+    };
+    for args in [
+        &["set", "pdf*", "license=MIT", "aliases=x"][..],
+        &["rate", "*", "2"],
+        &["rate", "pdf", "--clear"],
+        &["rename", "pdf", "papers"],
+        &["rename", "tidy", "clean"],
+        &["copy", "pdf", "--as", "second"],
+        &["move", "pdf", "tidy", "--to", "work", "--yes"],
+        &["edit", "pdf"],
+        &["remove", "pdf", "--keep-files"],
+        &["remove", "*", "--yes"],
+    ] {
+        let before = state();
+        let ids = sandbox.ids();
+        let done = sandbox.json(args);
+        let operation = text(&done["operation"]);
+        let after = state();
+        assert_ne!(before, after, "{args:?}");
+        drop(sandbox.run(&["undo", &operation]).ok());
+        assert_eq!(state(), before, "{args:?} undone");
+        assert_eq!(sandbox.ids(), ids, "{args:?} undone");
+        drop(sandbox.run(&["redo"]).ok());
+        assert_eq!(state(), after, "{args:?} redone");
+        drop(sandbox.run(&["undo"]).ok());
+        assert_eq!(state(), before, "{args:?} undone again");
+    }
+}
