@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::DeValue;
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::LOCK;
 use super::field::Fields;
@@ -108,27 +108,88 @@ pub const fn render_new() -> &'static str {
 /// # Errors
 /// [`Code::ManifestInvalid`] if the text is no TOML, or something else stands where the entries should.
 pub fn set_entries(text: &str, entries: &[(ArtifactId, LockEntry)]) -> Result<String> {
-    let invalid = |message: String, line: Option<u32>| {
-        Error::new(Code::ManifestInvalid, message)
-            .hint(format!("mend `{LOCK}`, or move it away: it is made again"))
-            .at(LOCK, line)
-    };
+    edited(text, |table| {
+        for (id, entry) in entries {
+            let key = key_of(id);
+            let item = table
+                .entry(&key)
+                .or_insert_with(|| Item::Table(Table::new()));
+            let item = item.as_table_like_mut().ok_or_else(|| blocked(&key))?;
+            let fields = [
+                ("content_hash", &entry.content_hash),
+                ("fetched", &entry.fetched),
+                ("upstream", &entry.upstream),
+                ("resolved_sha", &entry.resolved_sha),
+                ("resolved_version", &entry.resolved_version),
+            ];
+            for (name, value) in fields {
+                match value {
+                    Some(value) if item.get(name).and_then(Item::as_str) == Some(value) => {}
+                    Some(value) => document::put(item, name, value.as_str().into()),
+                    None => {
+                        item.remove(name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The lock file `to` with entries of another one, all their keys included: each old name with its new one. What has
+/// no entry there has none here either.
+///
+/// # Errors
+/// As [`set_entries`], for either text.
+pub fn carry(from: &str, to: &str, names: &[(ArtifactId, ArtifactId)]) -> Result<String> {
+    let source = parsed(from)?;
+    let entries = source
+        .get("lock")
+        .and_then(|lock| lock.get("entries"))
+        .and_then(Item::as_table_like);
+    edited(to, |table| {
+        for (old, new) in names {
+            let found = entries.and_then(|entries| entries.get(&key_of(old)));
+            let Some(found) = found.and_then(Item::as_table_like) else {
+                table.remove(&key_of(new));
+                continue;
+            };
+            let mut entry = Table::new();
+            for (key, value) in found.iter() {
+                entry.insert(key, value.clone());
+            }
+            table.insert(&key_of(new), Item::Table(entry));
+        }
+        Ok(())
+    })
+}
+
+fn invalid(message: String, line: Option<u32>) -> Error {
+    Error::new(Code::ManifestInvalid, message)
+        .hint(format!("mend `{LOCK}`, or move it away: it is made again"))
+        .at(LOCK, line)
+}
+
+fn blocked(what: &str) -> Error {
+    invalid(format!("`{what}` in the lock file is not a table"), None)
+}
+
+fn parsed(text: &str) -> Result<DocumentMut> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map(|span| Lines::of(text).start(&span));
+        let why = document::one_line(error.message());
+        invalid(format!("the lock file has a syntax error: {why}"), line)
+    })
+}
+
+/// The text after a change of its entries.
+fn edited(text: &str, change: impl FnOnce(&mut dyn TableLike) -> Result<()>) -> Result<String> {
     let text = if text.trim().is_empty() {
         render_new()
     } else {
         text
     };
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = error.span().map(|span| Lines::of(text).start(&span));
-        invalid(
-            format!(
-                "the lock file has a syntax error: {}",
-                document::one_line(error.message())
-            ),
-            line,
-        )
-    })?;
-    let blocked = |what: &str| invalid(format!("`{what}` in the lock file is not a table"), None);
+    let mut document = parsed(text)?;
     let lock = document
         .entry("lock")
         .or_insert_with(|| Item::Table(Table::new()));
@@ -142,29 +203,7 @@ pub fn set_entries(text: &str, entries: &[(ArtifactId, LockEntry)]) -> Result<St
     let table = table
         .as_table_like_mut()
         .ok_or_else(|| blocked("lock.entries"))?;
-    for (id, entry) in entries {
-        let key = key_of(id);
-        let item = table
-            .entry(&key)
-            .or_insert_with(|| Item::Table(Table::new()));
-        let item = item.as_table_like_mut().ok_or_else(|| blocked(&key))?;
-        let fields = [
-            ("content_hash", &entry.content_hash),
-            ("fetched", &entry.fetched),
-            ("upstream", &entry.upstream),
-            ("resolved_sha", &entry.resolved_sha),
-            ("resolved_version", &entry.resolved_version),
-        ];
-        for (name, value) in fields {
-            match value {
-                Some(value) if item.get(name).and_then(Item::as_str) == Some(value) => {}
-                Some(value) => document::put(item, name, value.as_str().into()),
-                None => {
-                    item.remove(name);
-                }
-            }
-        }
-    }
+    change(table)?;
     Ok(document::restore(text, &document.to_string()))
 }
 
@@ -264,5 +303,19 @@ mod tests {
                 Code::ManifestInvalid
             );
         }
+    }
+
+    #[test]
+    fn entries_are_carried_over_with_all_their_keys() {
+        let from = "[lock]\nversion = \"1.0.0\"\n\n[lock.entries.\"a::skill\"]\ncontent_hash = \"h\"\nrecipe_hash = \"r\"\n";
+        let id = |name: &str| ArtifactId::new(crate::Kind::Skill, name);
+        let names = [(id("a"), id("b")), (id("none"), id("gone"))];
+        let to = set_entries("", &[(id("gone"), entry("x")), (id("kept"), entry("y"))]).unwrap();
+        let out = carry(from, &to, &names).unwrap();
+        let lock = Lockfile::parse(&out).unwrap();
+        assert_eq!(lock.entries.len(), 2);
+        assert_eq!(lock.entries[&id("b")].raw["recipe_hash"], "r");
+        assert_eq!(lock.entries[&id("kept")].content_hash.as_deref(), Some("y"));
+        assert!(carry("[lock", &to, &names).is_err());
     }
 }

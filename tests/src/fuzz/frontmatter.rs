@@ -4,8 +4,10 @@ use std::path::Path;
 
 use skillmeat_shared::Kind;
 use skillmeat_shared::artifact::ParseStatus;
+use skillmeat_shared::artifact::frontmatter::edit::{Change, edit};
 use skillmeat_shared::artifact::frontmatter::{self, Document, MAX_BYTES};
 use skillmeat_shared::artifact::metadata;
+use skillmeat_shared::artifact::validate::{Subject, validate};
 
 use super::lines_of;
 
@@ -25,6 +27,43 @@ pub(super) fn check(bytes: &[u8]) {
         assert!(text.ends_with(&document.body), "the body is the file's end");
     }
     holds(bytes, &frontmatter::parse_file(Path::new("x.json"), bytes));
+    changes_one_field(bytes);
+}
+
+/// What an edit gives says what was asked, and all else as before; and rules hold for anything.
+fn changes_one_field(bytes: &[u8]) {
+    let file = Path::new("SKILL.md");
+    let was = frontmatter::parse_file(file, bytes);
+    let set = Change::Set("description", "it's: #new".to_owned());
+    for (key, change) in [
+        ("description", set),
+        ("tags", Change::AddTags(vec!["a new, tag".to_owned()])),
+        ("version", Change::Unset("version")),
+    ] {
+        let Ok(edited) = edit(bytes, file, &Kind::Skill, &[change]) else {
+            continue;
+        };
+        let is = frontmatter::parse_file(file, &edited);
+        let others = |document: &Document| {
+            let mut fields = document.fields.clone();
+            for key in [key, "keywords", "metadata"] {
+                fields.shift_remove(key);
+            }
+            fields
+        };
+        assert_eq!(others(&is), others(&was), "only `{key}` was to change");
+    }
+    let subject = Subject {
+        kind: &Kind::Skill,
+        name: "name",
+        is_file: false,
+        manifest: Some((file, bytes)),
+        files: &[],
+    };
+    for finding in validate(&subject, true) {
+        let line = finding.line.unwrap_or(1);
+        assert!((1..=lines_of(bytes)).contains(&line), "{finding:?}");
+    }
 }
 
 fn holds(bytes: &[u8], document: &Document) {

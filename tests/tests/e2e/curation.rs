@@ -1,7 +1,6 @@
 //! Artifacts are removed, renamed, moved, copied, described, rated and edited.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 use skillmeat_tests::Sandbox;
@@ -21,7 +20,7 @@ fn read(sandbox: &Sandbox, path: &str) -> String {
 }
 
 /// A home with three skills and a command, in a group and under comments.
-fn library() -> Sandbox {
+pub(crate) fn library() -> Sandbox {
     let sandbox = Sandbox::initialised();
     let source = sandbox.path("source");
     for name in ["pdf", "pdf-forms", "review"] {
@@ -347,88 +346,6 @@ fn ratings_survive_the_cache_and_follow_the_file() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "[default\n");
 }
 
-/// An editor that does what a script says with the file.
-fn editor(sandbox: &mut Sandbox, script: &str) {
-    let path = sandbox.path("editor");
-    write(&path, format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    sandbox.set("EDITOR", &format!("{path} --wait"));
-    let tmp = sandbox.path("tmp");
-    fs::create_dir_all(&tmp).unwrap();
-    sandbox.set("TMPDIR", tmp.to_str().unwrap());
-}
-
-#[test]
-fn an_editor_changes_a_copy_that_is_saved() {
-    let mut sandbox = library();
-    editor(&mut sandbox, "sed -i 's/What pdf is for/Edited/' \"$2\"");
-    assert_eq!(sandbox.json(&["edit", "pdf"])["saved"], 1);
-    assert_eq!(sandbox.show("pdf")["description"], "Edited");
-    assert_eq!(sandbox.json(&["edit", "pdf"])["unchanged"], 1);
-    assert_eq!(
-        fs::read_dir(sandbox.path("tmp")).unwrap().count(),
-        0,
-        "no copy is left"
-    );
-    write(
-        sandbox.path("new"),
-        "---\nname: pdf\ndescription: From a file\n---\n",
-    );
-    drop(
-        sandbox
-            .run(&[
-                "edit",
-                "pdf",
-                "--from",
-                sandbox.path("new").to_str().unwrap(),
-            ])
-            .ok(),
-    );
-    assert_eq!(sandbox.show("pdf")["description"], "From a file");
-    for (args, code) in [
-        (&["edit", "nothere"][..], 3),
-        (&["edit", "pdf", "../review/SKILL.md"], 3),
-        (&["edit", "pdf", "nothere.md"], 3),
-    ] {
-        sandbox.fails(args, code);
-    }
-    editor(&mut sandbox, "exit 3");
-    sandbox.fails(&["edit", "pdf"], 2);
-}
-
-#[test]
-fn a_text_that_can_t_be_saved_is_kept() {
-    let mut sandbox = library();
-    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
-    let before = fs::read_to_string(&file).unwrap();
-    editor(
-        &mut sandbox,
-        "printf -- '---\\nname: pdf\\n- broken\\n---\\nmine\\n' > \"$2\"",
-    );
-    let error = sandbox.fails(&["edit", "pdf"], 4);
-    assert_eq!(error["code"], "artifact.frontmatter_invalid");
-    assert_eq!(fs::read_to_string(&file).unwrap(), before);
-    let hint = text(&error["hints"][0]);
-    let kept = hint.split('`').nth(1).unwrap();
-    assert!(
-        fs::read_to_string(kept).unwrap().ends_with("mine\n"),
-        "{hint}"
-    );
-    // Somebody else saves the file while it is open.
-    let path = file.to_str().unwrap().to_owned();
-    editor(
-        &mut sandbox,
-        &format!("echo theirs >> {path}; echo mine >> \"$2\""),
-    );
-    let error = sandbox.fails(&["edit", "pdf"], 4);
-    assert!(text(&error["message"]).contains("somebody else"), "{error}");
-    assert_eq!(
-        fs::read_to_string(&file).unwrap(),
-        format!("{before}theirs\n")
-    );
-}
-
 #[test]
 fn another_writer_at_the_same_time_loses_nothing() {
     let sandbox = library();
@@ -485,61 +402,4 @@ fn a_plugin_tree_is_renamed_set_and_moved_whole() {
     let gone = sandbox.json(&["remove", "*", "-c", "other", "--yes"]);
     assert_eq!(gone["removed"], changed);
     assert!(sandbox.ids().is_empty());
-}
-
-/// Every file of a home but those that the daemon keeps for itself, with its bytes.
-fn files(
-    folder: &std::path::Path,
-    found: &mut std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
-) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.insert(path.clone(), fs::read(&path).unwrap());
-        }
-    }
-}
-
-#[test]
-fn each_change_is_undone_and_redone_as_one_operation() {
-    let mut sandbox = library();
-    drop(sandbox.run(&["collection", "create", "work"]).ok());
-    drop(sandbox.run(&["rate", "pdf", "5"]).ok());
-    editor(&mut sandbox, "echo more >> \"$2\"");
-    let root = sandbox.home().root().to_owned();
-    let state = || {
-        let mut found = std::collections::BTreeMap::new();
-        for folder in ["collections", "state"] {
-            files(&root.join(folder), &mut found);
-        }
-        found
-    };
-    for args in [
-        &["set", "pdf*", "license=MIT", "aliases=x"][..],
-        &["rate", "*", "2"],
-        &["rate", "pdf", "--clear"],
-        &["rename", "pdf", "papers"],
-        &["rename", "tidy", "clean"],
-        &["copy", "pdf", "--as", "second"],
-        &["move", "pdf", "tidy", "--to", "work", "--yes"],
-        &["edit", "pdf"],
-        &["remove", "pdf", "--keep-files"],
-        &["remove", "*", "--yes"],
-    ] {
-        let before = state();
-        let ids = sandbox.ids();
-        let done = sandbox.json(args);
-        let operation = text(&done["operation"]);
-        let after = state();
-        assert_ne!(before, after, "{args:?}");
-        drop(sandbox.run(&["undo", &operation]).ok());
-        assert_eq!(state(), before, "{args:?} undone");
-        assert_eq!(sandbox.ids(), ids, "{args:?} undone");
-        drop(sandbox.run(&["redo"]).ok());
-        assert_eq!(state(), after, "{args:?} redone");
-        drop(sandbox.run(&["undo"]).ok());
-        assert_eq!(state(), before, "{args:?} undone again");
-    }
 }

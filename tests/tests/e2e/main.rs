@@ -22,6 +22,7 @@ mod damage;
 mod database;
 mod disks;
 mod doctor;
+mod edit;
 mod external;
 mod failing;
 mod faults;

@@ -1,10 +1,11 @@
 //! The files of an artifact, as a draft has them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::scan::{self, Scan};
 use skillmeat_shared::artifact::{frontmatter, metadata};
-use skillmeat_shared::{Code, Error, Kind, Result};
+use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
 use super::super::change::{Draft, Place};
 use crate::store::list::{Existing, Summary};
@@ -95,24 +96,43 @@ pub(super) fn renamed_path(row: &Summary, new: &str) -> String {
     format!("{folder}{new}{rest}")
 }
 
-/// Fails if the files of an artifact are those of another one, too.
-pub(super) fn not_shared(row: &Summary, existing: &[Existing]) -> Result<()> {
-    let inside = |outer: &str, inner: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let other = existing.iter().find(|other| {
-        let is_same = other.id.kind.as_str() == row.kind && other.id.name == row.name;
-        let shares = inside(&other.path, &row.path) || inside(&row.path, &other.path);
-        !is_same && !other.path.is_empty() && other.status != "unmanaged" && shares
-    });
-    match other {
-        None => Ok(()),
-        Some(other) => {
-            let message = format!("its files belong to `{}`, too", other.id);
-            Err(Error::new(Code::ArtifactInvalid, message)
-                .hint("change the paths in `collection.toml`"))
+/// Whose files lie where in a collection.
+pub(super) struct Owners(BTreeMap<String, Vec<ArtifactId>>);
+
+impl Owners {
+    /// Those of all artifacts that the manifest names.
+    pub(super) fn of<'a>(existing: impl IntoIterator<Item = &'a Existing>) -> Self {
+        let mut owners: BTreeMap<String, Vec<ArtifactId>> = BTreeMap::new();
+        for one in existing {
+            if !one.path.is_empty() && one.status != "unmanaged" {
+                owners
+                    .entry(one.path.clone())
+                    .or_default()
+                    .push(one.id.clone());
+            }
+        }
+        Self(owners)
+    }
+
+    /// Fails if the files of an artifact are those of another one, too.
+    pub(super) fn only(&self, row: &Summary) -> Result<()> {
+        let id = super::id_of(row);
+        let path = row.path.as_str();
+        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        let above = above.chain([path]).filter_map(|outer| self.0.get(outer));
+        let inner = format!("{path}/");
+        let below = self
+            .0
+            .range(inner.clone()..)
+            .take_while(|(path, _)| path.starts_with(&inner))
+            .map(|(_, ids)| ids);
+        match above.chain(below).flatten().find(|other| **other != id) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!("its files belong to `{other}`, too");
+                Err(Error::new(Code::ArtifactInvalid, message)
+                    .hint("change the paths in `collection.toml`"))
+            }
         }
     }
 }
@@ -138,5 +158,41 @@ mod tests {
         assert_eq!(path("x", "workflows/other.flow.yaml"), "workflows/new.yaml");
         assert_eq!(path("x", "odd"), "new");
         assert_eq!(path("x", "x.md"), "new.md");
+    }
+
+    #[test]
+    fn files_of_two_are_told() {
+        let existing = |name: &str, path: &str, status: &str| Existing {
+            id: ArtifactId::new(Kind::Skill, name),
+            path: path.to_owned(),
+            status: status.to_owned(),
+            content_hash: None,
+        };
+        let owners = Owners::of(&[
+            existing("a", "skills/a", "managed"),
+            existing("twin", "skills/a", "managed"),
+            existing("outer", "skills/o", "managed"),
+            existing("inner", "skills/o/inner", "missing"),
+            existing("b", "skills/b", "managed"),
+            existing("bb", "skills/bb", "managed"),
+            existing("found", "skills/b/found", "unmanaged"),
+        ]);
+        let is_alone = |name: &str, path: &str| {
+            let row = Summary {
+                kind: "skill".to_owned(),
+                name: name.to_owned(),
+                path: path.to_owned(),
+                ..Summary::default()
+            };
+            owners.only(&row).is_ok()
+        };
+        assert!(is_alone("b", "skills/b") && is_alone("bb", "skills/bb"));
+        for (name, path) in [
+            ("a", "skills/a"),
+            ("outer", "skills/o"),
+            ("inner", "skills/o/inner"),
+        ] {
+            assert!(!is_alone(name, path), "{name}");
+        }
     }
 }

@@ -46,6 +46,7 @@ fn plan(request: &RemoveRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -
     // What goes along shares nothing that stays.
     let leaves: BTreeSet<ArtifactId> = batch.rows.iter().map(id_of).collect();
     existing.retain(|one| !leaves.contains(&one.id));
+    let owners = files::Owners::of(&existing);
     let result = said(request.dry_run, "would-remove", "removed");
     let (mut keys, mut gone) = (Vec::new(), Vec::new());
     for row in batch.rows {
@@ -56,7 +57,8 @@ fn plan(request: &RemoveRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -
         }
         if !request.keep_files && !row.path.is_empty() {
             let place = files::place_of(collection, row);
-            let removed = files::not_shared(row, &existing)
+            let removed = owners
+                .only(row)
                 .map_err(|error| error.hint("or use `--keep-files`"))
                 .and_then(|()| draft.remove(&place));
             if let Err(error) = removed {

@@ -80,7 +80,7 @@ fn plan(
     );
     let has_files = !row.path.is_empty() && draft.exists(&from_place)?;
     if has_files {
-        files::not_shared(row, &existing)?;
+        files::Owners::of(&existing).only(row)?;
         if draft.exists(&to_place)? {
             let message = format!("`{path}` exists already");
             return Err(Error::new(Code::FileExists, message).hint("choose another name"));

@@ -1,7 +1,10 @@
 //! Artifacts in another collection, or twice.
 
+use std::collections::BTreeSet;
+
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::lockfile::{self, Lockfile};
 use skillmeat_shared::collection::ratings::{FILE, Ratings};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
@@ -10,7 +13,7 @@ use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Place, Source, Telling};
 use super::super::selection::Selection;
 use super::{Batch, Entries, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
-use crate::store::list::{Existing, Summary};
+use crate::store::list::Summary;
 
 /// What is to be moved or copied.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +32,10 @@ pub struct TransferRequest {
 /// Where artifacts go, and what is there.
 struct Target<'a> {
     collection: &'a str,
-    existing: Vec<Existing>,
-    entries: Entries,
-    /// What has been given a place there.
-    taken: Vec<(ArtifactId, String)>,
+    /// What is there or has been given a place there.
+    ids: BTreeSet<ArtifactId>,
+    /// The places that were given.
+    taken: BTreeSet<String>,
 }
 
 /// An artifact on its way.
@@ -96,12 +99,13 @@ fn plan(
         let message = "a name is given for several artifacts";
         return Err(Error::new(Code::InvalidArgument, message).hint("use `--as` with one artifact"));
     }
-    let here = draft.existing(batch.collection)?;
+    let owners = files::Owners::of(&draft.existing(batch.collection)?);
+    let mut ids = Entries::of(draft, to)?.ids;
+    ids.extend(draft.existing(to)?.into_iter().map(|one| one.id));
     let mut target = Target {
         collection: to,
-        existing: draft.existing(to)?,
-        entries: Entries::of(draft, to)?,
-        taken: Vec::new(),
+        ids,
+        taken: BTreeSet::new(),
     };
     let result = if request.copy {
         said(request.dry_run, "would-copy", "copied")
@@ -110,7 +114,7 @@ fn plan(
     };
     let mut moved = Vec::new();
     for row in batch.rows {
-        match carry(request, &mut target, &here, draft, batch, row) {
+        match carry(request, &mut target, &owners, draft, batch, row) {
             Ok(one) => {
                 let reason = format!("to `{to}`, as `{}`", one.new);
                 batch.done(row, result, &reason, &one.path);
@@ -127,7 +131,7 @@ fn plan(
 fn carry(
     request: &TransferRequest,
     target: &mut Target<'_>,
-    here: &[Existing],
+    owners: &files::Owners,
     draft: &mut Draft<'_>,
     batch: &Batch<'_>,
     row: &Summary,
@@ -143,10 +147,7 @@ fn carry(
             format!("`{what}` exists already in `{}`", target.collection),
         )
     };
-    let is_there = target.entries.ids.contains(&new)
-        || target.existing.iter().any(|one| one.id == new)
-        || target.taken.iter().any(|(id, _)| *id == new);
-    if is_there {
+    if target.ids.contains(&new) {
         return Err(exists(&new.to_string()));
     }
     let key = batch.entries.key_of(row);
@@ -157,7 +158,7 @@ fn carry(
     let place = files::place_of(batch.collection, row);
     let goal = Place::collection(target.collection, path.as_str());
     if !row.path.is_empty() && draft.exists(&place)? {
-        if target.taken.iter().any(|(_, taken)| *taken == path) || draft.exists(&goal)? {
+        if target.taken.contains(&path) || draft.exists(&goal)? {
             return Err(exists(&path));
         }
         if request.copy {
@@ -167,14 +168,15 @@ fn carry(
                 files::rename_inside(draft, target.collection, row, &goal, name)?;
             }
         } else {
-            files::not_shared(row, here)?;
+            owners.only(row)?;
             draft.rename(&place, &goal)?;
         }
     } else if key.is_none() {
         let message = "it has neither files nor an entry in the manifest";
         return Err(Error::new(Code::FileNotFound, message));
     }
-    target.taken.push((new.clone(), path.clone()));
+    target.ids.insert(new.clone());
+    target.taken.insert(path.clone());
     Ok(Moved {
         old,
         new,
@@ -217,15 +219,15 @@ fn record(
     }
     if draft.exists(&Place::lock(from))? {
         let lock = draft.lock(from)?;
-        for one in moved {
-            if let Some(block) = edit::lock_block(&lock, &one.old)? {
-                let block = if one.old == one.new {
-                    block
-                } else {
-                    edit::rename_lock(&block, &one.old, &one.new)?
-                };
-                draft.edit_lock(to, &|text| edit::put_lock(text, &one.new, &block))?;
-            }
+        let names: Vec<_> = moved
+            .iter()
+            .map(|one| (one.old.clone(), one.new.clone()))
+            .collect();
+        let known = Lockfile::parse(&lock)
+            .map(|lock| lock.entries)
+            .unwrap_or_default();
+        if names.iter().any(|(old, _)| known.contains_key(old)) {
+            draft.edit_lock(to, &|text| lockfile::carry(&lock, text, &names))?;
         }
     }
     if request.copy {
