@@ -248,6 +248,17 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 
 /// Moves a finished temporary file or folder to a path where nothing stands, and flushes the folder.
 pub(crate) fn place_new(temporary: Temporary, target: &Path) -> Result<()> {
+    put_new(temporary, target)?;
+    let flushed = sync_folder(parent(target));
+    if flushed.is_err() {
+        // Nothing stood there, and nothing shall: all of it or nothing.
+        drop(Temporary::adopt(target.to_path_buf()));
+    }
+    flushed
+}
+
+/// As [`place_new`]; the caller flushes the folder.
+pub(crate) fn put_new(temporary: Temporary, target: &Path) -> Result<()> {
     let from = temporary.path();
     hit("atomic.before_place").map_err(|error| Error::io("create", target, &error))?;
     let outcome = match rustix::fs::renameat_with(CWD, from, CWD, target, RenameFlags::NOREPLACE) {
@@ -262,14 +273,11 @@ pub(crate) fn place_new(temporary: Temporary, target: &Path) -> Result<()> {
         Err(error) => return Err(Error::io("create", target, &error)),
     }
     temporary.disarm();
-    let flushed = hit("atomic.after_place")
-        .map_err(|error| Error::io("create", target, &error))
-        .and_then(|()| sync_folder(parent(target)));
-    if flushed.is_err() {
-        // Nothing stood there, and nothing shall: all of it or nothing.
+    let placed = hit("atomic.after_place").map_err(|error| Error::io("create", target, &error));
+    if placed.is_err() {
         drop(Temporary::adopt(target.to_path_buf()));
     }
-    flushed
+    placed
 }
 
 /// For file systems without a rename that refuses to overwrite: a link refuses, and so does a rename of a

@@ -2,8 +2,10 @@
 //! what is old is moved beside it, and both can change places again.
 //!
 //! All room on the disk is taken while things are made ready. Putting them in place, and taking that back,
-//! are renames, which a full disk does not refuse.
+//! are renames, which a full disk does not refuse. Whoever puts things in place flushes them, all at once
+//! ([`Placed::flush`]).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind as Io;
 use std::os::unix::fs::DirBuilderExt;
@@ -98,7 +100,7 @@ impl Staged {
     /// [`Code::FileChanged`] if something stands there; then, as after every failure, nothing was changed.
     pub fn place(self) -> Result<Placed> {
         let Self { temporary, target } = self;
-        atomic::place_new(temporary, &target).map_err(|error| match error.code {
+        atomic::put_new(temporary, &target).map_err(|error| match error.code {
             Code::FileExists => changed(&target, "was made by somebody else meanwhile"),
             _ => error,
         })?;
@@ -153,7 +155,7 @@ impl Placed {
         &self.target
     }
 
-    /// Makes sure that the old thing is the one that was meant, and that the new one outlives a power cut.
+    /// Makes sure that the old thing is the one that was meant.
     fn confirm(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Self> {
         let looked = match &self.aside {
             Some(aside) => hit("exchange.after")
@@ -162,7 +164,7 @@ impl Placed {
             None => Ok(true),
         };
         let outcome = match looked {
-            Ok(true) => sync_folder(atomic::parent(&self.target)),
+            Ok(true) => Ok(()),
             Ok(false) => Err(changed(
                 &self.target,
                 "was changed by somebody else meanwhile",
@@ -176,6 +178,15 @@ impl Placed {
                 Err(error)
             }
         }
+    }
+
+    /// Makes sure that all of these outlive a power cut: one flush for each folder, however much changed in it.
+    pub fn flush(placed: &[Self]) -> Result<()> {
+        let folders: BTreeSet<&Path> = placed
+            .iter()
+            .map(|one| atomic::parent(&one.target))
+            .collect();
+        folders.into_iter().try_for_each(sync_folder)
     }
 
     /// Has the old thing stand there again. What is new is removed.

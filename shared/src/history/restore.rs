@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::capture::MAX_DEPTH;
 use super::object::Objects;
@@ -97,28 +97,38 @@ fn open_up(path: &Path, depth: usize) {
     }
 }
 
-/// Waits until all that was written to the disk that holds `path` is on it: one call for however many files.
-/// Where the system has no such call, everything below `path` is flushed one by one.
-pub fn flush(path: &Path) -> Result<()> {
-    let fail = |error: &std::io::Error| Error::io("write", path, error);
-    hit("restore.flush").map_err(|error| fail(&error))?;
+/// Waits until what was restored to these paths is on the disk: one call for each disk, however many files. Where
+/// the system has no such call, files and folders are flushed one by one. What is gone again is passed over.
+pub fn flush(paths: &[PathBuf]) -> Result<()> {
     #[cfg(target_os = "linux")]
-    {
-        let opened = fs::File::open(path).map_err(|error| fail(&error))?;
-        rustix::fs::syncfs(&opened).map_err(|errno| fail(&errno.into()))
+    let mut disks = std::collections::BTreeSet::new();
+    for path in paths {
+        let fail = |error: &std::io::Error| Error::io("write", path, error);
+        let Ok(found) = fs::symlink_metadata(path) else {
+            continue;
+        };
+        hit("restore.flush").map_err(|error| fail(&error))?;
+        #[cfg(target_os = "linux")]
+        if disks.insert(std::os::unix::fs::MetadataExt::dev(&found)) {
+            // The path itself may be a link that leads nowhere.
+            let folder = path.parent().unwrap_or(path);
+            let opened = fs::File::open(folder).map_err(|error| fail(&error))?;
+            rustix::fs::syncfs(&opened).map_err(|errno| fail(&errno.into()))?;
+        }
+        #[cfg(not(target_os = "linux"))]
+        flush_each(path, &found, 0)?;
     }
-    #[cfg(not(target_os = "linux"))]
-    flush_each(path, 0)
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn flush_each(path: &Path, depth: usize) -> Result<()> {
+fn flush_each(path: &Path, found: &fs::Metadata, depth: usize) -> Result<()> {
     let fail = |error: &std::io::Error| Error::io("write", path, error);
-    let found = fs::symlink_metadata(path).map_err(|error| fail(&error))?;
     if found.is_dir() && depth <= MAX_DEPTH {
         for entry in fs::read_dir(path).map_err(|error| fail(&error))? {
             let entry = entry.map_err(|error| fail(&error))?;
-            flush_each(&entry.path(), depth + 1)?;
+            let inner = entry.metadata().map_err(|error| fail(&error))?;
+            flush_each(&entry.path(), &inner, depth + 1)?;
         }
     }
     if found.is_dir() || found.is_file() {
@@ -168,7 +178,9 @@ mod tests {
         assert_eq!(error.code, Code::HistoryDamaged);
         assert!(!to.exists());
         restore(&node, &objects, &to).unwrap();
-        flush(folder.path()).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        let link = folder.path().join("link");
+        flush(&[link, to.clone(), folder.path().join("gone")]).unwrap();
         assert_eq!(capture(&to, &objects).unwrap().node.unwrap(), node);
         for one in [&from, &to] {
             fs::set_permissions(one.join("locked"), fs::Permissions::from_mode(0o700)).unwrap();

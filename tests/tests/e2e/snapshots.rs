@@ -7,8 +7,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use serde_json::Value;
+use skillmeat_shared::failpoint;
 use skillmeat_shared::history::{MemoryObjects, Node, capture};
 use skillmeat_tests::Sandbox;
+use skillmeat_tests::fault::{Faults, equals_a_fresh_one, until_dead};
 use skillmeat_tests::home::{rename, skill, text, write};
 
 /// The state of the whole collection, down to modes and names.
@@ -357,6 +359,63 @@ fn garbage_goes_and_snapshots_stay() {
     ]);
     assert_eq!(pruned["deleted"][0]["origin"], "safety");
     assert_eq!(origins(&sandbox), ["manual"]);
+}
+
+#[test]
+fn cut_short_anywhere_a_rollback_happened_or_did_not() {
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "A thing");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
+    let then = state(&sandbox);
+    let id = snapshot(&sandbox, "then");
+    fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
+    write(
+        sandbox.collection("default", "skills/two/SKILL.md"),
+        "later",
+    );
+    write(
+        sandbox.collection("default", "skills/three/SKILL.md"),
+        "later",
+    );
+    let now = state(&sandbox);
+    let steps = ["change", "exchange", "history", "restore"]
+        .into_iter()
+        .flat_map(failpoint::of_area);
+    let (mut happened, mut cut) = (0, 0);
+    for (name, action) in steps.flat_map(|name| [(name, "kill"), (name, "enospc@2")]) {
+        let what = format!("{name}={action}");
+        sandbox.stop();
+        faults.tell(&what);
+        let is_cut = sandbox.run(&["rollback", &id, "--yes"]).code != Some(0);
+        if is_cut && action == "kill" {
+            until_dead(&sandbox, &what);
+        }
+        faults.none();
+        cut += u32::from(is_cut);
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        if state(&sandbox) == then {
+            happened += 1;
+            drop(sandbox.run(&["undo"]).ok());
+        }
+        assert!(state(&sandbox) == now, "{what}");
+        // What failed right after it was recorded is settled by the next start.
+        let is_open = || sandbox.json(&["log"]).to_string().contains("\"open\"");
+        if is_open() {
+            sandbox.stop();
+            drop(sandbox.ready());
+            assert!(!is_open(), "{what}");
+        }
+    }
+    assert!(
+        happened > 0 && cut > 5,
+        "{happened} happened, {cut} were cut"
+    );
+    drop(sandbox.run(&["snapshot", "verify"]).ok());
+    equals_a_fresh_one(&sandbox, "rollbacks that were cut short");
 }
 
 #[test]

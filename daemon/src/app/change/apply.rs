@@ -231,6 +231,7 @@ pub(super) fn put_in_place(
             placed.push(one.run()?);
             Ok(())
         })
+        .and_then(|()| Placed::flush(&placed))
         .and_then(|()| seal(draft));
     if let Err(error) = outcome {
         return Err(take_back(placed, error));
@@ -270,6 +271,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             .map_or(target, |staged| staged.target().to_path_buf());
         moves.push(prepared(draft, place, target, staged, before)?);
     }
+    draft.past.flush()?;
     moves.sort_by_key(Move::rank);
     Ok(moves)
 }

@@ -1,7 +1,8 @@
 //! The states that a change takes from the disk and gives back to it, kept in the history.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use skillmeat_shared::Result;
 use skillmeat_shared::fs::FileHash;
@@ -22,6 +23,8 @@ const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 pub(super) struct Past<'a> {
     history: &'a History,
     batch: Batch<'a>,
+    /// What was restored and may not be on the disk yet.
+    restored: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Past<'a> {
@@ -29,6 +32,7 @@ impl<'a> Past<'a> {
         Self {
             history,
             batch: history.batch(),
+            restored: RefCell::default(),
         }
     }
 
@@ -42,10 +46,16 @@ impl<'a> Past<'a> {
         history::object::get(&self.batch, hash, MAX_DOCUMENT)
     }
 
-    /// Has a state stand at a path where nothing stands.
+    /// Has a state stand at a path where nothing stands. It is on the disk after [`flush`](Self::flush).
     pub(super) fn restore(&self, node: &Node, path: &Path) -> Result<()> {
         restore::restore(node, &self.batch, path)?;
-        restore::flush(path)
+        self.restored.borrow_mut().push(path.to_path_buf());
+        Ok(())
+    }
+
+    /// Waits until all that was restored is on the disk.
+    pub(super) fn flush(&self) -> Result<()> {
+        restore::flush(&self.restored.take())
     }
 
     /// Records an operation together with the states that it was given. From here on it is finished or rolled

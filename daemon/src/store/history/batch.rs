@@ -1,9 +1,9 @@
 //! Objects that are kept together with what names them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use rusqlite::Transaction;
 use skillmeat_shared::Result;
@@ -15,6 +15,12 @@ use super::{History, lock};
 
 /// Packed bytes that wait in memory at most.
 const FULL: usize = 8 * 1024 * 1024;
+
+/// Questions from which on a list of all objects is worth its while.
+const MANY: u64 = 200;
+
+/// Objects up to which it is: 32 bytes each.
+const MOST: u64 = 500_000;
 
 #[derive(Default)]
 struct Pending {
@@ -29,6 +35,10 @@ pub struct Batch<'a> {
     pending: Mutex<Pending>,
     packers: Mutex<Vec<Packer>>,
     stored: AtomicU64,
+    /// How often it was asked whether the database has an object.
+    asked: AtomicU64,
+    /// All that the database has, once it was asked often. Nothing is deleted while a batch is open.
+    known: OnceLock<Option<HashSet<FileHash>>>,
 }
 
 impl<'a> Batch<'a> {
@@ -38,6 +48,8 @@ impl<'a> Batch<'a> {
             pending: Mutex::default(),
             packers: Mutex::default(),
             stored: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            known: OnceLock::new(),
         }
     }
 
@@ -74,6 +86,25 @@ impl<'a> Batch<'a> {
             .write(|transaction| object::insert(transaction, full.objects.iter()))
     }
 
+    /// Whether the database has an object. Thousands of questions are answered from one list.
+    fn is_kept(&self, hash: &FileHash) -> Result<bool> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) < MANY {
+            return self.history.has(hash);
+        }
+        let known = self.known.get_or_init(|| {
+            let all = self
+                .history
+                .read(|connection| object::all(connection, MOST));
+            all.ok().flatten()
+        });
+        match known {
+            Some(known) if known.contains(hash) => Ok(true),
+            // What others kept meanwhile is kept once all the same.
+            Some(_) => Ok(false),
+            None => self.history.has(hash),
+        }
+    }
+
     fn load(&self, hash: &FileHash) -> Result<Option<Packed>> {
         let waiting = lock(&self.pending).objects.get(hash).cloned();
         match waiting {
@@ -94,7 +125,7 @@ impl Drop for Batch<'_> {
 impl Objects for Batch<'_> {
     fn has(&self, hash: &FileHash) -> Result<bool> {
         let is_waiting = lock(&self.pending).objects.contains_key(hash);
-        Ok(is_waiting || self.history.has(hash)?)
+        Ok(is_waiting || self.is_kept(hash)?)
     }
 
     fn copy_to(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Rows of objects, and how their bytes are packed.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -169,6 +170,22 @@ pub(super) fn has(connection: &Connection, hash: &FileHash) -> rusqlite::Result<
     connection
         .prepare_cached("SELECT 1 FROM object WHERE hash = ?1")?
         .exists([hash.0])
+}
+
+/// The hashes of all objects; nothing if they are more than `most`.
+pub(super) fn all(
+    connection: &Connection,
+    most: u64,
+) -> rusqlite::Result<Option<HashSet<FileHash>>> {
+    let count: u64 = connection.query_row("SELECT count(*) FROM object", [], |row| row.get(0))?;
+    if count > most {
+        return Ok(None);
+    }
+    connection
+        .prepare_cached("SELECT hash FROM object")?
+        .query_map([], |row| row.get(0).map(FileHash))?
+        .collect::<rusqlite::Result<_>>()
+        .map(Some)
 }
 
 pub(super) fn load(connection: &Connection, hash: &FileHash) -> rusqlite::Result<Option<Packed>> {

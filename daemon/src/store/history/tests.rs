@@ -269,6 +269,21 @@ fn only_what_nothing_needs_is_collected() {
 }
 
 #[test]
+fn many_objects_are_kept_once_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = fresh(folder.path());
+    for round in 0..2 {
+        let batch = history.batch();
+        for number in 0..1000_u32 {
+            port::put(&batch, format!("object {}", number % 700).as_bytes()).unwrap();
+        }
+        assert_eq!(batch.stored() > 0, round == 0);
+        batch.commit(|_| Ok(())).unwrap();
+        assert_eq!(count(&history, "object"), 700);
+    }
+}
+
+#[test]
 fn damage_is_found_by_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let history = fresh(folder.path());
