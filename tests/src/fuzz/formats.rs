@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use skillmeat_shared::artifact::{Problem, name, tools};
-use skillmeat_shared::collection::edit::{NewEntry, add_entries};
+use skillmeat_shared::collection::edit::{self, Change, Key, NewEntry, add_entries};
 use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile, set_entries};
 use skillmeat_shared::collection::manifest::{Entry, Manifest, McpServer};
 use skillmeat_shared::config::duration;
@@ -64,6 +64,7 @@ pub(super) fn manifest(bytes: &[u8]) {
         kept.line = entry.line;
         assert_eq!(kept, *entry);
     }
+    edited(text, &before);
     let id = ArtifactId::new(Kind::Skill, "added \"by\" a test\\");
     let now = Timestamp(1_800_000_000_000_000_000);
     let new = NewEntry::local(id.clone(), "skills/added", now);
@@ -90,6 +91,44 @@ pub(super) fn manifest(bytes: &[u8]) {
     assert_eq!(servers(after), servers(before));
     let again = add_entries(&out, &[new], now).unwrap_err();
     assert_eq!(again.code, Code::ArtifactExists);
+}
+
+/// Every list is edited, or refused; what an edit was not about stays.
+fn edited(text: &str, before: &Manifest) {
+    let Some(entry) = before.entries.first() else {
+        return;
+    };
+    let key = Key::Artifact(entry.id.clone());
+    let tags = ["one".to_owned(), "two # \"".to_owned()];
+    let asked = vec![
+        Change::set("tags", tags.as_slice()),
+        Change::set("metadata.title", "a\nb"),
+    ];
+    if let Ok(out) = edit::change(text, &[(key.clone(), asked)]) {
+        let after = Manifest::parse(&out).unwrap();
+        assert_eq!(after.groups, before.groups);
+        assert_eq!(after.entries.len(), before.entries.len());
+        let changed = after.entries.first().unwrap();
+        assert_eq!(changed.tags, tags);
+        assert_eq!(changed.metadata.title.as_deref(), Some("a\nb"));
+    }
+    if let Ok(out) = edit::remove(text, std::slice::from_ref(&key)) {
+        let ids: Vec<_> = Manifest::parse(&out)
+            .map(|after| after.entries.into_iter().map(|entry| entry.id).collect())
+            .unwrap_or_default();
+        let others = before.entries.iter().skip(1);
+        assert_eq!(
+            ids,
+            others.map(|entry| entry.id.clone()).collect::<Vec<_>>()
+        );
+    }
+    if let Ok(Some(block)) = edit::block(text, &key) {
+        let taken = Manifest::parse(&block).unwrap();
+        assert_eq!(
+            taken.entries.first().map(|entry| &entry.id),
+            Some(&entry.id)
+        );
+    }
 }
 
 pub(super) fn lock(bytes: &[u8]) {
