@@ -178,7 +178,7 @@ impl Agents {
                 .iter()
                 .map(|agent| (strsim::damerau_levenshtein(&agent.id, id), &agent.id))
                 .min()
-                .filter(|(distance, _)| *distance <= 3);
+                .filter(|(distance, _)| *distance <= id.len() / 3);
             match near {
                 Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
                 None => error

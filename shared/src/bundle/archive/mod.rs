@@ -92,10 +92,6 @@ impl Unpacked {
 /// `archive.invalid` if it is damaged or none; `archive.refused` or `file.too_large` with the entry's name.
 /// Nothing is left behind then.
 pub fn unpack(archive: &Path, room: &Path, name: &str, limits: &Limits) -> Result<Unpacked> {
-    let named = |error: Error| {
-        let message = format!("`{}`: {}", archive.display(), error.message);
-        Error { message, ..error }.at(archive, None)
-    };
     let (mut file, size) = crate::fs::atomic::open_regular(archive)?;
     let mut staging = Staging::new(room, name, *limits)?;
     let outcome = match magic(&mut file)? {
@@ -103,7 +99,9 @@ pub fn unpack(archive: &Path, room: &Path, name: &str, limits: &Limits) -> Resul
         [b'P', b'K', ..] => zip::read(file, size, &mut staging),
         _ => Err(invalid("is neither a zip nor a gzip archive")),
     };
-    outcome.and_then(|()| staging.finish()).map_err(named)?;
+    outcome
+        .and_then(|()| staging.finish())
+        .map_err(|error| error.at(archive, None))?;
     Ok(Unpacked { staging })
 }
 
