@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skillmeat_proto::{error_to_status, v1};
 use skillmeat_shared::Result;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
@@ -25,6 +27,9 @@ type Message = Result<v1::ChangeEvent, Status>;
 /// Messages that may wait for a slow client.
 const QUEUE: usize = 256;
 
+/// How often a client hears that the daemon is still at work: it gives up on one that is silent.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
 /// Runs a use-case that changes something, and streams what it tells and its summary. It goes on when the
 /// client leaves: half of a change would help nobody.
 pub(super) async fn stream(
@@ -35,8 +40,10 @@ pub(super) async fn stream(
     let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
     let busy = app.begin_call();
     let room = WORK.room.acquire().await;
+    let (working, ended) = oneshot::channel::<()>();
+    drop(tokio::spawn(tell_of_life(sender.clone(), ended)));
     drop(tokio::task::spawn_blocking(move || {
-        let _room = (room, busy);
+        let _room = (room, busy, working);
         let backlog = RefCell::new(VecDeque::new());
         let tell = |telling: Telling| {
             // Progress may be lost on a slow client, items may not.
@@ -63,6 +70,17 @@ pub(super) async fn stream(
         }));
     }));
     Response::new(Box::pin(ReceiverStream::new(receiver)))
+}
+
+/// Tells that the daemon is at work, until it is not.
+async fn tell_of_life(sender: Sender<Message>, mut ended: oneshot::Receiver<()>) {
+    while tokio::time::timeout(SIGN_OF_LIFE, &mut ended)
+        .await
+        .is_err()
+    {
+        // A client that has other messages to read knows.
+        drop(sender.try_send(Ok(told(Telling::Progress(0, 0, "working")))));
+    }
 }
 
 /// Sends what there is room for. Never waits: a client that has stopped reading must not hold up a change, and
