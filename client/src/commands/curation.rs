@@ -1,5 +1,7 @@
 //! `sm remove`, `rename`, `move`, `copy`, `set` and `rate`.
 
+use std::time::Duration;
+
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_event::Event;
 use skillmeat_shared::artifact::name;
@@ -15,6 +17,9 @@ use crate::cli::{CopyArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SetArgs};
 use crate::connect::{Session, service};
 use crate::output::escape::escape;
 use crate::output::units;
+
+/// How long a change of thousands of artifacts may be silent.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a command speaks of what it did.
 struct Told {
@@ -88,7 +93,7 @@ pub(super) async fn remove(context: &mut Context, args: RemoveArgs) -> Outcome {
         keep_files: args.keep_files,
         dry_run: true,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let call = async |request: v1::RemoveArtifactsRequest| {
         session
             .stream(request, |channel, request| async move {
@@ -119,7 +124,7 @@ pub(super) async fn rename(context: &mut Context, args: RenameArgs) -> Outcome {
         name: args.name,
         dry_run: args.dry_run,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let stream = session
         .stream(request, |channel, request| async move {
             service::curation(channel).rename(request).await
@@ -144,7 +149,7 @@ pub(super) async fn relocate(context: &mut Context, args: MoveArgs) -> Outcome {
         copy: false,
         dry_run: true,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     if !(single || args.yes || args.dry_run) {
         let plan = transfer(&session, request.clone()).await?;
         ask(&session, plan, "move").await?;
@@ -173,7 +178,7 @@ pub(super) async fn copy(context: &mut Context, args: CopyArgs) -> Outcome {
         copy: true,
         dry_run: args.dry_run,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let stream = transfer(&session, request).await?;
     let told = Told {
         verb: "copy",
@@ -217,7 +222,7 @@ pub(super) async fn set(context: &mut Context, args: SetArgs) -> Outcome {
             .collect(),
         dry_run: args.dry_run,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let stream = session
         .stream(request, |channel, request| async move {
             service::curation(channel).set(request).await
@@ -253,7 +258,7 @@ pub(super) async fn rate(context: &mut Context, args: RateArgs) -> Outcome {
         stars,
         dry_run: args.dry_run,
     };
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let stream = session
         .stream(request, |channel, request| async move {
             service::curation(channel).rate(request).await
