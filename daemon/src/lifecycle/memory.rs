@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use skillmeat_shared::health::{Health, MEMORY_HIGH};
 
+use super::heap;
 use super::shutdown::Shutdown;
 use super::{Application, Findings};
 
@@ -62,6 +63,8 @@ pub(crate) fn look_after(
             return;
         };
         let limits = application.memory_limits();
+        // Under a load that never rests nothing else does it, and freed pieces lie between those in use.
+        heap::give_back();
         let mut size = resident();
         let before = judge(size, limits);
         if before == Verdict::TooMuch
