@@ -5,7 +5,7 @@
 //! and depth has a limit, and what an archive says of itself is believed only after it was counted. A refusal
 //! names the entry that it is for.
 //!
-//! The rules for entries stand in [`gate`], once for both formats. Archives are refused rather than mended:
+//! The rules for entries stand in [`Gate`], once for both formats. Archives are refused rather than mended:
 //! an entry with a hostile name is no accident.
 
 mod gate;
