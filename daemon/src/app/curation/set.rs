@@ -38,7 +38,7 @@ type Edit = (Key, Vec<Change>);
 /// A field with its new value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
-    /// One of [`TEXTS`] with its key in the manifest; none: it goes.
+    /// One of `TEXTS` with its key in the manifest; none: it goes.
     Text(&'static str, &'static str, Option<String>),
     /// Other names.
     Aliases(Vec<String>),
