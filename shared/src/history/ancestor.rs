@@ -23,7 +23,9 @@ const MAX_INDEX: u64 = 16 * 1024 * 1024;
 pub const LIMITS: Limits = Limits {
     entries: 500_000,
     bytes: 16 << 30,
-    ratio: 1_000,
+    // A snapshot is of files that stood on a disk here, and a file of zeros packs as well as anything can: what
+    // bounds it is its size.
+    ratio: u64::MAX,
     portable: false,
     flat: false,
 };
