@@ -158,6 +158,16 @@ fn a_broken_lock_keeps_rows_too() {
 }
 
 #[test]
+fn a_collection_that_was_deleted_with_its_rows_gets_none_again() {
+    let bench = Bench::new("");
+    fs::remove_dir_all(bench.root()).unwrap();
+    let report = bench.pass(&ALL);
+    assert_eq!(report.state, Some(CollectionState::Unreachable));
+    assert!(!report.collection_changed);
+    assert!(bench.texts("SELECT name FROM collection").is_empty());
+}
+
+#[test]
 fn a_collection_that_vanishes_keeps_its_rows() {
     let bench = Bench::new("");
     bench.skill("one", "first");

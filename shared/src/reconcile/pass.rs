@@ -1,5 +1,6 @@
 //! One pass over one collection.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::candidate::{self, Candidates, Entries};
@@ -60,6 +61,11 @@ pub fn reconcile(
 ) -> Result<Report> {
     let known = rows.collection(&target.name)?;
     let mut report = Report::default();
+    if known.is_none() && !target.external && is_gone(&target.path) {
+        // It was deleted, with its rows, while this pass waited: nobody misses it.
+        report.state = Some(CollectionState::Unreachable);
+        return Ok(report);
+    }
     let root = match std::fs::canonicalize(&target.path) {
         Ok(root) if std::fs::read_dir(&root).is_ok() && !is_emptied(&root, known.as_ref()) => root,
         outcome => {
@@ -152,6 +158,10 @@ fn is_better(new: Option<Seen>, old: Option<Seen>) -> bool {
 }
 
 /// An empty folder where a collection was: an unmounted disk, not a user's will.
+fn is_gone(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
 fn is_emptied(root: &Path, known: Option<&KnownCollection>) -> bool {
     known.is_some_and(|known| known.manifest.is_some())
         && std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
