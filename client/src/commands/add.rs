@@ -61,6 +61,7 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Outcome {
         single,
         // Of a tree, name clashes are expected; of paths that were named one by one they are not.
         tolerates_conflicts: args.all && !args.update,
+        terse: false,
         tally: &tally,
         hints: &hints,
     };

@@ -188,6 +188,7 @@ async fn take(
         verb: "adopt",
         single: false,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };

@@ -23,6 +23,8 @@ pub(crate) struct Words<'a> {
     pub(crate) single: bool,
     /// Conflicts are expected, and no failure.
     pub(crate) tolerates_conflicts: bool,
+    /// Only who wants to know more is told of what was not touched.
+    pub(crate) terse: bool,
     /// The last line for a person.
     pub(crate) tally: &'a dyn Fn(&v1::ChangeSummary) -> String,
     /// What to do about the error of a single thing.
@@ -92,7 +94,8 @@ pub(crate) async fn follow(
                     };
                     let single = words.single && items.len() == 1;
                     for item in items.iter().skip(from) {
-                        if is_printed(context, single, item) {
+                        let is_untold = words.terse && !context.out.verbose && !is_touched(item);
+                        if !is_untold && is_printed(context, single, item) {
                             let line = line(item, context.out.paint);
                             progress.suspend(|| {
                                 context.out.line(&line)?;
@@ -131,6 +134,11 @@ fn is_printed(context: &Context, single: bool, item: &v1::ChangeItem) -> bool {
         context.out.quiet
     };
     !(context.out.json || is_quiet)
+}
+
+/// Whether something was or would be done to an item, or failed.
+fn is_touched(item: &v1::ChangeItem) -> bool {
+    !matches!(item.result.as_str(), "skipped" | "unchanged")
 }
 
 /// Whether an item is shown even to those who want to see no more than failures.
@@ -303,6 +311,7 @@ mod tests {
             verb: "add",
             single,
             tolerates_conflicts,
+            terse: false,
             tally: &|_| String::new(),
             hints: &|_, _| Vec::new(),
         };

@@ -52,6 +52,7 @@ async fn follow(
         verb: told.verb,
         single: told.single,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };

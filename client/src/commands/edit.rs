@@ -64,6 +64,7 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
             verb: "save",
             single: true,
             tolerates_conflicts: false,
+            terse: false,
             tally: &|summary| match change::count(summary, "saved") {
                 0 => "nothing was changed".to_owned(),
                 _ if summary.dry_run => "it would be saved".to_owned(),

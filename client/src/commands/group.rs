@@ -225,6 +225,7 @@ async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
         verb,
         single,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };

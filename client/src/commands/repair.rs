@@ -35,6 +35,7 @@ pub(super) async fn run(context: &mut Context, command: RepairCommand) -> Outcom
         verb: "repair",
         single: false,
         tolerates_conflicts: false,
+        terse: true,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };
@@ -54,6 +55,9 @@ fn tally(summary: &v1::ChangeSummary) -> String {
         count("skipped"),
         count("failed")
     );
+    if count("unchanged") + count("skipped") > 0 {
+        text.push_str("\n`--verbose` names those that are left as they are, and says why");
+    }
     if summary.dry_run {
         text.push_str("\nDRY RUN: nothing was changed; `--execute` applies the fixes");
     }

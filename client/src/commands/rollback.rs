@@ -73,6 +73,7 @@ async fn go_back(
         verb,
         single,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|code, _| match code {
             Code::ArtifactNotFound => {

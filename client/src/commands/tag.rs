@@ -148,6 +148,7 @@ async fn change_tags(context: &mut Context, asked: Asked) -> Outcome {
         verb,
         single,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };

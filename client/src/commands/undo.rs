@@ -42,6 +42,7 @@ fn words<'a>(verb: &'a str, tally: &'a dyn Fn(&v1::ChangeSummary) -> String) -> 
         verb,
         single: true,
         tolerates_conflicts: false,
+        terse: false,
         tally,
         hints: &|_, _| Vec::new(),
     }

@@ -158,6 +158,7 @@ async fn send(
         verb,
         single: true,
         tolerates_conflicts: false,
+        terse: false,
         tally: &tally,
         hints: &|_, _| Vec::new(),
     };
