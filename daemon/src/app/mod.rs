@@ -306,6 +306,7 @@ impl Application for App {
                 && let Some(store) = app.gate.open()
             {
                 app.notice_loss(&store);
+                app.trim_memory();
             }
         });
         let app = Arc::downgrade(&self);

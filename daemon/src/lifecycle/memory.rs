@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use skillmeat_shared::health::{Health, MEMORY_HIGH};
 
-use super::heap;
 use super::shutdown::Shutdown;
 use super::{Application, Findings};
 
@@ -63,8 +62,6 @@ pub(crate) fn look_after(
             return;
         };
         let limits = application.memory_limits();
-        // Under a load that never rests nothing else does it, and freed pieces lie between those in use.
-        heap::give_back();
         let mut size = resident();
         let before = judge(size, limits);
         if before == Verdict::TooMuch
