@@ -18,14 +18,9 @@ mod glibc {
     /// Free bytes that each thread may keep at the end of its heap.
     const KEPT: libc::c_int = 256 * 1024;
 
-    /// Heaps that the threads share. By itself the allocator makes eight for each core, and a free piece of one
-    /// is of no use to the others: under load that lasts they grow, each for itself.
-    const HEAPS: libc::c_int = 4;
-
     pub(super) fn limit() {
-        // By itself the allocator raises the last two to what was once freed in one piece, up to 64 MB for each thread.
+        // By itself the allocator raises both to what was once freed in one piece, up to 64 MB for each thread.
         for (name, value) in [
-            (libc::M_ARENA_MAX, HEAPS),
             (libc::M_MMAP_THRESHOLD, OWN_PAGES),
             (libc::M_TRIM_THRESHOLD, KEPT),
         ] {
