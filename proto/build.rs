@@ -10,6 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use prost::Message as _;
+use prost_types::FileDescriptorProto;
 
 const FILES: [&str; 17] = [
     "skillmeat/v1/adopt.proto",
@@ -54,10 +55,36 @@ fn main() -> Result<(), Box<dyn Error>> {
         names.join(", ")
     );
     fs::write(out.join("messages.rs"), list)?;
+    fs::write(out.join("calls.rs"), calls(&descriptors.file))?;
     tonic_prost_build::configure()
         .build_transport(false)
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
         .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// For each message that is a request: the answer, and where to send it.
+fn calls(files: &[FileDescriptorProto]) -> String {
+    let named = |name: &str| {
+        let name = name.rsplit('.').next().unwrap_or_default();
+        format!("crate::v1::{name}")
+    };
+    let mut text = String::new();
+    for file in files.iter().filter(|file| file.package() == PACKAGE) {
+        for service in &file.service {
+            for method in &service.method {
+                let (input, output) = (named(method.input_type()), named(method.output_type()));
+                let path = format!("/{PACKAGE}.{}/{}", service.name(), method.name());
+                text.push_str("impl Call for ");
+                text.push_str(&input);
+                text.push_str(" {\n    type Answer = ");
+                text.push_str(&output);
+                text.push_str(";\n    const PATH: &'static str = \"");
+                text.push_str(&path);
+                text.push_str("\";\n}\n");
+            }
+        }
+    }
+    text
 }

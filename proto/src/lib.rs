@@ -3,6 +3,8 @@
 //! Additive only: fields and calls are never renumbered or reused; a change that old programs can't
 //! read raises the major number of [`PROTOCOL`].
 
+#[cfg(feature = "client")]
+pub mod call;
 mod error;
 
 pub use error::{error_to_status, status_to_error};

@@ -14,7 +14,6 @@ use skillmeat_shared::{Code, Error};
 use super::change::{self, Words};
 use super::{Context, Outcome};
 use crate::cli::AddArgs;
-use crate::connect::service;
 use crate::output::escape::escape;
 use crate::output::units;
 
@@ -51,11 +50,7 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Outcome {
         replace: replace.into(),
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::artifacts(channel).add(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let words = Words {
         verb: "add",
         single,

@@ -17,7 +17,7 @@ use super::change::{self, Words};
 use super::db::agreed;
 use super::{Context, Failure, Outcome};
 use crate::cli::AdoptArgs;
-use crate::connect::{Session, service};
+use crate::connect::Session;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -151,11 +151,7 @@ async fn look(
         from,
         variables,
     };
-    let survey = session
-        .call(request, |channel, request| async move {
-            service::adopt(channel).survey(request).await
-        })
-        .await?;
+    let survey = session.call(request).await?;
     Ok(survey)
 }
 
@@ -179,11 +175,7 @@ async fn take(
         chosen: chosen.collect(),
         dry_run: args.dry_run,
     };
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::adopt(channel).take(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let words = Words {
         verb: "adopt",
         single: false,

@@ -9,7 +9,6 @@ use skillmeat_shared::time::Timestamp;
 use super::show::reference;
 use super::{Context, Outcome, now};
 use crate::cli::{CacheCommand, InvalidateArgs, RefreshArgs};
-use crate::connect::service;
 use crate::output::escape::escape;
 use crate::output::{json, units};
 
@@ -116,11 +115,7 @@ pub(super) async fn run(context: &mut Context, command: CacheCommand) -> Outcome
 
 async fn status(context: &mut Context) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::CacheStatusResponse = session
-        .call(v1::CacheStatusRequest {}, |channel, request| async move {
-            service::cache(channel).status(request).await
-        })
-        .await?;
+    let answer: v1::CacheStatusResponse = session.call(v1::CacheStatusRequest {}).await?;
     if context.out.json {
         context.out.document(&Status::from(answer))?;
         return Ok(());
@@ -210,21 +205,13 @@ async fn refresh(context: &mut Context, args: RefreshArgs) -> Outcome {
         collection: args.collection.unwrap_or_default(),
         force: args.force,
     };
-    let answer = session
-        .call(request, |channel, request| async move {
-            service::cache(channel).refresh(request).await
-        })
-        .await?;
+    let answer = session.call(request).await?;
     print_report(context, answer)
 }
 
 async fn clear(context: &mut Context) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer = session
-        .call(v1::ClearCacheRequest {}, |channel, request| async move {
-            service::cache(channel).clear(request).await
-        })
-        .await?;
+    let answer = session.call(v1::ClearCacheRequest {}).await?;
     print_report(context, answer)
 }
 
@@ -243,11 +230,7 @@ async fn invalidate(context: &mut Context, args: InvalidateArgs) -> Outcome {
         collection: args.collection.unwrap_or_default(),
         artifacts: args.artifacts.iter().map(|name| canonical(name)).collect(),
     };
-    let answer: v1::InvalidateCacheResponse = session
-        .call(request, |channel, request| async move {
-            service::cache(channel).invalidate(request).await
-        })
-        .await?;
+    let answer: v1::InvalidateCacheResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Invalidated {
             invalidated: answer.invalidated,

@@ -7,10 +7,9 @@ use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_event::Event;
 use skillmeat_shared::{Code, Error};
-use tonic::Streaming;
 
 use super::{Context, Failure, Outcome};
-use crate::connect::Session;
+use crate::connect::{Answers, Session};
 use crate::output::escape::{escape, one_line};
 use crate::output::progress::Progress;
 use crate::output::style::{Paint, Tone};
@@ -75,7 +74,7 @@ struct Step<'a> {
 pub(crate) async fn follow(
     context: &mut Context,
     session: &Session,
-    mut stream: Streaming<v1::ChangeEvent>,
+    mut stream: Answers<v1::ChangeEvent>,
     words: &Words<'_>,
 ) -> Outcome {
     let progress = Progress::new(&context.out);

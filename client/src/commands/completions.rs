@@ -17,7 +17,7 @@ use skillmeat_shared::{Code, Error, Kind, config};
 
 use super::{Context, Outcome};
 use crate::cli::Shell;
-use crate::connect::{existing, service};
+use crate::connect::existing;
 use crate::output::escape::one_line;
 use crate::output::table::truncate;
 
@@ -154,11 +154,6 @@ async fn names(request: v1::CompleteNamesRequest) -> Option<Vec<v1::Completion>>
     // The flags of the line that is being completed are not known here: the environment decides.
     let home = Home::resolve(None, &ProcessEnvironment).ok()?;
     let session = existing(&home, PATIENCE).await.ok()??;
-    let answer: v1::CompleteNamesResponse = session
-        .call(request, |channel, request| async move {
-            service::artifacts(channel).complete_names(request).await
-        })
-        .await
-        .ok()?;
+    let answer: v1::CompleteNamesResponse = session.call(request).await.ok()?;
     Some(answer.completions)
 }

@@ -6,7 +6,6 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_event::Event;
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::{Code, Error};
-use tonic::Streaming;
 
 use super::change::{self, Words};
 use super::db::agreed;
@@ -14,7 +13,7 @@ use super::selection::{is_single, select, selection};
 use super::show::reference;
 use super::{Context, Failure, Outcome};
 use crate::cli::{CopyArgs, MoveArgs, RateArgs, RemoveArgs, RenameArgs, SetArgs};
-use crate::connect::{Session, service};
+use crate::connect::{Answers, Session};
 use crate::output::escape::escape;
 use crate::output::units;
 
@@ -34,7 +33,7 @@ struct Told {
 async fn follow(
     context: &mut Context,
     session: &Session,
-    stream: Streaming<v1::ChangeEvent>,
+    stream: Answers<v1::ChangeEvent>,
     told: &Told,
 ) -> Outcome {
     let tally = |summary: &v1::ChangeSummary| {
@@ -62,7 +61,7 @@ async fn follow(
 /// Asks before several artifacts are changed for good, unless that was answered already.
 async fn ask(
     session: &Session,
-    mut stream: Streaming<v1::ChangeEvent>,
+    mut stream: Answers<v1::ChangeEvent>,
     verb: &str,
 ) -> Result<(), Failure> {
     let mut named = Vec::new();
@@ -95,13 +94,7 @@ pub(super) async fn remove(context: &mut Context, args: RemoveArgs) -> Outcome {
         dry_run: true,
     };
     let session = context.session_for(PATIENCE).await?;
-    let call = async |request: v1::RemoveArtifactsRequest| {
-        session
-            .stream(request, |channel, request| async move {
-                service::curation(channel).remove(request).await
-            })
-            .await
-    };
+    let call = async |request: v1::RemoveArtifactsRequest| session.stream(request).await;
     if !(single || args.yes || args.dry_run) {
         let plan = call(request.clone()).await?;
         ask(&session, plan, "remove").await?;
@@ -126,11 +119,7 @@ pub(super) async fn rename(context: &mut Context, args: RenameArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::curation(channel).rename(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let told = Told {
         verb: "rename",
         done: "renamed",
@@ -193,12 +182,8 @@ pub(super) async fn copy(context: &mut Context, args: CopyArgs) -> Outcome {
 async fn transfer(
     session: &Session,
     request: v1::TransferArtifactsRequest,
-) -> Result<Streaming<v1::ChangeEvent>, Error> {
-    session
-        .stream(request, |channel, request| async move {
-            service::curation(channel).transfer(request).await
-        })
-        .await
+) -> Result<Answers<v1::ChangeEvent>, Error> {
+    session.stream(request).await
 }
 
 pub(super) async fn set(context: &mut Context, args: SetArgs) -> Outcome {
@@ -224,11 +209,7 @@ pub(super) async fn set(context: &mut Context, args: SetArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::curation(channel).set(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let told = Told {
         verb: "change",
         done: "changed",
@@ -260,11 +241,7 @@ pub(super) async fn rate(context: &mut Context, args: RateArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::curation(channel).rate(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let told = Told {
         verb: "rate",
         done: "rated",

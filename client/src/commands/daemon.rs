@@ -14,7 +14,7 @@ use skillmeat_shared::{Code, Error, config};
 
 use super::{Context, Failure, Outcome, logs, status};
 use crate::cli::DaemonCommand;
-use crate::connect::{self, Autostart, CALL, Session, service};
+use crate::connect::{self, Autostart, CALL, Session};
 use crate::output::style::Tone;
 use crate::service::Control;
 
@@ -210,11 +210,7 @@ async fn shut_down(session: &Session) -> skillmeat_shared::Result<u32> {
     let drain = v1::ShutdownRequest {
         mode: v1::ShutdownMode::Drain.into(),
     };
-    let answer: skillmeat_shared::Result<v1::ShutdownResponse> = session
-        .call(drain, |channel, request| async move {
-            service::daemon(channel).shutdown(request).await
-        })
-        .await;
+    let answer: skillmeat_shared::Result<v1::ShutdownResponse> = session.call(drain).await;
     match answer {
         Ok(answer) => Ok(answer.pid),
         // It may be gone before its answer is on the way, or was ending already.

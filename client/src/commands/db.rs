@@ -11,7 +11,6 @@ use skillmeat_shared::{Code, Error};
 
 use super::{Context, Failure, Outcome, now};
 use crate::cli::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -115,11 +114,7 @@ pub(super) async fn run(context: &mut Context, command: DbCommand) -> Outcome {
 
 async fn current(context: &mut Context) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::DbCurrentResponse = session
-        .call(v1::DbCurrentRequest {}, |channel, request| async move {
-            service::db(channel).current(request).await
-        })
-        .await?;
+    let answer: v1::DbCurrentResponse = session.call(v1::DbCurrentRequest {}).await?;
     if context.out.json {
         context.out.document(&Current {
             path: answer.path,
@@ -178,11 +173,7 @@ async fn current(context: &mut Context) -> Outcome {
 
 async fn history(context: &mut Context) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::DbHistoryResponse = session
-        .call(v1::DbHistoryRequest {}, |channel, request| async move {
-            service::db(channel).history(request).await
-        })
-        .await?;
+    let answer: v1::DbHistoryResponse = session.call(v1::DbHistoryRequest {}).await?;
     if context.out.json {
         let migrations = answer
             .migrations
@@ -234,12 +225,7 @@ async fn downgrade(context: &mut Context, args: DowngradeArgs) -> Outcome {
 
 async fn migrate(context: &mut Context, target: Option<u32>, down: bool) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer: v1::DbMigrateResponse = session
-        .call(
-            v1::DbMigrateRequest { target, down },
-            |channel, request| async move { service::db(channel).migrate(request).await },
-        )
-        .await?;
+    let answer: v1::DbMigrateResponse = session.call(v1::DbMigrateRequest { target, down }).await?;
     if context.out.json {
         context.out.document(&Migrated {
             before: answer.before,
@@ -264,12 +250,7 @@ async fn migrate(context: &mut Context, target: Option<u32>, down: bool) -> Outc
 
 async fn check(context: &mut Context, thorough: bool) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer: v1::DbCheckResponse = session
-        .call(
-            v1::DbCheckRequest { thorough },
-            |channel, request| async move { service::db(channel).check(request).await },
-        )
-        .await?;
+    let answer: v1::DbCheckResponse = session.call(v1::DbCheckRequest { thorough }).await?;
     let ok = answer.findings.is_empty();
     let took = units::span(Duration::from_micros(answer.duration_us));
     if context.out.json {
@@ -300,11 +281,7 @@ async fn check(context: &mut Context, thorough: bool) -> Outcome {
 
 async fn vacuum(context: &mut Context) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer: v1::DbVacuumResponse = session
-        .call(v1::DbVacuumRequest {}, |channel, request| async move {
-            service::db(channel).vacuum(request).await
-        })
-        .await?;
+    let answer: v1::DbVacuumResponse = session.call(v1::DbVacuumRequest {}).await?;
     if context.out.json {
         context.out.document(&Vacuumed {
             before_bytes: answer.before_bytes,
@@ -327,11 +304,7 @@ async fn backup(context: &mut Context, args: BackupArgs) -> Outcome {
         path,
         force: args.force,
     };
-    let answer: v1::DbBackupResponse = session
-        .call(request, |channel, request| async move {
-            service::db(channel).backup(request).await
-        })
-        .await?;
+    let answer: v1::DbBackupResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Copied {
             path: answer.path,
@@ -354,11 +327,7 @@ async fn restore(context: &mut Context, args: RestoreArgs) -> Outcome {
     agreed(args.yes, &question)?;
     let session = context.session_for(LONG).await?;
     let request = v1::DbRestoreRequest { path: path.clone() };
-    let answer: v1::DbRestoreResponse = session
-        .call(request, |channel, request| async move {
-            service::db(channel).restore(request).await
-        })
-        .await?;
+    let answer: v1::DbRestoreResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Restored {
             path,

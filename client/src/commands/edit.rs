@@ -15,7 +15,6 @@ use super::change::{self, Words};
 use super::show::reference;
 use super::{Context, Failure, Outcome, now};
 use crate::cli::EditArgs;
-use crate::connect::service;
 use crate::output::escape::escape;
 
 /// Largest text, bytes.
@@ -31,11 +30,7 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
         artifact: Some(reference(&args.artifact)),
         file: args.file.unwrap_or_default(),
     };
-    let opened: v1::OpenFileResponse = session
-        .call(request, |channel, request| async move {
-            service::curation(channel).open(request).await
-        })
-        .await?;
+    let opened: v1::OpenFileResponse = session.call(request).await?;
     let (content, copy) = if let Some(from) = &args.from {
         (given(from)?, None)
     } else {
@@ -55,11 +50,7 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
     // The editor may have been open for hours: the daemon of then may be another one now.
     let session = context.session().await?;
     let saved = async {
-        let stream = session
-            .stream(request, |channel, request| async move {
-                service::curation(channel).save(request).await
-            })
-            .await?;
+        let stream = session.stream(request).await?;
         let words = Words {
             verb: "save",
             single: true,

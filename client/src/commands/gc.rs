@@ -7,7 +7,6 @@ use skillmeat_proto::v1;
 
 use super::{Context, Outcome};
 use crate::cli::GcArgs;
-use crate::connect::service;
 use crate::output::units;
 
 /// A large history is looked through in its own time.
@@ -29,11 +28,7 @@ pub(super) async fn run(context: &mut Context, args: GcArgs) -> Outcome {
     let request = v1::CollectRequest {
         dry_run: args.dry_run,
     };
-    let answer: v1::CollectResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).collect(request).await
-        })
-        .await?;
+    let answer: v1::CollectResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Collected {
             dry_run: args.dry_run,

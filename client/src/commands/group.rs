@@ -9,7 +9,6 @@ use super::change::{self, Words};
 use super::show::reference;
 use super::{Context, Outcome};
 use crate::cli::{GroupCommand, Looks, Where};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -215,11 +214,7 @@ async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
         action: Some(action),
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::groups(channel).change(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
     let words = Words {
         verb,
@@ -253,11 +248,7 @@ pub(super) async fn collection(
         name: name.unwrap_or_default(),
     };
     let session = context.session().await?;
-    session
-        .call(request, |channel, request| async move {
-            service::collections(channel).show(request).await
-        })
-        .await
+    session.call(request).await
 }
 
 fn name_of(answer: &v1::ShowCollectionResponse) -> String {

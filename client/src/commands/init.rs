@@ -6,7 +6,6 @@ use skillmeat_proto::v1;
 use super::collection::change::adopt;
 use super::{Context, Outcome};
 use crate::cli::InitArgs;
-use crate::connect::service;
 use crate::output::escape::escape;
 use crate::output::units::count;
 
@@ -28,11 +27,7 @@ pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
     let request = v1::InitRequest {
         name: args.name.unwrap_or_default(),
     };
-    let answer: v1::InitResponse = session
-        .call(request, |channel, request| async move {
-            service::collections(channel).init(request).await
-        })
-        .await?;
+    let answer: v1::InitResponse = session.call(request).await?;
     let adopted = adopt(context).await?;
     if context.out.json {
         context.out.document(&Init {

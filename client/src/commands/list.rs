@@ -4,7 +4,7 @@ use skillmeat_proto::v1;
 
 use super::{Context, Outcome, now};
 use crate::cli::{ListArgs, SortBy};
-use crate::connect::{Session, service};
+use crate::connect::Session;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -92,11 +92,7 @@ async fn read(
         // A page of nothing can't be asked for: ask for one artifact and show none.
         let wanted = limit.saturating_sub(artifacts.len()).clamp(1, PAGE);
         request.page_size = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let mut page: v1::ListArtifactsResponse = session
-            .call(request.clone(), |channel, request| async move {
-                service::artifacts(channel).list(request).await
-            })
-            .await?;
+        let mut page: v1::ListArtifactsResponse = session.call(request.clone()).await?;
         artifacts.append(&mut page.artifacts);
         if artifacts.len() >= limit || page.next_page_token.is_empty() {
             artifacts.truncate(limit);

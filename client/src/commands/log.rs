@@ -6,7 +6,6 @@ use skillmeat_shared::time::Timestamp;
 
 use super::{Context, Outcome, now};
 use crate::cli::{LogArgs, LogCommand, LogListArgs};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::{Paint, Tone};
 use crate::output::table::{Cell, Column, Table};
@@ -80,11 +79,7 @@ async fn list(context: &mut Context, args: LogListArgs) -> Outcome {
         before: args.before.unwrap_or_default(),
     };
     let session = context.session().await?;
-    let answer: v1::ListOperationsResponse = session
-        .call(request, |channel, request| async move {
-            service::operations(channel).list(request).await
-        })
-        .await?;
+    let answer: v1::ListOperationsResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Log {
             operations: json::all(answer.operations),
@@ -133,12 +128,7 @@ fn tone(state: &str) -> Tone {
 
 async fn show(context: &mut Context, id: u64) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::ShowOperationResponse = session
-        .call(
-            v1::ShowOperationRequest { id },
-            |channel, request| async move { service::operations(channel).show(request).await },
-        )
-        .await?;
+    let answer: v1::ShowOperationResponse = session.call(v1::ShowOperationRequest { id }).await?;
     let operation = answer.operation.unwrap_or_default();
     if context.out.json {
         context.out.document(&Shown {

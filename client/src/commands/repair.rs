@@ -5,7 +5,6 @@ use skillmeat_proto::v1;
 use super::change::{self, Words};
 use super::{Context, Failure, Outcome};
 use crate::cli::{RepairArgs, RepairCommand};
-use crate::connect::service;
 
 /// The exit code of a repair that left something.
 const LEFT: u8 = 2;
@@ -26,11 +25,7 @@ pub(super) async fn run(context: &mut Context, command: RepairCommand) -> Outcom
         execute: args.execute,
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::maintenance(channel).repair(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let words = Words {
         verb: "repair",
         single: false,

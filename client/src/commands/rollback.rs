@@ -10,7 +10,6 @@ use super::change::{self, Words};
 use super::db::agreed;
 use super::{Context, Outcome};
 use crate::cli::{RestoreArtifactArgs, RollbackArgs};
-use crate::connect::service;
 use crate::output::escape::escape;
 use crate::output::units;
 
@@ -64,11 +63,7 @@ async fn go_back(
     single: bool,
 ) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::snapshots(channel).rollback(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let words = Words {
         verb,
         single,

@@ -9,7 +9,6 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{Context, Outcome};
 use crate::cli::{SearchArgs, SearchIn};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::{Paint, Tone};
 use crate::output::table::{Width, truncate};
@@ -81,11 +80,7 @@ pub(super) async fn run(context: &mut Context, args: SearchArgs) -> Outcome {
         .into(),
         limit: args.limit,
     };
-    let answer: v1::SearchResponse = session
-        .call(request, |channel, request| async move {
-            service::search(channel).search(request).await
-        })
-        .await?;
+    let answer: v1::SearchResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&document(&query, answer))?;
         return Ok(());

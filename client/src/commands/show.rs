@@ -9,7 +9,6 @@ use skillmeat_shared::time::Timestamp;
 use super::list::status_tone;
 use super::{Context, Outcome, now};
 use crate::cli::ShowArgs;
-use crate::connect::service;
 use crate::output::escape::{escape, one_line, paragraph};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -36,11 +35,7 @@ pub(super) async fn run(context: &mut Context, args: ShowArgs) -> Outcome {
         collection: args.collection.unwrap_or_default(),
         artifact: Some(reference(&args.artifact)),
     };
-    let answer: v1::ShowArtifactResponse = session
-        .call(request, |channel, request| async move {
-            service::artifacts(channel).show(request).await
-        })
-        .await?;
+    let answer: v1::ShowArtifactResponse = session.call(request).await?;
     let freshness = answer.freshness.unwrap_or_default();
     let artifact = answer.artifact.ok_or_else(|| {
         Error::new(

@@ -7,7 +7,7 @@ use skillmeat_shared::time::Timestamp;
 
 use super::collection::{counts, state_tone};
 use super::{Context, Outcome, now};
-use crate::connect::{Session, service};
+use crate::connect::Session;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -207,22 +207,14 @@ impl From<v1::Warning> for Warning {
 
 /// Asks the daemon how it is.
 pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::StatusResponse> {
-    session
-        .call(v1::StatusRequest {}, |channel, request| async move {
-            service::daemon(channel).status(request).await
-        })
-        .await
+    session.call(v1::StatusRequest {}).await
 }
 
 pub(super) async fn run(context: &mut Context) -> Outcome {
     let session = context.session().await?;
     let mut status = ask(&session).await?;
-    let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> = session
-        .call(
-            v1::ListCollectionsRequest {},
-            |channel, request| async move { service::collections(channel).list(request).await },
-        )
-        .await;
+    let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> =
+        session.call(v1::ListCollectionsRequest {}).await;
     // A daemon that can't open its rows must still be able to say so.
     let collections = match collections {
         Err(error) => {

@@ -9,7 +9,6 @@ use super::change::{self, Words};
 use super::group::{collection, references, tally};
 use super::{Context, Outcome};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs, Where};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -138,11 +137,7 @@ async fn change_tags(context: &mut Context, asked: Asked) -> Outcome {
         action: Some(action),
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::tags(channel).change(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
     let words = Words {
         verb,
@@ -277,11 +272,7 @@ async fn carrying(context: &Context, collection: &str, tag: &str) -> Result<Vec<
             page_token: token,
             ..Default::default()
         };
-        let answer: v1::ListArtifactsResponse = session
-            .call(request, |channel, request| async move {
-                service::artifacts(channel).list(request).await
-            })
-            .await?;
+        let answer: v1::ListArtifactsResponse = session.call(request).await?;
         ids.extend(answer.artifacts.into_iter().map(|one| one.id));
         token = answer.next_page_token;
         if token.is_empty() {

@@ -5,7 +5,6 @@ use skillmeat_proto::v1;
 use super::change::{self, Words};
 use super::{Context, Outcome};
 use crate::cli::{RedoArgs, UndoArgs};
-use crate::connect::service;
 use crate::output::units;
 
 pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
@@ -14,11 +13,7 @@ pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::operations(channel).undo(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, "; `sm redo` does it again");
     change::follow(context, &session, stream, &words("undo", &tally)).await
 }
@@ -28,11 +23,7 @@ pub(super) async fn redo(context: &mut Context, args: RedoArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::operations(channel).redo(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, "");
     change::follow(context, &session, stream, &words("redo", &tally)).await
 }

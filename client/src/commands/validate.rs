@@ -12,7 +12,6 @@ use super::add::absolute;
 use super::selection::select;
 use super::{Context, Failure, Outcome};
 use crate::cli::ValidateArgs;
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Column, Table};
@@ -93,11 +92,7 @@ pub(super) async fn run(context: &mut Context, args: ValidateArgs) -> Outcome {
         dry_run: args.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
-    let answer: v1::ValidateResponse = session
-        .call(request, |channel, request| async move {
-            service::curation(channel).validate(request).await
-        })
-        .await?;
+    let answer: v1::ValidateResponse = session.call(request).await?;
     let count = |severity: &str| {
         let findings = answer.artifacts.iter().flat_map(|one| &one.findings);
         findings

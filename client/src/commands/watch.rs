@@ -8,11 +8,11 @@ use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error};
 use tokio::time::{Instant, sleep};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::{Context, Failure, Outcome};
 use crate::cli::{Since, WatchArgs};
-use crate::connect::{self, CALL, Session, service};
+use crate::connect::{self, Answers, CALL, Session};
 use crate::output::escape::{escape, one_line};
 use crate::output::json;
 use crate::output::style::{Paint, Tone};
@@ -64,7 +64,7 @@ struct Follower {
     last: Option<Since>,
     /// Which daemon it comes from.
     instance: String,
-    stream: Streaming<v1::Event>,
+    stream: Answers<v1::Event>,
 }
 
 impl Follower {
@@ -75,11 +75,7 @@ impl Follower {
             // A name that nobody has would be waited for in silence.
             let name = collection.clone();
             let request = v1::ShowCollectionRequest { name };
-            let _known: v1::ShowCollectionResponse = session
-                .call(request, |channel, request| async move {
-                    service::collections(channel).show(request).await
-                })
-                .await?;
+            let _known: v1::ShowCollectionResponse = session.call(request).await?;
         }
         let stream = subscribe(&session, &collection, args.since.as_ref()).await?;
         Ok(Self {
@@ -160,7 +156,7 @@ async fn subscribe(
     session: &Session,
     collection: &str,
     since: Option<&Since>,
-) -> Result<Streaming<v1::Event>, Error> {
+) -> Result<Answers<v1::Event>, Error> {
     let instance = since.map_or("", |since| &since.instance);
     if !instance.is_empty() {
         // An older one would take the number for one of its own.
@@ -171,11 +167,7 @@ async fn subscribe(
         collection: collection.to_owned(),
         instance: instance.to_owned(),
     };
-    session
-        .stream(request, |channel, request| async move {
-            service::events(channel).subscribe(request).await
-        })
-        .await
+    session.stream(request).await
 }
 
 /// What a stream told: its end is an error as well.

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::marker::PhantomData;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::pin::Pin;
@@ -11,11 +12,18 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use prost::Message;
+use prost::bytes::Bytes;
+use skillmeat_proto::MAX_MESSAGE_BYTES;
+use skillmeat_proto::call::{self, Raw};
 use skillmeat_shared::{Code, Error, Result, paths};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, sleep_until};
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How long a daemon may take to say its first byte. Its server greets at once; one that does not is
 /// wedged or stopped.
@@ -174,6 +182,60 @@ pub(super) async fn open(stream: UnixStream) -> Result<(Channel, Silence)> {
             .hint("look at `sm daemon status`, or run `sm daemon restart`")
         })?;
     Ok((channel, silence))
+}
+
+/// What the other side says, or its status.
+type Answered<T> = std::result::Result<T, Status>;
+
+/// The messages of a stream.
+#[derive(Debug)]
+pub(crate) struct Answers<R> {
+    bytes: Streaming<Bytes>,
+    kind: PhantomData<fn() -> R>,
+}
+
+impl<R: Message + Default> Answers<R> {
+    pub(super) fn new(bytes: Streaming<Bytes>) -> Self {
+        Self {
+            bytes,
+            kind: PhantomData,
+        }
+    }
+
+    /// The next message; nothing at the end.
+    pub(crate) async fn message(&mut self) -> Answered<Option<R>> {
+        self.bytes.message().await?.map(call::answer).transpose()
+    }
+}
+
+/// Calls a method, and waits for its answer.
+pub(super) async fn unary(
+    channel: Channel,
+    path: &'static str,
+    request: Request<Bytes>,
+) -> Answered<Bytes> {
+    let mut grpc = ready(channel).await?;
+    let answer = grpc.unary(request, PathAndQuery::from_static(path), Raw);
+    answer.await.map(Response::into_inner)
+}
+
+/// Calls a method that answers with a stream.
+pub(super) async fn stream(
+    channel: Channel,
+    path: &'static str,
+    message: Bytes,
+) -> Answered<Streaming<Bytes>> {
+    let mut grpc = ready(channel).await?;
+    let request = Request::new(message);
+    let answer = grpc.server_streaming(request, PathAndQuery::from_static(path), Raw);
+    answer.await.map(Response::into_inner)
+}
+
+async fn ready(channel: Channel) -> Answered<Grpc<Channel>> {
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let outcome = grpc.ready().await;
+    outcome.map_err(|error| Status::unknown(format!("the service was not ready: {error}")))?;
+    Ok(grpc)
 }
 
 /// Whether a call failed because its connection had been closed before: it never left this process.

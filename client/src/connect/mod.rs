@@ -13,16 +13,20 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::time::Duration;
 
-use skillmeat_proto::{MAX_MESSAGE_BYTES, status_to_error, v1};
+use prost::Message;
+use prost::bytes::Bytes;
+use skillmeat_proto::call::{self, Call};
+use skillmeat_proto::status_to_error;
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::{Environment, Home, ProcessEnvironment};
 use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::{Code, Error, Result, config, version};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use crate::service::Control;
+pub(crate) use channel::Answers;
 use channel::{Reach, Silence};
 use skew::Peer;
 
@@ -71,37 +75,6 @@ pub(crate) struct Session {
 struct Link {
     channel: Channel,
     silence: Silence,
-}
-
-/// The service clients of a channel, with the limits of the protocol.
-macro_rules! services {
-    ($($name:ident: $module:ident::$client:ident;)*) => {
-        $(pub(crate) fn $name(channel: Channel) -> v1::$module::$client<Channel> {
-            v1::$module::$client::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
-        })*
-    };
-}
-
-/// Clients of the daemon's services.
-pub(crate) mod service {
-    use super::{Channel, MAX_MESSAGE_BYTES, v1};
-
-    services! {
-        adopt: adopt_service_client::AdoptServiceClient;
-        artifacts: artifact_service_client::ArtifactServiceClient;
-        cache: cache_service_client::CacheServiceClient;
-        collections: collection_service_client::CollectionServiceClient;
-        curation: curation_service_client::CurationServiceClient;
-        daemon: daemon_service_client::DaemonServiceClient;
-        db: db_service_client::DbServiceClient;
-        events: event_service_client::EventServiceClient;
-        operations: operation_service_client::OperationServiceClient;
-        maintenance: maintenance_service_client::MaintenanceServiceClient;
-        groups: group_service_client::GroupServiceClient;
-        search: search_service_client::SearchServiceClient;
-        tags: tag_service_client::TagServiceClient;
-        snapshots: snapshot_service_client::SnapshotServiceClient;
-    }
 }
 
 /// The daemon that runs, if one does. Starts nothing.
@@ -276,47 +249,40 @@ impl Session {
     ///
     /// # Errors
     /// What the daemon answers; [`Code::DaemonTimeout`] if it does not.
-    pub(crate) async fn call<Q, R, F>(
-        &self,
-        message: Q,
-        method: impl Fn(Channel, Request<Q>) -> F,
-    ) -> Result<R>
-    where
-        Q: Clone,
-        F: Future<Output = std::result::Result<Response<R>, Status>>,
-    {
+    pub(crate) async fn call<Q: Call>(&self, message: Q) -> Result<Q::Answer> {
+        let bytes = self.unary(Q::PATH, message.encode_to_vec().into()).await?;
+        call::answer(bytes).map_err(|status| status_to_error(&status))
+    }
+
+    /// Opens a stream of answers. The stream itself has no deadline.
+    pub(crate) async fn stream<Q: Call>(&self, message: Q) -> Result<Answers<Q::Answer>> {
+        let bytes = self.open(Q::PATH, message.encode_to_vec().into());
+        Ok(Answers::new(bytes.await?))
+    }
+
+    async fn unary(&self, path: &'static str, message: Bytes) -> Result<Bytes> {
         let give_up = Instant::now() + self.deadline;
         let mut rest = FIRST_REST;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
             let mut request = Request::new(message.clone());
             request.set_timeout(left.max(Duration::from_millis(1)));
-            match self.attempt(left, request, &method).await {
-                Ok(response) => return Ok(response.into_inner()),
+            let sent = |channel| channel::unary(channel, path, request);
+            match self.attempt(left, sent).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => self.again(error, give_up, &mut rest).await?,
             }
         }
     }
 
-    /// Opens a stream of answers. The stream itself has no deadline.
-    pub(crate) async fn stream<Q, R, F>(
-        &self,
-        message: Q,
-        method: impl Fn(Channel, Request<Q>) -> F,
-    ) -> Result<Streaming<R>>
-    where
-        Q: Clone,
-        F: Future<Output = std::result::Result<Response<Streaming<R>>, Status>>,
-    {
+    async fn open(&self, path: &'static str, message: Bytes) -> Result<Streaming<Bytes>> {
         let give_up = Instant::now() + self.deadline;
         let mut rest = FIRST_REST;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
-            match self
-                .attempt(left, Request::new(message.clone()), &method)
-                .await
-            {
-                Ok(response) => return Ok(response.into_inner()),
+            let sent = |channel| channel::stream(channel, path, message.clone());
+            match self.attempt(left, sent).await {
+                Ok(stream) => return Ok(stream),
                 Err(error) => self.again(error, give_up, &mut rest).await?,
             }
         }
@@ -351,7 +317,10 @@ impl Session {
     }
 
     /// The next message of a stream that must not fall silent for longer than the deadline.
-    pub(crate) async fn next<R>(&self, stream: &mut Streaming<R>) -> Result<Option<R>> {
+    pub(crate) async fn next<R: Message + Default>(
+        &self,
+        stream: &mut Answers<R>,
+    ) -> Result<Option<R>> {
         match timeout(self.deadline, stream.message()).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(status)) => Err(status_to_error(&status)),
@@ -359,19 +328,14 @@ impl Session {
         }
     }
 
-    async fn attempt<Q, R, F>(
-        &self,
-        left: Duration,
-        request: Request<Q>,
-        method: impl Fn(Channel, Request<Q>) -> F,
-    ) -> Result<R>
+    async fn attempt<R, F>(&self, left: Duration, method: impl FnOnce(Channel) -> F) -> Result<R>
     where
         F: Future<Output = std::result::Result<R, Status>>,
     {
         let Link { channel, silence } = self.link.borrow().clone();
         tokio::select! {
             biased;
-            answer = timeout(left + GRACE, method(channel, request)) => match answer {
+            answer = timeout(left + GRACE, method(channel)) => match answer {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(status)) if channel::was_never_sent(&status) => Err(ending()),
                 Ok(Err(status)) if status.code() == tonic::Code::Unimplemented => {

@@ -9,6 +9,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use prost::Message as _;
+use prost::bytes::Bytes;
+use skillmeat_proto::call::{self, Call as _};
 use skillmeat_proto::v1;
 use skillmeat_shared::child::Program;
 use skillmeat_shared::fs::FileLock;
@@ -20,8 +23,8 @@ use skillmeat_shared::{Code, Error, Result, config, version};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::channel::{FIRST_BYTE, Silence, wedged};
-use super::{Session, owner, service, spawn};
+use super::channel::{FIRST_BYTE, Silence, unary, wedged};
+use super::{Session, owner, spawn};
 use crate::service::Control;
 
 /// A daemon that is younger than this is not replaced.
@@ -73,30 +76,28 @@ impl Peer {
 
     /// Asks the daemon. One that does not know the question is taken at the word of its rendezvous.
     pub(super) async fn ask(at: &Rendezvous, channel: Channel, silence: &Silence) -> Result<Self> {
-        let mut client = service::daemon(channel);
-        let mut request = Request::new(v1::HelloRequest {
+        let hello = v1::HelloRequest {
             version: version::program().to_owned(),
             protocol: spoken().to_owned(),
-        });
+        };
+        let mut request = Request::new(Bytes::from(hello.encode_to_vec()));
         request.set_timeout(FIRST_BYTE);
         let answer = tokio::select! {
             biased;
-            answer = client.hello(request) => answer,
+            answer = unary(channel, v1::HelloRequest::PATH, request) => answer,
             () = silence.broken_off() => return Err(wedged()),
         };
+        let answer = answer.and_then(call::answer::<v1::HelloResponse>);
         Ok(answer.map_or_else(
             |_: Status| Self::announced(at),
-            |answer| {
-                let answer = answer.into_inner();
-                Self {
-                    version: answer.version,
-                    protocol: answer.protocol,
-                    build: answer.build,
-                    manager: answer.manager,
-                    instance: answer.instance,
-                    started_at: Timestamp(at.started_at),
-                    capabilities: answer.capabilities,
-                }
+            |answer| Self {
+                version: answer.version,
+                protocol: answer.protocol,
+                build: answer.build,
+                manager: answer.manager,
+                instance: answer.instance,
+                started_at: Timestamp(at.started_at),
+                capabilities: answer.capabilities,
             },
         ))
     }
@@ -214,15 +215,13 @@ pub(super) async fn end(session: &Session, home: &Home, env: &dyn Environment) -
             return Ok(false);
         }
     } else if peer.check_protocol().is_ok() {
-        let mut drain = Request::new(v1::ShutdownRequest {
-            mode: v1::ShutdownMode::Drain.into(),
-        });
+        let mode = v1::ShutdownMode::Drain.into();
+        let message = v1::ShutdownRequest { mode }.encode_to_vec();
+        let mut drain = Request::new(Bytes::from(message));
         drain.set_timeout(ASK);
         // It may be ending already; whether it does is seen by the lock.
-        service::daemon(session.channel())
-            .shutdown(drain)
-            .await
-            .ok();
+        let asked = unary(session.channel(), v1::ShutdownRequest::PATH, drain);
+        asked.await.ok();
     } else {
         owner::ask_to_end(home)?;
     }

@@ -11,7 +11,6 @@ use skillmeat_shared::{Code, Error};
 use crate::commands::change::{self, Words};
 use crate::commands::db::agreed;
 use crate::commands::{Context, Failure, Outcome};
-use crate::connect::service;
 use crate::output::escape::escape;
 use crate::output::units;
 
@@ -87,12 +86,7 @@ pub(in crate::commands) async fn adopt(context: &Context) -> Result<Option<Strin
         return Ok(None);
     }
     let session = context.session().await?;
-    let known: v1::ListCollectionsResponse = session
-        .call(
-            v1::ListCollectionsRequest {},
-            |channel, request| async move { service::collections(channel).list(request).await },
-        )
-        .await?;
+    let known: v1::ListCollectionsResponse = session.call(v1::ListCollectionsRequest {}).await?;
     let mut known = known.collections.iter();
     if known.any(|one| {
         Path::new(&one.path)
@@ -109,11 +103,7 @@ pub(in crate::commands) async fn adopt(context: &Context) -> Result<Option<Strin
             copy: false,
         })),
     };
-    let mut stream = session
-        .stream(request, |channel, request| async move {
-            service::collections(channel).change(request).await
-        })
-        .await?;
+    let mut stream = session.stream(request).await?;
     let mut name = None;
     while let Some(message) = session.next(&mut stream).await? {
         if let Some(v1::change_event::Event::Summary(summary)) = message.event {
@@ -142,11 +132,7 @@ async fn send(
         action: Some(action),
     };
     let session = context.session().await?;
-    let stream = session
-        .stream(request, |channel, request| async move {
-            service::collections(channel).change(request).await
-        })
-        .await?;
+    let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| {
         let would = if summary.dry_run { "would be " } else { "" };
         format!(
@@ -177,11 +163,7 @@ pub(super) async fn export(
         force,
     };
     let session = context.session().await?;
-    let answer: v1::ExportCollectionResponse = session
-        .call(request, |channel, request| async move {
-            service::collections(channel).export(request).await
-        })
-        .await?;
+    let answer: v1::ExportCollectionResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Export {
             collection: answer.name,

@@ -9,7 +9,6 @@ use skillmeat_shared::time::Timestamp;
 
 use super::{Context, Outcome, now, show};
 use crate::cli::CollectionCommand;
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -69,12 +68,7 @@ pub(super) fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> St
 
 async fn list(context: &mut Context) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::ListCollectionsResponse = session
-        .call(
-            v1::ListCollectionsRequest {},
-            |channel, request| async move { service::collections(channel).list(request).await },
-        )
-        .await?;
+    let answer: v1::ListCollectionsResponse = session.call(v1::ListCollectionsRequest {}).await?;
     let freshness = answer.freshness.unwrap_or_default();
     if context.out.json {
         let total = answer.collections.len();
@@ -118,12 +112,8 @@ async fn list(context: &mut Context) -> Outcome {
 
 async fn show(context: &mut Context, name: String) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::ShowCollectionResponse = session
-        .call(
-            v1::ShowCollectionRequest { name },
-            |channel, request| async move { service::collections(channel).show(request).await },
-        )
-        .await?;
+    let answer: v1::ShowCollectionResponse =
+        session.call(v1::ShowCollectionRequest { name }).await?;
     let freshness = answer.freshness.unwrap_or_default();
     let collection = answer.collection.unwrap_or_default();
     if context.out.json {
@@ -244,12 +234,7 @@ fn facts(context: &mut Context, collection: &v1::Collection) -> Outcome {
 
 async fn choose(context: &mut Context, name: String) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::UseCollectionResponse = session
-        .call(
-            v1::UseCollectionRequest { name },
-            |channel, request| async move { service::collections(channel).r#use(request).await },
-        )
-        .await?;
+    let answer: v1::UseCollectionResponse = session.call(v1::UseCollectionRequest { name }).await?;
     if context.out.json {
         let before = (!answer.before.is_empty()).then_some(answer.before);
         context.out.document(&Use {
@@ -271,12 +256,8 @@ async fn choose(context: &mut Context, name: String) -> Outcome {
 
 async fn create(context: &mut Context, name: String) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::CreateCollectionResponse = session
-        .call(
-            v1::CreateCollectionRequest { name },
-            |channel, request| async move { service::collections(channel).create(request).await },
-        )
-        .await?;
+    let answer: v1::CreateCollectionResponse =
+        session.call(v1::CreateCollectionRequest { name }).await?;
     let collection = answer.collection.unwrap_or_default();
     if context.out.json {
         context.out.document(&json::Collection::from(collection))?;

@@ -6,7 +6,6 @@ use skillmeat_shared::{Code, Error};
 
 use crate::commands::group::collection;
 use crate::commands::{Context, Failure, Outcome};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::units;
@@ -111,11 +110,7 @@ async fn artifacts(
             page_token: token,
             ..Default::default()
         };
-        let answer: v1::ListArtifactsResponse = session
-            .call(request, |channel, request| async move {
-                service::artifacts(channel).list(request).await
-            })
-            .await?;
+        let answer: v1::ListArtifactsResponse = session.call(request).await?;
         for artifact in &answer.artifacts {
             match artifact.status.as_str() {
                 "missing" => {

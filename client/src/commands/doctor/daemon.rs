@@ -15,7 +15,7 @@ use skillmeat_shared::{Code, Error, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::commands::{Context, status};
-use crate::connect::{self, Session, service};
+use crate::connect::{self, Session};
 
 /// How long the daemon may take for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -143,21 +143,13 @@ async fn reach(home: &Home) -> Result<Option<(Rendezvous, v1::StatusResponse)>> 
 
 /// What the daemon was started with.
 async fn surroundings(session: &Session) -> Result<v1::DiagnoseResponse> {
-    session
-        .call(v1::DiagnoseRequest {}, |channel, request| async move {
-            service::daemon(channel).diagnose(request).await
-        })
-        .await
+    session.call(v1::DiagnoseRequest {}).await
 }
 
 /// What SQLite finds wrong with the cache.
 async fn check(session: &Session) -> Result<Vec<String>> {
     let request = v1::DbCheckRequest { thorough: false };
-    let found: v1::DbCheckResponse = session
-        .call(request, |channel, request| async move {
-            service::db(channel).check(request).await
-        })
-        .await?;
+    let found: v1::DbCheckResponse = session.call(request).await?;
     Ok(found.findings)
 }
 

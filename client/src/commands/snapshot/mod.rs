@@ -12,7 +12,6 @@ use skillmeat_shared::{Code, Error};
 use super::db::{agreed, whole};
 use super::{Context, Failure, Outcome, now};
 use crate::cli::{HistoryArgs, OfCollections, PruneArgs, SnapshotArgs, SnapshotCommand};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::progress::Progress;
 use crate::output::style::Tone;
@@ -181,11 +180,7 @@ async fn create(context: &mut Context, collection: String, message: String) -> O
         collection,
         message,
     };
-    let mut stream = session
-        .stream(request, |channel, request| async move {
-            service::snapshots(channel).create(request).await
-        })
-        .await?;
+    let mut stream = session.stream(request).await?;
     let progress = Progress::new(&context.out);
     let mut done = None;
     let ended = loop {
@@ -240,11 +235,7 @@ pub(super) async fn history(context: &mut Context, args: HistoryArgs) -> Outcome
         all_collections: args.of.all,
         limit: args.limit,
     };
-    let answer: v1::ListSnapshotsResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).list(request).await
-        })
-        .await?;
+    let answer: v1::ListSnapshotsResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&List {
             snapshots: json::all(answer.snapshots),
@@ -318,11 +309,7 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
         all_collections: of.all,
         ids,
     };
-    let answer: v1::VerifySnapshotsResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).verify(request).await
-        })
-        .await?;
+    let answer: v1::VerifySnapshotsResponse = session.call(request).await?;
     let bad = answer
         .snapshots
         .iter()
@@ -368,11 +355,7 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
 
 async fn delete(context: &mut Context, request: v1::DeleteSnapshotsRequest) -> Outcome {
     let session = context.session().await?;
-    let answer: v1::DeleteSnapshotsResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).delete(request).await
-        })
-        .await?;
+    let answer: v1::DeleteSnapshotsResponse = session.call(request).await?;
     deleted(context, answer.snapshots, false)
 }
 
@@ -387,11 +370,7 @@ async fn prune(context: &mut Context, args: PruneArgs) -> Outcome {
         keep_weekly: args.keep_weekly,
         keep_monthly: args.keep_monthly,
     };
-    let answer: v1::DeleteSnapshotsResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).prune(request).await
-        })
-        .await?;
+    let answer: v1::DeleteSnapshotsResponse = session.call(request).await?;
     deleted(context, answer.snapshots, args.dry_run)
 }
 
@@ -419,11 +398,7 @@ fn deleted(context: &mut Context, snapshots: Vec<v1::Snapshot>, dry_run: bool) -
 
 async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer: v1::ExportSnapshotResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).export(request).await
-        })
-        .await?;
+    let answer: v1::ExportSnapshotResponse = session.call(request).await?;
     if context.out.json {
         context.out.document(&Exported {
             path: answer.path,
@@ -439,11 +414,7 @@ async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Ou
 
 async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Outcome {
     let session = context.session_for(LONG).await?;
-    let answer: v1::Snapshot = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).import(request).await
-        })
-        .await?;
+    let answer: v1::Snapshot = session.call(request).await?;
     if context.out.json {
         context.out.document(&Snapshot::from(answer))?;
         return Ok(());

@@ -7,7 +7,6 @@ use skillmeat_shared::time::Timestamp;
 use super::Snapshot;
 use crate::cli::OneSnapshot;
 use crate::commands::{Context, Outcome, now};
-use crate::connect::service;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -54,11 +53,7 @@ pub(super) async fn show(context: &mut Context, args: OneSnapshot) -> Outcome {
         collection: args.of.collection.unwrap_or_default(),
         id: args.id,
     };
-    let answer: v1::ShowSnapshotResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).show(request).await
-        })
-        .await?;
+    let answer: v1::ShowSnapshotResponse = session.call(request).await?;
     let snapshot = answer.snapshot.unwrap_or_default();
     if context.out.json {
         let held = answer.artifacts.into_iter().map(|one| Held {
@@ -113,11 +108,7 @@ pub(super) async fn show(context: &mut Context, args: OneSnapshot) -> Outcome {
 pub(super) async fn diff(context: &mut Context, request: v1::DiffSnapshotsRequest) -> Outcome {
     let session = context.session_for(super::LONG).await?;
     let (before, after) = (request.before.clone(), json::filled(request.after.clone()));
-    let answer: v1::DiffSnapshotsResponse = session
-        .call(request, |channel, request| async move {
-            service::snapshots(channel).diff(request).await
-        })
-        .await?;
+    let answer: v1::DiffSnapshotsResponse = session.call(request).await?;
     if context.out.json {
         let changes = answer.changes.into_iter().map(|one| Differing {
             change: one.change,
