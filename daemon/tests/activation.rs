@@ -161,6 +161,8 @@ fn a_socket_that_is_handed_over_is_served_and_stays() {
             let waiting = connect(&manager.socket);
             let daemon = manager.start(&listener, &[]);
             greeted(&waiting);
+            // Its word must not be taken for that of the one after it.
+            manager.hears_until("READY=1");
             drop(daemon);
         }
     }
