@@ -107,7 +107,7 @@ fn a_disk_that_is_full_and_then_has_room_again() {
 fn a_home_on_a_read_only_disk_is_read() {
     let sandbox = Sandbox::initialised();
     skill(&sandbox.collection("default", "skills"), "one", "Plain");
-    sandbox.ready();
+    sandbox.status_until("its row", |status| status["artifacts"] == 1);
     sandbox.stop();
     let root = sandbox.home().root().to_owned();
     let script = format!(
@@ -143,5 +143,5 @@ fn a_home_on_a_read_only_disk_is_read() {
     assert_eq!(said("refused.json")["error"]["code"], "file.permission");
     assert!(daemon::processes(&root).is_empty());
     // Where it can be written again, all is as ever.
-    assert_eq!(sandbox.ready()["artifacts"], 1);
+    sandbox.status_until("its row again", |status| status["artifacts"] == 1);
 }
