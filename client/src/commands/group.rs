@@ -1,6 +1,7 @@
 //! `sm group`: list, show, and every change of groups.
 
 use serde::Serialize;
+use skillmeat_proto::call::Call;
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_groups_request::Action;
 use skillmeat_shared::{Code, Error};
@@ -31,14 +32,14 @@ struct One {
 }
 
 /// A change, and the words for it.
-struct Asked {
-    action: Action,
-    at: Where,
-    verb: &'static str,
+pub(super) struct Asked<A> {
+    pub(super) action: A,
+    pub(super) at: Where,
+    pub(super) verb: &'static str,
     /// What was done, for the tally, and to what.
-    done: &'static str,
-    noun: &'static str,
-    single: bool,
+    pub(super) done: &'static str,
+    pub(super) noun: &'static str,
+    pub(super) single: bool,
 }
 
 pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome {
@@ -126,10 +127,15 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
         },
         GroupCommand::Reorder { names, members, at } => reordered(names, members, at),
     };
-    change_groups(context, asked).await
+    let request = |collection, dry_run, action| v1::ChangeGroupsRequest {
+        collection,
+        dry_run,
+        action: Some(action),
+    };
+    change(context, asked, request).await
 }
 
-fn created(group: String, members: &[String], looks: Looks, at: Where) -> Asked {
+fn created(group: String, members: &[String], looks: Looks, at: Where) -> Asked<Action> {
     Asked {
         single: members.is_empty(),
         action: Action::Create(v1::CreateGroup {
@@ -147,7 +153,12 @@ fn created(group: String, members: &[String], looks: Looks, at: Where) -> Asked 
     }
 }
 
-fn updated(group: String, name: Option<String>, looks: Looks, at: Where) -> Result<Asked, Error> {
+fn updated(
+    group: String,
+    name: Option<String>,
+    looks: Looks,
+    at: Where,
+) -> Result<Asked<Action>, Error> {
     let update = v1::UpdateGroup {
         name: group,
         new_name: name,
@@ -176,7 +187,7 @@ fn updated(group: String, name: Option<String>, looks: Looks, at: Where) -> Resu
     })
 }
 
-fn reordered(names: Vec<String>, group: Option<String>, at: Where) -> Asked {
+fn reordered(names: Vec<String>, group: Option<String>, at: Where) -> Asked<Action> {
     let noun = "group";
     let action = match group {
         Some(group) => Action::ReorderMembers(v1::ReorderMembers {
@@ -199,7 +210,12 @@ pub(super) fn references(names: &[String]) -> Vec<v1::ArtifactRef> {
     names.iter().map(|name| reference(name)).collect()
 }
 
-async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
+/// Has a change of groups or tags made, and follows it.
+pub(super) async fn change<A, Q: Call<Answer = v1::ChangeEvent>>(
+    context: &mut Context,
+    asked: Asked<A>,
+    request: fn(String, bool, A) -> Q,
+) -> Outcome {
     let Asked {
         action,
         at,
@@ -208,11 +224,7 @@ async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
         noun,
         single,
     } = asked;
-    let request = v1::ChangeGroupsRequest {
-        collection: at.collection.unwrap_or_default(),
-        dry_run: at.dry_run,
-        action: Some(action),
-    };
+    let request = request(at.collection.unwrap_or_default(), at.dry_run, action);
     let session = context.session().await?;
     let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
@@ -228,7 +240,7 @@ async fn change_groups(context: &mut Context, asked: Asked) -> Outcome {
 }
 
 /// The summary in words: `2 members added in default, 1 unchanged`.
-pub(super) fn tally(summary: &v1::ChangeSummary, noun: &str, done: &str) -> String {
+fn tally(summary: &v1::ChangeSummary, noun: &str, done: &str) -> String {
     let main = summary.counts.first().map_or(0, |first| first.count);
     let would = if summary.dry_run { "would be " } else { "" };
     format!(

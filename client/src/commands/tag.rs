@@ -5,10 +5,9 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_tags_request::Action;
 use skillmeat_shared::{Code, Error};
 
-use super::change::{self, Words};
-use super::group::{collection, references, tally};
+use super::group::{Asked, change, collection, references};
 use super::{Context, Outcome};
-use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs, Where};
+use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -42,16 +41,6 @@ struct One {
     members: Vec<String>,
 }
 
-/// A change, and the words for it.
-struct Asked {
-    action: Action,
-    at: Where,
-    verb: &'static str,
-    done: &'static str,
-    noun: &'static str,
-    single: bool,
-}
-
 pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
     let asked = match command {
         TagCommand::List { collection } => return list(context, collection).await,
@@ -80,10 +69,15 @@ pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
         TagCommand::Add(args) => tagged(args, Action::Add, "add", "tagged"),
         TagCommand::Remove(args) => tagged(args, Action::Remove, "remove", "freed of the tag"),
     };
-    change_tags(context, asked).await
+    let request = |collection, dry_run, action| v1::ChangeTagsRequest {
+        collection,
+        dry_run,
+        action: Some(action),
+    };
+    change(context, asked, request).await
 }
 
-fn defined(args: TagDefinitionArgs, only_new: bool) -> Asked {
+fn defined(args: TagDefinitionArgs, only_new: bool) -> Asked<Action> {
     Asked {
         action: Action::Define(v1::DefineTag {
             name: args.tag,
@@ -104,7 +98,7 @@ fn tagged(
     action: fn(v1::TagArtifacts) -> Action,
     verb: &'static str,
     done: &'static str,
-) -> Asked {
+) -> Asked<Action> {
     Asked {
         single: args.artifacts.len() == 1,
         action: action(v1::TagArtifacts {
@@ -120,34 +114,6 @@ fn tagged(
         done,
         noun: "artifact",
     }
-}
-
-async fn change_tags(context: &mut Context, asked: Asked) -> Outcome {
-    let Asked {
-        action,
-        at,
-        verb,
-        done,
-        noun,
-        single,
-    } = asked;
-    let request = v1::ChangeTagsRequest {
-        collection: at.collection.unwrap_or_default(),
-        dry_run: at.dry_run,
-        action: Some(action),
-    };
-    let session = context.session().await?;
-    let stream = session.stream(request).await?;
-    let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
-    let words = Words {
-        verb,
-        single,
-        tolerates_conflicts: false,
-        terse: false,
-        tally: &tally,
-        hints: &|_, _| Vec::new(),
-    };
-    change::follow(context, &session, stream, &words).await
 }
 
 /// The tags of a collection: those in use, most used first, then those that are only defined.

@@ -13,7 +13,7 @@ use skillmeat_shared::artifact::discover::Candidate;
 use skillmeat_shared::artifact::read::{self, Reading};
 use skillmeat_shared::artifact::scan;
 use skillmeat_shared::collection::lockfile::{self, Lockfile};
-use skillmeat_shared::collection::manifest::Manifest;
+
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::App;
@@ -105,9 +105,7 @@ impl App {
     /// Adds local artifacts to a collection. Tells of each step and each artifact; fails only if nothing
     /// can be added at all.
     pub fn add(&self, request: &AddRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
-        let store = self.store()?;
-        self.asked(&store, &request.collection, false)?;
-        let name = self.collection_or_default(&request.collection);
+        let name = self.known_collection(&request.collection)?;
         if request.name.is_some() && (request.all || request.paths.len() != 1) {
             return Err(Error::new(
                 Code::InvalidArgument,
@@ -130,15 +128,12 @@ impl App {
         let changed = self.change(&asked, &|draft| {
             self.plan_addition(&name, request, &sources, tell, draft)
         })?;
-        for item in &changed.report {
-            tell(Telling::Item(item.clone()));
-        }
-        Ok(ChangeSummary::of(
+        Ok(ChangeSummary::told(
             &name,
             &RESULTS,
             &changed.report,
-            request.dry_run,
             &changed,
+            tell,
         ))
     }
 
@@ -153,7 +148,7 @@ impl App {
         let existing = draft.existing(name)?;
         let root = draft.root(name)?;
         // What can't be read can't be written either: say so before anything is copied.
-        let manifest = Manifest::parse(&draft.manifest(name)?).unwrap_or_default();
+        let (_, manifest) = draft.parsed(name)?;
         draft.edit_lock(name, &|text| lockfile::set_entries(text, &[]))?;
         let lock = Lockfile::parse(&draft.lock(name)?).unwrap_or_default();
         let mut collection = Collection {

@@ -66,6 +66,8 @@ pub(in crate::app) struct Asked {
 pub(in crate::app) struct Changed<R> {
     /// What the plan gave.
     pub(in crate::app) report: R,
+    /// Planned only.
+    pub(in crate::app) dry_run: bool,
     /// What happened to files.
     pub(in crate::app) steps: Vec<Step>,
     /// The operation that it is known as; nothing if nothing changed.
@@ -119,16 +121,17 @@ pub struct ChangeSummary {
 }
 
 impl ChangeSummary {
-    /// The summary of a change. `results` are always counted; what a dry run would do counts as done.
-    pub(in crate::app) fn of<R>(
+    /// Tells of each item, and sums them up. `results` are always counted; what a dry run would do counts as done.
+    pub(in crate::app) fn told<R>(
         collection: &str,
         results: &[&'static str],
         items: &[ChangeItem],
-        dry_run: bool,
         changed: &Changed<R>,
+        tell: &dyn Fn(Telling),
     ) -> Self {
         let mut counts: Vec<(&'static str, u64)> = results.iter().map(|one| (*one, 0)).collect();
         for item in items {
+            tell(Telling::Item(item.clone()));
             let result = match item.result.strip_prefix("would-") {
                 Some(verb) => {
                     let done = results.iter().find(|done| done.starts_with(verb));
@@ -143,7 +146,7 @@ impl ChangeSummary {
         }
         Self {
             collection: collection.to_owned(),
-            dry_run,
+            dry_run: changed.dry_run,
             seq: changed.seq,
             counts,
             operation: changed.operation.clone(),
@@ -180,6 +183,7 @@ impl App {
                 };
                 Ok(Changed {
                     report,
+                    dry_run: asked.dry_run,
                     steps,
                     operation,
                     seq: self.last_seq(),

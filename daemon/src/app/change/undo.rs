@@ -123,8 +123,8 @@ impl App {
             reason: told.what,
             ..ChangeItem::default()
         };
-        tell(Telling::Item(item.clone()));
-        Ok(ChangeSummary::of("", &[result], &[item], dry_run, &changed))
+        let items = [item];
+        Ok(ChangeSummary::told("", &[result], &items, &changed, tell))
     }
 
     /// The error that names what was changed since.

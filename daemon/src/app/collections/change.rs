@@ -133,8 +133,8 @@ impl App {
             path: self.boot.home.collection(name).display().to_string(),
             ..ChangeItem::default()
         };
-        tell(Telling::Item(item.clone()));
-        Ok(ChangeSummary::of(name, &[done], &[item], dry_run, &changed))
+        let items = [item];
+        Ok(ChangeSummary::told(name, &[done], &items, &changed, tell))
     }
 
     fn rename_collection(

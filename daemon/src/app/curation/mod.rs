@@ -63,9 +63,7 @@ struct Entries {
 
 impl Entries {
     fn of(draft: &mut Draft<'_>, collection: &str) -> Result<Self> {
-        let text = draft.manifest(collection)?;
-        let manifest = Manifest::parse(&text)
-            .map_err(|error| Error::new(Code::ManifestInvalid, error.message))?;
+        let (_, manifest) = draft.parsed(collection)?;
         let ids = manifest
             .entries
             .iter()
@@ -141,9 +139,7 @@ impl App {
         tell: &dyn Fn(Telling),
         plan: &dyn Fn(&mut Draft<'_>, &mut Batch<'_>) -> Result<()>,
     ) -> Result<ChangeSummary> {
-        let store = self.store()?;
-        self.asked(&store, &selection.collection, false)?;
-        let collection = self.collection_or_default(&selection.collection);
+        let collection = self.known_collection(&selection.collection)?;
         let asked = Asked {
             verb: work.verb,
             what: format!("{} {} in `{collection}`", work.words, selection.words()),
@@ -167,15 +163,12 @@ impl App {
             plan(draft, &mut batch)?;
             Ok(batch.items)
         })?;
-        for item in &changed.report {
-            tell(Telling::Item(item.clone()));
-        }
-        Ok(ChangeSummary::of(
+        Ok(ChangeSummary::told(
             &collection,
             work.results,
             &changed.report,
-            work.dry_run,
             &changed,
+            tell,
         ))
     }
 }

@@ -138,23 +138,20 @@ impl App {
             dry_run: request.dry_run,
             undoes: None,
         };
-        let done = if request.dry_run { would } else { done };
+        let said = if request.dry_run { would } else { done };
         let changed = self.change(&asked, &|draft| {
             let mut items = Vec::new();
-            self.plan_groups(&collection, &request.action, done, &mut items, draft)?;
+            self.plan_groups(&collection, &request.action, said, &mut items, draft)?;
             Ok(items)
         })?;
-        for item in &changed.report {
-            tell(Telling::Item(item.clone()));
-        }
-        let results = [request.action.words().1, "unchanged", "failed"];
+        let results = [done, "unchanged", "failed"];
         let items = &changed.report;
-        Ok(ChangeSummary::of(
+        Ok(ChangeSummary::told(
             &collection,
             &results,
             items,
-            request.dry_run,
             &changed,
+            tell,
         ))
     }
 
@@ -166,8 +163,7 @@ impl App {
         items: &mut Vec<ChangeItem>,
         draft: &mut Draft<'_>,
     ) -> Result<()> {
-        let text = draft.manifest(collection)?;
-        let mut plan = Plan::of(text, draft, collection, done, items)?;
+        let mut plan = Plan::of(draft, collection, done, items)?;
         match action {
             GroupAction::Create(group, position, members) => {
                 plan.create(group, *position, members)?;
@@ -180,8 +176,7 @@ impl App {
             GroupAction::Copy(name, to, new) if !to.is_empty() && to != collection => {
                 let target = self.known_collection(to)?;
                 let group = plan.group(name)?.clone();
-                let text = draft.manifest(&target)?;
-                let mut other = Plan::of(text, draft, &target, done, plan.items)?;
+                let mut other = Plan::of(draft, &target, done, plan.items)?;
                 other.copy(&group, new)?;
                 return self.put_manifest(&target, &other.text, draft);
             }
@@ -221,19 +216,13 @@ impl App {
 
 impl<'p> Plan<'p> {
     fn of(
-        text: String,
         draft: &mut Draft<'_>,
         collection: &str,
         done: &'static str,
         items: &'p mut Vec<ChangeItem>,
     ) -> Result<Self> {
+        let (text, manifest) = draft.parsed(collection)?;
         let existing = draft.existing(collection)?;
-        let manifest = Manifest::parse(&text).map_err(|error| {
-            Error::new(
-                Code::ManifestInvalid,
-                format!("the manifest can't be read: {error}"),
-            )
-        })?;
         Ok(Self {
             text,
             manifest,

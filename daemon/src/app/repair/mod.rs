@@ -116,11 +116,7 @@ impl App {
                 }
                 Ok(items)
             })?;
-            for item in &changed.report {
-                tell(Telling::Item(item.clone()));
-            }
-            let dry_run = !request.execute;
-            let one = ChangeSummary::of("", &RESULTS, &changed.report, dry_run, &changed);
+            let one = ChangeSummary::told("", &RESULTS, &changed.report, &changed, tell);
             for (result, count) in one.counts {
                 match summary
                     .counts
@@ -147,9 +143,9 @@ impl App {
         items: &mut Vec<ChangeItem>,
         draft: &mut Draft<'_>,
     ) -> Result<()> {
-        let read = draft.root(name).and_then(|_| draft.manifest(name));
-        let text = match read {
-            Ok(text) => text,
+        let read = draft.root(name).and_then(|_| draft.parsed(name));
+        let (text, manifest) = match read {
+            Ok(read) => read,
             // A collection that can't be read does not keep the others from being repaired.
             Err(error) if error.code != Code::FileChanged => {
                 items.push(failed(name, &error));
@@ -157,12 +153,6 @@ impl App {
             }
             Err(error) => return Err(error),
         };
-        let manifest = Manifest::parse(&text).map_err(|error| {
-            Error::new(
-                Code::ManifestInvalid,
-                format!("the manifest can't be read: {error}"),
-            )
-        })?;
         let mut site = Site {
             app: self,
             draft,

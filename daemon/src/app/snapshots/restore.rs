@@ -88,15 +88,12 @@ impl App {
             // Nothing was changed: nothing to go back to.
             self.drop_safety(&name, &safety);
         }
-        for item in &changed.report {
-            tell(Telling::Item(item.clone()));
-        }
-        Ok(ChangeSummary::of(
+        Ok(ChangeSummary::told(
             &name,
             &["restored", "removed", "unchanged", "failed"],
             &changed.report,
-            request.dry_run,
             &changed,
+            tell,
         ))
     }
 

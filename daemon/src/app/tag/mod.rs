@@ -138,17 +138,14 @@ impl App {
         let changed = self.change(&asked, &|draft| {
             self.plan_tags(&collection, &request.action, said, draft)
         })?;
-        for item in &changed.report {
-            tell(Telling::Item(item.clone()));
-        }
         let results = [done, "unchanged", "failed"];
         let items = &changed.report;
-        Ok(ChangeSummary::of(
+        Ok(ChangeSummary::told(
             &collection,
             &results,
             items,
-            request.dry_run,
             &changed,
+            tell,
         ))
     }
 
@@ -159,13 +156,7 @@ impl App {
         done: &'static str,
         draft: &mut Draft<'_>,
     ) -> Result<Vec<ChangeItem>> {
-        let text = draft.manifest(collection)?;
-        let manifest = Manifest::parse(&text).map_err(|error| {
-            Error::new(
-                Code::ManifestInvalid,
-                format!("the manifest can't be read: {error}"),
-            )
-        })?;
+        let (text, manifest) = draft.parsed(collection)?;
         draft.existing(collection)?;
         let store = self.store()?;
         let asked = self.asked(&store, collection, false)?;

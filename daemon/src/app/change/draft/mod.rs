@@ -130,20 +130,29 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`Code::ManifestInvalid`] if it is not UTF-8 or no manifest.
     pub(in crate::app) fn manifest(&mut self, collection: &str) -> Result<String> {
+        self.parsed(collection).map(|(text, _)| text)
+    }
+
+    /// The same, with what it says.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest).
+    pub(in crate::app) fn parsed(&mut self, collection: &str) -> Result<(String, Manifest)> {
         let place = Place::manifest(collection);
-        let Some(text) = self.text(&place)? else {
-            return Ok(edit::render_new(collection, self.app.now()));
-        };
-        if let Err(error) = Manifest::parse(&text) {
-            let message = format!(
-                "the manifest of `{collection}` can't be read: {}",
-                error.message
-            );
-            return Err(Error::new(Code::ManifestInvalid, message)
-                .at(self.on_disk(&place)?, Some(error.line))
-                .hint("mend the file, then try again; nothing was changed"));
+        let text = self.text(&place)?;
+        let text = text.unwrap_or_else(|| edit::render_new(collection, self.app.now()));
+        match Manifest::parse(&text) {
+            Ok(manifest) => Ok((text, manifest)),
+            Err(error) => {
+                let message = format!(
+                    "the manifest of `{collection}` can't be read: {}",
+                    error.message
+                );
+                Err(Error::new(Code::ManifestInvalid, message)
+                    .at(self.on_disk(&place)?, Some(error.line))
+                    .hint("mend the file, then try again; nothing was changed"))
+            }
         }
-        Ok(text)
     }
 
     /// Changes the manifest's text.
