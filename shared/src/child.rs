@@ -51,6 +51,9 @@ pub enum Failed {
     /// It took too long and was killed.
     #[error("`{path}` did not end within {seconds} s", path = .0.display(), seconds = .1.as_secs_f32())]
     TimedOut(PathBuf, Duration),
+    /// Who ran it had enough and killed it.
+    #[error("`{path}` was stopped", path = .0.display())]
+    Stopped(PathBuf),
 }
 
 impl Program {
@@ -99,6 +102,14 @@ impl Program {
     /// # Errors
     /// [`Failed`] if it can't be started, or does not end in time.
     pub fn run(&self) -> Result<Finished, Failed> {
+        self.run_while(&mut || true)
+    }
+
+    /// Runs it until its end, or until `goes_on`, which is asked again and again, says no.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`Failed::Stopped`].
+    pub fn run_while(&self, goes_on: &mut dyn FnMut() -> bool) -> Result<Finished, Failed> {
         let started = Instant::now();
         let child = Command::new(&self.path)
             .args(&self.args)
@@ -112,10 +123,15 @@ impl Program {
             .spawn()
             .map_err(|error| self.failed(error))?;
         let mut running = Running { child: Some(child) };
-        self.attend(&mut running, started)
+        self.attend(&mut running, started, goes_on)
     }
 
-    fn attend(&self, running: &mut Running, started: Instant) -> Result<Finished, Failed> {
+    fn attend(
+        &self,
+        running: &mut Running,
+        started: Instant,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Finished, Failed> {
         let failed = |error| self.failed(error);
         let Some(child) = running.child.as_mut() else {
             return Err(failed(ErrorKind::NotFound.into()));
@@ -141,6 +157,9 @@ impl Program {
             let left = self.deadline.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(Failed::TimedOut(self.path.clone(), self.deadline));
+            }
+            if !goes_on() {
+                return Err(Failed::Stopped(self.path.clone()));
             }
             wait_for_either(&stdout, &stderr, left.min(STEP)).map_err(failed)?;
         }
@@ -329,6 +348,21 @@ mod tests {
             assert!(Instant::now() < deadline, "what it started lives on");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn it_is_killed_when_it_may_not_go_on() {
+        let started = Instant::now();
+        let mut asked = 0;
+        let sleeping = shell("sleep 1000").env("PATH", "/usr/bin:/bin");
+        let error = sleeping
+            .deadline(Duration::from_mins(1))
+            .run_while(&mut || {
+                asked += 1;
+                asked < 3
+            });
+        assert!(matches!(error, Err(Failed::Stopped(_))), "{error:?}");
+        assert!(asked == 3 && started.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

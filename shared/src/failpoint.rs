@@ -42,6 +42,7 @@ pub const ALL: &[&str] = &[
     "history.after_commit",
     "history.before_begin",
     "history.before_commit",
+    "import.fetched",
     "index.before_commit",
     "migrate.after",
     "migrate.before",

@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod rendezvous;
 pub mod search;
 pub mod service;
+pub mod source;
 pub mod time;
 pub mod version;
 

@@ -23,6 +23,7 @@ pub mod home;
 pub mod load;
 pub mod namespace;
 pub mod process;
+pub mod repository;
 pub mod rows;
 pub mod wait;
 

@@ -203,7 +203,7 @@ impl Control {
             .run()
             .map_err(|error| match error {
                 Failed::TimedOut(..) => format!("no answer within {} s", deadline.as_secs()),
-                Failed::Io(..) => error.to_string(),
+                Failed::Io(..) | Failed::Stopped(_) => error.to_string(),
             })
     }
 

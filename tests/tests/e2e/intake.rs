@@ -247,7 +247,7 @@ fn hostile_and_broken_archives_add_nothing() {
             "evil.tar.gz",
             5,
             "archive.refused",
-            "`pdf/passwd` is a link out",
+            "`pdf/passwd` is a link that leads out",
         ),
         ("broken.skill", 2, "archive.invalid", "broken.skill"),
     ] {

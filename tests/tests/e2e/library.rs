@@ -1,7 +1,6 @@
 //! `sm collection rename|delete|validate|export|import`, and a folder that is a collection already.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
@@ -52,28 +51,6 @@ fn is_whole(sandbox: &Sandbox, name: &str) {
     );
     assert_eq!(shown["tag_definitions"][0]["color"], "#112233");
     assert_eq!(shown["tags"], json!([{"name": "shared", "count": 2}]));
-}
-
-fn git(folder: &std::path::Path, args: &[&str]) {
-    let done = Command::new("git")
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.org",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(
-        done.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
 }
 
 #[test]
@@ -135,45 +112,20 @@ fn init_in_a_collections_folder_adopts_it() {
 }
 
 #[test]
-fn a_repository_is_fetched_and_nothing_in_it_is_run() {
+fn what_is_no_collection_is_not_imported() {
     let sandbox = Sandbox::initialised();
-    let folder = shared(&sandbox);
-    let proof = sandbox.path("was-run");
-    write(folder.join(".gitattributes"), "* filter=evil\n");
-    git(&folder, &["init", "-q"]);
-    git(&folder, &["add", "."]);
-    git(&folder, &["commit", "-q", "-m", "x"]);
-    // What the user's own git would run: a filter and a hook.
-    write(
-        sandbox.path(".gitconfig"),
-        format!(
-            "[filter \"evil\"]\n\tsmudge = touch {0}\n\trequired = true\n[core]\n\thooksPath = {1}\n",
-            proof.display(),
-            sandbox.path("hooks").display()
-        ),
-    );
-    let url = format!("file://{}", folder.display());
-    let done = sandbox.json(&["collection", "import", &url]);
-    assert_eq!(done["collection"], "team", "{done}");
-    is_whole(&sandbox, "team");
-    assert!(!proof.exists() && !sandbox.collection("team", ".git").exists());
-    let leftovers = std::fs::read_dir(sandbox.home().root().join("cache/unpacked"));
-    assert_eq!(leftovers.map_or(0, Iterator::count), 0);
+    let empty = sandbox.path("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let home = sandbox.home().root().join("collections/default");
     for (source, code) in [
-        ("file:///nowhere/at/all", 6),
-        ("ext::sh -c 'touch x'", 3),
+        (empty.to_str().unwrap(), 3),
+        (home.to_str().unwrap(), 2),
         ("nowhere", 3),
+        ("ext::sh -c 'touch x'", 3),
     ] {
         sandbox.fails(&["collection", "import", source, "--name", "x"], code);
     }
-    let no_collection = sandbox.path("empty");
-    std::fs::create_dir_all(&no_collection).unwrap();
-    sandbox.fails(
-        &["collection", "import", no_collection.to_str().unwrap()],
-        3,
-    );
-    let home = sandbox.home().root().join("collections/default");
-    sandbox.fails(&["collection", "import", home.to_str().unwrap()], 2);
+    assert_eq!(names(&sandbox), ["default"]);
 }
 
 #[test]

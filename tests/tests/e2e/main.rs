@@ -40,6 +40,7 @@ mod names;
 mod outside;
 mod permissions;
 mod repair;
+mod repositories;
 mod search;
 mod service;
 mod shell;

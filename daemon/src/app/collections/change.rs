@@ -7,7 +7,8 @@ use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::{MANIFEST, edit};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
-use skillmeat_shared::{Code, Error, Result, artifact, config, fs};
+use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
+use skillmeat_shared::{Code, Error, Result, artifact, config, failpoint, fs};
 
 use super::{App, not_found_near};
 use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
@@ -55,10 +56,24 @@ pub struct CollectionRequest {
 /// Where an imported collection comes from.
 struct Origin {
     folder: PathBuf,
-    /// The folder stays where it is; else what is in it is copied.
-    in_place: bool,
+    /// What it is called if its manifest says nothing.
+    called: String,
+    taken: Taken,
+    /// What there is to know of it.
+    note: String,
     /// Removes what was fetched or unpacked.
     _made: Option<Made>,
+}
+
+/// How a folder becomes a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It stays where it is, and a link leads there.
+    InPlace,
+    /// What is in it is copied.
+    Copied,
+    /// It is ours, and moves.
+    Moved,
 }
 
 /// What was made for an import and goes with it.
@@ -114,7 +129,7 @@ impl App {
         &self,
         (verb, what): (&'static str, String),
         (done, would): (&'static str, &'static str),
-        name: &str,
+        (name, note): (&str, &str),
         dry_run: bool,
         tell: &dyn Fn(Telling),
         plan: &dyn Fn(&mut Draft<'_>) -> Result<()>,
@@ -130,6 +145,7 @@ impl App {
         let item = ChangeItem {
             id: name.to_owned(),
             result: if dry_run { would } else { done },
+            reason: note.to_owned(),
             path: self.boot.home.collection(name).display().to_string(),
             ..ChangeItem::default()
         };
@@ -172,7 +188,7 @@ impl App {
         self.whole(
             ("collection.rename", what),
             words,
-            new_name,
+            (new_name, ""),
             dry_run,
             tell,
             &plan,
@@ -199,7 +215,7 @@ impl App {
         self.whole(
             ("collection.delete", what),
             words,
-            name,
+            (name, ""),
             dry_run,
             tell,
             &plan,
@@ -216,25 +232,29 @@ impl App {
         if !is_there {
             return Ok(());
         }
-        let message = format!("the collection `{name}` exists already");
-        Err(Error::new(Code::CollectionExists, message).hint("choose another name"))
+        Err(exists(name))
     }
 
     /// Finds out what is to be imported: a folder, an archive, or a repository, which is fetched.
     fn origin(&self, source: &str, copy: bool, tell: &dyn Fn(Telling)) -> Result<Origin> {
-        let room = self.boot.home.cache_dir().join("unpacked");
-        if git::is_url(source) {
+        let room = self.boot.home.unpacked();
+        if is_url(source) {
+            let url = RepositoryUrl::parse(source)?;
             tell(Telling::Progress(0, 0, "fetching"));
             fs::make_folders(&room)?;
+            fs::sweep(&room);
             let cloned = tempfile::Builder::new()
-                .prefix("clone-")
+                .prefix(fs::TEMP_PREFIX)
                 .tempdir_in(&room)
                 .map_err(|error| Error::io("create a folder in", &room, &error))?;
             let folder = cloned.path().join("repository");
-            git::fetch(source, &folder, &|name| ProcessEnvironment.var(name))?;
+            let submodules = git::clone(&url, &folder, &|name| ProcessEnvironment.var(name))?;
+            failpoint::step("import.fetched")?;
             return Ok(Origin {
                 folder,
-                in_place: false,
+                called: repository_name(url.plain()),
+                taken: Taken::Moved,
+                note: without(&submodules),
                 _made: Some(Made::Cloned(cloned)),
             });
         }
@@ -246,16 +266,20 @@ impl App {
             let unpacked = archive::unpack(&path, &room, stem, &LIMITS)?;
             let folder = single_folder(unpacked.root());
             return Ok(Origin {
+                called: name_of(&folder),
                 folder,
-                in_place: false,
+                taken: Taken::Copied,
+                note: String::new(),
                 _made: Some(Made::Unpacked(unpacked)),
             });
         }
         let folder =
             std::fs::canonicalize(&path).map_err(|error| Error::io("open", &path, &error))?;
         Ok(Origin {
+            called: name_of(&folder),
             folder,
-            in_place: !copy,
+            taken: if copy { Taken::Copied } else { Taken::InPlace },
+            note: String::new(),
             _made: None,
         })
     }
@@ -269,9 +293,10 @@ impl App {
         tell: &dyn Fn(Telling),
     ) -> Result<ChangeSummary> {
         let folder = origin.folder.as_path();
-        let said = said_name(folder)?;
+        let said = said_name(folder, &shown(source))?;
+        let said = said.unwrap_or_else(|| origin.called.clone());
         let home = std::fs::canonicalize(self.boot.home.root()).ok();
-        if origin.in_place
+        if origin.taken == Taken::InPlace
             && home.is_some_and(|home| folder.starts_with(&home) || home.starts_with(folder))
         {
             let message = format!("`{}` lies in the home, or the home in it", folder.display());
@@ -287,28 +312,43 @@ impl App {
         self.is_free(&wanted)?;
         let plan = |draft: &mut Draft<'_>| {
             let place = Place::home(format!("collections/{wanted}"));
-            let from = if origin.in_place {
-                Source::Past(Node::Link {
+            // Nothing of a folder that moved can move again.
+            if draft.exists(&place)? {
+                return Err(exists(&wanted));
+            }
+            let from = match origin.taken {
+                Taken::InPlace => Source::Past(Node::Link {
                     target: folder.as_os_str().to_owned(),
-                })
-            } else {
-                Source::Disk(folder.to_owned())
+                }),
+                Taken::Copied => Source::Disk(folder.to_owned()),
+                Taken::Moved => Source::Ours(folder.to_owned()),
             };
             draft.put(&place, from)
         };
-        let what = format!(
-            "import `{}` as the collection `{wanted}`",
-            git::shown(source)
-        );
+        let what = format!("import `{}` as the collection `{wanted}`", shown(source));
         let words = ("imported", "would-import");
         self.whole(
             ("collection.import", what),
             words,
-            &wanted,
+            (&wanted, &origin.note),
             dry_run,
             tell,
             &plan,
         )
+    }
+}
+
+fn exists(name: &str) -> Error {
+    let message = format!("the collection `{name}` exists already");
+    Error::new(Code::CollectionExists, message).hint("choose another name with `--name`")
+}
+
+/// What to know of a repository with submodules.
+fn without(submodules: &[String]) -> String {
+    match submodules {
+        [] => String::new(),
+        [one] => format!("without its submodule `{one}`"),
+        [first, rest @ ..] => format!("without its submodule `{first}` and {} more", rest.len()),
     }
 }
 
@@ -325,37 +365,39 @@ fn single_folder(root: &Path) -> PathBuf {
     }
 }
 
-/// The name that a collection's folder gives itself: in its manifest, or by its own name.
-fn said_name(folder: &Path) -> Result<String> {
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The last part of a URL.
+fn repository_name(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let last = url.rsplit(['/', ':']).next().unwrap_or_default();
+    last.trim_end_matches(".git").to_owned()
+}
+
+/// The name that the manifest in a folder gives it. `source` is what the person named.
+fn said_name(folder: &Path, source: &str) -> Result<Option<String>> {
     let path = folder.join(MANIFEST);
     let bytes = fs::read_bounded(&path, MAX_MANIFEST).map_err(|error| {
         if error.code != Code::FileNotFound {
             return error;
         }
-        let message = format!(
-            "`{}` is no collection: it has no `{MANIFEST}`",
-            folder.display()
-        );
+        let message = format!("`{source}` is no collection: it has no `{MANIFEST}`");
         Error::new(Code::FileNotFound, message)
-            .at(&path, None)
             .hint("`sm add --all FOLDER` takes in the artifacts of any folder")
     })?;
     let invalid = |message: String, line: Option<u32>| {
         Error::new(
             Code::ManifestInvalid,
-            format!("the manifest can't be read: {message}"),
+            format!("the manifest of `{source}` can't be read: {message}"),
         )
         .at(&path, line)
     };
     let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned(), None))?;
     let manifest =
         Manifest::parse(&text).map_err(|error| invalid(error.message, Some(error.line)))?;
-    let own = folder
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let said = manifest
-        .header
-        .name
-        .filter(|name| artifact::name::validate(name).is_ok());
-    Ok(said.or(own).unwrap_or_default())
+    let said = manifest.header.name;
+    Ok(said.filter(|name| artifact::name::validate(name).is_ok()))
 }

@@ -174,10 +174,7 @@ impl Gate {
     fn fits(&self, name: &[u8], more: u64) -> Result<()> {
         if more > self.limits.bytes.saturating_sub(self.bytes) {
             let mib = self.limits.bytes >> 20;
-            return Err(too_large(
-                name,
-                &format!("takes the archive above {mib} MiB"),
-            ));
+            return Err(too_large(name, &format!("takes the whole above {mib} MiB")));
         }
         Ok(())
     }
@@ -319,7 +316,7 @@ fn is_archive(part: &[u8]) -> bool {
 /// Whether a link in a folder `depth` deep leads out of the archive, by its text alone. What its folders
 /// really are is looked at when everything stands.
 fn inside(name: &[u8], depth: usize, target: &[u8]) -> Result<()> {
-    let out = || refused(name, "is a link out of the archive");
+    let out = || refused(name, "is a link that leads out");
     if target.is_empty() || target.contains(&0) || target.len() > MAX_NAME {
         return Err(refused(name, "is a link to no path"));
     }

@@ -182,7 +182,7 @@ impl Staging {
         for (name, at, _) in &self.links {
             match fs::canonicalize(at) {
                 Ok(real) if real.starts_with(&root) => {}
-                Ok(_) => return Err(refused(name, "is a link out of the archive")),
+                Ok(_) => return Err(refused(name, "is a link that leads out")),
                 Err(_) if !self.limits().portable => {}
                 Err(_) => return Err(refused(name, "is a link that leads nowhere")),
             }

@@ -18,6 +18,8 @@ const MODE: u32 = 0o600;
 pub(in crate::app) enum Source {
     /// A file or folder outside, copied with the rules for artifacts.
     Disk(PathBuf),
+    /// A file or folder that was made for this, which moves here as it is.
+    Ours(PathBuf),
     /// A state of the past.
     Past(Node),
     /// An empty folder.

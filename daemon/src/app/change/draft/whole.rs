@@ -20,7 +20,7 @@ impl Draft<'_> {
         }
         let thing = if self.is_dry {
             Thing::like(match from {
-                Source::Disk(path) => Some(path),
+                Source::Disk(path) | Source::Ours(path) => Some(path),
                 Source::Past(_) | Source::Folder => None,
             })
         } else {
@@ -39,7 +39,9 @@ impl Draft<'_> {
         };
         let Some(staged) = &thing.staged else {
             thing.like = match from {
-                Source::Disk(path) if thing.like.is_none() => path.parent().map(Path::to_path_buf),
+                Source::Disk(path) | Source::Ours(path) if thing.like.is_none() => {
+                    path.parent().map(Path::to_path_buf)
+                }
                 _ => thing.like.take(),
             };
             return Ok(());
@@ -54,6 +56,7 @@ impl Draft<'_> {
                 tell(&target, &notes);
                 Ok(())
             }
+            Source::Ours(made) => fs::set_aside(&made, &path),
             Source::Past(node) => self.past.restore(&node, &path),
             Source::Folder => fs::make_folders(&path).map(drop),
         }
@@ -65,6 +68,11 @@ impl Draft<'_> {
             Source::Disk(source) => {
                 let (staged, notes) = Staged::artifact(&source, target)?;
                 tell(target, &notes);
+                Ok(staged)
+            }
+            Source::Ours(made) => {
+                let staged = Staged::reserve(target);
+                fs::set_aside(&made, staged.path())?;
                 Ok(staged)
             }
             Source::Past(node) => {

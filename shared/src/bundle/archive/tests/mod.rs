@@ -167,7 +167,10 @@ fn links_are_judged_by_where_they_lead_when_everything_stands() {
     let room = Room::new();
     for bytes in [tarball(&entries), zip(&entries)] {
         let error = room.refused(&bytes, &Limits::PACKAGE);
-        assert!(error.message.contains("`y` is a link out"), "{error:?}");
+        assert!(
+            error.message.contains("`y` is a link that leads out"),
+            "{error:?}"
+        );
     }
 }
 

@@ -1,0 +1,6 @@
+//! Where collections and artifacts come from, other than this machine's folders.
+
+pub mod listing;
+mod url;
+
+pub use url::{RepositoryUrl, is_url, shown};
