@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::ColorWhen;
+use super::{ColorWhen, FilterArgs, SelectArgs};
 use crate::commands::completions::{artifacts, collections, groups, tags};
 
 /// Where a change of groups or tags is made, and whether it is.
@@ -23,11 +23,12 @@ pub(crate) struct Looks {
     /// What it is for
     #[arg(long, short, value_name = "TEXT")]
     pub(crate) description: Option<String>,
-    /// Its colour: #rrggbb, or a word
+    /// Its colour: #rrggbb, or a word. Colours of the output: `sm --color WHEN ...`, NO_COLOR or CLICOLOR_FORCE
     #[arg(id = "own_color", long = "color", value_name = "COLOUR")]
     pub(crate) color: Option<String>,
-    /// When to use colours in the output, as `--color` does elsewhere
-    #[arg(id = "color", long = "color-output", value_enum, value_name = "WHEN")]
+    /// Stands for the global flag of this id, which is copied into every command that lacks one: its name is
+    /// taken here.
+    #[arg(id = "color", long = "color-output", value_enum, hide = true)]
     _when: Option<ColorWhen>,
     /// Its icon: a word
     #[arg(long, value_name = "ICON")]
@@ -68,15 +69,18 @@ pub(crate) enum GroupCommand {
   sm group create 'Data Layer' --description 'Databases and caches' --color '#6366F1' --icon database")]
     Create {
         /// The name
-        #[arg(value_name = "GROUP")]
+        #[arg(id = "new_group", value_name = "GROUP")]
         group: String,
-        /// Its first members: NAME or TYPE:NAME
+        /// Its first members: NAME, TYPE:NAME, or a pattern; - reads names from stdin
         #[arg(value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
         members: Vec<String>,
         #[command(flatten)]
-        looks: Looks,
+        filters: FilterArgs,
         #[command(flatten)]
-        at: Where,
+        looks: Looks,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Change a group's name, description, colour, icon or position
     #[command(after_help = "Examples:
@@ -108,49 +112,53 @@ pub(crate) enum GroupCommand {
     /// Add artifacts to a group
     #[command(after_help = "Examples:
   sm group add Authentication jwt-auth command:login
-  sm group add Authentication session-manager --at 0")]
+  sm group add Authentication session-manager --at 0
+  sm group add Authentication 'auth-*' --type skill
+  sm group add Authentication --tag security --dry-run")]
     Add {
         /// The group
-        #[arg(value_name = "GROUP", add = ArgValueCompleter::new(groups))]
+        #[arg(id = "into", value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         group: String,
-        /// NAME or TYPE:NAME
-        #[arg(required = true, value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
-        members: Vec<String>,
+        #[command(flatten)]
+        select: SelectArgs,
         /// The place of the first of them, from 0 [default: behind all others]
         #[arg(long, value_name = "N")]
         at: Option<u64>,
-        #[command(flatten)]
-        place: Where,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Take members out of a group; they stay in the collection
     #[command(after_help = "Examples:
   sm group remove Authentication jwt-auth
-  sm group remove Authentication skill:gone     a member that no artifact has the name of")]
+  sm group remove Authentication skill:gone     a member that no artifact has the name of
+  sm group remove Authentication --tag old      those of its members")]
     Remove {
         /// The group
-        #[arg(value_name = "GROUP", add = ArgValueCompleter::new(groups))]
+        #[arg(id = "out_of", value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         group: String,
-        /// NAME or TYPE:NAME, or a member as it is written
-        #[arg(required = true, value_name = "MEMBER", add = ArgValueCompleter::new(artifacts))]
-        members: Vec<String>,
         #[command(flatten)]
-        at: Where,
+        select: SelectArgs,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Move members from one group to another
     #[command(after_help = "Examples:
-  sm group move jwt-auth --from Authentication --to Security")]
+  sm group move jwt-auth --from Authentication --to Security
+  sm group move '*' --type command --from Authentication --to Commands")]
     Move {
-        /// NAME or TYPE:NAME
-        #[arg(required = true, value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
-        members: Vec<String>,
+        #[command(flatten)]
+        select: SelectArgs,
         /// The group that they leave
         #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         from: String,
         /// The group that they come into
         #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         to: String,
-        #[command(flatten)]
-        at: Where,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Copy a group, to another name or to another collection
     #[command(after_help = "Examples:
@@ -248,11 +256,14 @@ pub(crate) enum TagCommand {
     /// Tag artifacts: in their files and in the manifest
     #[command(after_help = "Examples:
   sm tag add backend jwt-auth oauth-handler
-  sm tag add backend,security jwt-auth")]
+  sm tag add backend,security jwt-auth
+  sm tag add backend --group Authentication
+  sm list --json | jq -r '.artifacts[].id' | sm tag add mine -")]
     Add(TaggingArgs),
     /// Take tags off artifacts
     #[command(after_help = "Examples:
-  sm tag remove backend jwt-auth")]
+  sm tag remove backend jwt-auth
+  sm tag remove backend 'ui-*' --type skill")]
     Remove(TaggingArgs),
 }
 
@@ -261,11 +272,12 @@ pub(crate) struct TagDefinitionArgs {
     /// The tag
     #[arg(value_name = "TAG", add = ArgValueCompleter::new(tags))]
     pub(crate) tag: String,
-    /// Its colour: #rrggbb, or a word
+    /// Its colour: #rrggbb, or a word. Colours of the output: `sm --color WHEN ...`, NO_COLOR or CLICOLOR_FORCE
     #[arg(id = "own_color", long = "color", value_name = "COLOUR")]
     pub(crate) color: Option<String>,
-    /// When to use colours in the output, as `--color` does elsewhere
-    #[arg(id = "color", long = "color-output", value_enum, value_name = "WHEN")]
+    /// Stands for the global flag of this id, which is copied into every command that lacks one: its name is
+    /// taken here.
+    #[arg(id = "color", long = "color-output", value_enum, hide = true)]
     _when: Option<ColorWhen>,
     /// What it means
     #[arg(long, short, value_name = "TEXT")]
@@ -277,11 +289,11 @@ pub(crate) struct TagDefinitionArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TaggingArgs {
     /// One tag, or several with commas between them
-    #[arg(value_name = "TAG", add = ArgValueCompleter::new(tags))]
+    #[arg(id = "which", value_name = "TAG", add = ArgValueCompleter::new(tags))]
     pub(crate) tags: String,
-    /// NAME or TYPE:NAME
-    #[arg(required = true, value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
-    pub(crate) artifacts: Vec<String>,
     #[command(flatten)]
-    pub(crate) at: Where,
+    pub(crate) select: SelectArgs,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

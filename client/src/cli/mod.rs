@@ -94,7 +94,7 @@ pub(crate) struct Globals {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorWhen {
-    /// On terminals, unless NO_COLOR is set
+    /// On terminals, unless NO_COLOR is set; everywhere if CLICOLOR_FORCE is
     Auto,
     /// Always
     Always,

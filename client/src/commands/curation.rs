@@ -18,7 +18,7 @@ use crate::output::escape::escape;
 use crate::output::units;
 
 /// How long a change of thousands of artifacts may be silent.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a command speaks of what it did.
 struct Told {

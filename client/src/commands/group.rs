@@ -7,9 +7,10 @@ use skillmeat_proto::v1::change_groups_request::Action;
 use skillmeat_shared::{Code, Error};
 
 use super::change::{self, Words};
-use super::show::reference;
+use super::curation::PATIENCE;
+use super::selection::{is_single, select, selection};
 use super::{Context, Outcome};
-use crate::cli::{GroupCommand, Looks, Where};
+use crate::cli::{GroupCommand, Looks, SelectArgs, Where};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -49,9 +50,10 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
         GroupCommand::Create {
             group,
             members,
+            filters,
             looks,
-            at,
-        } => created(group, &members, looks, at),
+            dry_run,
+        } => created(group, select(members, filters)?, looks, dry_run),
         GroupCommand::Update {
             group,
             name,
@@ -68,46 +70,36 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
         },
         GroupCommand::Add {
             group,
-            members,
-            at,
-            place,
-        } => Asked {
-            single: members.len() == 1,
-            action: Action::Add(v1::AddMembers {
-                group,
-                members: references(&members),
-                at,
-            }),
+            select,
             at: place,
-            verb: "add",
-            done: "added",
-            noun: "member",
-        },
-        GroupCommand::Remove { group, members, at } => Asked {
-            single: members.len() == 1,
-            action: Action::Remove(v1::RemoveMembers { group, members }),
-            at,
-            verb: "remove",
-            done: "removed",
-            noun: "member",
-        },
+            dry_run,
+        } => {
+            let action = |members| {
+                Action::Add(v1::AddMembers {
+                    group,
+                    members,
+                    at: place,
+                })
+            };
+            membership(select, dry_run, "add", "added", action)?
+        }
+        GroupCommand::Remove {
+            group,
+            select,
+            dry_run,
+        } => {
+            let action = |members| Action::Remove(v1::RemoveMembers { group, members });
+            membership(select, dry_run, "remove", "removed", action)?
+        }
         GroupCommand::Move {
-            members,
+            select,
             from,
             to,
-            at,
-        } => Asked {
-            single: members.len() == 1,
-            action: Action::Move(v1::MoveMembers {
-                from,
-                to,
-                members: references(&members),
-            }),
-            at,
-            verb: "move",
-            done: "moved",
-            noun: "member",
-        },
+            dry_run,
+        } => {
+            let action = |members| Action::Move(v1::MoveMembers { from, to, members });
+            membership(select, dry_run, "move", "moved", action)?
+        }
         GroupCommand::Copy {
             group,
             to,
@@ -135,16 +127,47 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
     change(context, asked, request).await
 }
 
-fn created(group: String, members: &[String], looks: Looks, at: Where) -> Asked<Action> {
+/// Where a change of what is selected is made.
+pub(super) fn at(selection: &v1::Selection, dry_run: bool) -> Where {
+    Where {
+        dry_run,
+        collection: Some(selection.collection.clone()),
+    }
+}
+
+fn membership(
+    select: SelectArgs,
+    dry_run: bool,
+    verb: &'static str,
+    done: &'static str,
+    action: impl FnOnce(Option<v1::Selection>) -> Action,
+) -> Result<Asked<Action>, Error> {
+    let selection = selection(select)?;
+    Ok(Asked {
+        single: is_single(&selection),
+        at: at(&selection, dry_run),
+        action: action(Some(selection)),
+        verb,
+        done,
+        noun: "member",
+    })
+}
+
+fn created(group: String, selection: v1::Selection, looks: Looks, dry_run: bool) -> Asked<Action> {
+    let at = at(&selection, dry_run);
+    let chosen = !(selection.names.is_empty()
+        && selection.kinds.is_empty()
+        && selection.tags.is_empty()
+        && selection.group.is_empty());
     Asked {
-        single: members.is_empty(),
+        single: !chosen,
         action: Action::Create(v1::CreateGroup {
             name: group,
             description: looks.description.unwrap_or_default(),
             color: looks.color.unwrap_or_default(),
             icon: looks.icon.unwrap_or_default(),
             position: looks.position,
-            members: references(members),
+            members: chosen.then_some(selection),
         }),
         at,
         verb: "create",
@@ -206,10 +229,6 @@ fn reordered(names: Vec<String>, group: Option<String>, at: Where) -> Asked<Acti
     }
 }
 
-pub(super) fn references(names: &[String]) -> Vec<v1::ArtifactRef> {
-    names.iter().map(|name| reference(name)).collect()
-}
-
 /// Has a change of groups or tags made, and follows it.
 pub(super) async fn change<A, Q: Call<Answer = v1::ChangeEvent>>(
     context: &mut Context,
@@ -225,7 +244,7 @@ pub(super) async fn change<A, Q: Call<Answer = v1::ChangeEvent>>(
         single,
     } = asked;
     let request = request(at.collection.unwrap_or_default(), at.dry_run, action);
-    let session = context.session().await?;
+    let session = context.session_for(PATIENCE).await?;
     let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);
     let words = Words {

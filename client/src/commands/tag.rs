@@ -5,7 +5,8 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_tags_request::Action;
 use skillmeat_shared::{Code, Error};
 
-use super::group::{Asked, change, collection, references};
+use super::group::{Asked, at, change, collection};
+use super::selection::{is_single, selection};
 use super::{Context, Outcome};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
 use crate::output::escape::{escape, one_line};
@@ -66,8 +67,8 @@ pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
             noun: "place",
             single: false,
         },
-        TagCommand::Add(args) => tagged(args, Action::Add, "add", "tagged"),
-        TagCommand::Remove(args) => tagged(args, Action::Remove, "remove", "freed of the tag"),
+        TagCommand::Add(args) => tagged(args, Action::Add, "add", "tagged")?,
+        TagCommand::Remove(args) => tagged(args, Action::Remove, "remove", "freed of the tag")?,
     };
     let request = |collection, dry_run, action| v1::ChangeTagsRequest {
         collection,
@@ -98,22 +99,23 @@ fn tagged(
     action: fn(v1::TagArtifacts) -> Action,
     verb: &'static str,
     done: &'static str,
-) -> Asked<Action> {
-    Asked {
-        single: args.artifacts.len() == 1,
+) -> Result<Asked<Action>, Error> {
+    let selection = selection(args.select)?;
+    Ok(Asked {
+        single: is_single(&selection),
+        at: at(&selection, args.dry_run),
         action: action(v1::TagArtifacts {
             tags: args
                 .tags
                 .split(',')
                 .map(|tag| tag.trim().to_owned())
                 .collect(),
-            artifacts: references(&args.artifacts),
+            artifacts: Some(selection),
         }),
-        at: args.at,
         verb,
         done,
         noun: "artifact",
-    }
+    })
 }
 
 /// The tags of a collection: those in use, most used first, then those that are only defined.

@@ -45,8 +45,8 @@ impl Tone {
 }
 
 impl Paint {
-    /// Colours for a stream: as asked, or on terminals unless the environment says no
-    /// (<https://no-color.org>: any non-empty `NO_COLOR`; `TERM=dumb`).
+    /// Colours for a stream: as asked, or as the environment says (any `NO_COLOR` that is not empty: never; any
+    /// `CLICOLOR_FORCE` but 0: always; in this order), or on terminals that are not dumb.
     pub(crate) fn new(
         when: ColorWhen,
         is_terminal: bool,
@@ -56,9 +56,10 @@ impl Paint {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
             ColorWhen::Auto => {
-                is_terminal
-                    && var("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && var("TERM").is_none_or(|value| value != "dumb")
+                let is_set = |name: &str| var(name).filter(|value| !value.is_empty());
+                let is_forced = is_set("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+                let is_dumb = var("TERM").is_some_and(|value| value == "dumb");
+                is_set("NO_COLOR").is_none() && (is_forced || (is_terminal && !is_dumb))
             }
         };
         Self { on }
@@ -105,6 +106,11 @@ mod tests {
         assert!(!on(ColorWhen::Auto, true, &[("NO_COLOR", "1")]));
         assert!(!on(ColorWhen::Auto, true, &[("TERM", "dumb")]));
         assert!(!on(ColorWhen::Auto, false, &[]));
+        assert!(on(ColorWhen::Auto, false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!on(ColorWhen::Auto, false, &[("CLICOLOR_FORCE", "0")]));
+        let both = [("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")];
+        assert!(!on(ColorWhen::Auto, true, &both));
+        assert!(!on(ColorWhen::Never, true, &[("CLICOLOR_FORCE", "1")]));
         assert!(on(ColorWhen::Always, false, &[("NO_COLOR", "1")]));
         assert!(!on(ColorWhen::Never, true, &[]));
     }

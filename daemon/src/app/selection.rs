@@ -6,7 +6,8 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
-use super::queries::kinds_of;
+use super::queries::{LONGEST_TYPO, kinds_of};
+use crate::store::collection;
 use crate::store::list::{self, Query, Summary};
 
 /// Names in one selection.
@@ -71,6 +72,52 @@ impl Selection {
     }
 }
 
+/// Edits that make a name another one that is near.
+const NEAR: usize = 3;
+
+/// The error that a name is not among those that there are: it says which one may be meant.
+pub(super) fn unknown<'n>(
+    error: Error,
+    name: &str,
+    names: impl Iterator<Item = &'n str>,
+    otherwise: &str,
+) -> Error {
+    let wanted = name.to_lowercase();
+    let distance = |other: &str| strsim::damerau_levenshtein(&other.to_lowercase(), &wanted);
+    let near = names
+        // Comparing takes time by the length.
+        .filter(|other| name.len() <= LONGEST_TYPO && other.len() <= LONGEST_TYPO)
+        .map(|other| (distance(other), other))
+        .filter(|(distance, _)| *distance <= NEAR)
+        .min();
+    match near {
+        Some((_, other)) => error.hint(format!("did you mean `{other}`?")),
+        None => error.hint(otherwise),
+    }
+}
+
+/// The error that a collection has no such group.
+pub(super) fn no_group<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Error {
+    let error = Error::new(Code::GroupNotFound, format!("there is no group `{name}`"));
+    unknown(
+        error,
+        name,
+        names,
+        "`sm group list` shows those that there are",
+    )
+}
+
+/// The error that a collection has no such tag.
+pub(super) fn no_tag<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Error {
+    let error = Error::new(Code::TagNotFound, format!("there is no tag `{name}`"));
+    unknown(
+        error,
+        name,
+        names,
+        "`sm tag list` shows those that there are",
+    )
+}
+
 /// What a selection means.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selected {
@@ -85,7 +132,8 @@ impl App {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`] if nothing is named, a filter makes no sense, or too much is named;
-    /// [`Code::CollectionNotFound`].
+    /// [`Code::CollectionNotFound`]; [`Code::GroupNotFound`] and [`Code::TagNotFound`] if a filter names what is
+    /// not there: one that is mistyped must not look like one that nothing passes.
     pub(super) fn select(&self, collection: &str, selection: &Selection) -> Result<Selected> {
         if selection.names.is_empty() && !selection.is_filtered() {
             return Err(
@@ -99,6 +147,7 @@ impl App {
             return Err(Error::new(Code::InvalidArgument, message)
                 .hint("use a pattern such as `'pdf-*'`, or several commands"));
         }
+        self.check_filters(collection, selection)?;
         let is_plain = |name: &&String| !parsed(name).is_pattern();
         let needs_all =
             selection.is_filtered() || !selection.names.iter().all(|name| is_plain(&name));
@@ -151,6 +200,38 @@ impl App {
         Ok(selected)
     }
 
+    /// Fails if a group or tag of the filters is not there. One that is defined is there, also if nothing has it.
+    fn check_filters(&self, collection: &str, selection: &Selection) -> Result<()> {
+        if selection.group.is_empty() && selection.tags.is_empty() {
+            return Ok(());
+        }
+        let store = self.store()?;
+        let asked = self.asked(&store, collection, false)?;
+        let row = asked.first().map_or(0, |(row, _)| *row);
+        let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+        if !selection.group.is_empty() {
+            let groups = store.read(|connection| collection::groups(connection, row))?;
+            let names = || groups.iter().map(|view| view.group.name.as_str());
+            if !names().any(|name| same(name, &selection.group)) {
+                return Err(no_group(&selection.group, names()));
+            }
+        }
+        if !selection.tags.is_empty() {
+            let used = store.read(|connection| collection::tags(connection, Some(row)))?;
+            let defined = store.read(|connection| collection::tag_definitions(connection, row))?;
+            let names = || {
+                let defined = defined.iter().map(|tag| tag.name.as_str());
+                used.iter().map(|(tag, _)| tag.as_str()).chain(defined)
+            };
+            for tag in &selection.tags {
+                if !names().any(|name| same(name, tag)) {
+                    return Err(no_tag(tag, names()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All rows of a collection that pass the filters.
     fn passing(&self, collection: &str, selection: &Selection) -> Result<Vec<Summary>> {
         let store = self.store()?;
@@ -192,7 +273,8 @@ impl App {
     }
 }
 
-fn parsed(name: &str) -> ArtifactRef {
+/// A name as a reference.
+pub(super) fn parsed(name: &str) -> ArtifactRef {
     let Ok(reference) = name.parse();
     reference
 }

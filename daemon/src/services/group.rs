@@ -11,7 +11,7 @@ use v1::change_groups_request::Action;
 use v1::group_service_server::GroupService;
 
 use super::change::{self, ChangeStream};
-use super::wire;
+use super::curation::selection;
 use crate::app::{App, GroupAction, GroupRequest};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -42,7 +42,7 @@ fn decode(request: v1::ChangeGroupsRequest) -> Result<GroupRequest, Error> {
                 members: Vec::new(),
             },
             create.position,
-            wire::references(create.members)?,
+            create.members.map(|members| selection(Some(members))),
         ),
         Some(Action::Update(update)) => GroupAction::Update(
             update.name,
@@ -57,11 +57,13 @@ fn decode(request: v1::ChangeGroupsRequest) -> Result<GroupRequest, Error> {
         ),
         Some(Action::Delete(delete)) => GroupAction::Delete(delete.names),
         Some(Action::Add(add)) => {
-            GroupAction::Add(add.group, wire::references(add.members)?, add.at.map(place))
+            GroupAction::Add(add.group, selection(add.members), add.at.map(place))
         }
-        Some(Action::Remove(remove)) => GroupAction::Remove(remove.group, remove.members),
+        Some(Action::Remove(remove)) => {
+            GroupAction::Remove(remove.group, selection(remove.members))
+        }
         Some(Action::Move(moved)) => {
-            GroupAction::Move(moved.from, moved.to, wire::references(moved.members)?)
+            GroupAction::Move(moved.from, moved.to, selection(moved.members))
         }
         Some(Action::Copy(copy)) => GroupAction::Copy(copy.name, copy.to_collection, copy.new_name),
         Some(Action::Reorder(reorder)) => GroupAction::Reorder(reorder.names),

@@ -9,7 +9,7 @@ use v1::change_tags_request::Action;
 use v1::tag_service_server::TagService;
 
 use super::change::{self, ChangeStream};
-use super::wire;
+use super::curation::selection;
 use crate::app::{App, TagAction, TagRequest};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -37,10 +37,8 @@ fn decode(request: v1::ChangeTagsRequest) -> Result<TagRequest, Error> {
         },
         Some(Action::Rename(rename)) => TagAction::Rename(rename.name, rename.new_name),
         Some(Action::Delete(delete)) => TagAction::Delete(delete.names),
-        Some(Action::Add(add)) => TagAction::Add(add.tags, wire::references(add.artifacts)?),
-        Some(Action::Remove(remove)) => {
-            TagAction::Remove(remove.tags, wire::references(remove.artifacts)?)
-        }
+        Some(Action::Add(add)) => TagAction::Add(add.tags, selection(add.artifacts)),
+        Some(Action::Remove(remove)) => TagAction::Remove(remove.tags, selection(remove.artifacts)),
         None => {
             let message = "the request names no change of tags that this daemon knows";
             return Err(Error::new(Code::InvalidArgument, message));

@@ -3,8 +3,6 @@
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::ratings::Ratings;
-use skillmeat_shared::id::ArtifactRef;
-use skillmeat_shared::{Kind, Result};
 
 use crate::app::{App, Freshness, Tally};
 use crate::store::list::Summary;
@@ -15,19 +13,6 @@ pub(super) fn freshness(freshness: &Freshness) -> v1::Freshness {
         stale: freshness.stale,
         complete: freshness.complete,
     }
-}
-
-/// What a person calls artifacts.
-pub(super) fn references(from: Vec<v1::ArtifactRef>) -> Result<Vec<ArtifactRef>> {
-    let kind = |kind: String| (!kind.is_empty()).then(|| kind.parse::<Kind>()).transpose();
-    from.into_iter()
-        .map(|one| {
-            Ok(ArtifactRef {
-                kind: kind(one.kind)?,
-                name: one.name,
-            })
-        })
-        .collect()
 }
 
 pub(super) fn problem(problem: Problem) -> v1::Problem {

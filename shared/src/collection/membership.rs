@@ -2,6 +2,8 @@
 //!
 //! The ancestor writes `type:name`, its documents bare names. Both work; a file keeps the style it has.
 
+use std::collections::HashMap;
+
 use super::manifest::Group;
 use crate::ArtifactId;
 
@@ -39,6 +41,39 @@ fn style_of(members: &[String]) -> Option<Style> {
         [] => None,
         members if members.iter().all(is_bare) => Some(Style::Bare),
         _ => Some(Style::Typed),
+    }
+}
+
+/// Artifacts by their names, for those who look for many.
+#[derive(Debug, Clone, Default)]
+pub struct ByName(HashMap<String, Vec<ArtifactId>>);
+
+impl ByName {
+    /// Sorts artifacts by name.
+    pub fn of(ids: impl IntoIterator<Item = ArtifactId>) -> Self {
+        let mut by_name: HashMap<String, Vec<ArtifactId>> = HashMap::new();
+        for id in ids {
+            by_name.entry(id.name.to_lowercase()).or_default().push(id);
+        }
+        Self(by_name)
+    }
+
+    /// The artifacts of this name, in any case.
+    pub fn named(&self, name: &str) -> &[ArtifactId] {
+        self.0.get(&name.to_lowercase()).map_or(&[], Vec::as_slice)
+    }
+
+    /// As [`resolve`].
+    pub fn resolve(&self, member: &str) -> Option<&ArtifactId> {
+        match ArtifactId::parse(member) {
+            Some(wanted) => resolve(member, self.named(&wanted.name)),
+            None => resolve(member, self.named(member)),
+        }
+    }
+
+    /// As [`spell`].
+    pub fn spell(&self, id: &ArtifactId, style: Style) -> String {
+        spell(id, style, self.named(&id.name))
     }
 }
 
@@ -114,6 +149,12 @@ mod tests {
         assert_eq!(found("skill:a").as_deref(), Some("skill:a"));
         assert_eq!(found("b").as_deref(), Some("skill:B"));
         assert_eq!(found("agent:a"), None);
+        let by_name = ByName::of(ids.clone());
+        for member in ["a", "A", "skill:a", "b", "agent:a", "none", ":", ""] {
+            assert_eq!(by_name.resolve(member), resolve(member, &ids), "{member}");
+        }
+        assert_eq!(by_name.spell(&ids[0], Style::Bare), "skill:a");
+        assert_eq!(by_name.spell(&ids[1], Style::Bare), "a");
         assert_eq!(spell(&ids[0], Style::Bare, &ids), "skill:a");
         assert_eq!(spell(&ids[1], Style::Bare, &ids), "a");
         assert_eq!(spell(&ids[1], Style::Typed, &ids), "command:a");

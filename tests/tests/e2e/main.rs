@@ -12,6 +12,7 @@ const BACKEND: &str = "auto";
 mod add;
 mod adopt;
 mod cache;
+mod choosing;
 mod collections;
 mod config;
 mod container;

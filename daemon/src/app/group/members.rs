@@ -1,15 +1,18 @@
 //! The members of a group: added, removed, moved, put in order.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use skillmeat_shared::collection::edit::{self, GroupChange};
 use skillmeat_shared::collection::manifest::Group;
-use skillmeat_shared::collection::membership::{self, Style};
+use skillmeat_shared::collection::membership::{ByName, Style};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::Plan;
+use super::{Plan, id_of};
+use crate::app::selection::{Selected, Selection, parsed};
 
 /// A reference as a person writes it.
-pub(in crate::app) fn written(reference: &ArtifactRef) -> String {
+fn written(reference: &ArtifactRef) -> String {
     match &reference.kind {
         Some(kind) => format!("{kind}:{}", reference.name),
         None => reference.name.clone(),
@@ -20,14 +23,10 @@ pub(in crate::app) fn written(reference: &ArtifactRef) -> String {
 ///
 /// # Errors
 /// [`Code::ArtifactNotFound`]; [`Code::ArtifactAmbiguous`] if several kinds have the name.
-pub(in crate::app) fn artifact(ids: &[ArtifactId], reference: &ArtifactRef) -> Result<ArtifactId> {
+fn artifact(ids: &ByName, reference: &ArtifactRef) -> Result<ArtifactId> {
     let is_kind = |id: &&ArtifactId| reference.kind.as_ref().is_none_or(|kind| *kind == id.kind);
-    let lower = reference.name.to_lowercase();
-    let mut found: Vec<&ArtifactId> = ids
-        .iter()
-        .filter(is_kind)
-        .filter(|id| id.name.to_lowercase() == lower)
-        .collect();
+    let named = ids.named(&reference.name).iter();
+    let mut found: Vec<&ArtifactId> = named.filter(is_kind).collect();
     if found.iter().any(|id| id.name == reference.name) {
         found.retain(|id| id.name == reference.name);
     }
@@ -48,31 +47,48 @@ pub(in crate::app) fn artifact(ids: &[ArtifactId], reference: &ArtifactRef) -> R
     }
 }
 
-impl Plan<'_> {
-    /// Where a member is in a group: as it is written there, or as the artifact that it names. Of several
-    /// artifacts of one name that which is a member is meant.
-    fn place(&self, group: &Group, member: &str) -> Option<usize> {
-        let exact = group.members.iter().position(|other| other == member);
+/// The members of a group, and where they stand in it.
+struct Members {
+    by_text: HashMap<String, usize>,
+    by_id: HashMap<ArtifactId, usize>,
+    /// The artifacts that are members, in their order.
+    ids: Vec<ArtifactId>,
+    by_name: ByName,
+}
+
+impl Members {
+    fn of(group: &Group, known: &ByName) -> Self {
+        let mut members = Self {
+            by_text: HashMap::new(),
+            by_id: HashMap::new(),
+            ids: Vec::new(),
+            by_name: ByName::default(),
+        };
+        for (at, member) in group.members.iter().enumerate() {
+            members.by_text.entry(member.clone()).or_insert(at);
+            if let Some(id) = known.resolve(member)
+                && !members.by_id.contains_key(id)
+            {
+                members.by_id.insert(id.clone(), at);
+                members.ids.push(id.clone());
+            }
+        }
+        members.by_name = ByName::of(members.ids.iter().cloned());
+        members
+    }
+
+    /// Where a member is: as it is written there, or as the artifact that it names. Of several artifacts of one
+    /// name that which is a member is meant.
+    fn place(&self, member: &str) -> Option<usize> {
+        let exact = self.by_text.get(member).copied();
         exact.or_else(|| {
-            let Ok(reference) = member.parse::<ArtifactRef>();
-            let id = artifact(&self.members_of(group), &reference).ok()?;
-            self.place_of(group, &id)
+            let id = artifact(&self.by_name, &parsed(member)).ok()?;
+            self.by_id.get(&id).copied()
         })
     }
+}
 
-    /// The artifacts that are members.
-    fn members_of(&self, group: &Group) -> Vec<ArtifactId> {
-        let members = group.members.iter();
-        members
-            .filter_map(|member| membership::resolve(member, &self.ids).cloned())
-            .collect()
-    }
-
-    fn place_of(&self, group: &Group, id: &ArtifactId) -> Option<usize> {
-        let mut members = group.members.iter();
-        members.position(|other| membership::resolve(other, &self.ids) == Some(id))
-    }
-
+impl Plan<'_> {
     fn put_members(&mut self, group: &str, members: Vec<String>) -> Result<()> {
         let change = GroupChange {
             members: Some(members),
@@ -85,42 +101,79 @@ impl Plan<'_> {
     pub(super) fn add(
         &mut self,
         group: &str,
-        references: &[ArtifactRef],
+        selected: &Selected,
         at: Option<usize>,
     ) -> Result<()> {
         let group = self.group(group)?.clone();
         let style = Style::for_group(&group, &self.manifest.groups);
-        let mut members = group.members.clone();
-        let mut at = at.unwrap_or(members.len()).min(members.len());
-        let mut taken: Vec<ArtifactId> = Vec::new();
-        for reference in references {
-            match artifact(&self.ids, reference) {
-                Err(error) => self.fail(&written(reference), &error),
-                Ok(id) if taken.contains(&id) => {}
-                Ok(id) if self.place_of(&group, &id).is_some() => {
-                    self.tell(&id.to_string(), "unchanged", "it is a member already");
-                    taken.push(id);
-                }
-                Ok(id) => {
-                    members.insert(at, membership::spell(&id, style, &self.ids));
-                    at += 1;
-                    self.tell(&id.to_string(), self.done, "");
-                    taken.push(id);
-                }
+        let there = Members::of(&group, &self.known);
+        self.fail_all(&selected.failed);
+        let mut new = Vec::new();
+        for id in selected.rows.iter().map(id_of) {
+            if there.by_id.contains_key(&id) {
+                self.tell(&id.to_string(), "unchanged", "it is a member already");
+            } else {
+                new.push(self.known.spell(&id, style));
+                self.tell(&id.to_string(), self.done, "");
             }
         }
+        let mut members = group.members;
+        let at = at.unwrap_or(members.len()).min(members.len());
+        members.splice(at..at, new);
         self.put_members(&group.name, members)
     }
 
-    pub(super) fn remove(&mut self, group: &str, wanted: &[String]) -> Result<()> {
+    /// The members that a selection names, and names of what is none, each once. `filtered` is what the selection
+    /// means in the collection, if it has filters: then only members are meant.
+    fn chosen(
+        &mut self,
+        (group, members): (&str, &Members),
+        selection: &Selection,
+        filtered: Option<Selected>,
+    ) -> Vec<String> {
+        if let Some(selected) = filtered {
+            self.fail_all(&selected.failed);
+            let ids = selected.rows.iter().map(id_of);
+            return ids
+                .filter(|id| members.by_id.contains_key(id))
+                .map(|id| id.to_string())
+                .collect();
+        }
+        let mut chosen: Vec<String> = Vec::new();
+        for name in &selection.names {
+            let reference = parsed(name);
+            if !reference.is_pattern() || members.by_text.contains_key(name) {
+                chosen.push(name.clone());
+                continue;
+            }
+            let before = chosen.len();
+            let fits = |id: &&ArtifactId| reference.fits(id.kind.as_str(), &id.name);
+            chosen.extend(members.ids.iter().filter(fits).map(ToString::to_string));
+            if chosen.len() == before {
+                let message = format!("no member of `{group}` fits `{name}`");
+                self.fail(name, &Error::new(Code::ArtifactNotFound, message));
+            }
+        }
+        let mut seen = HashSet::new();
+        chosen.retain(|name| seen.insert(name.clone()));
+        chosen
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        group: &str,
+        selection: &Selection,
+        filtered: Option<Selected>,
+    ) -> Result<()> {
         let group = self.group(group)?.clone();
-        let mut gone = Vec::new();
-        for member in wanted {
-            match self.place(&group, member) {
+        let members = Members::of(&group, &self.known);
+        let mut gone = BTreeSet::new();
+        for member in &self.chosen((&group.name, &members), selection, filtered) {
+            match members.place(member) {
+                Some(at) if !gone.insert(at) => {}
                 Some(at) => {
-                    gone.push(at);
                     let named = group.members.get(at);
-                    let id = named.and_then(|named| membership::resolve(named, &self.ids));
+                    let id = named.and_then(|named| self.known.resolve(named));
                     let shown = id.map_or_else(|| member.clone(), ToString::to_string);
                     self.tell(&shown, self.done, "");
                 }
@@ -128,15 +181,14 @@ impl Plan<'_> {
             }
         }
         let mut places = 0_usize..;
-        let mut members = group.members.clone();
-        members.retain(|_| places.next().is_some_and(|at| !gone.contains(&at)));
-        self.put_members(&group.name, members)
+        let mut left = group.members;
+        left.retain(|_| places.next().is_some_and(|at| !gone.contains(&at)));
+        self.put_members(&group.name, left)
     }
 
     /// Tells of something that is no member: an artifact, or nothing at all.
     fn absent(&mut self, member: &str, group: &str) {
-        let Ok(reference) = member.parse::<ArtifactRef>();
-        match artifact(&self.ids, &reference) {
+        match artifact(&self.known, &parsed(member)) {
             Ok(id) => {
                 let reason = format!("it is no member of `{group}`");
                 self.tell(&id.to_string(), "unchanged", &reason);
@@ -149,7 +201,8 @@ impl Plan<'_> {
         &mut self,
         from: &str,
         to: &str,
-        references: &[ArtifactRef],
+        selection: &Selection,
+        filtered: Option<Selected>,
     ) -> Result<()> {
         let (source, target) = (self.group(from)?.clone(), self.group(to)?.clone());
         if source.name == target.name {
@@ -159,38 +212,39 @@ impl Plan<'_> {
             );
         }
         let style = Style::for_group(&target, &self.manifest.groups);
-        let (mut left, mut there) = (source.members.clone(), target.members.clone());
-        for reference in references {
-            let found = artifact(&self.members_of(&source), reference)
-                .or_else(|_| artifact(&self.ids, reference));
-            let id = match found {
-                Ok(id) => id,
-                Err(error) => {
-                    self.fail(&written(reference), &error);
-                    continue;
-                }
-            };
-            let is_it = |member: &String| membership::resolve(member, &self.ids) == Some(&id);
-            if !left.iter().any(is_it) {
-                let reason = format!("it is no member of `{from}`");
-                self.tell(&id.to_string(), "unchanged", &reason);
+        let members = Members::of(&source, &self.known);
+        let in_target = Members::of(&target, &self.known);
+        let mut there = target.members;
+        let mut leaving: BTreeSet<ArtifactId> = BTreeSet::new();
+        for name in &self.chosen((from, &members), selection, filtered) {
+            let reference = parsed(name);
+            let found = artifact(&members.by_name, &reference);
+            let Ok(id) = found else {
+                self.absent(name, from);
                 continue;
-            }
-            left.retain(|member| !is_it(member));
-            if !there.iter().any(is_it) {
-                there.push(membership::spell(&id, style, &self.ids));
-            }
+            };
             self.tell(&id.to_string(), self.done, "");
+            if !in_target.by_id.contains_key(&id) {
+                there.push(self.known.spell(&id, style));
+            }
+            leaving.insert(id);
         }
+        let mut left = source.members;
+        let stays = |member: &String| {
+            let id = self.known.resolve(member);
+            id.is_none_or(|id| !leaving.contains(id))
+        };
+        left.retain(stays);
         self.put_members(from, left)?;
         self.put_members(to, there)
     }
 
     pub(super) fn reorder_members(&mut self, group: &str, first: &[String]) -> Result<()> {
         let group = self.group(group)?.clone();
+        let places = Members::of(&group, &self.known);
         let mut order = Vec::new();
         for member in first {
-            match self.place(&group, member) {
+            match places.place(member) {
                 Some(at) if order.contains(&at) => {}
                 Some(at) => order.push(at),
                 None => {

@@ -1,27 +1,28 @@
 //! Changing groups: each change is planned on the manifest's text, and is one operation.
 
-pub(super) mod members;
+mod members;
 
 use skillmeat_shared::collection::edit::{self, GroupChange, Key};
 use skillmeat_shared::collection::manifest::{Group, Manifest};
-use skillmeat_shared::collection::membership::{self, Style};
+use skillmeat_shared::collection::membership::{ByName, Style};
 use skillmeat_shared::collection::naming;
-use skillmeat_shared::id::ArtifactRef;
-use skillmeat_shared::{ArtifactId, Code, Error, Result};
+use skillmeat_shared::{ArtifactId, Error, Kind, Result};
 
 use super::App;
 use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+use super::selection::{Selected, Selection, no_group};
+use crate::store::list::Summary;
 
 /// What is to change.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the messages of group.proto")]
 pub enum GroupAction {
-    Create(Group, Option<i64>, Vec<ArtifactRef>),
+    Create(Group, Option<i64>, Option<Selection>),
     Update(String, GroupChange),
     Delete(Vec<String>),
-    Add(String, Vec<ArtifactRef>, Option<usize>),
-    Remove(String, Vec<String>),
-    Move(String, String, Vec<ArtifactRef>),
+    Add(String, Selection, Option<usize>),
+    Remove(String, Selection),
+    Move(String, String, Selection),
     Copy(String, String, String),
     Reorder(Vec<String>),
     ReorderMembers(String, Vec<String>),
@@ -70,24 +71,16 @@ impl GroupAction {
                 format!("delete {} from the groups of `{collection}`", quoted(names))
             }
             Self::Add(group, members, _) => {
-                let names: Vec<String> = members.iter().map(|one| one.name.clone()).collect();
-                format!(
-                    "add {} to the group `{group}` of `{collection}`",
-                    quoted(&names)
-                )
+                let words = members.words();
+                format!("add {words} to the group `{group}` of `{collection}`")
             }
             Self::Remove(group, members) => {
-                format!(
-                    "remove {} from the group `{group}` of `{collection}`",
-                    quoted(members)
-                )
+                let words = members.words();
+                format!("remove {words} from the group `{group}` of `{collection}`")
             }
             Self::Move(from, to, members) => {
-                let names: Vec<String> = members.iter().map(|one| one.name.clone()).collect();
-                format!(
-                    "move {} from the group `{from}` to `{to}` of `{collection}`",
-                    quoted(&names)
-                )
+                let words = members.words();
+                format!("move {words} from the group `{from}` to `{to}` of `{collection}`")
             }
             Self::Copy(name, to, new) => {
                 let to = if to.is_empty() { collection } else { to };
@@ -112,7 +105,7 @@ impl GroupAction {
 struct Plan<'p> {
     text: String,
     manifest: Manifest,
-    ids: Vec<ArtifactId>,
+    known: ByName,
     /// What is said of a thing that was changed.
     done: &'static str,
     items: &'p mut Vec<ChangeItem>,
@@ -122,8 +115,8 @@ impl App {
     /// Changes groups of a collection.
     ///
     /// # Errors
-    /// [`Code::GroupNotFound`], [`Code::GroupExists`], and what a change may fail with. An artifact that can't
-    /// be found fails alone.
+    /// [`GroupNotFound`](skillmeat_shared::Code::GroupNotFound), [`GroupExists`](skillmeat_shared::Code::GroupExists),
+    /// and what a change may fail with. An artifact that can't be found fails alone.
     pub fn change_groups(
         &self,
         request: &GroupRequest,
@@ -164,15 +157,31 @@ impl App {
         draft: &mut Draft<'_>,
     ) -> Result<()> {
         let mut plan = Plan::of(draft, collection, done, items)?;
+        // Of the rows as the files are now: the plan has seen to that.
+        let select = |selection: &Selection| self.select(collection, selection);
+        let filtered = |selection: &Selection| {
+            // Nothing at all is named: selecting says so.
+            let needs_rows = selection.is_filtered() || selection.names.is_empty();
+            needs_rows.then(|| select(selection)).transpose()
+        };
         match action {
             GroupAction::Create(group, position, members) => {
-                plan.create(group, *position, members)?;
+                let members = members.as_ref().map(select).transpose()?;
+                plan.create(group, *position, &members.unwrap_or_default())?;
             }
             GroupAction::Update(name, change) => plan.update(name, change)?,
             GroupAction::Delete(names) => plan.delete(names)?,
-            GroupAction::Add(group, members, at) => plan.add(group, members, *at)?,
-            GroupAction::Remove(group, members) => plan.remove(group, members)?,
-            GroupAction::Move(from, to, members) => plan.move_between(from, to, members)?,
+            GroupAction::Add(group, members, at) => {
+                // An unknown group is the first thing to say.
+                plan.group(group)?;
+                plan.add(group, &select(members)?, *at)?;
+            }
+            GroupAction::Remove(group, members) => {
+                plan.remove(group, members, filtered(members)?)?;
+            }
+            GroupAction::Move(from, to, members) => {
+                plan.move_between(from, to, members, filtered(members)?)?;
+            }
             GroupAction::Copy(name, to, new) if !to.is_empty() && to != collection => {
                 let target = self.known_collection(to)?;
                 let group = plan.group(name)?.clone();
@@ -226,7 +235,7 @@ impl<'p> Plan<'p> {
         Ok(Self {
             text,
             manifest,
-            ids: existing.into_iter().map(|one| one.id).collect(),
+            known: ByName::of(existing.into_iter().map(|one| one.id)),
             done,
             items,
         })
@@ -234,23 +243,8 @@ impl<'p> Plan<'p> {
 
     fn group(&self, name: &str) -> Result<&Group> {
         let found = self.manifest.groups.iter().find(|group| group.name == name);
-        found.ok_or_else(|| {
-            let names = self.manifest.groups.iter().map(|group| group.name.as_str());
-            let near = names
-                .map(|other| {
-                    (
-                        strsim::damerau_levenshtein(&other.to_lowercase(), &name.to_lowercase()),
-                        other,
-                    )
-                })
-                .filter(|(distance, _)| *distance <= 3)
-                .min();
-            let hint = match near {
-                Some((_, other)) => format!("did you mean `{other}`?"),
-                None => "`sm group list` shows those that there are".to_owned(),
-            };
-            Error::new(Code::GroupNotFound, format!("there is no group `{name}`")).hint(hint)
-        })
+        let names = self.manifest.groups.iter().map(|group| group.name.as_str());
+        found.ok_or_else(|| no_group(name, names))
     }
 
     fn tell(&mut self, id: &str, result: &'static str, reason: &str) {
@@ -272,12 +266,13 @@ impl<'p> Plan<'p> {
         });
     }
 
-    fn create(
-        &mut self,
-        group: &Group,
-        position: Option<i64>,
-        members: &[ArtifactRef],
-    ) -> Result<()> {
+    fn fail_all(&mut self, failed: &[(String, Error)]) {
+        for (name, error) in failed {
+            self.fail(name, error);
+        }
+    }
+
+    fn create(&mut self, group: &Group, position: Option<i64>, members: &Selected) -> Result<()> {
         let mut group = checked(group)?;
         let last = self
             .manifest
@@ -288,17 +283,9 @@ impl<'p> Plan<'p> {
         let next = last.map_or(0, |last| last.saturating_add(1));
         group.position = position.unwrap_or(next);
         let style = Style::for_group(&group, &self.manifest.groups);
-        for reference in members {
-            match members::artifact(&self.ids, reference) {
-                Ok(id) => {
-                    let member = membership::spell(&id, style, &self.ids);
-                    if !group.members.contains(&member) {
-                        group.members.push(member);
-                    }
-                }
-                Err(error) => self.fail(&members::written(reference), &error),
-            }
-        }
+        self.fail_all(&members.failed);
+        let ids = members.rows.iter().map(id_of);
+        group.members = ids.map(|id| self.known.spell(&id, style)).collect();
         self.text = edit::add_group(&self.text, &group)?;
         self.tell(&group.name, self.done, "");
         Ok(())
@@ -402,6 +389,10 @@ impl<'p> Plan<'p> {
         }
         Ok(())
     }
+}
+
+fn id_of(row: &Summary) -> ArtifactId {
+    ArtifactId::new(Kind::from_manifest(&row.kind), row.name.as_str())
 }
 
 /// A new group whose parts follow the rules.

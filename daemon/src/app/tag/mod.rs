@@ -3,17 +3,16 @@
 
 mod retag;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use skillmeat_shared::collection::edit::{self, Change, Key, TagChange};
 use skillmeat_shared::collection::manifest::{Manifest, TagDefinition};
 use skillmeat_shared::collection::naming;
-use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::App;
 use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
-use super::group::members;
+use super::selection::{Selection, no_tag};
 use crate::store::list::{self, Query, Summary};
 use retag::Retag;
 
@@ -32,8 +31,8 @@ pub enum TagAction {
     },
     Rename(String, String),
     Delete(Vec<String>),
-    Add(Vec<String>, Vec<ArtifactRef>),
-    Remove(Vec<String>, Vec<ArtifactRef>),
+    Add(Vec<String>, Selection),
+    Remove(Vec<String>, Selection),
 }
 
 /// A change of tags.
@@ -69,7 +68,6 @@ impl TagAction {
             }
             Self::Delete(tags) => format!("delete the tags {} of `{collection}`", quoted(tags)),
             Self::Add(tags, of) | Self::Remove(tags, of) => {
-                let names: Vec<String> = of.iter().map(|one| one.name.clone()).collect();
                 let (verb, on) = if matches!(self, Self::Add(..)) {
                     ("add", "to")
                 } else {
@@ -78,7 +76,7 @@ impl TagAction {
                 format!(
                     "{verb} the tags {} {on} {} of `{collection}`",
                     quoted(tags),
-                    quoted(&names)
+                    of.words()
                 )
             }
         }
@@ -94,11 +92,6 @@ fn definition<'m>(manifest: &'m Manifest, tag: &str) -> Option<&'m TagDefinition
     let slug = naming::slug(tag);
     let mut all = manifest.tag_definitions.iter();
     all.find(|one| same(&one.name, tag) || one.slug == slug)
-}
-
-fn no_tag(tag: &str) -> Error {
-    Error::new(Code::TagNotFound, format!("there is no tag `{tag}`"))
-        .hint("`sm tag list` shows those that there are")
 }
 
 /// The manifest of a collection that is being changed, and what is told of it.
@@ -286,7 +279,7 @@ impl Plan<'_, '_> {
         let carrying = self.carrying(old);
         let from = definition(&self.manifest, old).cloned();
         if carrying.is_empty() && from.is_none() {
-            return Err(no_tag(old));
+            return Err(self.no_tag(old));
         }
         if let Some(from) = from {
             let other = definition(&self.manifest, new).filter(|other| other.slug != from.slug);
@@ -321,9 +314,9 @@ impl Plan<'_, '_> {
             let defined = definition(&self.manifest, tag).map(|one| Key::Tag(one.slug.clone()));
             if carrying.is_empty() && defined.is_none() {
                 if tags.len() == 1 {
-                    return Err(no_tag(tag));
+                    return Err(self.no_tag(tag));
                 }
-                self.fail(tag, &no_tag(tag));
+                self.fail(tag, &self.no_tag(tag));
                 continue;
             }
             if let Some(key) = defined {
@@ -349,7 +342,15 @@ impl Plan<'_, '_> {
         Ok(())
     }
 
-    fn put(&mut self, tags: &[String], references: &[ArtifactRef], is_new: bool) -> Result<()> {
+    /// The error that there is no such tag.
+    fn no_tag(&self, tag: &str) -> Error {
+        let defined = self.manifest.tag_definitions.iter();
+        let defined = defined.map(|one| one.name.as_str());
+        let used = self.rows.iter().flat_map(|row| &row.tags);
+        no_tag(tag, defined.chain(used.map(String::as_str)))
+    }
+
+    fn put(&mut self, tags: &[String], selection: &Selection, is_new: bool) -> Result<()> {
         if is_new {
             for tag in tags {
                 naming::check_name("tag", tag)?;
@@ -359,22 +360,16 @@ impl Plan<'_, '_> {
                 }
             }
         }
-        let ids: Vec<ArtifactId> = self.rows.iter().map(id_of).collect();
-        let mut taken = BTreeSet::new();
-        for reference in references {
-            let id = match members::artifact(&ids, reference) {
-                Ok(id) => id,
-                Err(error) => {
-                    self.fail(&members::written(reference), &error);
-                    continue;
-                }
-            };
-            let Some(at) = ids.iter().position(|other| *other == id) else {
+        let selected = self.app.select(self.collection, selection)?;
+        for (name, error) in &selected.failed {
+            self.fail(name, error);
+        }
+        let places = self.rows.iter().enumerate();
+        let places: HashMap<i64, usize> = places.map(|(at, row)| (row.row, at)).collect();
+        for row in &selected.rows {
+            let Some(at) = places.get(&row.row).copied() else {
                 continue;
             };
-            if !taken.insert(at) {
-                continue;
-            }
             let own = self
                 .rows
                 .get(at)

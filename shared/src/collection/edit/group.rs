@@ -9,7 +9,7 @@ use super::value::Value;
 use super::{List, syntax};
 use crate::collection::MANIFEST;
 use crate::collection::manifest::{Group, Manifest};
-use crate::collection::membership::{self, Style};
+use crate::collection::membership::{self, ByName, Style};
 use crate::document::quote;
 use crate::{ArtifactId, Code, Error, Result};
 
@@ -120,15 +120,16 @@ pub fn rename_members(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Res
     let manifest = Manifest::parse(text).map_err(|error| syntax(&error))?;
     let to: HashMap<&ArtifactId, Option<&String>> =
         moved.iter().map(|(id, new)| (id, new.as_ref())).collect();
-    let entries = || manifest.entries.iter().map(|entry| &entry.id);
-    let before = || entries().chain(moved.iter().map(|(id, _)| id));
+    let entries = manifest.entries.iter().map(|entry| &entry.id);
+    let moving = moved.iter().map(|(id, _)| id);
+    let before = ByName::of(entries.chain(moving).cloned());
     let mut edits = Vec::new();
     for group in &manifest.groups {
         let members: Vec<String> = group
             .members
             .iter()
             .filter_map(|member| {
-                let Some(old) = membership::resolve(member, before()) else {
+                let Some(old) = before.resolve(member) else {
                     return Some(member.clone());
                 };
                 match to.get(old) {
@@ -136,7 +137,7 @@ pub fn rename_members(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Res
                     Some(None) => None,
                     Some(Some(name)) => {
                         let new = ArtifactId::new(old.kind.clone(), name.as_str());
-                        let others = before().filter(|id| *id != old);
+                        let others = before.named(name).iter().filter(|id| *id != old);
                         Some(membership::spell(&new, Style::of(member), others))
                     }
                 }

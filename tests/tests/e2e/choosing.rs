@@ -1,0 +1,201 @@
+//! Choosing artifacts: names, patterns, filters and standard input mean the same in every command that takes them.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{output, skill, write};
+
+/// Three skills and a command; two skills are tagged, and in a group with the command.
+fn stocked() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    let source = sandbox.path("src");
+    for name in ["pdf-a", "pdf-b", "other"] {
+        skill(&source, name, "Good");
+    }
+    write(
+        source.join("commands/pdf-c.md"),
+        "---\ndescription: Good\n---\nDo\n",
+    );
+    sandbox.json(&["add", "--all", source.to_str().unwrap()]);
+    sandbox.json(&["tag", "add", "Old", "pdf-a", "other"]);
+    sandbox.json(&["group", "create", "Forms", "pdf-a", "pdf-c", "other"]);
+    sandbox
+}
+
+fn members(sandbox: &Sandbox, group: &str) -> Vec<String> {
+    let group = sandbox.json(&["group", "show", group]);
+    let members = group["members"].as_array().unwrap().iter();
+    let text = |member: &Value| member["id"].as_str().unwrap_or_default().to_owned();
+    members.map(text).collect()
+}
+
+/// Runs `sm` with these lines on its standard input.
+fn fed(sandbox: &Sandbox, args: &[&str], lines: &str) -> Value {
+    let file = sandbox.path("names");
+    write(&file, lines);
+    let mut command = sandbox.sm(&[args, &["--json"]].concat());
+    command.stdin(Stdio::from(std::fs::File::open(file).unwrap()));
+    output(command).ok().json()
+}
+
+#[test]
+fn tags_are_put_on_what_is_chosen() {
+    let sandbox = stocked();
+    let by_pattern = sandbox.json(&["tag", "add", "new", "pdf-*"]);
+    assert_eq!(by_pattern["added"], 3, "{by_pattern}");
+    let by_kind = sandbox.json(&["tag", "remove", "new", "pdf-*", "--type", "command"]);
+    assert_eq!(by_kind["removed"], 1, "{by_kind}");
+    let by_tag = sandbox.json(&["tag", "add", "older", "--tag", "old"]);
+    assert_eq!(by_tag["added"], 2, "{by_tag}");
+    let dry = sandbox.json(&["tag", "remove", "old", "--group", "forms", "--dry-run"]);
+    assert_eq!(
+        (&dry["removed"], &dry["unchanged"]),
+        (&json!(2), &json!(1)),
+        "{dry}"
+    );
+    let by_group = sandbox.json(&["tag", "remove", "old", "--group", "forms"]);
+    assert_eq!(by_group["removed"], 2, "{by_group}");
+    let from_stdin = fed(&sandbox, &["tag", "add", "fed", "-"], "pdf-b\nother\n\n");
+    assert_eq!(from_stdin["added"], 2, "{from_stdin}");
+    assert_eq!(
+        sandbox.json(&["tag", "show", "fed"])["members"],
+        json!(["skill:other", "skill:pdf-b"])
+    );
+    // One operation each.
+    sandbox.json(&["undo"]);
+    sandbox.fails(&["tag", "show", "fed"], 3);
+    let batch = sandbox.run(&["tag", "add", "x", "pdf-a", "q*", "--json"]);
+    let batch = batch.exits(9).json();
+    assert_eq!((&batch["added"], &batch["failed"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn members_are_what_is_chosen() {
+    let sandbox = stocked();
+    sandbox.json(&["group", "create", "Skills", "--type", "skill"]);
+    assert_eq!(
+        members(&sandbox, "Skills"),
+        ["skill:other", "skill:pdf-a", "skill:pdf-b"]
+    );
+    fed(&sandbox, &["group", "create", "Fed", "-"], "pdf-c\n");
+    assert_eq!(members(&sandbox, "Fed"), ["command:pdf-c"]);
+    let added = sandbox.json(&["group", "add", "Fed", "pdf-*", "--at", "0"]);
+    assert_eq!(
+        (&added["added"], &added["unchanged"]),
+        (&json!(2), &json!(1)),
+        "{added}"
+    );
+    let all = ["skill:pdf-a", "skill:pdf-b", "command:pdf-c"];
+    assert_eq!(members(&sandbox, "Fed"), all);
+    // Of the members only: `other` carries the tag, too.
+    let moved = sandbox.json(&[
+        "group", "move", "--tag", "old", "--from", "Fed", "--to", "Skills",
+    ]);
+    assert_eq!(
+        (&moved["moved"], &moved["unchanged"]),
+        (&json!(1), &json!(0)),
+        "{moved}"
+    );
+    assert_eq!(members(&sandbox, "Fed"), all[1..]);
+    let moved = sandbox.json(&["group", "move", "pdf-*", "--from", "Fed", "--to", "Skills"]);
+    assert_eq!(moved["moved"], 2, "{moved}");
+    let gone = sandbox.json(&["group", "remove", "Skills", "*", "--type", "skill"]);
+    assert_eq!(gone["removed"], 3, "{gone}");
+    assert_eq!(members(&sandbox, "Skills"), ["command:pdf-c"]);
+    let nothing = sandbox.run(&["group", "remove", "Skills", "nothing-*"]);
+    assert_eq!(nothing.code, Some(9), "{nothing:?}");
+    sandbox.json(&["group", "remove", "Skills", "--group", "forms"]);
+    assert_eq!(members(&sandbox, "Skills"), [""; 0]);
+    // Nothing at all is chosen.
+    for args in [
+        vec!["group", "add", "Skills"],
+        vec!["group", "remove", "Skills"],
+        vec!["group", "move", "--from", "Fed", "--to", "Skills"],
+        vec!["tag", "add", "x"],
+    ] {
+        assert_eq!(sandbox.run(&args).code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_filter_that_names_nothing_is_an_error() {
+    let sandbox = stocked();
+    sandbox.json(&["tag", "define", "unused"]);
+    sandbox.json(&["group", "create", "Empty"]);
+    for command in [
+        vec!["remove", "--yes"],
+        vec!["set", "license=MIT"],
+        vec!["move", "--to", "default", "--yes"],
+        vec!["tag", "add", "x"],
+        vec!["group", "add", "Empty"],
+        vec!["group", "remove", "Forms"],
+        vec!["validate"],
+    ] {
+        let of = |filter: [&'static str; 2]| [&command[..], &filter].concat();
+        let group = sandbox.run(&[&of(["-g", "Form"])[..], &["--json"]].concat());
+        // Where they would go to the collection that they are in, that is the first thing to say.
+        if command[0] == "move" {
+            assert_eq!(group.code, Some(2));
+            continue;
+        }
+        let group = group.exits(3).error();
+        assert!(
+            group.to_string().contains("did you mean `Forms`?"),
+            "{group}"
+        );
+        let tag = sandbox.fails(&of(["--tag", "odl"]), 3);
+        assert!(tag.to_string().contains("did you mean `Old`?"), "{tag}");
+        // What is there and holds nothing chooses nothing.
+        if command[0] != "validate" {
+            for filter in [["-g", "empty"], ["--tag", "UNUSED"]] {
+                let none = sandbox.json(&of(filter));
+                assert_eq!(none["items"], json!([]), "{none}");
+            }
+        }
+    }
+    let rated = sandbox.fails(&["rate", "-g", "none", "5"], 3);
+    assert_eq!(rated["code"], "group.not_found", "{rated}");
+    assert_eq!(sandbox.ids().len(), 4);
+}
+
+#[test]
+fn a_colour_of_a_thing_is_not_that_of_the_output() {
+    let mut sandbox = stocked();
+    sandbox.json(&["tag", "define", "red", "--color", "#f00"]);
+    assert_eq!(sandbox.json(&["tag", "show", "red"])["color"], "#ff0000");
+    let colours = |sandbox: &Sandbox, args: &[&str]| {
+        let answer = sandbox.run(args).ok();
+        answer.stdout.contains('\u{1b}')
+    };
+    // In front of the command it is about the output.
+    let define = ["tag", "define", "red", "--color", "#0f0"];
+    assert!(colours(
+        &sandbox,
+        &[&["--color", "always"][..], &define].concat()
+    ));
+    assert_eq!(sandbox.json(&["tag", "show", "red"])["color"], "#00ff00");
+    let update = ["group", "update", "Forms", "--color", "#00f"];
+    assert!(!colours(&sandbox, &update));
+    sandbox.set("CLICOLOR_FORCE", "1");
+    assert!(colours(
+        &sandbox,
+        &["tag", "define", "red", "--color", "#fff"]
+    ));
+    assert!(!colours(
+        &sandbox,
+        &[
+            "--color", "never", "tag", "define", "red", "--color", "#0ff"
+        ]
+    ));
+    sandbox.set("NO_COLOR", "1");
+    assert!(!colours(
+        &sandbox,
+        &["tag", "define", "red", "--color", "#ff0"]
+    ));
+    let help = sandbox.run(&["tag", "define", "--help"]).ok().stdout;
+    assert!(
+        help.contains("CLICOLOR_FORCE") && !help.contains("--color-output"),
+        "{help}"
+    );
+}
