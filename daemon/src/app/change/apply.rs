@@ -17,7 +17,6 @@ use super::past::{self, state_of};
 use super::place::{Place, Root};
 use crate::app::App;
 use crate::app::ingest::{Hold, scope_of};
-use crate::store::collection;
 use crate::store::history::operation::{State, TouchedPath};
 
 /// Mode of new files.
@@ -191,13 +190,11 @@ impl App {
 
     /// Collections of the home came or went.
     fn follow_home(&self, names: &mut BTreeSet<&str>) -> Result<()> {
-        let store = self.store()?;
         let is_gone = |name: &str| self.boot.home.collection(name).symlink_metadata().is_err();
         let gone: Vec<&str> = names.iter().copied().filter(|name| is_gone(name)).collect();
         for name in gone {
             names.remove(name);
-            let row = name.to_owned();
-            store.write(move |transaction| collection::remove(transaction, &row))?;
+            self.ingest.forget(name)?;
             self.announce_change();
         }
         self.ingest.look_at_home();

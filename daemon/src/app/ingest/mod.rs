@@ -21,7 +21,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::{App, Ears, RowsState};
 use crate::lifecycle::Policy;
-use crate::store::{Opened, Store};
+use crate::store::{Opened, Store, collection};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
 pub(super) use mend::AGAIN;
@@ -142,6 +142,13 @@ impl App {
                         return;
                     }
                 }
+                Work::Forget(name, waiter) => {
+                    // On this thread, and without its target: a pass would find it missing, and write its row anew.
+                    targets.remove(&name);
+                    let removed =
+                        store.write(move |transaction| collection::remove(transaction, &name));
+                    drop(waiter.send(removed));
+                }
                 Work::Check => self.check_store(&store, &mut targets),
             }
         }
@@ -239,7 +246,7 @@ impl App {
             }
         }
         let known: HashSet<String> = store
-            .read(crate::store::collection::built)
+            .read(collection::built)
             .unwrap_or_default()
             .into_iter()
             .collect();

@@ -44,6 +44,8 @@ struct Queue {
     config: bool,
     retry: bool,
     rebuild: Vec<SyncSender<Result<()>>>,
+    /// Collections that are no more.
+    gone: Vec<(String, SyncSender<Result<()>>)>,
     change: Option<(Change, SyncSender<Result<()>>)>,
     /// When the cache's file was last looked for.
     checked: Option<Instant>,
@@ -99,6 +101,7 @@ pub(super) enum Work {
     Config,
     Rebuild(Vec<SyncSender<Result<()>>>),
     Change(Change, SyncSender<Result<()>>),
+    Forget(String, SyncSender<Result<()>>),
     Check,
     Stop,
 }
@@ -219,6 +222,20 @@ impl Ingest {
         receiver.recv().map_err(|_| draining())?
     }
 
+    /// Has the rows of a collection dropped that we deleted, and waits for that. No pass of it comes after.
+    pub(in crate::app) fn forget(&self, collection: &str) -> Result<()> {
+        let (waiter, receiver) = sync_channel(1);
+        {
+            let mut queue = self.queue();
+            if queue.stopping {
+                return Err(draining());
+            }
+            queue.gone.push((collection.to_owned(), waiter));
+        }
+        self.wake.notify_all();
+        receiver.recv().map_err(|_| draining())?
+    }
+
     /// Has the database as a whole changed, and waits for that. One at a time: the caller sees to it.
     pub(in crate::app) fn change(&self, change: Change) -> Result<()> {
         let (waiter, receiver) = sync_channel(1);
@@ -258,6 +275,7 @@ impl Ingest {
         queue.passes.clear();
         queue.later.clear();
         queue.rebuild.clear();
+        queue.gone.clear();
         queue.change = None;
         drop(queue);
         self.wake.notify_all();
@@ -317,6 +335,9 @@ impl Ingest {
             }
             if !queue.rebuild.is_empty() {
                 return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
+            }
+            if let Some((collection, waiter)) = queue.gone.pop() {
+                return (Work::Forget(collection, waiter), idle);
             }
             if let Some((change, waiter)) = queue.change.take() {
                 return (Work::Change(change, waiter), idle);
