@@ -6,6 +6,7 @@ mod curation;
 mod daemon;
 mod db;
 mod group;
+mod late;
 mod operation;
 mod repair;
 mod service;
@@ -25,6 +26,7 @@ pub(crate) use curation::{
 pub(crate) use daemon::{DaemonCommand, DoctorArgs, LogsArgs, Since, WatchArgs};
 pub(crate) use db::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 pub(crate) use group::{GroupCommand, Looks, TagCommand, TagDefinitionArgs, TaggingArgs, Where};
+pub(crate) use late::Late;
 pub(crate) use operation::{LogArgs, LogCommand, LogListArgs, RedoArgs, UndoArgs};
 pub(crate) use repair::{RepairArgs, RepairCommand};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
@@ -108,7 +110,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   sm init
   sm init --name work")]
-    Init(InitArgs),
+    Init(Late<InitArgs>),
     /// Add local artifacts to a collection
     #[command(after_help = "Examples:
   sm add ./my-skill                       one artifact; its kind is detected
@@ -126,7 +128,7 @@ Nothing that exists is overwritten: an artifact of the same name with other cont
 replaced stays in the history: `sm undo` brings it back.
 With --all, in archives and in agents' folders, name clashes and duplicates are skipped; exit 9 says that
 an artifact failed. An archive may hold 1,000 files and 25 MiB, and no links, names or devices that could harm.")]
-    Add(AddArgs),
+    Add(Late<AddArgs>),
     /// Take artifacts out of a collection
     #[command(
         visible_alias = "rm",
@@ -138,12 +140,12 @@ an artifact failed. An archive may hold 1,000 files and 25 MiB, and no links, na
 
 Files, entries of manifest and lock, places in groups and the rating go; `sm undo` brings all of it back."
     )]
-    Remove(RemoveArgs),
+    Remove(Late<RemoveArgs>),
     /// Give an artifact another name: folder or file, manifest, groups, lock
     #[command(after_help = "Examples:
   sm rename pdf pdf-tools
   sm rename command:review code-review --dry-run")]
-    Rename(RenameArgs),
+    Rename(Late<RenameArgs>),
     /// Move artifacts to another collection
     #[command(
         name = "move",
@@ -154,7 +156,7 @@ Files, entries of manifest and lock, places in groups and the rating go; `sm und
 
 Entries of manifest and lock and ratings go along, and nothing at the goal is overwritten."
     )]
-    Move(MoveArgs),
+    Move(Late<MoveArgs>),
     /// Copy artifacts to another collection, or one under another name
     #[command(
         visible_alias = "cp",
@@ -162,7 +164,7 @@ Entries of manifest and lock and ratings go along, and nothing at the goal is ov
   sm copy pdf --as pdf-next
   sm copy pdf review --to work"
     )]
-    Copy(CopyArgs),
+    Copy(Late<CopyArgs>),
     /// Set title, description, author, license, version, aliases or position of artifacts
     #[command(after_help = "Examples:
   sm set pdf description='Fill in forms' version=1.3.0
@@ -172,7 +174,7 @@ Entries of manifest and lock and ratings go along, and nothing at the goal is ov
 
 Texts are changed in the artifact's own file, comments and order kept, and in the manifest; aliases and
 position stand in the manifest only.")]
-    Set(SetArgs),
+    Set(Late<SetArgs>),
     /// Rate artifacts from 1 to 5
     #[command(after_help = "Examples:
   sm rate pdf 5
@@ -180,7 +182,7 @@ position stand in the manifest only.")]
   sm rate pdf --clear
 
 Ratings stand in `state/ratings.toml` of the home.")]
-    Rate(RateArgs),
+    Rate(Late<RateArgs>),
     /// Hold artifacts to the Agent Skills specification and the rules of Claude Code
     #[command(after_help = "Examples:
   sm validate                       the whole collection
@@ -190,7 +192,7 @@ Ratings stand in `state/ratings.toml` of the home.")]
   sm validate --rules               every rule, with its severity
 
 With --strict, what some program does not take is an error. Exits with 9 if there is an error.")]
-    Validate(ValidateArgs),
+    Validate(Late<ValidateArgs>),
     /// Edit a file of an artifact with $VISUAL or $EDITOR
     #[command(after_help = "Examples:
   sm edit pdf
@@ -199,7 +201,7 @@ With --strict, what some program does not take is an error. Exits with 9 if ther
 
 A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is
 kept, and the error says where.")]
-    Edit(EditArgs),
+    Edit(Late<EditArgs>),
     /// Take in what your agents have already: skills, agents and commands from their folders and from projects
     #[command(after_help = "Examples:
   sm adopt                                what there is; on a terminal, choose from it
@@ -211,7 +213,7 @@ kept, and the error says where.")]
 
 Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a
 copy. Of two with one name and other content the first is taken; `sm add PATH --as NAME` takes the other.")]
-    Adopt(AdoptArgs),
+    Adopt(Late<AdoptArgs>),
     /// List artifacts
     #[command(
         visible_alias = "ls",
@@ -222,20 +224,20 @@ copy. Of two with one name and other content the first is taken; `sm add PATH --
   sm list --sort updated --limit 10
   sm list --json | jq -r '.artifacts[].id'"
     )]
-    List(ListArgs),
+    List(Late<ListArgs>),
     /// Show everything known of an artifact
     #[command(after_help = "Examples:
   sm show pdf
   sm show skill:pdf
   sm show pdf -c work --json")]
-    Show(ShowArgs),
+    Show(Late<ShowArgs>),
     /// Search names, aliases, descriptions, tags and texts
     #[command(after_help = "Examples:
   sm search pdf
   sm search '\"fill in forms\"' --type skill
   sm search kubernets               near words are found too
   sm search TODO --in content --limit 5")]
-    Search(SearchArgs),
+    Search(Late<SearchArgs>),
     /// List what was done to the library, and show what each operation changed
     #[command(after_help = "Examples:
   sm log
@@ -244,7 +246,7 @@ copy. Of two with one name and other content the first is taken; `sm add PATH --
   sm log --json | jq -r '.operations[0].id'
 
 Every change is an operation: those by commands, and (by `external`) edits that other programs made.")]
-    Log(LogArgs),
+    Log(Late<LogArgs>),
     /// Take an operation back
     #[command(after_help = "Examples:
   sm undo                          the last one that stands; again: the one before
@@ -253,36 +255,36 @@ Every change is an operation: those by commands, and (by `external`) edits that 
 
 An operation that is not the last one can be undone if nothing later touched the same files or the same
 entries of the manifest; else the command says what is in the way (exit 4) and changes nothing.")]
-    Undo(UndoArgs),
+    Undo(Late<UndoArgs>),
     /// Do the operation again that was undone last
     #[command(after_help = "Examples:
   sm redo
   sm redo --dry-run
 
 What was undone can be redone until something else is changed.")]
-    Redo(RedoArgs),
+    Redo(Late<RedoArgs>),
     /// List, show, choose and create collections
     #[command(subcommand, arg_required_else_help = true)]
-    Collection(CollectionCommand),
+    Collection(Late<CollectionCommand>),
     /// Put artifacts into groups: with a colour, an icon, an order of their own
     #[command(subcommand, arg_required_else_help = true)]
-    Group(GroupCommand),
+    Group(Late<GroupCommand>),
     /// Tag artifacts, and say what tags mean
     #[command(subcommand, arg_required_else_help = true)]
-    Tag(TagCommand),
+    Tag(Late<TagCommand>),
     /// Make a snapshot of a collection; list, compare, verify, export and delete them
     #[command(after_help = "Examples:
   sm snapshot                              of the default collection
   sm snapshot 'before the big cleanup'
   sm snapshot -c work
   sm snapshot list")]
-    Snapshot(SnapshotArgs),
+    Snapshot(Late<SnapshotArgs>),
     /// List snapshots, the newest first; as `snapshot list`
     #[command(after_help = "Examples:
   sm history
   sm history --limit 20
   sm history -c work")]
-    History(HistoryArgs),
+    History(Late<HistoryArgs>),
     /// Take a collection, or some artifacts of it, back to a snapshot
     #[command(after_help = "Examples:
   sm rollback 20261120-155145-120724 --dry-run        what would change
@@ -291,14 +293,14 @@ What was undone can be redone until something else is changed.")]
 
 All of it goes back, or nothing. What the snapshot did not have is removed; a snapshot of the collection
 as it is is made before, and `sm undo` takes the rollback back.")]
-    Rollback(RollbackArgs),
+    Rollback(Late<RollbackArgs>),
     /// Bring one artifact back from a snapshot
     #[command(after_help = "Examples:
   sm restore pdf@20261120-155145-120724
   sm restore command:review@20261120-155145-120724 --dry-run
 
 Its files come back as they were, and so does what the manifest said of it. `sm undo` takes it back.")]
-    Restore(RestoreArtifactArgs),
+    Restore(Late<RestoreArtifactArgs>),
     /// Delete what the history need not keep any more
     #[command(after_help = "Examples:
   sm gc --dry-run
@@ -306,7 +308,7 @@ Its files come back as they were, and so does what the manifest said of it. `sm 
 
 Changes can be undone for `history.keep_days`, as long as `history.max_size_mb` has room for them. Snapshots
 stay. The daemon does this by itself once a week.")]
-    Gc(GcArgs),
+    Gc(Late<GcArgs>),
     /// Show the state of the daemon and of the collections
     #[command(after_help = "Examples:
   sm status
@@ -319,10 +321,10 @@ stay. The daemon does this by itself once a week.")]
   sm doctor --json | jq '.findings[].code'
 
 It starts no daemon. Exits with 9 if an error remains.")]
-    Doctor(DoctorArgs),
+    Doctor(Late<DoctorArgs>),
     /// Repair what older programs left in collections; says what it would do unless told to
     #[command(subcommand, arg_required_else_help = true)]
-    Repair(RepairCommand),
+    Repair(Late<RepairCommand>),
     /// Print changes as they happen
     #[command(after_help = "Examples:
   sm watch
@@ -333,22 +335,22 @@ It starts no daemon. Exits with 9 if an error remains.")]
 Each event has a number. The first line says whether the stream is continuous: if it is not, events between
 the number given and the first one shown were lost, and the state should be read anew. When the daemon is
 restarted or upgraded, the stream goes on with the next one, after another such line.")]
-    Watch(WatchArgs),
+    Watch(Late<WatchArgs>),
     /// Look after the cache of artifacts
     #[command(subcommand, arg_required_else_help = true)]
-    Cache(CacheCommand),
+    Cache(Late<CacheCommand>),
     /// Look after the database of the cache: its schema, checks, copies
     #[command(subcommand, arg_required_else_help = true)]
-    Db(DbCommand),
+    Db(Late<DbCommand>),
     /// Read and change the configuration
     #[command(subcommand, arg_required_else_help = true)]
-    Config(ConfigCommand),
+    Config(Late<ConfigCommand>),
     /// Run, start, stop and inspect the daemon
     #[command(subcommand, arg_required_else_help = true)]
-    Daemon(DaemonCommand),
+    Daemon(Late<DaemonCommand>),
     /// Have the daemon run by your service manager
     #[command(subcommand, arg_required_else_help = true)]
-    Service(ServiceCommand),
+    Service(Late<ServiceCommand>),
     /// Print the version of this program, and of the daemon if one runs
     #[command(after_help = "Examples:
   sm version
@@ -372,7 +374,7 @@ Names of artifacts, collections, tags and groups are completed from the daemon i
     #[command(after_help = "Examples:
   sm man | man -l -
   sm man --dir ~/.local/share/man/man1")]
-    Man(ManArgs),
+    Man(Late<ManArgs>),
 }
 
 #[cfg(test)]

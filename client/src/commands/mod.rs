@@ -42,7 +42,7 @@ use skillmeat_shared::paths::{Home, ProcessEnvironment};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error};
 
-use crate::cli::{Cli, Command, DaemonCommand, Globals};
+use crate::cli::{Cli, Command, DaemonCommand, Globals, Late};
 use crate::connect::{self, Autostart, CALL, Session};
 use crate::output::Output;
 
@@ -174,9 +174,9 @@ pub(crate) fn run(cli: Cli) -> u8 {
 fn dispatch(command: Command, context: &mut Context) -> Outcome {
     match command {
         Command::Completions { shell } => completions::run(context, shell),
-        Command::Man(args) => man::run(context, &args),
-        Command::Config(command) => config::run(context, command),
-        Command::Daemon(DaemonCommand::Run) => daemon::foreground(context),
+        Command::Man(Late(args)) => man::run(context, &args),
+        Command::Config(Late(command)) => config::run(context, command),
+        Command::Daemon(Late(DaemonCommand::Run)) => daemon::foreground(context),
         command => runtime()?.block_on(ask(command, context)),
     }
 }
@@ -192,39 +192,39 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 
 async fn ask(command: Command, context: &mut Context) -> Outcome {
     match command {
-        Command::Init(args) => init::run(context, args).await,
-        Command::Add(args) => add::run(context, args).await,
-        Command::Adopt(args) => adopt::run(context, args).await,
-        Command::List(args) => list::run(context, args).await,
-        Command::Show(args) => show::run(context, args).await,
-        Command::Search(args) => search::run(context, args).await,
-        Command::Log(args) => log::run(context, args).await,
-        Command::Undo(args) => undo::undo(context, args).await,
-        Command::Redo(args) => undo::redo(context, args).await,
-        Command::Collection(command) => collection::run(context, command).await,
-        Command::Remove(args) => curation::remove(context, args).await,
-        Command::Rename(args) => curation::rename(context, args).await,
-        Command::Move(args) => curation::relocate(context, args).await,
-        Command::Copy(args) => curation::copy(context, args).await,
-        Command::Set(args) => curation::set(context, args).await,
-        Command::Rate(args) => curation::rate(context, args).await,
-        Command::Validate(args) => validate::run(context, args).await,
-        Command::Edit(args) => edit::run(context, args).await,
-        Command::Group(command) => group::run(context, command).await,
-        Command::Tag(command) => tag::run(context, command).await,
-        Command::Repair(command) => repair::run(context, command).await,
-        Command::Snapshot(args) => snapshot::run(context, args).await,
-        Command::History(args) => snapshot::history(context, args).await,
-        Command::Rollback(args) => rollback::run(context, args).await,
-        Command::Restore(args) => rollback::restore(context, args).await,
-        Command::Gc(args) => gc::run(context, args).await,
-        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Init(Late(args)) => init::run(context, args).await,
+        Command::Add(Late(args)) => add::run(context, args).await,
+        Command::Adopt(Late(args)) => adopt::run(context, args).await,
+        Command::List(Late(args)) => list::run(context, args).await,
+        Command::Show(Late(args)) => show::run(context, args).await,
+        Command::Search(Late(args)) => search::run(context, args).await,
+        Command::Log(Late(args)) => log::run(context, args).await,
+        Command::Undo(Late(args)) => undo::undo(context, args).await,
+        Command::Redo(Late(args)) => undo::redo(context, args).await,
+        Command::Collection(Late(command)) => collection::run(context, command).await,
+        Command::Remove(Late(args)) => curation::remove(context, args).await,
+        Command::Rename(Late(args)) => curation::rename(context, args).await,
+        Command::Move(Late(args)) => curation::relocate(context, args).await,
+        Command::Copy(Late(args)) => curation::copy(context, args).await,
+        Command::Set(Late(args)) => curation::set(context, args).await,
+        Command::Rate(Late(args)) => curation::rate(context, args).await,
+        Command::Validate(Late(args)) => validate::run(context, args).await,
+        Command::Edit(Late(args)) => edit::run(context, args).await,
+        Command::Group(Late(command)) => group::run(context, command).await,
+        Command::Tag(Late(command)) => tag::run(context, command).await,
+        Command::Repair(Late(command)) => repair::run(context, command).await,
+        Command::Snapshot(Late(args)) => snapshot::run(context, args).await,
+        Command::History(Late(args)) => snapshot::history(context, args).await,
+        Command::Rollback(Late(args)) => rollback::run(context, args).await,
+        Command::Restore(Late(args)) => rollback::restore(context, args).await,
+        Command::Gc(Late(args)) => gc::run(context, args).await,
+        Command::Doctor(Late(args)) => doctor::run(context, args).await,
         Command::Status => status::run(context).await,
-        Command::Watch(args) => watch::run(context, args).await,
-        Command::Cache(command) => cache::run(context, command).await,
-        Command::Db(command) => db::run(context, command).await,
-        Command::Daemon(command) => daemon::run(context, command).await,
-        Command::Service(command) => service::run(context, command).await,
+        Command::Watch(Late(args)) => watch::run(context, args).await,
+        Command::Cache(Late(command)) => cache::run(context, command).await,
+        Command::Db(Late(command)) => db::run(context, command).await,
+        Command::Daemon(Late(command)) => daemon::run(context, command).await,
+        Command::Service(Late(command)) => service::run(context, command).await,
         Command::Version => version::run(context).await,
         // Done without the daemon, in `dispatch`.
         Command::Completions { .. } | Command::Man(_) | Command::Config(_) => Ok(()),

@@ -5,13 +5,12 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
-use unicode_width::UnicodeWidthStr as _;
 
 use super::{Context, Outcome};
 use crate::cli::{SearchArgs, SearchIn};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::{Paint, Tone};
-use crate::output::table::{Width, truncate};
+use crate::output::table::{Width, columns, truncate};
 use crate::output::{json, units};
 
 /// What stands before the lines below an artifact's name.
@@ -182,7 +181,7 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
                 (path, 0) => format!("{}: ", escape(path)),
                 (path, line) => format!("{}:{line}: ", escape(path)),
             };
-            let text = highlight(snippet, room.saturating_sub(place.width()), paint);
+            let text = highlight(snippet, room.saturating_sub(columns(&place)), paint);
             let place = paint.apply(Tone::Label, &place);
             context.out.line(&format!("{INDENT}{place}{text}"))?;
         }
@@ -231,10 +230,10 @@ fn highlight(snippet: &v1::Snippet, width: usize, paint: Paint) -> String {
     }
     pieces.push((Tone::Plain, flat(text.get(at..).unwrap_or_default())));
     if let [(_, before), (_, matched), ..] = pieces.as_mut_slice()
-        && before.width() + matched.width() > width
+        && columns(before) + columns(matched) > width
     {
         // The match is what is looked for: it must not be what is cut.
-        let room = width.saturating_sub(matched.width()) / 2;
+        let room = width.saturating_sub(columns(matched)) / 2;
         *before = format!("…{}", tail(before, room));
     }
     let mut left = width;
@@ -245,7 +244,7 @@ fn highlight(snippet: &v1::Snippet, width: usize, paint: Paint) -> String {
         if cut != piece {
             break;
         }
-        left -= cut.width();
+        left -= columns(&cut);
     }
     line
 }
@@ -253,7 +252,7 @@ fn highlight(snippet: &v1::Snippet, width: usize, paint: Paint) -> String {
 /// The end of a text, of at most so many columns.
 fn tail(text: &str, width: usize) -> &str {
     let mut rest = text;
-    while rest.width() > width {
+    while columns(rest) > width {
         let mut chars = rest.chars();
         chars.next();
         rest = chars.as_str();

@@ -19,9 +19,14 @@ fn is_unsafe(c: char) -> bool {
         )
 }
 
+/// Whether there are only letters, digits, marks and blanks of ASCII, as in most texts.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// The text with every unsafe character spelled out, such as `\n` or `\u{1b}`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if is_plain(text) || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
@@ -39,6 +44,9 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 
 /// The text on one line: runs of white space become one space, then as [`escape`].
 pub(crate) fn one_line(text: &str) -> String {
+    if is_plain(text) && text.trim().len() == text.len() && !text.contains("  ") {
+        return text.to_owned();
+    }
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !line.is_empty() {

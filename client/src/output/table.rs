@@ -131,11 +131,11 @@ impl Table {
         let mut widths: Vec<usize> = self
             .columns
             .iter()
-            .map(|column| column.title.width())
+            .map(|column| columns(column.title))
             .collect();
         for row in &self.rows {
             for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = (*widest).max(cell.text.width());
+                *widest = (*widest).max(columns(&cell.text));
             }
         }
         let (limit, all) = match width {
@@ -169,7 +169,7 @@ impl Table {
                 .get(index)
                 .map_or(("", Tone::Plain), |cell| (cell.text.as_str(), cell.tone));
             let shown = truncate(cell, *width);
-            let padding = width.saturating_sub(shown.width());
+            let padding = width.saturating_sub(columns(&shown));
             if index > 0 {
                 text.push_str(GAP);
             }
@@ -187,21 +187,29 @@ impl Table {
     }
 }
 
+/// How many columns of a terminal a text takes that is safe to print.
+pub(crate) fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
+    }
+}
+
 /// The text cut to so many columns of a terminal, with `…` where it was cut.
 pub(crate) fn truncate(text: &str, width: usize) -> String {
-    if text.width() <= width {
+    if columns(text) <= width {
         return text.to_owned();
     }
-    let mut cut = String::new();
     let mut used = 0;
-    for c in text.chars() {
-        let next = used + c.width().unwrap_or(0);
-        if next > width.saturating_sub(1) {
-            break;
-        }
-        used = next;
-        cut.push(c);
-    }
+    let mut fits = |c: &char| {
+        used += c.width().unwrap_or(0);
+        used < width
+    };
+    let mut cut: String = match text.get(..width.saturating_sub(1)) {
+        Some(start) if text.is_ascii() => start.to_owned(),
+        _ => text.chars().take_while(&mut fits).collect(),
+    };
     if width > 0 {
         cut.truncate(cut.trim_end().len());
         cut.push('…');
