@@ -78,13 +78,13 @@ impl App {
     /// Drops what can be had again: pages of the database, words of the index.
     pub(super) fn shed_memory(&self) {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = searching::Words::default();
-        self.history.rest();
         self.trim_memory();
     }
 
-    /// Drops pages of the database and gives back what is free. Under a load that never rests nothing else
+    /// Drops pages of the databases and gives back what is free. Under a load that never rests nothing else
     /// does it, and memory would creep up for hours.
     pub(super) fn trim_memory(&self) {
+        self.history.rest();
         if let Some(store) = self.gate.open()
             && let Err(error) = store.shrink()
         {
