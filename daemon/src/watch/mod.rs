@@ -15,6 +15,7 @@ mod native;
 mod poll;
 mod pump;
 pub mod roots;
+mod trail;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,7 @@ pub use choice::{By, Trouble};
 pub use debounce::{Dirty, Settings};
 pub use ledger::Ledger;
 pub use roots::{RootState, State, WatchRoot};
+pub use trail::Changes;
 
 use backend::{Backend, Change, Depth, QUEUE, Signal};
 use canary::Canary;
@@ -45,6 +47,9 @@ const CANDIDATES: usize = 256;
 
 /// How long the event of the canary may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long events that are on their way may take, before everything is looked at instead.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// How often a silent kernel is asked before it is given up until the next check.
 const TRIES: usize = 3;
@@ -301,6 +306,7 @@ impl Watcher {
     /// Whether the canary's event arrives.
     fn sings(&self, patience: Duration) -> Option<bool> {
         let canary = &self.shared.canary;
+        let _alone = canary.alone();
         let watched = {
             let mut watches = self.shared.watches();
             watches.native()?.watch(canary.folder(), Depth::Entries)
@@ -311,6 +317,29 @@ impl Watcher {
             native.unwatch(canary.folder());
         }
         heard
+    }
+
+    /// What changed below a root, up to the moment of this call, since this was last called with `anew`. With
+    /// it, the next call tells what changes from here on. Blocks until events that are on their way have come.
+    ///
+    /// Only where the kernel tells of every change, and keeps what it tells in order, anything is known. It does not
+    /// tell of writes through a mapping that outlives its file's descriptor, nor of those through a link with
+    /// another name outside.
+    pub fn changes(&self, root: &str, anew: bool) -> Changes {
+        let is_told = self.shared.table().told(root).is_some();
+        // Twice: when the first was heard, folders that were new before it may have no watch yet; when the second
+        // was, they have.
+        let is_heard = is_told && (0..2).all(|_| self.sings(ON_THE_WAY) == Some(true));
+        let mut table = self.shared.table();
+        match table.told(root) {
+            Some(root) if is_heard && anew => root.trail.take(),
+            Some(root) if is_heard => root.trail.look(),
+            Some(root) => {
+                root.trail.lose();
+                Changes::Unknown
+            }
+            None => Changes::Unknown,
+        }
     }
 
     /// Watches the home and some roots anew, which may then have changed in any way.

@@ -65,6 +65,8 @@ impl Pump {
             if self.shared.overflow.swap(false, Ordering::AcqRel) {
                 self.take(Signal::Lost);
             }
+            // Only now: what the queue lost before is known, too.
+            self.shared.canary.tell();
             let due = self.debounce.take_due(Instant::now());
             if !due.is_empty() {
                 self.shared.ledger.prune();
@@ -87,6 +89,7 @@ impl Pump {
                 let mut names = Vec::new();
                 for root in &mut self.shared.table().roots {
                     root.shown.overflows += 1;
+                    root.trail.lose();
                     names.push(root.shown.name.clone());
                 }
                 tracing::warn!("events were lost; every collection is looked at again");
@@ -168,6 +171,7 @@ impl Pump {
                 root.shown.echoes += 1;
             }
             let relative = path.strip_prefix(&root.real).unwrap_or(path).to_owned();
+            root.trail.note(&relative);
             let is_root = relative.as_os_str().is_empty();
             // The first thing in a folder in which nothing was.
             let is_first = root.shown.state == State::Missing && change != Change::Gone;

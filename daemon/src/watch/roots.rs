@@ -12,6 +12,7 @@ use skillmeat_shared::time::Timestamp;
 
 use super::backend::{Depth, Refusal};
 use super::choice::{Armed, By, Trouble, Watches};
+use super::trail::Trail;
 
 /// A folder to watch with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub(crate) struct Root {
     waiting_at: Option<PathBuf>,
     /// Which folder is watched: device and inode.
     identity: Option<(u64, u64)>,
+    /// Where events told of changes.
+    pub(crate) trail: Trail,
 }
 
 /// All roots, and the folders of the home that are watched besides.
@@ -107,6 +110,7 @@ impl Root {
             real,
             waiting_at: None,
             identity: None,
+            trail: Trail::default(),
         }
     }
 
@@ -132,6 +136,8 @@ impl Root {
 
     /// Takes over how watching it went.
     fn take_over(&mut self, armed: Result<Armed, Refusal>) {
+        // What changed while it was not watched, nobody told.
+        self.trail.lose();
         match armed {
             Ok(armed) => {
                 self.shown.state = State::Watching;

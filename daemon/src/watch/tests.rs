@@ -219,3 +219,42 @@ fn fifty_thousand_events_of_which_some_were_lost_are_one_look_at_everything() {
     let told = setting.ear.dirty.lock().unwrap().len();
     assert!(told < 20, "{told}");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "as other programs write")]
+fn what_changed_is_known_the_moment_it_is_asked_for() {
+    let setting = Setting::new(0);
+    let changes = |anew| setting.watcher.changes("work", anew);
+    let is_told = setting.watcher.status()[0].by == By::Native && cfg!(target_os = "linux");
+    if !is_told {
+        assert_eq!(changes(true), Changes::Unknown);
+        return;
+    }
+    assert_eq!(changes(false), Changes::Unknown);
+    assert_eq!(changes(true), Changes::FromNowOn);
+    for round in 0..20 {
+        // New folders, and files in them before anybody can have noticed.
+        let new = setting.folder.join(format!("skills/new-{round}/deep"));
+        fs::create_dir_all(&new).unwrap();
+        fs::write(new.join("file"), "x").unwrap();
+        let place = PathBuf::from(format!("skills/new-{round}"));
+        for anew in [false, true] {
+            let Changes::Only(places) = changes(anew) else {
+                panic!("it is not known");
+            };
+            assert!(places.contains(&place), "{round}: {places:?}");
+        }
+        // From here on it is watched.
+        fs::write(new.join("file"), "y").unwrap();
+        let Changes::Only(places) = changes(true) else {
+            panic!("it is not known");
+        };
+        assert_eq!(places, [place].into());
+        assert_eq!(changes(true), Changes::Only([].into()));
+    }
+    assert_eq!(setting.watcher.changes("nobody", true), Changes::Unknown);
+    setting.deaf.store(true, Ordering::Release);
+    assert_eq!(changes(true), Changes::Unknown);
+    setting.deaf.store(false, Ordering::Release);
+    assert_eq!(changes(true), Changes::FromNowOn, "what was, nobody told");
+}

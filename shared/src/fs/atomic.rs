@@ -293,7 +293,16 @@ fn place_without_flag(from: &Path, target: &Path) -> std::io::Result<()> {
 }
 
 /// Writes the bytes to a temporary file beside `target`, with the mode and owner that it should have.
-pub(super) fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
+fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
+    let (file, temporary) = make_ready(target, bytes, mode)?;
+    hit("atomic.sync")
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Error::io("write", target, &error))?;
+    Ok(temporary)
+}
+
+/// As [`prepare`]; the caller flushes the file.
+pub(super) fn make_ready(target: &Path, bytes: &[u8], mode: u32) -> Result<(File, Temporary)> {
     let folder = parent(target);
     let existing = match fs::symlink_metadata(target) {
         Ok(found) if found.is_file() => Some(found),
@@ -326,10 +335,7 @@ pub(super) fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporar
     }
     file.set_permissions(fs::Permissions::from_mode(mode))
         .map_err(|error| fail(&error))?;
-    hit("atomic.sync")
-        .and_then(|()| file.sync_all())
-        .map_err(|error| fail(&error))?;
-    Ok(temporary)
+    Ok((file, temporary))
 }
 
 fn create_temporary(folder: &Path, target: &Path) -> Result<(File, Temporary)> {

@@ -2,8 +2,8 @@
 //! what is old is moved beside it, and both can change places again.
 //!
 //! All room on the disk is taken while things are made ready. Putting them in place, and taking that back,
-//! are renames, which a full disk does not refuse. Whoever puts things in place flushes them, all at once
-//! ([`Placed::flush`]).
+//! are renames, which a full disk does not refuse. Whoever makes things ready flushes them, all at once
+//! ([`flush`](super::flush)), and so does who puts them in place ([`Placed::flush`]).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use super::atomic::{self, Expected, Temporary, prepare, resolve, sync_folder};
-use super::{FileLock, copy};
+use super::atomic::{self, Expected, Temporary, make_ready, resolve, sync_folder};
+use super::{FileLock, copy, flush};
 use crate::artifact::Problem;
 use crate::failpoint::hit;
 use crate::{Code, Error, Result};
@@ -46,10 +46,10 @@ impl Staged {
     }
 
     /// A file of these bytes, with mode and owner of the one that it replaces, else with `mode`. If `target` is a
-    /// symbolic link, what it leads to is replaced.
+    /// symbolic link, what it leads to is replaced. It is not flushed yet.
     pub fn file(target: &Path, bytes: &[u8], mode: u32) -> Result<Self> {
         let target = resolve(target)?;
-        let temporary = prepare(&target, bytes, mode)?;
+        let (_, temporary) = make_ready(&target, bytes, mode)?;
         Ok(Self { temporary, target })
     }
 
@@ -180,13 +180,15 @@ impl Placed {
         }
     }
 
-    /// Makes sure that all of these outlive a power cut: one flush for each folder, however much changed in it.
+    /// Makes sure that all of these outlive a power cut: one flush for each folder, however much changed in it, or
+    /// for each disk.
     pub fn flush(placed: &[Self]) -> Result<()> {
         let folders: BTreeSet<&Path> = placed
             .iter()
             .map(|one| atomic::parent(&one.target))
             .collect();
-        folders.into_iter().try_for_each(sync_folder)
+        let folders: Vec<&Path> = folders.into_iter().collect();
+        flush::flush_folders(&folders)
     }
 
     /// Has the old thing stand there again. What is new is removed.

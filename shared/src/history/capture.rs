@@ -24,6 +24,10 @@ use crate::fs::FileHash;
 use crate::time::{Clock as _, SystemClock};
 use crate::{Code, Error, Result};
 
+mod again;
+
+pub use again::{Again, capture_again};
+
 /// The most files and folders of one capture.
 pub const MAX_ENTRIES: u64 = 2_000_000;
 
@@ -95,6 +99,9 @@ type Remembered = Option<(Look, FileHash)>;
 /// A name in a folder, its state, and what may be remembered of it.
 type Found = (OsString, Node, Remembered);
 
+/// Of a folder: entries that stay, and what is remembered of its files that do.
+type Stays = (Vec<Entry>, Vec<(OsString, Look, FileHash)>);
+
 /// What one thread carries along.
 #[derive(Default)]
 struct Hands {
@@ -126,32 +133,38 @@ impl<'a> Walk<'a> {
     fn run(self, is_collection: bool) -> Result<Captured> {
         let mut hands = Hands::default();
         let node = if is_collection {
-            // The folder may be reached by a link, as a home may.
-            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(CWD, self.top, flags, Mode::empty())
-                .map_err(|errno| self.fail(b"", errno))?;
-            let look = self.look(opened.as_fd(), b"")?;
+            let (opened, mode) = self.open_top()?;
             let hash = self.folder(opened, b"", 0, &mut hands)?;
-            Some(Node::Folder {
-                mode: permissions(look.mode),
-                hash,
-            })
+            Some(Node::Folder { mode, hash })
         } else {
             self.entry(CWD, self.top.as_os_str(), b"", 0, None, &mut hands)?
                 .map(|(node, _)| node)
         };
+        Ok(self.captured(node))
+    }
+
+    /// The folder of a collection, which may be reached by a link, as a home may; and its mode.
+    fn open_top(&self) -> Result<(OwnedFd, u16)> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(CWD, self.top, flags, Mode::empty())
+            .map_err(|errno| self.fail(b"", errno))?;
+        let look = self.look(opened.as_fd(), b"")?;
+        Ok((opened, folder::permissions(look.mode)))
+    }
+
+    fn captured(self, node: Option<Node>) -> Captured {
         let mut left_out = self
             .left_out
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         left_out.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Captured {
+        Captured {
             node,
             files: self.files.into_inner(),
             bytes: self.bytes.into_inner(),
             read: self.read.into_inner(),
             left_out,
-        })
+        }
     }
 
     fn fail(&self, path: &[u8], errno: Errno) -> Error {
@@ -185,25 +198,44 @@ impl<'a> Walk<'a> {
                 self.absolute(path).display()
             )));
         }
-        let listed = folder::list(&opened, MAX_ENTRIES).map_err(|errno| self.fail(path, errno))?;
+        let wanted = self.list(&opened, path, depth)?;
+        let known = self.known(path);
+        let wanted: Vec<&OsStr> = wanted.iter().map(OsString::as_os_str).collect();
+        let taken = self.all(&opened, path, depth, &wanted, known.as_ref(), hands)?;
+        drop(opened);
+        self.seal(path, taken, (Vec::new(), Vec::new()), known.as_ref())
+    }
+
+    /// The names in a folder that belong to its state.
+    fn list(&self, opened: &OwnedFd, path: &[u8], depth: usize) -> Result<Vec<OsString>> {
+        let mut listed =
+            folder::list(opened, MAX_ENTRIES).map_err(|errno| self.fail(path, errno))?;
         let is_top = depth == 0 && self.seen.is_some();
-        let wanted: Vec<&OsString> = listed
-            .iter()
-            .filter(|name| !(folder::is_ours(name) || is_top && *name == ".git"))
-            .collect();
-        let before = self
-            .entries
-            .fetch_add(wanted.len() as u64, Ordering::Relaxed);
-        if before + wanted.len() as u64 > MAX_ENTRIES {
+        listed.retain(|name| !(folder::is_ours(name) || is_top && name == ".git"));
+        let count = listed.len() as u64;
+        let before = self.entries.fetch_add(count, Ordering::Relaxed);
+        if before + count > MAX_ENTRIES {
             let message = format!("it has more than {MAX_ENTRIES} files and folders");
             return Err(self.too_large(&message));
         }
+        Ok(listed)
+    }
+
+    /// What is remembered of a folder.
+    fn known(&self, path: &[u8]) -> Option<SeenFolder> {
         let said = self.seen.and_then(|seen| seen.recall(path));
-        let known = said.and_then(SeenFolder::decode);
-        let taken = self.all(&opened, path, depth, &wanted, known.as_ref(), hands)?;
-        drop(opened);
-        let mut entries = Vec::with_capacity(taken.len());
-        let mut files = Vec::new();
+        said.and_then(SeenFolder::decode)
+    }
+
+    /// The tree of what was taken of a folder and of what stays, and remembers both.
+    fn seal(
+        &self,
+        path: &[u8],
+        taken: Vec<Found>,
+        (mut entries, mut files): Stays,
+        known: Option<&SeenFolder>,
+    ) -> Result<FileHash> {
+        entries.reserve(taken.len());
         for (name, node, look) in taken {
             if let Some((look, hash)) = look {
                 files.push((name.clone(), look, hash));
@@ -211,11 +243,11 @@ impl<'a> Walk<'a> {
             entries.push(Entry { name, node });
         }
         let tree = Tree::new(entries)?;
-        let hash = tree.keep(self.objects, known.as_ref().map(|known| &known.tree))?;
+        let hash = tree.keep(self.objects, known.map(|known| &known.tree))?;
         if let Some(seen) = self.seen {
             files.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
             let now = SeenFolder { tree: hash, files };
-            if known.as_ref() != Some(&now) {
+            if known != Some(&now) {
                 seen.note(path, now.encode());
             }
         }
@@ -228,7 +260,7 @@ impl<'a> Walk<'a> {
         opened: &OwnedFd,
         path: &[u8],
         depth: usize,
-        wanted: &[&OsString],
+        wanted: &[&OsStr],
         known: Option<&SeenFolder>,
         hands: &mut Hands,
     ) -> Result<Vec<Found>> {
@@ -236,10 +268,10 @@ impl<'a> Walk<'a> {
         let work = |hands: &mut Hands| {
             let mut taken = Vec::new();
             while let Some(name) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let inner = join(path, name);
+                let inner = folder::join(path, name);
                 let found = self.entry(opened.as_fd(), name, &inner, depth + 1, known, hands);
                 match found {
-                    Ok(Some((node, look))) => taken.push(((*name).clone(), node, look)),
+                    Ok(Some((node, look))) => taken.push(((*name).to_owned(), node, look)),
                     Ok(None) => {}
                     Err(error) => {
                         // Nobody needs the rest.
@@ -321,7 +353,7 @@ impl<'a> Walk<'a> {
                         Ok(opened) => {
                             let look = self.look(opened.as_fd(), path)?;
                             let hash = self.folder(opened, path, depth, hands)?;
-                            let mode = permissions(look.mode);
+                            let mode = folder::permissions(look.mode);
                             return Ok(Some((Node::Folder { mode, hash }, None)));
                         }
                         Err(errno) => Err(errno),
@@ -452,24 +484,10 @@ impl<'a> Walk<'a> {
 
 fn file(look: &Look, size: u64, hash: FileHash) -> Node {
     Node::File {
-        mode: permissions(look.mode),
+        mode: folder::permissions(look.mode),
         size,
         hash,
     }
-}
-
-fn permissions(mode: u32) -> u16 {
-    u16::try_from(mode & 0o7777).unwrap_or_default()
-}
-
-fn join(path: &[u8], name: &OsStr) -> Vec<u8> {
-    let mut joined = Vec::with_capacity(path.len() + 1 + name.len());
-    if !path.is_empty() {
-        joined.extend(path);
-        joined.push(b'/');
-    }
-    joined.extend(name.as_bytes());
-    joined
 }
 
 #[cfg(test)]

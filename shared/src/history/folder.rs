@@ -1,8 +1,8 @@
-//! Listing an open folder.
+//! Open folders: listing them, and the paths of what is in them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::fs::Dir;
 use rustix::io::Errno;
@@ -28,4 +28,20 @@ pub(super) fn list(opened: &OwnedFd, most: u64) -> Result<Vec<OsString>, Errno> 
 /// Whether it is one of our own half-made files, which are nobody's past.
 pub(super) fn is_ours(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
+}
+
+/// The path of an entry of a folder that lies at `path`, relative as that.
+pub(super) fn join(path: &[u8], name: &OsStr) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(path.len() + 1 + name.len());
+    if !path.is_empty() {
+        joined.extend(path);
+        joined.push(b'/');
+    }
+    joined.extend(name.as_bytes());
+    joined
+}
+
+/// The permissions of a mode.
+pub(super) fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & 0o7777).unwrap_or_default()
 }

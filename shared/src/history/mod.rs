@@ -25,7 +25,7 @@ pub mod snapshot;
 pub mod tree;
 pub mod unified;
 
-pub use capture::{Captured, capture, capture_collection};
+pub use capture::{Again, Captured, capture, capture_again, capture_collection};
 pub use memory::MemoryObjects;
 pub use object::{Keep, Objects};
 pub use tree::{Entry, Node, Tree};

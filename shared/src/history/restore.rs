@@ -12,12 +12,13 @@ use crate::failpoint::hit;
 use crate::{Code, Error, Result};
 
 /// Makes at `to`, where nothing may stand, what the node says. It is not on the disk yet when this returns:
-/// see [`flush`]. No file is ever made to run as somebody else.
+/// see [`flush`]. No file is ever made to run as somebody else. Whether what stands there is in that very state:
+/// not if modes could not be kept.
 ///
 /// # Errors
 /// [`Code::FileExists`] if something stands there; [`Code::HistoryDamaged`] if objects are missing; what the
 /// file system says. What was made so far is removed.
-pub fn restore(node: &Node, objects: &dyn Objects, to: &Path) -> Result<()> {
+pub fn restore(node: &Node, objects: &dyn Objects, to: &Path) -> Result<bool> {
     if fs::symlink_metadata(to).is_ok() {
         let message = format!("`{}` exists already", to.display());
         return Err(Error::new(Code::FileExists, message).at(to, None));
@@ -29,7 +30,7 @@ pub fn restore(node: &Node, objects: &dyn Objects, to: &Path) -> Result<()> {
     made
 }
 
-fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<()> {
+fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<bool> {
     let fail = |error: &std::io::Error| Error::io("create", to, error);
     match node {
         Node::File { mode, hash, .. } => {
@@ -47,10 +48,16 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<(
                 error
             })?;
             target.flush().map_err(|error| fail(&error))?;
-            let mode = fs::Permissions::from_mode(u32::from(*mode) & 0o777);
-            target.set_permissions(mode).map_err(|error| fail(&error))
+            let kept = fs::Permissions::from_mode(u32::from(*mode) & 0o777);
+            target
+                .set_permissions(kept)
+                .and_then(|()| target.metadata())
+                .map(|made| has_mode(&made, *mode))
+                .map_err(|error| fail(&error))
         }
-        Node::Link { target } => symlink(target, to).map_err(|error| fail(&error)),
+        Node::Link { target } => symlink(target, to)
+            .map(|()| true)
+            .map_err(|error| fail(&error)),
         Node::Folder { mode, hash } => {
             if depth > MAX_DEPTH {
                 let message = format!("`{}` lies more than {MAX_DEPTH} deep", to.display());
@@ -60,14 +67,23 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<(
                 .mode(0o700)
                 .create(to)
                 .map_err(|error| fail(&error))?;
+            let mut is_exact = true;
             for entry in Tree::load(objects, hash)?.entries() {
-                make(&entry.node, objects, &to.join(&entry.name), depth + 1)?;
+                is_exact &= make(&entry.node, objects, &to.join(&entry.name), depth + 1)?;
             }
             // Last: it may forbid to write.
-            let mode = fs::Permissions::from_mode(u32::from(*mode) & 0o3777);
-            fs::set_permissions(to, mode).map_err(|error| fail(&error))
+            let kept = fs::Permissions::from_mode(u32::from(*mode) & 0o3777);
+            fs::set_permissions(to, kept)
+                .and_then(|()| fs::symlink_metadata(to))
+                .map(|made| is_exact && has_mode(&made, *mode))
+                .map_err(|error| fail(&error))
         }
     }
+}
+
+/// Disks without modes, and groups that are not the user's, keep less than was asked for.
+fn has_mode(made: &fs::Metadata, mode: u16) -> bool {
+    made.permissions().mode() & 0o7777 == u32::from(mode)
 }
 
 /// Removes what was made; folders that forbid it are opened first.
@@ -97,45 +113,12 @@ fn open_up(path: &Path, depth: usize) {
     }
 }
 
-/// Waits until what was restored to these paths is on the disk: one call for each disk, however many files. Where
-/// the system has no such call, files and folders are flushed one by one. What is gone again is passed over.
+/// Waits until what was restored to these paths is on the disk. What is gone again is passed over.
 pub fn flush(paths: &[PathBuf]) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    let mut disks = std::collections::BTreeSet::new();
-    for path in paths {
-        let fail = |error: &std::io::Error| Error::io("write", path, error);
-        let Ok(found) = fs::symlink_metadata(path) else {
-            continue;
-        };
-        hit("restore.flush").map_err(|error| fail(&error))?;
-        #[cfg(target_os = "linux")]
-        if disks.insert(std::os::unix::fs::MetadataExt::dev(&found)) {
-            // The path itself may be a link that leads nowhere.
-            let folder = path.parent().unwrap_or(path);
-            let opened = fs::File::open(folder).map_err(|error| fail(&error))?;
-            rustix::fs::syncfs(&opened).map_err(|errno| fail(&errno.into()))?;
-        }
-        #[cfg(not(target_os = "linux"))]
-        flush_each(path, &found, 0)?;
+    if let Some(first) = paths.first() {
+        hit("restore.flush").map_err(|error| Error::io("write", first, &error))?;
     }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn flush_each(path: &Path, found: &fs::Metadata, depth: usize) -> Result<()> {
-    let fail = |error: &std::io::Error| Error::io("write", path, error);
-    if found.is_dir() && depth <= MAX_DEPTH {
-        for entry in fs::read_dir(path).map_err(|error| fail(&error))? {
-            let entry = entry.map_err(|error| fail(&error))?;
-            let inner = entry.metadata().map_err(|error| fail(&error))?;
-            flush_each(&entry.path(), &inner, depth + 1)?;
-        }
-    }
-    if found.is_dir() || found.is_file() {
-        let opened = fs::File::open(path).map_err(|error| fail(&error))?;
-        opened.sync_all().map_err(|error| fail(&error))?;
-    }
-    Ok(())
+    crate::fs::flush(paths)
 }
 
 #[cfg(test)]
@@ -177,7 +160,7 @@ mod tests {
         let error = restore(&broken, &lost, &to).unwrap_err();
         assert_eq!(error.code, Code::HistoryDamaged);
         assert!(!to.exists());
-        restore(&node, &objects, &to).unwrap();
+        assert!(restore(&node, &objects, &to).unwrap());
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
         let link = folder.path().join("link");
         flush(&[link, to.clone(), folder.path().join("gone")]).unwrap();

@@ -12,11 +12,11 @@ use skillmeat_shared::{Error, Result};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
-use super::keeper::{missed, renewed};
+use super::outside::{missed, renewed};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
 use crate::app::App;
-use crate::app::ingest::{Hold, scope_of};
+use crate::app::ingest::{Hold, OWN_WRITE, scope_of};
 use crate::store::history::operation::{State, TouchedPath};
 
 /// Mode of new files.
@@ -173,7 +173,7 @@ impl App {
         }
         for name in whole {
             paths.remove(name);
-            self.ingest.run(name, ALL, "own-write")?;
+            self.ingest.run(name, ALL, OWN_WRITE)?;
         }
         for (name, paths) in paths {
             let scope = if removed.get(name).is_some_and(|count| *count >= MANY) {
@@ -182,7 +182,7 @@ impl App {
                 scope_of(&paths)
             };
             if let Some(scope) = scope {
-                self.ingest.run(name, scope, "own-write")?;
+                self.ingest.run(name, scope, OWN_WRITE)?;
             }
         }
         Ok(())
@@ -253,20 +253,22 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             continue;
         };
         let before = touch.before.clone();
-        let staged = match touch.after.take() {
+        let (staged, state) = match touch.after.take() {
             None => continue,
-            Some(After::Absent) => None,
-            Some(After::Thing(thing)) => thing.staged,
+            Some(After::Absent) => (None, None),
+            Some(After::Thing(thing)) => (thing.staged, thing.state),
             Some(After::Bytes(bytes)) => {
                 draft.make_room(&target)?;
-                Some(Staged::file(&target, &bytes, MODE)?)
+                let staged = Staged::file(&target, &bytes, MODE)?;
+                draft.past.made(staged.path());
+                (Some(staged), None)
             }
         };
         // A document that is a link is replaced where the link leads to.
         let target = staged
             .as_ref()
             .map_or(target, |staged| staged.target().to_path_buf());
-        moves.push(prepared(draft, place, target, staged, before)?);
+        moves.push(prepared(draft, place, target, (staged, state), &before)?);
     }
     draft.past.flush()?;
     moves.sort_by_key(Move::rank);
@@ -277,21 +279,25 @@ fn prepared(
     draft: &Draft<'_>,
     place: Place,
     target: PathBuf,
-    staged: Option<Staged>,
-    before: Before,
+    (staged, state): (Option<Staged>, Option<Node>),
+    before: &Before,
 ) -> Result<Move> {
-    let found = draft.past.capture(&target)?;
-    let after = match &staged {
-        Some(staged) => draft.past.capture(staged.path())?,
-        None => None,
+    let found = match before {
+        // Taken already, and compared once more when it is moved aside.
+        Before::Thing(Some(node)) => Some(node.clone()),
+        _ => draft.past.capture(&target)?,
+    };
+    let after = match (&staged, state) {
+        (Some(_), Some(state)) => Some(state),
+        (Some(staged), None) => draft.past.capture(staged.path())?,
+        (None, _) => None,
     };
     let expected = match before {
         Before::Absent if found.is_none() => Some(Expected::Absent),
-        Before::Content(hash) if found.as_ref().and_then(Node::hash) == Some(&hash) => {
-            Some(Expected::Content(hash))
+        Before::Content(hash) if found.as_ref().and_then(Node::hash) == Some(hash) => {
+            Some(Expected::Content(*hash))
         }
-        Before::Thing(None) if found.is_some() => None,
-        Before::Thing(Some(node)) if found.as_ref() == Some(&node) => None,
+        Before::Thing(_) if found.is_some() => None,
         _ => return Err(changed(&target)),
     };
     Ok(Move {

@@ -4,24 +4,23 @@
 //! state is kept, and the change is an operation of `external`. States that nobody has kept yet follow when
 //! all texts are indexed and nobody asks for anything. It sleeps while no pass finds a change.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Transaction;
 use skillmeat_shared::artifact::scan;
-use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
-use skillmeat_shared::history::{self, Node};
+use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::history;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 
+use super::outside::{external, record};
 use super::past;
 use super::place::Place;
 use crate::app::App;
 use crate::store::history::known;
-use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
+use crate::store::history::operation::TouchedPath;
 use crate::store::{Store, collection, list, text};
 
 /// How long passes must rest before what they found is kept. A burst of changes is one operation.
@@ -38,9 +37,6 @@ const CHUNK: usize = 32;
 
 /// How much nicer than others the thread is.
 const NICE: i32 = 15;
-
-/// Paths that an operation names.
-const NAMED: usize = 3;
 
 #[derive(Default)]
 struct Waiting {
@@ -322,163 +318,4 @@ fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
     } else {
         Ok(place)
     }
-}
-
-/// The operation by another program that changed these paths of one collection.
-fn external(app: &App, touched: &[TouchedPath]) -> NewOperation {
-    NewOperation {
-        at: app.now(),
-        actor: "external".to_owned(),
-        verb: "files.changed".to_owned(),
-        what: told(touched),
-        undoes: None,
-        detail: String::new(),
-    }
-}
-
-/// Records what another program did, and that its outcome is known. The number of the operation.
-fn record(
-    transaction: &Transaction<'_>,
-    new: &NewOperation,
-    touched: &[TouchedPath],
-) -> rusqlite::Result<i64> {
-    let id = operation::begin(transaction, new, touched)?;
-    operation::set_state(transaction, id, State::Done, new.at)?;
-    for one in touched {
-        known::set(transaction, &one.root, &one.path, one.after.as_ref())?;
-    }
-    Ok(id)
-}
-
-/// What another program changed and nobody has told yet, of the places that a change of ours is about to touch.
-#[derive(Debug, Default)]
-pub(super) struct Missed(Vec<(NewOperation, Vec<TouchedPath>)>);
-
-impl Missed {
-    /// Records it, before the change that comes next.
-    pub(super) fn record(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        self.0
-            .iter()
-            .try_for_each(|(new, touched)| record(transaction, new, touched).map(drop))
-    }
-}
-
-/// Looks for what was missed at these places.
-pub(super) fn missed<'a>(
-    app: &App,
-    draft: &super::Draft<'_>,
-    places: impl Iterator<Item = (&'a Place, &'a Path)>,
-) -> Result<Missed> {
-    let mut found: BTreeMap<String, BTreeMap<String, TouchedPath>> = BTreeMap::new();
-    for (place, target) in places.filter(|(place, _)| !place.collection_name().is_empty()) {
-        let name = place.collection_name();
-        for (at, on_disk) in around(app, place, target)? {
-            let before = app
-                .history
-                .read(|connection| known::get(connection, name, &at.path))?;
-            let after = draft.past.capture(&on_disk)?;
-            if before != after {
-                found
-                    .entry(name.to_owned())
-                    .or_default()
-                    .insert(at.path.clone(), past::touched(&at, before, after));
-            }
-        }
-    }
-    let missed = found.into_values().map(|touched| {
-        let touched: Vec<TouchedPath> = touched.into_values().collect();
-        (external(app, &touched), touched)
-    });
-    Ok(Missed(missed.collect()))
-}
-
-/// The known places that are this one, lie in it, or hold it; and where they are.
-fn around(app: &App, place: &Place, target: &Path) -> Result<Vec<(Place, PathBuf)>> {
-    let name = place.collection_name();
-    let known = app
-        .history
-        .read(|connection| known::around(connection, name, &place.path))?;
-    Ok(known
-        .into_iter()
-        .filter_map(|path| {
-            let at = Place::collection(name, path);
-            let on_disk = above_or_below(place, target, &at)?;
-            Some((at, on_disk))
-        })
-        .collect())
-}
-
-/// The operation in words.
-fn told(touched: &[TouchedPath]) -> String {
-    let name = touched.first().map_or("", |one| one.root.as_str());
-    let how = |one: &TouchedPath| match (&one.before, &one.after) {
-        (None, _) => "made",
-        (_, None) => "removed",
-        _ => "changed",
-    };
-    let named: Vec<String> = touched
-        .iter()
-        .take(NAMED)
-        .map(|one| format!("`{}` {}", one.path, how(one)))
-        .collect();
-    let more = touched.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    format!("{}{more} in `{name}` by another program", named.join(", "))
-}
-
-/// The states of these paths that are known from now on, and those known ones that hold or lie in them.
-pub(super) fn renewed(
-    app: &App,
-    draft: &super::Draft<'_>,
-    touched: &[(Place, PathBuf, bool)],
-) -> Result<Vec<(Place, Option<Node>)>> {
-    let mut renewed: BTreeMap<Place, Option<Node>> = BTreeMap::new();
-    for (place, target, _) in touched {
-        let name = place.collection_name();
-        if name.is_empty() {
-            // A collection as a whole.
-            let made = place.path.strip_prefix("collections/");
-            if let Some(name) = made.filter(|name| !name.contains('/')) {
-                for document in [MANIFEST, LOCK] {
-                    let node = draft.past.capture(&target.join(document))?;
-                    renewed.insert(Place::collection(name, document), node);
-                }
-            }
-            continue;
-        }
-        let mut places = around(app, place, target)?;
-        let is_whole = match layout::classify(Path::new(&place.path)) {
-            layout::Place::Artifact(artifact) => artifact == place.path,
-            layout::Place::Manifest | layout::Place::Lock => true,
-            layout::Place::Container | layout::Place::Ignored => false,
-        };
-        if is_whole {
-            places.push((place.clone(), target.clone()));
-        }
-        for (at, on_disk) in places {
-            if let Entry::Vacant(vacant) = renewed.entry(at) {
-                vacant.insert(draft.past.capture(&on_disk)?);
-            }
-        }
-    }
-    Ok(renewed.into_iter().collect())
-}
-
-fn above_or_below(place: &Place, target: &Path, other: &Place) -> Option<PathBuf> {
-    if let Some(rest) = other.below(place) {
-        return Some(if rest.is_empty() {
-            target.to_path_buf()
-        } else {
-            target.join(rest)
-        });
-    }
-    let rest = place.below(other)?;
-    target
-        .ancestors()
-        .nth(rest.split('/').count())
-        .map(Path::to_path_buf)
 }

@@ -12,6 +12,7 @@ mod apply;
 mod draft;
 mod keeper;
 mod log;
+mod outside;
 mod past;
 mod place;
 mod recover;

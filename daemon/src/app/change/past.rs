@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Transaction;
 use skillmeat_shared::Result;
 use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
 
 use super::Asked;
-use super::keeper::Missed;
+use super::outside::Missed;
 use super::place::Place;
 use crate::app::App;
 use crate::store::history::known;
@@ -19,12 +20,16 @@ use crate::store::history::{Batch, History};
 /// Bytes of the largest document whose entries are undone.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
+/// What is recorded with an operation.
+pub(in crate::app) type Along = Box<dyn Fn(&Transaction<'_>) -> rusqlite::Result<()>>;
+
 /// Keeps the states of one change.
 pub(super) struct Past<'a> {
     history: &'a History,
     batch: Batch<'a>,
-    /// What was restored and may not be on the disk yet.
+    /// What was made and may not be on the disk yet.
     restored: RefCell<Vec<PathBuf>>,
+    along: Option<Along>,
 }
 
 impl<'a> Past<'a> {
@@ -33,6 +38,7 @@ impl<'a> Past<'a> {
             history,
             batch: history.batch(),
             restored: RefCell::default(),
+            along: None,
         }
     }
 
@@ -46,14 +52,30 @@ impl<'a> Past<'a> {
         history::object::get(&self.batch, hash, MAX_DOCUMENT)
     }
 
-    /// Has a state stand at a path where nothing stands. It is on the disk after [`flush`](Self::flush).
-    pub(super) fn restore(&self, node: &Node, path: &Path) -> Result<()> {
-        restore::restore(node, &self.batch, path)?;
-        self.restored.borrow_mut().push(path.to_path_buf());
-        Ok(())
+    /// Has a state stand at a path where nothing stands; whether it is that very state. It is on the disk after
+    /// [`flush`](Self::flush).
+    pub(super) fn restore(&self, node: &Node, path: &Path) -> Result<bool> {
+        let is_exact = restore::restore(node, &self.batch, path)?;
+        self.made(path);
+        Ok(is_exact)
     }
 
-    /// Waits until all that was restored is on the disk.
+    /// Something was made that is to be flushed.
+    pub(super) fn made(&self, path: &Path) {
+        self.restored.borrow_mut().push(path.to_path_buf());
+    }
+
+    /// The objects of this change, and all others.
+    pub(super) const fn batch(&self) -> &Batch<'a> {
+        &self.batch
+    }
+
+    /// Has something else recorded with the operation.
+    pub(super) fn record_along(&mut self, along: Along) {
+        self.along = Some(along);
+    }
+
+    /// Waits until all that was made is on the disk.
     pub(super) fn flush(&self) -> Result<()> {
         restore::flush(&self.restored.take())
     }
@@ -76,7 +98,9 @@ impl<'a> Past<'a> {
             detail: String::new(),
         };
         let full = std::mem::replace(&mut self.batch, self.history.batch());
+        let along = self.along.take();
         full.commit(|transaction| {
+            along.map_or(Ok(()), |along| along(transaction))?;
             missed.record(transaction)?;
             operation::begin(transaction, &new, paths)
         })

@@ -69,6 +69,25 @@ impl Place {
         }
     }
 
+    /// Where places below this one begin, in order.
+    pub(super) fn inside(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+            path: format!("{}/", self.path),
+        }
+    }
+
+    /// This place and those that hold it, the innermost first.
+    pub(super) fn and_outer(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), |inner| {
+            let (path, _) = inner.path.rsplit_once('/')?;
+            Some(Self {
+                root: inner.root.clone(),
+                path: path.to_owned(),
+            })
+        })
+    }
+
     /// The rest of this path below another one; empty if they are the same.
     pub(super) fn below(&self, outer: &Self) -> Option<&str> {
         if self.root != outer.root {
@@ -123,6 +142,11 @@ mod tests {
         assert_eq!(below("skills/a/SKILL.md").as_deref(), Some("SKILL.md"));
         assert_eq!(below("skills/ab"), None);
         assert_eq!(Place::home("skills/a").below(&outer), None);
+        let first = Place::collection("c", "skills/a/!");
+        assert!(outer < outer.inside() && outer.inside() < first);
+        assert!(Place::collection("c", "skills/a!") < outer.inside());
+        let outer: Vec<String> = first.and_outer().map(|place| place.path).collect();
+        assert_eq!(outer, ["skills/a/!", "skills/a", "skills"]);
     }
 
     #[test]

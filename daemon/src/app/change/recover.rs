@@ -4,7 +4,7 @@ use skillmeat_shared::{Result, fs};
 
 use super::Draft;
 use super::apply::{put_in_place, ready};
-use super::keeper::renewed;
+use super::outside::renewed;
 use super::past::{place_of, state_of};
 use super::undo::take_back;
 use crate::app::App;

@@ -13,6 +13,7 @@ use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 
 use super::{App, Freshness};
 use crate::app::change::{Actor, Asked, Draft, Place, Source};
+use crate::app::ingest::OWN_WRITE;
 use crate::store::collection::{self, CollectionView, GroupView};
 
 /// Mode of the files that we write into collections.
@@ -187,7 +188,7 @@ impl App {
             force: false,
             confirmed: false,
         };
-        self.ingest.run(name, scope, "own-write").map(|_| ())
+        self.ingest.run(name, scope, OWN_WRITE).map(|_| ())
     }
 
     /// Makes a collection the default one; returns the name of the one before.

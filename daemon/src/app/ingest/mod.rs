@@ -44,6 +44,9 @@ const REOPEN: Duration = Duration::from_mins(1);
 /// The reason of the passes with which the daemon begins.
 const STARTUP: &str = "startup";
 
+/// The reason of passes over what we changed ourselves.
+pub(super) const OWN_WRITE: &str = "own-write";
+
 /// Threads that read files during a pass.
 const READERS: usize = 2;
 
@@ -389,6 +392,10 @@ impl App {
             self.announce_change();
             self.indexer.wake();
             self.keeper.note(collection, at);
+            if matches!(scope, Scope::All { .. }) && reason != OWN_WRITE {
+                // Perhaps nobody told of it.
+                self.lasts.forget(collection);
+            }
         }
         let again = |scope: Scope, looks: usize| Pass {
             collection: collection.to_owned(),

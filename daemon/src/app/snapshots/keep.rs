@@ -7,7 +7,7 @@ use skillmeat_shared::history::retention::Retention;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{Origin, SnapshotView, not_found};
+use super::{How, Origin, SnapshotView, not_found};
 use crate::app::App;
 use crate::store::history::collect::{self, Limits};
 use crate::store::history::snapshot::{self, Snapshot};
@@ -200,7 +200,9 @@ impl App {
             .into_iter()
             .next();
         let _one_at_a_time = self.mutation.lock();
-        let (made, _) = self.take(name, SCHEDULED, Origin::Scheduled, newest.as_ref(), &|_| {})?;
+        // All of it is looked at now and then, whatever the watcher knows.
+        let why = (Origin::Scheduled, How::Whole);
+        let made = self.take(name, SCHEDULED, why, newest.as_ref(), &|_| {})?;
         if newest.is_none_or(|newest| newest.id != made.snapshot.id) {
             self.log_event("snapshot.created", name, &made.snapshot.id);
         }

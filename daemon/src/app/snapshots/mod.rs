@@ -4,13 +4,18 @@
 mod archive;
 mod compare;
 mod keep;
+mod present;
 mod restore;
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use rusqlite::Transaction;
+use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::layout::{self, Found};
 use skillmeat_shared::history::tree::{Node, Tree};
-use skillmeat_shared::history::{Objects, ancestor, capture_collection, diff, snapshot as names};
+use skillmeat_shared::history::{Objects, ancestor, diff, snapshot as names};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -18,10 +23,11 @@ use super::{App, collections};
 use crate::store::history::Batch;
 use crate::store::history::seen::SeenFolders;
 use crate::store::history::snapshot::{self, Snapshot};
-use skillmeat_shared::artifact::Problem;
 
 pub use compare::{Compared, Difference};
 pub use keep::Collected;
+pub(super) use present::Lasts;
+use present::{How, Present};
 pub use restore::RollbackRequest;
 
 /// What a snapshot says if the user says nothing; the ancestor says the same.
@@ -118,6 +124,41 @@ pub struct HeldArtifact {
     pub bytes: u64,
 }
 
+/// A snapshot that is still to be written.
+struct NewSnapshot {
+    row: Snapshot,
+    read: u64,
+    root: PathBuf,
+    seen: SeenFolders,
+    /// Names that are the ancestor's.
+    taken: BTreeSet<String>,
+}
+
+impl NewSnapshot {
+    /// Writes it under a name that no other has.
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Snapshot> {
+        self.seen.save(transaction, &self.root)?;
+        let mut row = self.row.clone();
+        // Names tell microseconds.
+        loop {
+            row.id = names::id_at(row.at);
+            let is_taken = self.taken.contains(&row.id);
+            if !is_taken && snapshot::get(transaction, &row.collection, &row.id)?.is_none() {
+                break;
+            }
+            row.at.0 += 1_000;
+        }
+        snapshot::insert(transaction, &row)?;
+        tracing::info!(
+            target: "history",
+            collection = row.collection, id = row.id, origin = row.origin,
+            files = row.files, read = self.read, stored = row.stored,
+            "snapshot"
+        );
+        Ok(row)
+    }
+}
+
 /// A state of a collection, with the objects to read it by, which stay while this is held.
 struct Opened<'a> {
     view: SnapshotView,
@@ -142,81 +183,77 @@ impl App {
         self.store()?;
         // A snapshot shows the collection between two changes, never in the middle of one.
         let _one_at_a_time = self.mutation.lock();
-        let (made, _) = self.take(&name, message, Origin::Manual, None, tell)?;
+        let why = (Origin::Manual, How::Changes);
+        let made = self.take(&name, message, why, None, tell)?;
         self.log_event("snapshot.created", &name, &made.snapshot.id);
         Ok(made)
     }
 
-    /// Takes a snapshot, and gives its state; the caller sees to it that no change is under way. The mutation lock is not taken.
+    /// Takes a snapshot; the caller sees to it that no change is under way. The mutation lock is not taken.
     /// Nothing is written if the state is the one of `unless`; that one is given back then.
     fn take(
         &self,
         name: &str,
         message: &str,
-        origin: Origin,
+        (origin, how): (Origin, How),
         unless: Option<&Snapshot>,
         tell: &(dyn Fn(u64) + Sync),
-    ) -> Result<(Made, Node)> {
+    ) -> Result<Made> {
         let root = self.collection_root(name)?;
-        let seen = self
-            .history
-            .read(|connection| SeenFolders::load(connection, &root))?;
         let batch = self.history.batch();
-        let captured = capture_collection(&root, &batch, &seen, tell)?;
-        let node = captured.node.ok_or_else(|| collections::not_found(name))?;
-        if let Some(same) = unless.filter(|unless| unless.node == node) {
-            batch.commit(|transaction| seen.save(transaction, &root))?;
-            let made = Made {
+        let present = self.capture_to_keep((name, &root), how, &batch, tell)?;
+        let read = present.captured.read;
+        let left_out = present.captured.left_out.clone();
+        if let Some(same) = unless.filter(|unless| unless.node == present.node) {
+            batch.commit(|transaction| present.seen.save(transaction, &root))?;
+            self.is_kept(name, &root, &present);
+            return Ok(Made {
                 snapshot: same.clone().into(),
-                read: captured.read,
-                left_out: captured.left_out,
-            };
-            return Ok((made, node));
+                read,
+                left_out,
+            });
         }
-        let artifacts = artifacts_in(&batch, &node)?.len() as u64;
-        let mut row = Snapshot {
-            collection: name.to_owned(),
-            id: String::new(),
-            at: self.now(),
-            message: message.to_owned(),
-            origin: origin.as_str().to_owned(),
-            node,
-            artifacts,
-            files: captured.files,
-            bytes: captured.bytes,
-            stored: batch.stored(),
-        };
-        let taken = self.ancestors(name)?.0;
-        let is_taken = |id: &str| taken.iter().any(|one| one.id == id);
-        let row = batch.commit(|transaction| {
-            seen.save(transaction, &root)?;
-            // Names tell microseconds.
-            loop {
-                row.id = names::id_at(row.at);
-                if !is_taken(&row.id) && snapshot::get(transaction, name, &row.id)?.is_none() {
-                    break;
-                }
-                row.at.0 += 1_000;
-            }
-            snapshot::insert(transaction, &row)?;
-            Ok(row)
-        })?;
-        for left_out in &captured.left_out {
+        self.is_kept(name, &root, &present);
+        let new = self.new_snapshot((name, root), message, origin, present, &batch)?;
+        let row = batch.commit(|transaction| new.write(transaction))?;
+        Ok(Made {
+            snapshot: row.into(),
+            read,
+            left_out,
+        })
+    }
+
+    /// A snapshot of what was captured, still to be written.
+    fn new_snapshot(
+        &self,
+        (name, root): (&str, PathBuf),
+        message: &str,
+        origin: Origin,
+        present: Present,
+        batch: &Batch<'_>,
+    ) -> Result<NewSnapshot> {
+        for left_out in &present.captured.left_out {
             tracing::info!(target: "history", collection = name, "{}", left_out.message);
         }
-        tracing::info!(
-            target: "history",
-            collection = name, id = row.id, origin = row.origin,
-            files = row.files, read = captured.read, stored = row.stored,
-            "snapshot"
-        );
-        let node = row.node.clone();
-        let made = Made {
-            snapshot: row.into(),
-            read: captured.read,
-            left_out: captured.left_out,
-        };
-        Ok((made, node))
+        let taken = self.ancestors(name)?.0;
+        Ok(NewSnapshot {
+            row: Snapshot {
+                collection: name.to_owned(),
+                id: String::new(),
+                at: self.now(),
+                message: message.to_owned(),
+                origin: origin.as_str().to_owned(),
+                node: present.node,
+                artifacts: present.artifacts,
+                files: present.captured.files,
+                bytes: present.captured.bytes,
+                stored: batch.stored(),
+            },
+            read: present.captured.read,
+            root,
+            seen: present.seen,
+            taken: taken.into_iter().map(|one| one.id).collect(),
+        })
     }
 
     /// Snapshots of a collection, or of all, the newest first, at most `limit`; how many there are; and what
@@ -375,16 +412,21 @@ fn artifacts_in(objects: &dyn Objects, node: &Node) -> Result<Vec<(Found, Node)>
             continue;
         }
         for entry in Tree::load(objects, hash)?.into_entries() {
-            let at = |is_folder| layout::named(&container.name, &entry.name, is_folder);
-            let found = match &entry.node {
-                Node::Folder { .. } => at(true),
-                Node::File { .. } => at(false),
-                // Where it leads is not in the snapshot.
-                Node::Link { .. } => at(true).or_else(|| at(false)),
-            };
+            let found = named(&container.name, &entry.name, &entry.node);
             all.extend(found.map(|found| (found, entry.node)));
         }
     }
     all.sort_by(|a, b| a.0.path.cmp(&b.0.path));
     Ok(all)
+}
+
+/// The artifact that an entry of a container is.
+fn named(container: &OsStr, name: &OsStr, node: &Node) -> Option<Found> {
+    let at = |is_folder| layout::named(container, name, is_folder);
+    match node {
+        Node::Folder { .. } => at(true),
+        Node::File { .. } => at(false),
+        // Where it leads is not in the snapshot.
+        Node::Link { .. } => at(true).or_else(|| at(false)),
+    }
 }

@@ -6,20 +6,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use skillmeat_shared::collection::edit::{self, Key};
 use skillmeat_shared::collection::layout::{self, Found};
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::history::diff::{self, Change};
-use skillmeat_shared::history::{Node, Objects, capture, capture_collection, object};
+use skillmeat_shared::history::{Node, Objects, capture, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::{Opened, Origin, artifacts_in};
+use super::{How, Opened, Origin, artifacts_in};
+use crate::app::App;
 use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
-use crate::app::{App, collections};
-use crate::store::history::seen::SeenFolders;
 use crate::store::history::{Batch, snapshot};
 
 /// What the snapshot before a rollback says; the ancestor's say the same.
@@ -30,6 +30,13 @@ const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 
 /// How far below the collection things are put back as a whole: artifacts lie two levels down.
 const LEVELS: usize = 2;
+
+/// Files that changed in an artifact up to which they are put back one by one.
+const FEW: usize = 16;
+
+/// The snapshot before a rollback, once it is written.
+#[derive(Default)]
+struct Safety(Rc<RefCell<Option<String>>>);
 
 /// What goes back, and to when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,33 +68,21 @@ impl App {
             dry_run: request.dry_run,
             undoes: None,
         };
-        let safety: RefCell<Option<String>> = RefCell::default();
+        let safety = Safety::default();
         let changed = self.change(&asked, &|draft| {
             if !request.artifacts.is_empty() {
                 return some(&name, &target, &request.artifacts, request.dry_run, draft);
             }
             // Of a plan that came to nothing, as somebody wrote meanwhile.
             self.drop_safety(&name, &safety);
-            let (now, objects) = if request.dry_run {
-                self.state_now(&name)?
-            } else {
-                let (made, now) = self.take(&name, BEFORE, Origin::Safety, None, &|_| {})?;
-                safety.replace(Some(made.snapshot.id));
-                (now, self.history.batch())
-            };
-            everything(
-                &name,
-                (&now, &objects),
-                &target.node,
-                request.dry_run,
-                draft,
-            )
+            if request.dry_run {
+                let (now, objects) = self.state_now(&name)?;
+                return everything(&name, (&now, Some(&objects)), &target.node, draft);
+            }
+            let now = self.make_safe(&name, draft, &safety)?;
+            everything(&name, (&now, None), &target.node, draft)
         });
         let changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
-        if changed.operation.is_none() {
-            // Nothing was changed: nothing to go back to.
-            self.drop_safety(&name, &safety);
-        }
         Ok(ChangeSummary::told(
             &name,
             &["restored", "removed", "unchanged", "failed"],
@@ -97,26 +92,31 @@ impl App {
         ))
     }
 
-    fn drop_safety(&self, name: &str, safety: &RefCell<Option<String>>) {
-        let Some(id) = safety.take() else { return };
+    /// Captures a collection and has a snapshot of it recorded with the operation: in the same transaction, before
+    /// the first file changes. If nothing is to be changed there is no operation, and nothing to go back to.
+    fn make_safe(&self, name: &str, draft: &mut Draft<'_>, safety: &Safety) -> Result<Node> {
+        let root = self.collection_root(name)?;
+        let batch = draft.objects();
+        let present = self.capture_to_keep((name, &root), How::Changes, batch, &|_| {})?;
+        self.is_kept(name, &root, &present);
+        let now = present.node.clone();
+        let new = self.new_snapshot((name, root), BEFORE, Origin::Safety, present, batch)?;
+        let id = Rc::clone(&safety.0);
+        draft.record_along(Box::new(move |transaction| {
+            id.replace(Some(new.write(transaction)?.id));
+            Ok(())
+        }));
+        Ok(now)
+    }
+
+    fn drop_safety(&self, name: &str, safety: &Safety) {
+        let Some(id) = safety.0.take() else { return };
         let dropped = self
             .history
             .write(|transaction| snapshot::delete(transaction, name, &id));
         if let Err(error) = dropped {
             tracing::warn!(target: "history", "the snapshot {id} is of no use, and stays: {error}");
         }
-    }
-
-    /// The collection as it is, with the objects to read it by.
-    pub(super) fn state_now(&self, name: &str) -> Result<(Node, Batch<'_>)> {
-        let root = self.collection_root(name)?;
-        let seen = self
-            .history
-            .read(|connection| SeenFolders::load(connection, &root))?;
-        let batch = self.history.batch();
-        let captured = capture_collection(&root, &batch, &seen, &|_| {})?;
-        let node = captured.node.ok_or_else(|| collections::not_found(name))?;
-        Ok((node, batch))
     }
 }
 
@@ -132,33 +132,76 @@ fn what(request: &RollbackRequest) -> String {
     format!("restore {} from {}", names.join(", "), request.id)
 }
 
-/// Plans to bring everything back. What the snapshot did not have goes.
+/// Plans to bring everything back. What the snapshot did not have goes. Objects of a dry run are kept nowhere.
 fn everything(
     name: &str,
-    (now, objects): (&Node, &dyn Objects),
+    (now, dry): (&Node, Option<&Batch<'_>>),
     then: &Node,
-    is_dry: bool,
     draft: &mut Draft<'_>,
 ) -> Result<Vec<ChangeItem>> {
-    let changes = diff::diff(objects, Some(now), Some(then), LEVELS)?;
+    let is_dry = dry.is_some();
+    let (changes, parts) = {
+        let objects: &dyn Objects = dry.unwrap_or_else(|| draft.objects());
+        let changes = diff::diff(objects, Some(now), Some(then), LEVELS)?;
+        let changes = whole(objects, changes, now, then)?;
+        let parts = changes.iter().map(|change| parts(objects, change));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        (changes, parts)
+    };
     let mut items = Vec::new();
-    for change in whole(objects, changes, now, then)? {
+    for (change, parts) in changes.into_iter().zip(parts) {
         let Some(path) = change.path.to_str() else {
             let message = format!("`{}` is not UTF-8", change.path.display());
             return Err(Error::new(Code::FileOutside, message)
                 .hint("move it away yourself; a collection has no such names at its top"));
         };
-        let place = Place::collection(name, path);
-        let result = if let Some(node) = &change.after {
-            draft.put(&place, Source::Past(node.clone()))?;
-            if is_dry { "would-restore" } else { "restored" }
-        } else {
-            draft.remove(&place)?;
-            if is_dry { "would-remove" } else { "removed" }
+        let result = match (&change.after, is_dry) {
+            (Some(_), true) => "would-restore",
+            (Some(_), false) => "restored",
+            (None, true) => "would-remove",
+            (None, false) => "removed",
         };
         items.push(item(&change, path, result));
+        for part in parts {
+            let inner = part.path.to_str().unwrap_or_default();
+            let inner = if inner.is_empty() {
+                path.to_owned()
+            } else {
+                format!("{path}/{inner}")
+            };
+            draft.turn(&Place::collection(name, inner), part.before, part.after)?;
+        }
+        let place = Place::collection(name, path);
+        draft.believe(&place, change.before, change.after);
     }
     Ok(items)
+}
+
+/// What of a thing that changed is put back: the whole thing, or a few files in it. Their paths are relative to it.
+fn parts(objects: &dyn Objects, change: &Change) -> Result<Vec<Change>> {
+    let whole = || Change {
+        path: PathBuf::new(),
+        ..change.clone()
+    };
+    let is_folder = |node: &Option<Node>| node.as_ref().is_some_and(Node::is_folder);
+    if !is_folder(&change.before) || !is_folder(&change.after) {
+        return Ok(vec![whole()]);
+    }
+    let inner = diff::diff(
+        objects,
+        change.before.as_ref(),
+        change.after.as_ref(),
+        usize::MAX,
+    )?;
+    // A folder whose mode changed is put back with all that is in it.
+    let is_a_part = |part: &Change| {
+        let is_turned = is_folder(&part.before) && is_folder(&part.after);
+        !is_turned && part.path.to_str().is_some()
+    };
+    if inner.len() > FEW || !inner.iter().all(is_a_part) {
+        return Ok(vec![whole()]);
+    }
+    Ok(inner)
 }
 
 /// Changes of whole things: a folder that changed itself, its mode, is put back with all that is in it, and so is

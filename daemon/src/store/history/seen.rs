@@ -1,12 +1,12 @@
 //! How files looked when they were last read. Lost, it costs reading them once more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, ToSql, Transaction, params};
 use skillmeat_shared::history::seen::Seen;
 
 use super::lock;
@@ -28,20 +28,61 @@ struct Loaded {
 impl SeenFolders {
     /// What was noted of the folders below `top`.
     pub fn load(connection: &Connection, top: &Path) -> rusqlite::Result<Self> {
-        let loaded = connection
-            .prepare_cached("SELECT folder, said FROM seen WHERE top = ?1")?
-            .query_map([top.as_os_str().as_bytes()], |row| {
-                let loaded = Loaded {
-                    said: row.get(1)?,
-                    is_used: AtomicBool::new(false),
-                };
-                Ok((row.get(0)?, loaded))
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(Self {
-            loaded,
-            noted: Mutex::default(),
-        })
+        let mut seen = Self::default();
+        seen.add(
+            connection,
+            "SELECT folder, said FROM seen WHERE top = ?1",
+            params![top.as_os_str().as_bytes()],
+        )?;
+        Ok(seen)
+    }
+
+    /// As [`load`](Self::load), but only of `top` itself, of these places in it, which are paths relative to it,
+    /// of the folders that hold them, and of all that lies in them.
+    pub fn load_around(
+        connection: &Connection,
+        top: &Path,
+        places: &BTreeSet<PathBuf>,
+    ) -> rusqlite::Result<Self> {
+        let top = top.as_os_str().as_bytes();
+        let mut seen = Self::default();
+        let above = places.iter().filter_map(|place| place.parent());
+        let alone: BTreeSet<&Path> = above
+            .chain([Path::new("")])
+            .chain(places.iter().map(PathBuf::as_path))
+            .collect();
+        for folder in alone {
+            let folder = folder.as_os_str().as_bytes();
+            let one = "SELECT folder, said FROM seen WHERE top = ?1 AND folder = ?2";
+            seen.add(connection, one, params![top, folder])?;
+        }
+        for place in places.iter().filter(|place| !place.as_os_str().is_empty()) {
+            let place = place.as_os_str().as_bytes();
+            // `0` comes after `/`.
+            let (first, end) = ([place, b"/"].concat(), [place, b"0"].concat());
+            let below =
+                "SELECT folder, said FROM seen WHERE top = ?1 AND folder > ?2 AND folder < ?3";
+            seen.add(connection, below, params![top, first, end])?;
+        }
+        Ok(seen)
+    }
+
+    fn add(
+        &mut self,
+        connection: &Connection,
+        query: &str,
+        of: &[&dyn ToSql],
+    ) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(query)?;
+        let mut rows = statement.query(of)?;
+        while let Some(row) = rows.next()? {
+            let loaded = Loaded {
+                said: row.get(1)?,
+                is_used: AtomicBool::new(false),
+            };
+            self.loaded.insert(row.get(0)?, loaded);
+        }
+        Ok(())
     }
 
     /// Writes what was noted, and forgets folders that nobody asked for: they are gone.

@@ -95,6 +95,13 @@ pub fn list(connection: &Connection, collection: &str) -> rusqlite::Result<Vec<S
         .collect()
 }
 
+/// Whether a snapshot of a collection has this state: all of its objects are kept then.
+pub fn has_state(connection: &Connection, collection: &str, node: &Node) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM snapshot WHERE collection = ?1 AND state = ?2")?
+        .exists(params![collection, node.encode()])
+}
+
 /// Forgets a snapshot; its objects go with the next collection of garbage. Whether there was one.
 pub fn delete(connection: &Connection, collection: &str, id: &str) -> rusqlite::Result<bool> {
     connection

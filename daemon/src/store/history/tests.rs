@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use skillmeat_shared::history::restore::restore;
+use skillmeat_shared::history::seen::Seen as _;
 use skillmeat_shared::history::{capture, capture_collection, object as port};
 use skillmeat_shared::time::Timestamp;
 
@@ -209,6 +210,11 @@ fn only_what_nothing_needs_is_collected() {
             snapshot::insert(transaction, &row)
         })
         .unwrap();
+    let has = |name: &str, node: &Node| {
+        history.read(|connection| snapshot::has_state(connection, name, node))
+    };
+    assert!(has("c", &node).unwrap());
+    assert!(!has("d", &node).unwrap());
     let needed = count(&history, "object");
     operate(&history, 100, "x", b"old before", b"old after");
     let new = operate(&history, 900, "x", b"new before", b"new after");
@@ -354,4 +360,56 @@ fn a_deleted_file_is_made_anew() {
     }
     operate(&history, 2, "a", b"2", b"3");
     assert_eq!(count(&history, "operation"), 1);
+}
+
+#[test]
+fn what_is_remembered_of_some_places_is_loaded_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = fresh(folder.path());
+    let top = Path::new("/c");
+    let all = [
+        "",
+        "skills",
+        "skills/a",
+        "skills/a/deep",
+        "skills/a!",
+        "skills/ab",
+        "notes",
+    ];
+    let whole = SeenFolders::default();
+    for path in all {
+        whole.note(path.as_bytes(), path.as_bytes().to_vec());
+    }
+    history
+        .write(|transaction| whole.save(transaction, top))
+        .unwrap();
+    let places = ["skills/a", "skills/gone"].map(PathBuf::from).into();
+    let load = || {
+        history
+            .read(|connection| SeenFolders::load_around(connection, top, &places))
+            .unwrap()
+    };
+    let some = load();
+    let loaded: Vec<&str> = all
+        .into_iter()
+        .filter(|path| some.recall(path.as_bytes()).is_some())
+        .collect();
+    assert_eq!(loaded, ["", "skills", "skills/a", "skills/a/deep"]);
+    // What nobody asks for is gone; what was not loaded stays.
+    let some = load();
+    some.recall(b"skills");
+    some.recall(b"");
+    history
+        .write(|transaction| some.save(transaction, top))
+        .unwrap();
+    let left = history
+        .read(|connection| SeenFolders::load(connection, top))
+        .unwrap();
+    let left = all
+        .into_iter()
+        .filter(|path| left.recall(path.as_bytes()).is_some());
+    assert_eq!(
+        left.collect::<Vec<_>>(),
+        ["", "skills", "skills/a!", "skills/ab", "notes"]
+    );
 }

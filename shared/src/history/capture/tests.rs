@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, SystemTime};
@@ -269,4 +269,109 @@ proptest! {
         restore(captured.node.as_ref().unwrap(), &objects, &to).unwrap();
         prop_assert_eq!(capture(&to, &objects).unwrap().node, captured.node);
     }
+}
+
+/// Names of two levels below a collection, and how each is changed: made, written to, removed, replaced.
+fn change(root: &Path, (container, name, how): (u8, u8, u8)) -> PathBuf {
+    let container = ["skills", "commands", "notes.d"][usize::from(container % 3)];
+    let place = Path::new(container).join(format!("n{}", name % 6));
+    let path = root.join(&place);
+    let remove = || match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() => drop(fs::remove_dir_all(&path)),
+        _ => drop(fs::remove_file(&path)),
+    };
+    match how % 8 {
+        0 => remove(),
+        1 => {
+            remove();
+            touch(&path, b"a file", 0o600);
+        }
+        2 => {
+            remove();
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink("elsewhere", &path).unwrap();
+        }
+        3 if path.is_dir() => {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o705)).unwrap();
+        }
+        4 => {
+            let all = root.join(container);
+            drop(fs::remove_dir_all(&all));
+            if how & 8 == 0 {
+                touch(&all, b"no folder any more", 0o600);
+            }
+            return container.into();
+        }
+        _ if root.join(container).is_file() => {}
+        _ => {
+            if !path.is_dir() {
+                remove();
+            }
+            touch(&path.join(format!("deep/{how}")), &[how; 3], 0o644);
+        }
+    }
+    place
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn looking_where_it_changed_finds_what_looking_everywhere_finds(
+        first in prop::collection::vec(any::<(u8, u8, u8)>(), 0..20),
+        later in prop::collection::vec(prop::collection::vec(any::<(u8, u8, u8)>(), 0..6), 1..4),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        touch(&root.join("collection.toml"), b"x", 0o600);
+        // Where a file stands instead of a container, nothing can be made in it.
+        let all = |changes: &[(u8, u8, u8)]| -> BTreeSet<PathBuf> {
+            let blocked = |(container, ..): &&(u8, u8, u8)| {
+                !root.join(["skills", "commands", "notes.d"][usize::from(container % 3)]).is_file()
+            };
+            changes.iter().filter(blocked).map(|one| change(root, *one)).collect()
+        };
+        all(&first);
+        let objects = MemoryObjects::default();
+        let mut notes = Notes::default();
+        let mut known = capture_collection(root, &objects, &notes, &|_| {}).unwrap();
+        for changes in &later {
+            notes = notes.next();
+            let changed = all(changes);
+            touch(&root.join("collection.toml"), format!("{}", changed.len()).as_bytes(), 0o600);
+            let again = Again { before: &known, changed: &changed };
+            let (found, looked) = capture_again(root, &again, &objects, &notes).unwrap();
+            let whole = capture_collection(root, &objects, &Notes::default(), &|_| {}).unwrap();
+            prop_assert_eq!(&found.node, &whole.node);
+            prop_assert_eq!((found.files, found.bytes), (whole.files, whole.bytes));
+            let differs = diff::diff(&objects, known.node.as_ref(), found.node.as_ref(), 2).unwrap();
+            for one in differs.iter().filter(|one| one.path.iter().count() == 2) {
+                let is_told = |path: &Path| looked.iter().any(|told| told.path == path);
+                prop_assert!(is_told(&one.path) || is_told(one.path.parent().unwrap()), "{:?}", one.path);
+            }
+            known = found;
+        }
+    }
+}
+
+#[test]
+fn what_cant_be_kept_is_told_where_it_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    touch(&root.join("skills/a/SKILL.md"), b"x", 0o600);
+    let objects = MemoryObjects::default();
+    let notes = Notes::default();
+    let first = capture_collection(root, &objects, &notes, &|_| {}).unwrap();
+    let pipe = root.join("skills/b/pipe");
+    fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let changed = [PathBuf::from("skills/b"), PathBuf::from("skills/gone/deep")].into();
+    let again = Again {
+        before: &first,
+        changed: &changed,
+    };
+    let (second, looked) = capture_again(root, &again, &objects, &notes).unwrap();
+    assert_eq!((second.files, second.left_out.len()), (1, 1));
+    assert_eq!(looked.len(), 1);
+    assert_eq!(looked[0].path, Path::new("skills/b"));
 }

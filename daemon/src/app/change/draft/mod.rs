@@ -12,16 +12,19 @@ use std::path::{Path, PathBuf};
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::{MANIFEST, edit, lockfile};
 use skillmeat_shared::fs::{self, FileHash};
+use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::Step;
-use super::past::Past;
+use super::past::{Along, Past};
 use super::place::{Place, Root};
 use thing::{bytes_of, inside};
 
+use crate::app::ingest::OWN_WRITE;
 use crate::app::{App, collections};
+use crate::store::history::Batch;
 use crate::store::list::{self, Existing};
 pub(in crate::app) use thing::Source;
 pub(super) use thing::{After, Before};
@@ -44,6 +47,8 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) touches: BTreeMap<Place, Touch>,
     /// Folders that were made to have something beside a place.
     pub(super) made: Vec<PathBuf>,
+    /// States of places before the draft and after it, where these need not be looked at.
+    pub(super) believed: BTreeMap<Place, (Option<Node>, Option<Node>)>,
 }
 
 impl Drop for Draft<'_> {
@@ -63,12 +68,23 @@ impl<'a> Draft<'a> {
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),
             made: Vec::new(),
+            believed: BTreeMap::new(),
         }
     }
 
     /// The time now.
     pub(in crate::app) fn now(&self) -> Timestamp {
         self.app.now()
+    }
+
+    /// Objects that are recorded with the operation, and all that are kept.
+    pub(in crate::app) const fn objects(&self) -> &Batch<'a> {
+        self.past.batch()
+    }
+
+    /// Has something else recorded in the transaction that records the operation.
+    pub(in crate::app) fn record_along(&mut self, along: Along) {
+        self.past.record_along(along);
     }
 
     /// The folder of a collection, without links in its path.
@@ -116,7 +132,7 @@ impl<'a> Draft<'a> {
                 force: false,
                 confirmed: false,
             };
-            self.app.ingest.run(collection, all, "own-write")?;
+            self.app.ingest.run(collection, all, OWN_WRITE)?;
         }
         let asked = self.app.asked(&store, collection, false)?;
         let Some((row, _)) = asked.first().cloned() else {
@@ -293,10 +309,11 @@ impl<'a> Draft<'a> {
     }
 
     fn outer(&self, place: &Place) -> Option<Place> {
-        self.touches
-            .iter()
-            .find(|(outer, touch)| touch.after.is_some() && place.below(outer).is_some())
-            .map(|(outer, _)| outer.clone())
+        let is_drafted = |outer: &Place| {
+            let touch = self.touches.get(outer);
+            touch.is_some_and(|touch| touch.after.is_some())
+        };
+        place.and_outer().find(is_drafted)
     }
 
     /// Drafts a file's bytes. An existing file keeps its mode.

@@ -51,15 +51,18 @@ pub(in crate::app::change) struct Thing {
     pub(in crate::app::change) staged: Option<Staged>,
     /// What it will be like, as far as a dry run tells.
     pub(super) like: Option<PathBuf>,
+    /// Its state, if that is known.
+    pub(in crate::app::change) state: Option<Node>,
     /// What a dry run would write into it; nothing: remove.
     pub(super) below: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 impl Thing {
-    pub(super) const fn staged(staged: Staged) -> Self {
+    pub(super) const fn staged(staged: Staged, state: Option<Node>) -> Self {
         Self {
             staged: Some(staged),
             like: None,
+            state,
             below: BTreeMap::new(),
         }
     }
@@ -68,6 +71,7 @@ impl Thing {
         Self {
             staged: None,
             like,
+            state: None,
             below: BTreeMap::new(),
         }
     }
@@ -89,6 +93,7 @@ impl Thing {
     }
 
     pub(super) fn write(&mut self, rest: &str, bytes: Vec<u8>) -> Result<()> {
+        self.state = None;
         let Some(staged) = &self.staged else {
             self.below.insert(rest.to_owned(), Some(bytes));
             return Ok(());
@@ -101,6 +106,7 @@ impl Thing {
     }
 
     pub(super) fn remove(&mut self, rest: &str) -> Result<()> {
+        self.state = None;
         let Some(staged) = &self.staged else {
             self.below.insert(rest.to_owned(), None);
             return Ok(());

@@ -24,9 +24,35 @@ impl Draft<'_> {
                 Source::Past(_) | Source::Folder => None,
             })
         } else {
-            Thing::staged(self.stage(&target, from)?)
+            self.stage(&target, from)?
         };
         self.draft_whole(place, After::Thing(thing))
+    }
+
+    /// Drafts that a place goes from one state, which it was just seen in and which must hold until the draft is
+    /// applied, to another. Its objects must be kept.
+    pub(in crate::app) fn turn(
+        &mut self,
+        place: &Place,
+        before: Option<Node>,
+        after: Option<Node>,
+    ) -> Result<()> {
+        let before = before.map_or(Before::Absent, |node| Before::Thing(Some(node)));
+        self.note_state(place, before)?;
+        match after {
+            Some(node) => self.put(place, Source::Past(node)),
+            None => self.remove(place),
+        }
+    }
+
+    /// Tells of which state something is that known places are part of, before the draft and after it.
+    pub(in crate::app) fn believe(
+        &mut self,
+        place: &Place,
+        before: Option<Node>,
+        after: Option<Node>,
+    ) {
+        self.believed.insert(place.clone(), (before, after));
     }
 
     /// Puts something into a folder that is drafted itself.
@@ -37,6 +63,7 @@ impl Draft<'_> {
         else {
             return Err(no_folder(&target));
         };
+        thing.state = None;
         let Some(staged) = &thing.staged else {
             thing.like = match from {
                 Source::Disk(path) | Source::Ours(path) if thing.like.is_none() => {
@@ -57,30 +84,30 @@ impl Draft<'_> {
                 Ok(())
             }
             Source::Ours(made) => fs::set_aside(&made, &path),
-            Source::Past(node) => self.past.restore(&node, &path),
+            Source::Past(node) => self.past.restore(&node, &path).map(drop),
             Source::Folder => fs::make_folders(&path).map(drop),
         }
     }
 
-    fn stage(&mut self, target: &Path, from: Source) -> Result<Staged> {
+    fn stage(&mut self, target: &Path, from: Source) -> Result<Thing> {
         self.make_room(target)?;
         match from {
             Source::Disk(source) => {
                 let (staged, notes) = Staged::artifact(&source, target)?;
                 tell(target, &notes);
-                Ok(staged)
+                Ok(Thing::staged(staged, None))
             }
             Source::Ours(made) => {
                 let staged = Staged::reserve(target);
                 fs::set_aside(&made, staged.path())?;
-                Ok(staged)
+                Ok(Thing::staged(staged, None))
             }
             Source::Past(node) => {
                 let staged = Staged::reserve(target);
-                self.past.restore(&node, staged.path())?;
-                Ok(staged)
+                let is_exact = self.past.restore(&node, staged.path())?;
+                Ok(Thing::staged(staged, is_exact.then_some(node)))
             }
-            Source::Folder => Staged::folder(target),
+            Source::Folder => Staged::folder(target).map(|staged| Thing::staged(staged, None)),
         }
     }
 
@@ -138,8 +165,9 @@ impl Draft<'_> {
     fn forget_below(&mut self, place: &Place) -> Result<Vec<(Place, Option<After>)>> {
         let below: Vec<Place> = self
             .touches
-            .keys()
-            .filter(|other| *other != place && other.below(place).is_some())
+            .range(place.inside()..)
+            .map(|(other, _)| other)
+            .take_while(|other| other.below(place).is_some())
             .cloned()
             .collect();
         let mut forgotten = Vec::new();
@@ -168,14 +196,9 @@ impl Draft<'_> {
         }
         let drafted = self.touches.get_mut(from).and_then(|t| t.after.take());
         let after = match drafted {
-            Some(After::Thing(Thing {
-                staged,
-                like,
-                below,
-            })) => After::Thing(Thing {
-                staged: staged.map(|staged| staged.moved_to(&target)),
-                like,
-                below,
+            Some(After::Thing(thing)) => After::Thing(Thing {
+                staged: thing.staged.map(|staged| staged.moved_to(&target)),
+                ..thing
             }),
             Some(after) => after,
             None if self.is_dry => After::Thing(Thing::like(Some(source))),
@@ -184,10 +207,10 @@ impl Draft<'_> {
                     .past
                     .capture(&source)?
                     .ok_or_else(|| changed(&source))?;
-                let staged = self.stage(&target, Source::Past(node.clone()))?;
+                let thing = self.stage(&target, Source::Past(node.clone()))?;
                 let before = Before::Thing(Some(node));
                 self.note_state(from, before)?;
-                After::Thing(Thing::staged(staged))
+                After::Thing(thing)
             }
         };
         let inner = self.forget_below(from)?;
