@@ -39,6 +39,7 @@ pub const ALL: &[&str] = &[
     "copy.write",
     "exchange.after",
     "exchange.before",
+    "exchange.flush",
     "history.after_commit",
     "history.before_begin",
     "history.before_commit",

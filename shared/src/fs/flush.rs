@@ -39,7 +39,7 @@ pub(crate) fn flush_folders(folders: &[&Path]) -> Result<()> {
         let metadata = fs::metadata(folder).map_err(|error| Error::io("open", folder, &error))?;
         found.push((*folder, metadata));
     }
-    crate::failpoint::hit("atomic.sync_folder")
+    crate::failpoint::hit("exchange.flush")
         .map_err(|error| Error::io("write", Path::new("folders"), &error))?;
     flush_disks(&found)
 }
