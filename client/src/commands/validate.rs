@@ -172,6 +172,10 @@ fn text(context: &mut Context, answer: &v1::ValidateResponse, dry_run: bool) -> 
                 escape(&finding.file),
                 one_line(&finding.message)
             ))?;
+            if context.out.verbose {
+                let wanted = paint.apply(Tone::Dim, &one_line(&finding.wanted));
+                context.out.line(&format!("           {wanted}"))?;
+            }
         }
     }
     if answer.truncated {

@@ -1,6 +1,6 @@
 //! Frontmatter, and files that are nothing but fields.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use skillmeat_shared::Kind;
 use skillmeat_shared::artifact::ParseStatus;
@@ -59,8 +59,16 @@ fn changes_one_field(bytes: &[u8]) {
         is_file: false,
         manifest: Some((file, bytes)),
         files: &[],
+        settings: &[],
     };
-    for finding in validate(&subject, true) {
+    let settings = ["hooks.json", ".mcp.json", "plugin.json", "marketplace.json"]
+        .map(|name| (PathBuf::from(name), bytes.to_vec()));
+    let plugin = Subject {
+        kind: &Kind::Composite,
+        settings: &settings,
+        ..subject
+    };
+    for finding in [validate(&subject, true), validate(&plugin, true)].concat() {
         let line = finding.line.unwrap_or(1);
         assert!((1..=lines_of(bytes)).contains(&line), "{finding:?}");
     }

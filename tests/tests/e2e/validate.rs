@@ -122,6 +122,75 @@ fn paths_outside_are_held_to_the_same_rules() {
 }
 
 #[test]
+fn a_plugin_is_looked_at_with_its_parts_and_settings() {
+    let sandbox = Sandbox::initialised();
+    let market = sandbox.path("market");
+    let plugin = market.join("plugins/one");
+    let json = |path: &str, text: &str| write(market.join(path), text);
+    json(
+        ".claude-plugin/marketplace.json",
+        r#"{"name": "m", "owner": {"name": "o"}, "plugins": [
+            {"name": "one", "source": "./plugins/one"},
+            {"name": "two", "source": "./plugins/two"}]}"#,
+    );
+    json(
+        "plugins/one/.claude-plugin/plugin.json",
+        "{\n\"name\": \"One\"}",
+    );
+    json(
+        "plugins/one/hooks/hooks.json",
+        "{\"hooks\": {\n\"PreToolUsed\": [{\"hooks\": [\n{\"type\": \"command\"}]}]}}",
+    );
+    json("plugins/one/.mcp.json", "{\"mcpServers\": {\"x\":\n{}}}");
+    broken(&plugin.join("skills"));
+    let answer = |path: &std::path::Path| {
+        let run = sandbox.run(&["validate", path.to_str().unwrap(), "--json"]);
+        run.exits(9).json()
+    };
+    let of = |rule: &str, line, severity: &str| {
+        let id = "composite:one".to_owned();
+        (id, rule.to_owned(), Some(line), severity.to_owned())
+    };
+    let of_plugin = [
+        of("mcp.incomplete", 1, "error"),
+        of("plugin.name", 2, "error"),
+        of("hook.incomplete", 3, "error"),
+        of("hook.event", 2, "warning"),
+    ];
+    for path in [&plugin, &plugin.join(".claude-plugin/plugin.json")] {
+        let all = findings(&answer(path));
+        assert_eq!(all[..4], of_plugin, "{all:#?}");
+        assert!(all[4..].iter().all(|one| one.0 == "skill:pdf"), "{all:#?}");
+        assert_eq!(all.len(), 7);
+    }
+    let all = findings(&answer(&market));
+    assert_eq!(
+        (all[0].1.as_str(), all[0].2, all.len()),
+        ("link.broken", Some(3), 8),
+        "{all:#?}"
+    );
+    // One file by itself, and an artifact of a collection.
+    let mcp = findings(&answer(&plugin.join(".mcp.json")));
+    assert_eq!(mcp[0].1, "mcp.incomplete");
+    let hooks = findings(&answer(&plugin.join("hooks/hooks.json")));
+    assert_eq!((hooks[0].1.as_str(), hooks.len()), ("hook.incomplete", 2));
+    drop(
+        sandbox
+            .run(&["add", plugin.join("hooks").to_str().unwrap(), "--as", "h"])
+            .ok(),
+    );
+    let own = sandbox
+        .run(&["validate", "hook:h", "--verbose"])
+        .exits(9)
+        .stdout;
+    assert!(
+        own.contains("hooks.json:3  a handler of `PreToolUsed` has no `command`")
+            && own.contains("as its type asks for"),
+        "{own}"
+    );
+}
+
+#[test]
 fn the_corpus_is_good_but_for_what_is_known() {
     let sandbox = Sandbox::initialised();
     let corpus = fixture("corpus");

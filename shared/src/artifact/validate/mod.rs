@@ -7,7 +7,12 @@
 mod agent;
 mod body;
 mod fields;
+mod hooks;
+mod marketplace;
+mod mcp;
+mod plugin;
 mod rules;
+mod settings;
 mod skill;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +25,10 @@ use crate::artifact::frontmatter::edit::Change;
 use crate::artifact::frontmatter::{self, Document};
 
 pub use rules::{RULES, Rule};
+pub use settings::settings_files;
+
+/// Findings of one artifact: more tell nothing new.
+const MAX: usize = 1000;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +94,8 @@ pub struct Subject<'a> {
     pub manifest: Option<(&'a Path, &'a [u8])>,
     /// All of its files.
     pub files: &'a [PathBuf],
+    /// Those of [`settings_files`], with their bytes.
+    pub settings: &'a [(PathBuf, Vec<u8>)],
 }
 
 /// Everything that is wrong, errors first, then by lines. `strict` holds it to the letter of the specification:
@@ -96,9 +107,10 @@ pub fn validate(subject: &Subject<'_>, strict: bool) -> Vec<Finding> {
         strict,
     };
     examine(subject, &mut report);
+    settings::check(subject, &mut report);
     report.findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.severity, finding.line, finding.rule.id);
-        key(a).cmp(&key(b))
+        key(a).cmp(&key(b)).then_with(|| a.file.cmp(&b.file))
     });
     report.findings
 }
@@ -122,6 +134,10 @@ fn examine(subject: &Subject<'_>, report: &mut Report) {
         report.add("file.empty", None, "it is empty".to_owned());
         return;
     }
+    if subject.settings.iter().any(|(other, _)| other == file) {
+        // It is read as settings, with lines.
+        return;
+    }
     let document = frontmatter::parse_file(file, bytes);
     readable(&document, report);
     let page = Page {
@@ -137,6 +153,21 @@ fn examine(subject: &Subject<'_>, report: &mut Report) {
     }
     if matches!(subject.kind, Kind::Skill | Kind::Command | Kind::Agent) {
         body::check(&page, report);
+        inline(&page, report);
+    }
+}
+
+/// Hooks and servers in the fields.
+fn inline(page: &Page<'_>, report: &mut Report) {
+    let at = |key: &str| {
+        let value = page.document.fields.get(key)?;
+        Some(settings::Node::of(value, page.line(key).unwrap_or(1)))
+    };
+    if let Some(hooks) = at("hooks").filter(settings::Node::is_table) {
+        hooks::events(&hooks, page.subject, report);
+    }
+    if let Some(servers) = at("mcpServers").filter(settings::Node::is_table) {
+        mcp::servers(&servers, report);
     }
 }
 
@@ -186,6 +217,9 @@ impl Report {
         let Some(rule) = RULES.iter().find(|known| known.id == rule) else {
             return;
         };
+        if self.findings.len() >= MAX {
+            return;
+        }
         self.findings.push(Finding {
             rule,
             severity: if self.strict {

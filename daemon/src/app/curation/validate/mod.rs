@@ -1,14 +1,18 @@
 //! Artifacts are held to the rules of those who read them, in collections and elsewhere.
 
+mod found;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use skillmeat_shared::artifact::validate::{Finding, Fix, Severity, Subject, validate};
-use skillmeat_shared::artifact::{detect, discover, frontmatter, metadata, name, scan};
+use skillmeat_shared::artifact::validate::{
+    Finding, Fix, Severity, Subject, settings_files, validate,
+};
+use skillmeat_shared::artifact::{frontmatter, metadata, scan};
 use skillmeat_shared::fs::{Expected, read_bounded, swap};
-use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
+use self::found::found;
 use super::super::App;
 use super::super::change::{ChangeItem, Draft, Place};
 use super::super::selection::Selection;
@@ -72,6 +76,7 @@ struct Artifact {
 struct Held {
     scan: scan::Scan,
     manifest: Option<(PathBuf, Vec<u8>)>,
+    settings: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl App {
@@ -222,6 +227,7 @@ impl Held {
             &artifact.path,
             &self.scan,
             manifest.map(|(file, bytes)| (file.as_path(), bytes.as_slice())),
+            &self.settings,
             strict,
         )
     }
@@ -232,13 +238,10 @@ fn findings(
     path: &Path,
     scan: &scan::Scan,
     manifest: Option<(&Path, &[u8])>,
+    settings: &[(PathBuf, Vec<u8>)],
     strict: bool,
 ) -> Vec<Finding> {
-    let files: Vec<PathBuf> = scan
-        .entries
-        .iter()
-        .map(|entry| entry.path.clone())
-        .collect();
+    let files = files_in(scan);
     let folder = path.file_name().unwrap_or_default().to_string_lossy();
     let subject = Subject {
         kind,
@@ -246,8 +249,14 @@ fn findings(
         is_file: scan.is_file,
         manifest,
         files: &files,
+        settings,
     };
     validate(&subject, strict)
+}
+
+fn files_in(scan: &scan::Scan) -> Vec<PathBuf> {
+    let entries = scan.entries.iter();
+    entries.map(|entry| entry.path.clone()).collect()
 }
 
 fn read(artifact: &Artifact) -> Result<Held> {
@@ -255,51 +264,23 @@ fn read(artifact: &Artifact) -> Result<Held> {
     // Says itself that nothing is there.
     std::fs::metadata(&artifact.path).map_err(|e| Error::io("read", &artifact.path, &e))?;
     let scan = scan::scan(&artifact.path, boundary)?;
-    let manifest = match metadata::manifest_file(&artifact.kind, &scan) {
-        Some(file) => {
-            let path = if scan.is_file {
-                artifact.path.clone()
-            } else {
-                artifact.path.join(&file)
-            };
-            Some((file, read_bounded(&path, MAX_BYTES)?))
-        }
-        None => None,
+    let bytes_of = |file: PathBuf| {
+        let path = if scan.is_file {
+            artifact.path.clone()
+        } else {
+            artifact.path.join(&file)
+        };
+        Ok((file, read_bounded(&path, MAX_BYTES)?))
     };
-    Ok(Held { scan, manifest })
-}
-
-/// The artifacts at a path that a person named.
-fn found(path: &Path) -> Result<Vec<Artifact>> {
-    match detect::detect(path) {
-        Ok(kind) => {
-            let is_inner = path.is_file() && kind.shape() == Shape::Folder;
-            let outer = path.parent().filter(|_| is_inner).unwrap_or(path);
-            let called = name::default_name(path, &kind).unwrap_or_default();
-            Ok(vec![Artifact {
-                id: format!("{kind}:{called}"),
-                kind,
-                path: outer.to_path_buf(),
-            }])
-        }
-        Err(error) if error.code == Code::ArtifactUndetected && path.is_dir() => {
-            let found = discover::discover(path, &mut |_| {})?;
-            if found.candidates.is_empty() {
-                return Err(error);
-            }
-            let artifact = |one: discover::Candidate| Artifact {
-                id: format!("{}:{}", one.kind, one.name),
-                kind: one.kind,
-                path: one.path,
-            };
-            Ok(found.candidates.into_iter().map(artifact).collect())
-        }
-        // The file inside of an artifact stands for it.
-        Err(error) => match path.parent().filter(|_| path.is_file()) {
-            Some(folder) if detect::detect(folder).is_ok() => found(folder),
-            _ => Err(error),
-        },
-    }
+    let manifest = metadata::manifest_file(&artifact.kind, &scan);
+    let manifest = manifest.map(bytes_of).transpose()?;
+    let settings = settings_files(&artifact.kind, &files_in(&scan), scan.is_file);
+    let settings = settings.into_iter().map(bytes_of).collect::<Result<_>>()?;
+    Ok(Held {
+        scan,
+        manifest,
+        settings,
+    })
 }
 
 /// The bytes with everything mended that can be, and the rules that were broken. The file may need another
@@ -340,7 +321,7 @@ fn mend_one(draft: &mut Draft<'_>, collection: &str, row: &Summary) -> Result<Ve
         return Ok(Vec::new());
     };
     let path = Path::new(&row.path);
-    let findings = findings(&kind, path, &scan, Some((&file, &bytes)), false);
+    let findings = findings(&kind, path, &scan, Some((&file, &bytes)), &[], false);
     let (mended, rules, renamed) = mended_file(&kind, &file, &bytes, &findings)?;
     draft.write(&target, mended)?;
     if let Some(name) = renamed {

@@ -1,3 +1,5 @@
+mod settings;
+
 use super::*;
 
 /// The rules that a skill in the folder `pdf` breaks, with their lines.
@@ -13,6 +15,7 @@ fn found(kind: &Kind, file: &str, text: &str, strict: bool) -> Vec<(&'static str
         is_file: *kind != Kind::Skill,
         manifest: Some((Path::new(file), text.as_bytes())),
         files: &files,
+        settings: &[],
     };
     let findings = validate(&subject, strict);
     findings
@@ -146,6 +149,7 @@ fn strictness_makes_errors_of_warnings() {
             is_file: false,
             manifest: Some((Path::new("skill.md"), text.as_bytes())),
             files: &[],
+            settings: &[],
         };
         let findings = validate(&subject, strict);
         findings
@@ -211,6 +215,7 @@ fn fixes_mend_what_they_promise() {
         is_file: false,
         manifest: Some((Path::new("SKILL.md"), bytes)),
         files: &[],
+        settings: &[],
     };
     let mut bytes = text.as_bytes().to_vec();
     for finding in validate(&subject(text.as_bytes()), false) {
@@ -235,6 +240,7 @@ fn a_missing_file_is_an_error() {
         is_file: false,
         manifest: None,
         files: &[],
+        settings: &[],
     };
     assert_eq!(validate(&subject, false)[0].rule.id, "file.missing");
 }
