@@ -3,8 +3,9 @@
 //! They exist in builds with debug assertions only, and only in a program that calls [`arm`], which is the
 //! daemon; elsewhere [`hit`] is nothing. `SKILLMEAT_FAILPOINTS` tells what happens where: `name=action`,
 //! several separated by `;`. `name=action@3` happens at the third hit only. The actions are `kill` (as a
-//! power cut would), `panic`, `hang`, `enospc` and `eio`. A value `@/some/file` names a file that is read at
-//! every hit, so that a running program can be told anew.
+//! power cut would), `panic`, `hang`, `wait`, `enospc` and `eio`. A value `@/some/file` names a file that is read at
+//! every hit, so that a running program can be told anew; who is asked to `wait` makes the file
+//! `/some/file.name` and goes on once the file asks for nothing any more.
 
 /// The variable of the daemon that tells what happens where.
 pub const VARIABLE: &str = "SKILLMEAT_FAILPOINTS";
@@ -34,6 +35,7 @@ pub const ALL: &[&str] = &[
     "change.planned",
     "change.ready",
     "change.recorded",
+    "change.sealed",
     "copy.folder",
     "copy.sync",
     "copy.write",
@@ -127,6 +129,7 @@ mod armed {
         Kill,
         Panic,
         Hang,
+        Wait,
         Full,
         Broken,
     }
@@ -153,6 +156,13 @@ mod armed {
             ),
             None => action(spec, name, count),
         };
+        if let (Some(Action::Wait), Some(file)) = (action, spec.strip_prefix('@')) {
+            std::fs::File::create(format!("{file}.{name}"))?;
+            while std::fs::read_to_string(file).is_ok_and(|spec| !spec.is_empty()) {
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+            }
+            return Ok(());
+        }
         action.map_or(Ok(()), |action| act(action, name))
     }
 
@@ -180,6 +190,7 @@ mod armed {
                     "kill" => Some(Action::Kill),
                     "panic" => Some(Action::Panic),
                     "hang" => Some(Action::Hang),
+                    "wait" => Some(Action::Wait),
                     "enospc" => Some(Action::Full),
                     "eio" => Some(Action::Broken),
                     _ => None,
@@ -195,7 +206,7 @@ mod armed {
                 park()
             }
             Action::Panic => panic!("the failpoint `{name}` was asked to panic"),
-            Action::Hang => park(),
+            Action::Hang | Action::Wait => park(),
             Action::Full => Err(Errno::NOSPC.into()),
             Action::Broken => Err(Errno::IO.into()),
         }

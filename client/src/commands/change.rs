@@ -48,6 +48,7 @@ struct Change<'a> {
     counts: BTreeMap<String, u64>,
     operation: Option<&'a str>,
     steps: Vec<Step<'a>>,
+    notes: &'a [String],
     seq: u64,
 }
 
@@ -187,6 +188,9 @@ fn finish(
         if !words.is_single(items) || failure.is_none() {
             context.out.note(&(words.tally)(summary));
         }
+        for note in &summary.notes {
+            context.out.note(&one_line(note));
+        }
     }
     failure.map_or(Ok(()), Err)
 }
@@ -227,6 +231,7 @@ fn document<'a>(items: &'a [v1::ChangeItem], summary: &'a v1::ChangeSummary) -> 
                 path: &step.path,
             })
             .collect(),
+        notes: &summary.notes,
         seq: summary.seq,
     }
 }

@@ -135,6 +135,7 @@ fn summary(done: ChangeSummary) -> v1::ChangeEvent {
             .collect(),
         operation: done.operation.unwrap_or_default(),
         steps: done.steps.into_iter().map(step).collect(),
+        notes: done.notes,
     };
     v1::ChangeEvent {
         event: Some(Event::Summary(summary)),

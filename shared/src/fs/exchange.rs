@@ -6,9 +6,10 @@
 //! ([`flush`](super::flush)), and so does who puts them in place ([`Placed::flush`]).
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind as Io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -35,6 +36,36 @@ pub struct Placed {
     aside: Option<Temporary>,
     /// Something new stands there.
     is_new: bool,
+    /// How that looked before it was compared.
+    look: Option<Look>,
+}
+
+/// What `stat` tells of a file or folder and all that is in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Look(Vec<(OsString, u64, i64, i64)>);
+
+impl Look {
+    /// Never fails: what can't be looked at does not look as before.
+    fn of(path: &Path) -> Self {
+        let mut all = Vec::new();
+        let mut waiting = vec![(path.to_path_buf(), OsString::new())];
+        while let Some((path, name)) = waiting.pop() {
+            let Ok(found) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            all.push((name, found.size(), found.mtime(), found.mtime_nsec()));
+            if found.is_dir() {
+                let entries = fs::read_dir(&path).into_iter().flatten();
+                waiting.extend(
+                    entries
+                        .filter_map(std::result::Result::ok)
+                        .map(|entry| (entry.path(), entry.file_name())),
+                );
+            }
+        }
+        all.sort();
+        Self(all)
+    }
 }
 
 impl Staged {
@@ -108,6 +139,7 @@ impl Staged {
             target,
             aside: None,
             is_new: true,
+            look: None,
         })
     }
 
@@ -125,6 +157,7 @@ impl Staged {
             target,
             aside: Some(temporary),
             is_new: true,
+            look: None,
         };
         placed.confirm(is_expected)
     }
@@ -145,6 +178,7 @@ pub fn take_out(target: &Path, is_expected: &dyn Fn(&Path) -> Result<bool>) -> R
         target: target.to_path_buf(),
         aside: Some(Temporary::adopt(aside)),
         is_new: false,
+        look: None,
     };
     placed.confirm(is_expected)
 }
@@ -156,7 +190,8 @@ impl Placed {
     }
 
     /// Makes sure that the old thing is the one that was meant.
-    fn confirm(self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Self> {
+    fn confirm(mut self, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Self> {
+        self.look = self.aside.as_ref().map(|aside| Look::of(aside.path()));
         let looked = match &self.aside {
             Some(aside) => hit("exchange.after")
                 .map_err(|error| Error::io("write", &self.target, &error))
@@ -212,6 +247,13 @@ impl Placed {
             aside.disarm();
         }
         sync_folder(atomic::parent(&self.target))
+    }
+
+    /// Where the old thing is, if somebody wrote to it since before it was compared.
+    pub fn written_aside(&self) -> Option<&Path> {
+        let aside = self.aside.as_ref()?;
+        let is_same = self.look.as_ref() == Some(&Look::of(aside.path()));
+        (!is_same).then(|| aside.path())
     }
 
     /// Lets go of the old thing.
@@ -343,6 +385,28 @@ mod tests {
         assert_eq!(read(&at).as_deref(), Some("new"));
         take_out(&at, &|_| Ok(true)).unwrap().keep();
         assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_written_to_the_old_thing_is_noticed() {
+        use std::io::Write as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        fs::create_dir(&at).unwrap();
+        write(&at.join("inner"), b"old", 0o600).unwrap();
+        let mut held = fs::OpenOptions::new()
+            .append(true)
+            .open(at.join("inner"))
+            .unwrap();
+        let out = take_out(&at, &|_| Ok(true)).unwrap();
+        assert_eq!(out.written_aside(), None);
+        held.write_all(b" and more").unwrap();
+        let aside = out.written_aside().unwrap();
+        assert_eq!(read(&aside.join("inner")).as_deref(), Some("old and more"));
+        out.keep();
+        let placed = Staged::file(&at, b"new", 0o600).unwrap().place().unwrap();
+        assert_eq!(placed.written_aside(), None);
     }
 
     #[test]

@@ -120,3 +120,51 @@ fn an_edit_just_before_a_change_of_ours_is_an_operation_of_its_own() {
             .contains("As it was")
     );
 }
+
+#[test]
+fn what_an_open_descriptor_still_writes_is_kept() {
+    use std::io::Write as _;
+
+    let mut sandbox = Sandbox::new();
+    let spec = sandbox.path("failpoints");
+    write(&spec, "");
+    sandbox.set("SKILLMEAT_FAILPOINTS", &format!("@{}", spec.display()));
+    drop(sandbox.run(&["init"]).ok());
+    let source = skill(&sandbox.path("src"), "one", "As it was");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let mut editor = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&file)
+        .unwrap();
+    // It is compared and replaced, and about to be let go.
+    write(&spec, "change.sealed=wait");
+    let mut command = sandbox.sm(&["set", "one", "license=MIT", "--json"]);
+    command.stdout(std::process::Stdio::piped());
+    let running = command.spawn().unwrap();
+    until_true("the change to be sealed", || {
+        sandbox.path("failpoints.change.sealed").exists()
+    });
+    editor.write_all(b"One more line\n").unwrap();
+    write(&spec, "");
+    let done = running.wait_with_output().unwrap();
+    assert!(done.status.success());
+    let done: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let note = text(&done["notes"][0]);
+    assert!(note.contains("`skills/one/SKILL.md`"), "{note}");
+    let now = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        now.contains("MIT") && !now.contains("One more line"),
+        "{now}"
+    );
+    let id = external(&sandbox, "`skills/one/SKILL.md` changed").unwrap()["id"].to_string();
+    assert!(note.contains(&format!("`sm log show {id}`")), "{note}");
+    let shown = sandbox.json(&["log", "show", &id]);
+    let diff = text(&shown["files"][0]["diff"]);
+    assert!(diff.contains("+One more line"), "{shown:#}");
+    // Taken back, the file is what it was in the end.
+    drop(sandbox.run(&["undo"]).ok());
+    let now = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(now, before + "One more line\n");
+}

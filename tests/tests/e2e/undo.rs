@@ -213,3 +213,34 @@ fn killed_at_any_step_the_old_or_the_new_state_stands() {
     }
     equals_a_fresh_one(&sandbox, "changes that were cut short");
 }
+
+#[test]
+fn what_changed_no_file_is_told_and_not_undone() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let made = sandbox.json(&["snapshot", "x"]);
+    let id = text(&made["snapshot"]["id"]);
+    sandbox.json(&["snapshot", "delete", &id, "--yes"]);
+    let log = sandbox.json(&["log"]);
+    let told: Vec<String> = log["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| text(&one["what"]))
+        .collect();
+    assert_eq!(told[0], format!("delete the snapshot `{id}`"));
+    assert_eq!(told[1], format!("make the snapshot `{id}` of `default`"));
+    let number = log["operations"][0]["id"].to_string();
+    let error = sandbox.fails(&["undo", &number], 4);
+    assert!(
+        text(&error["message"]).contains("changed no files"),
+        "{error}"
+    );
+    // What is undone and redone without a number is what changed files.
+    drop(sandbox.run(&["undo"]).ok());
+    assert!(sandbox.ids().is_empty());
+    sandbox.json(&["snapshot", "y"]);
+    drop(sandbox.run(&["redo"]).ok());
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+}

@@ -12,6 +12,7 @@ use skillmeat_shared::{Error, Result};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
+use super::late::{self, Aside};
 use super::outside::{missed, renewed};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
@@ -83,8 +84,8 @@ impl Move {
 type Touched = (Place, PathBuf, bool);
 
 impl App {
-    /// Applies a draft. The number of the operation.
-    pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<i64> {
+    /// Applies a draft. The number of the operation, and what there is to tell besides.
+    pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<(i64, Vec<String>)> {
         failpoint::step("change.planned")?;
         let moves = ready(draft)?;
         failpoint::step("change.ready")?;
@@ -92,7 +93,7 @@ impl App {
         let places = moves.iter().map(|one| (&one.place, one.target.as_path()));
         let missed = missed(self, draft, places)?;
         let id = draft.past.record(asked, self, &paths, &missed)?;
-        let (touched, holds) = match self.place(draft, id, moves) {
+        let (touched, holds, notes) = match self.place(draft, id, moves) {
             Ok(done) => done,
             Err(error) => {
                 if let Err(failed) = draft.past.close(id, State::RolledBack, self) {
@@ -113,7 +114,7 @@ impl App {
         }
         drop(holds);
         self.rows_of(&touched).map_err(follows)?;
-        Ok(id)
+        Ok((id, notes))
     }
 
     /// Lets all places change, or none. No pass looks at them until the holds are dropped.
@@ -122,7 +123,7 @@ impl App {
         draft: &mut Draft<'_>,
         id: i64,
         moves: Vec<Move>,
-    ) -> Result<(Vec<Touched>, Vec<Hold<'_>>)> {
+    ) -> Result<(Vec<Touched>, Vec<Hold<'_>>, Vec<String>)> {
         let touched: Vec<Touched> = moves
             .iter()
             .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
@@ -140,12 +141,13 @@ impl App {
             self.ledger.note(target);
         }
         failpoint::step("change.recorded")?;
-        put_in_place(draft, moves, &|draft| {
+        let late = put_in_place(draft, moves, &|draft| {
             failpoint::step("change.placed")?;
             let renewed = renewed(self, draft, &touched)?;
             draft.past.finish(id, State::Done, self, &renewed)
         })?;
-        Ok((touched, holds))
+        let notes = self.keep_late(draft, id, &late);
+        Ok((touched, holds, notes))
     }
 
     /// Brings the rows of these paths up to date.
@@ -214,18 +216,24 @@ fn served(place: &Place) -> &str {
     }
 }
 
-/// Lets all places change, and does what seals it; or takes all of it back.
+/// Lets all places change, and does what seals it; or takes all of it back. What others still wrote to what was
+/// replaced.
 pub(super) fn put_in_place(
     draft: &mut Draft<'_>,
     moves: Vec<Move>,
     seal: &dyn Fn(&mut Draft<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut placed = Vec::new();
+) -> Result<Vec<TouchedPath>> {
+    let (mut placed, mut asides) = (Vec::new(), Vec::new());
     let outcome = moves
         .into_iter()
         .try_for_each(|one| {
             failpoint::step("change.placing")?;
+            let aside = Aside {
+                place: one.place.clone(),
+                before: one.before.clone(),
+            };
             placed.push(one.run()?);
+            asides.push(aside);
             Ok(())
         })
         .and_then(|()| Placed::flush(&placed))
@@ -235,10 +243,13 @@ pub(super) fn put_in_place(
     }
     // What was made for the draft stays: things stand in it now.
     draft.made.clear();
-    for one in placed {
+    failpoint::hit("change.sealed").ok();
+    let asides: Vec<_> = asides.into_iter().zip(placed).collect();
+    let late = late::captured(draft, &asides);
+    for (_, one) in asides {
         one.keep();
     }
-    Ok(())
+    Ok(late)
 }
 
 /// Makes everything ready beside its place, and takes the states that are about to be replaced.

@@ -9,8 +9,10 @@
 //! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
+mod deed;
 mod draft;
 mod keeper;
+mod late;
 mod log;
 mod outside;
 mod past;
@@ -24,6 +26,7 @@ use super::App;
 
 pub use log::{ChangedFile, LogRequest, ShownOperation};
 
+pub(in crate::app) use deed::named;
 pub(in crate::app) use draft::{Draft, Source};
 pub(in crate::app) use keeper::Keeper;
 pub(in crate::app) use place::Place;
@@ -36,6 +39,8 @@ const TRIES: usize = 5;
 pub enum Actor {
     /// A person or script, with `sm`.
     CommandLine,
+    /// The daemon, by the clock.
+    Job,
 }
 
 impl Actor {
@@ -43,6 +48,7 @@ impl Actor {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CommandLine => "cli",
+            Self::Job => "job",
         }
     }
 }
@@ -75,6 +81,8 @@ pub(in crate::app) struct Changed<R> {
     pub(in crate::app) operation: Option<String>,
     /// Number of the last event that it caused.
     pub(in crate::app) seq: u64,
+    /// What the person should know besides.
+    pub(in crate::app) notes: Vec<String>,
 }
 
 /// What happens to one path.
@@ -119,6 +127,7 @@ pub struct ChangeSummary {
     pub counts: Vec<(&'static str, u64)>,
     pub operation: Option<String>,
     pub steps: Vec<Step>,
+    pub notes: Vec<String>,
 }
 
 impl ChangeSummary {
@@ -152,6 +161,7 @@ impl ChangeSummary {
             counts,
             operation: changed.operation.clone(),
             steps: changed.steps.clone(),
+            notes: changed.notes.clone(),
         }
     }
 }
@@ -177,10 +187,11 @@ impl App {
             let mut draft = Draft::new(self, asked.dry_run);
             let planned = plan(&mut draft).and_then(|report| {
                 let steps = draft.steps();
-                let operation = if asked.dry_run || steps.is_empty() {
-                    None
+                let (operation, notes) = if asked.dry_run || steps.is_empty() {
+                    (None, Vec::new())
                 } else {
-                    Some(self.apply(asked, &mut draft)?.to_string())
+                    let (id, notes) = self.apply(asked, &mut draft)?;
+                    (Some(id.to_string()), notes)
                 };
                 Ok(Changed {
                     report,
@@ -188,6 +199,7 @@ impl App {
                     steps,
                     operation,
                     seq: self.last_seq(),
+                    notes,
                 })
             });
             match planned {

@@ -106,6 +106,15 @@ impl<'a> Past<'a> {
         })
     }
 
+    /// Writes together with the states that were captured.
+    pub(super) fn commit<R>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
+    ) -> Result<R> {
+        let full = std::mem::replace(&mut self.batch, self.history.batch());
+        full.commit(write)
+    }
+
     /// Notes how an operation ended. What it undoes is undone with it, and done again if it undid that.
     pub(super) fn close(&mut self, id: i64, state: State, app: &App) -> Result<()> {
         self.finish(id, state, app, &[])

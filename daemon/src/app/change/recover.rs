@@ -72,8 +72,10 @@ impl App {
             );
         }
         let moves = ready(&mut draft)?;
-        put_in_place(&mut draft, moves, &|_| Ok(()))?;
+        let late = put_in_place(&mut draft, moves, &|_| Ok(()))?;
         draft.past.close(operation.id, State::RolledBack, self)?;
+        // The log has them; nobody waits for an answer.
+        drop(self.keep_late(&mut draft, operation.id, &late));
         Ok("rolled back")
     }
 }

@@ -88,6 +88,11 @@ impl App {
         let paths = self
             .history
             .read(|connection| operation::paths(connection, id))?;
+        if paths.is_empty() {
+            let message = format!("operation {id} can't be undone: it changed no files");
+            return Err(Error::new(Code::OperationSuperseded, message)
+                .hint(format!("it was to {}", reversed.what)));
+        }
         let is_undoing = reversed.undoes.is_some();
         let (verb, word, result, would) = if is_undoing {
             ("operation.redo", "redo", "redone", "would-redo")

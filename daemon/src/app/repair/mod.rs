@@ -130,6 +130,7 @@ impl App {
             summary.seq = one.seq;
             summary.operation = one.operation.or(summary.operation);
             summary.steps.extend(one.steps);
+            summary.notes.extend(one.notes);
         }
         Ok(summary)
     }

@@ -9,6 +9,7 @@ use skillmeat_shared::{Code, Error, Result, artifact};
 
 use super::{Opened, Origin, SnapshotView, artifacts_in};
 use crate::app::App;
+use crate::app::change::Actor;
 use crate::store::history::Batch;
 use crate::store::history::snapshot::{self, Snapshot};
 
@@ -84,6 +85,8 @@ impl App {
                 .at(file, None));
         }
         self.log_event("snapshot.imported", &name, &row.id);
+        let what = format!("import the snapshot `{}` of `{name}`", row.id);
+        self.record_deed(Actor::CommandLine, "snapshot.import", what);
         Ok(row.into())
     }
 

@@ -9,6 +9,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::{How, Origin, SnapshotView, not_found};
 use crate::app::App;
+use crate::app::change::{Actor, named};
 use crate::store::history::collect::{self, Limits};
 use crate::store::history::snapshot::{self, Snapshot};
 
@@ -46,7 +47,7 @@ impl App {
                 None => return Err(self.not_ours(&name, id)),
             }
         }
-        self.forget(&rows)?;
+        self.forget(Actor::CommandLine, "delete", &rows)?;
         Ok(rows.into_iter().map(SnapshotView::from).collect())
     }
 
@@ -64,7 +65,10 @@ impl App {
         not_found(name, id)
     }
 
-    fn forget(&self, rows: &[Snapshot]) -> Result<()> {
+    fn forget(&self, actor: Actor, verb: &str, rows: &[Snapshot]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.history.write(|transaction| {
             for row in rows {
                 snapshot::delete(transaction, &row.collection, &row.id)?;
@@ -74,6 +78,10 @@ impl App {
         for row in rows {
             self.log_event("snapshot.deleted", &row.collection, &row.id);
         }
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let many = if ids.len() == 1 { "" } else { "s" };
+        let what = format!("{verb} the snapshot{many} {}", named(&ids));
+        self.record_deed(actor, &format!("snapshot.{verb}"), what);
         Ok(())
     }
 
@@ -85,6 +93,7 @@ impl App {
     /// Deletes automatic snapshots that the retention does not want, or only tells them.
     pub fn prune_snapshots(
         &self,
+        actor: Actor,
         collection: &str,
         all: bool,
         retention: Retention,
@@ -98,13 +107,13 @@ impl App {
             doomed.extend(unwanted(rows, retention));
         }
         if !dry_run {
-            self.forget(&doomed)?;
+            self.forget(actor, "prune", &doomed)?;
         }
         Ok(doomed.into_iter().map(SnapshotView::from).collect())
     }
 
     /// Forgets operations that are too old or too much, and deletes what nothing needs any more.
-    pub fn collect_garbage(&self, dry_run: bool) -> Result<Collected> {
+    pub fn collect_garbage(&self, actor: Actor, dry_run: bool) -> Result<Collected> {
         let config = self.config();
         let days = config.config.history_keep_days;
         let kept = Duration::from_hours(24).saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
@@ -119,6 +128,15 @@ impl App {
             operations = collected.operations, objects = collected.objects, bytes = collected.bytes,
             dry_run, "collected"
         );
+        if !dry_run && collected.operations + collected.objects > 0 {
+            let many = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+            let what = format!(
+                "delete {} and {} that nothing needs any more from the history",
+                many(collected.operations, "operation"),
+                many(collected.objects, "object")
+            );
+            self.record_deed(actor, "history.collect", what);
+        }
         Ok(Collected {
             collected,
             size_bytes: self.history.size_bytes(),
@@ -188,7 +206,7 @@ impl App {
                 tracing::warn!(target: "history", collection = name, "can't make a snapshot: {error}");
             }
         }
-        if let Err(error) = self.prune_snapshots("", true, self.retention(), false) {
+        if let Err(error) = self.prune_snapshots(Actor::Job, "", true, self.retention(), false) {
             tracing::warn!(target: "history", "can't prune snapshots: {error}");
         }
     }
@@ -205,13 +223,18 @@ impl App {
         let made = self.take(name, SCHEDULED, why, newest.as_ref(), &|_| {})?;
         if newest.is_none_or(|newest| newest.id != made.snapshot.id) {
             self.log_event("snapshot.created", name, &made.snapshot.id);
+            self.record_deed(
+                Actor::Job,
+                "snapshot.create",
+                format!("make the snapshot `{}` of `{name}`", made.snapshot.id),
+            );
         }
         Ok(())
     }
 
     /// By the clock.
     pub(in crate::app) fn collect_by_schedule(&self) {
-        if let Err(error) = self.collect_garbage(false) {
+        if let Err(error) = self.collect_garbage(Actor::Job, false) {
             tracing::warn!(target: "history", "can't collect: {error}");
         }
     }

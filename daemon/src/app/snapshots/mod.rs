@@ -19,6 +19,7 @@ use skillmeat_shared::history::{Objects, ancestor, diff, snapshot as names};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
+use super::change::Actor;
 use super::{App, collections};
 use crate::store::history::Batch;
 use crate::store::history::seen::SeenFolders;
@@ -186,6 +187,11 @@ impl App {
         let why = (Origin::Manual, How::Changes);
         let made = self.take(&name, message, why, None, tell)?;
         self.log_event("snapshot.created", &name, &made.snapshot.id);
+        self.record_deed(
+            Actor::CommandLine,
+            "snapshot.create",
+            format!("make the snapshot `{}` of `{name}`", made.snapshot.id),
+        );
         Ok(made)
     }
 

@@ -14,7 +14,7 @@ use v1::snapshot_service_server::SnapshotService;
 
 use super::change::{self, ChangeStream};
 use super::{READ, WORK, run};
-use crate::app::App;
+use crate::app::{Actor, App};
 use convert::{
     absolute, created, difference, event, gone, problem, retention, rollback_request, snapshot,
 };
@@ -155,7 +155,7 @@ impl SnapshotService for Service {
         let pruned = run(&self.0, &WORK, move |app| {
             let retention = retention(&request, app.retention());
             let (name, all) = (&request.collection, request.all_collections);
-            app.prune_snapshots(name, all, retention, request.dry_run)
+            app.prune_snapshots(Actor::CommandLine, name, all, retention, request.dry_run)
         });
         Ok(Response::new(gone(pruned.await?)))
     }
@@ -204,7 +204,10 @@ impl SnapshotService for Service {
         request: Request<v1::CollectRequest>,
     ) -> Result<Response<v1::CollectResponse>, Status> {
         let dry_run = request.into_inner().dry_run;
-        let done = run(&self.0, &WORK, move |app| app.collect_garbage(dry_run)).await?;
+        let done = run(&self.0, &WORK, move |app| {
+            app.collect_garbage(Actor::CommandLine, dry_run)
+        })
+        .await?;
         Ok(Response::new(v1::CollectResponse {
             operations: done.collected.operations,
             objects: done.collected.objects,

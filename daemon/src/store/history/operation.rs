@@ -132,6 +132,25 @@ pub fn begin(
     Ok(id)
 }
 
+/// Corrects what stood at a path before an operation.
+pub fn amend(
+    transaction: &Transaction<'_>,
+    id: i64,
+    touched: &TouchedPath,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE operation_path SET before = ?4 WHERE operation = ?1 AND root = ?2 AND path = ?3",
+        )?
+        .execute(params![
+            id,
+            touched.root,
+            touched.path,
+            state(touched.after.as_ref())
+        ])
+        .map(drop)
+}
+
 /// Notes how an operation stands now.
 pub fn set_state(
     connection: &Connection,
@@ -222,12 +241,14 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
         .collect()
 }
 
-/// The newest operation that stands and takes nothing back; those of other programs do not count.
+/// The newest operation that stands and takes nothing back; those of other programs do not count, nor those
+/// that changed no file.
 pub fn last_done(connection: &Connection) -> rusqlite::Result<Option<Operation>> {
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM operation
              WHERE state = 'done' AND undoes IS NULL AND actor <> 'external'
+               AND EXISTS (SELECT 1 FROM operation_path WHERE operation = operation.id)
              ORDER BY id DESC LIMIT 1"
         ))?
         .query_row([], decode)
@@ -243,7 +264,8 @@ pub fn last_undo(connection: &Connection) -> rusqlite::Result<Option<Operation>>
                AND (SELECT undoes IS NULL FROM operation WHERE id = taking.undoes)
                AND NOT EXISTS (SELECT 1 FROM operation AS later
                    WHERE later.id > taking.id AND later.undoes IS NULL
-                     AND later.actor <> 'external' AND later.state IN ('done', 'undone'))
+                     AND later.actor <> 'external' AND later.state IN ('done', 'undone')
+                     AND EXISTS (SELECT 1 FROM operation_path WHERE operation = later.id))
              ORDER BY id DESC LIMIT 1"
         ))?
         .query_row([], decode)
