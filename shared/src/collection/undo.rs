@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::edit::{List, inline};
 use crate::document::{self, Lines, SyntaxError};
 
 /// Keys by which an entry of an array of tables is known, as far as it has them.
@@ -53,7 +54,15 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
         let at = out.iter().position(|one| one.key == key);
         let stands = at.and_then(|at| out.get(at));
         if !same(stands, made.copied()) {
-            obstacles.push(key.to_owned());
+            match (at, by_entry(key, was.copied(), made.copied(), stands)) {
+                (Some(at), Ok(text)) => {
+                    if let Some(slot) = out.get_mut(at) {
+                        slot.text = text;
+                    }
+                }
+                (_, Ok(_)) => {}
+                (_, Err(entries)) => obstacles.extend(entries),
+            }
             continue;
         }
         match (at, was) {
@@ -80,6 +89,27 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
         return Err(Obstacle::Changed(vec!["the whole file".to_owned()]));
     }
     Ok(text)
+}
+
+/// A list of the manifest that is written inline is one segment: its entries are taken back one by one. Else the
+/// segments that are in the way.
+fn by_entry(
+    key: &str,
+    was: Option<&Segment>,
+    made: Option<&Segment>,
+    stands: Option<&Segment>,
+) -> Result<String, Vec<String>> {
+    let list = List::ALL.into_iter().find(|list| list.as_str() == key);
+    let (Some(list), Some(was), Some(made), Some(stands)) = (list, was, made, stands) else {
+        return Err(vec![key.to_owned()]);
+    };
+    inline::take_back(list, &was.text, &made.text, &stands.text).map_err(|entries| {
+        if entries.is_empty() {
+            vec![key.to_owned()]
+        } else {
+            entries
+        }
+    })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -352,6 +382,32 @@ mod tests {
             &text(&["a", "x", "c"]),
             &text(&["a", "x", "c", "d"]),
             &text(&["a", "b", "c", "d"]),
+        );
+    }
+
+    #[test]
+    fn lists_that_are_written_inline_are_undone_by_entry() {
+        let list = |names: &[&str]| {
+            let entries: Vec<String> = names
+                .iter()
+                .map(|name| format!("{{ name = \"{name}\", type = \"skill\" }}"))
+                .collect();
+            format!("{HEAD}\n[[groups]]\nname = \"g\"\n").replacen(
+                '#',
+                &format!("artifacts = [{}]\n#", entries.join(", ")),
+                1,
+            )
+        };
+        becomes(
+            &list(&["a"]),
+            &list(&["a", "b"]),
+            &list(&["a", "b", "c"]),
+            &list(&["a", "c"]),
+        );
+        let obstacle = take_back(&list(&["a"]), &list(&["a", "b"]), &list(&["a"]));
+        assert_eq!(
+            obstacle,
+            Err(Obstacle::Changed(vec!["artifacts/`skill:b`".to_owned()]))
         );
     }
 

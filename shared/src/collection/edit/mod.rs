@@ -8,7 +8,9 @@ mod add;
 mod change;
 mod group;
 mod header;
+pub(super) mod inline;
 mod lexer;
+mod link;
 mod list;
 mod lock;
 mod sections;
@@ -27,6 +29,7 @@ pub use self::add::{NewEntry, add_entries, render_new};
 pub use self::change::{Change, change, remove};
 pub use self::group::{GroupChange, add_group, rename_members, update_group};
 pub use self::header::{date, rename};
+pub use self::link::rename_links;
 pub use self::list::{Key, List};
 pub use self::lock::{
     block as lock_block, put as put_lock, remove as remove_lock, rename as rename_lock,

@@ -1,5 +1,7 @@
 //! Values to write, and arrays whose items change.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
@@ -83,25 +85,43 @@ impl Value {
         if values.is_empty() && rest.trim().is_empty() {
             return self.render(on_lines);
         }
-        let mut taken = vec![false; values.len()];
-        let slots: Vec<Slot> = texts
-            .iter()
-            .map(|text| {
-                let old = values
-                    .iter()
-                    .zip(&taken)
-                    .position(|(value, taken)| !taken && value.as_str() == Some(text));
-                let Some(at) = old else {
-                    return Slot::new(quote(text));
-                };
-                if let Some(taken) = taken.get_mut(at) {
-                    *taken = true;
-                }
-                Slot::old(at)
-            })
-            .collect();
-        rebuild(old, &items, &slots)
+        rebuild(old, &items, &slots(texts, &values))
     }
+}
+
+/// Where the items of an array come from. One that is new stands in the place of the old one that went there, and
+/// has its comments.
+fn slots(texts: &[String], values: &[Json]) -> Vec<Slot> {
+    let mut places: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for (at, value) in values.iter().enumerate() {
+        if let Some(text) = value.as_str() {
+            places.entry(text).or_default().push_back(at);
+        }
+    }
+    let mut stays = |text: &String| places.get_mut(text.as_str())?.pop_front();
+    let kept: Vec<Option<usize>> = texts.iter().map(&mut stays).collect();
+    let mut taken: HashSet<usize> = kept.iter().flatten().copied().collect();
+    let mut next = 0;
+    texts
+        .iter()
+        .zip(kept)
+        .map(|(text, old)| {
+            let is_free = next < values.len() && !taken.contains(&next);
+            let slot = match old {
+                Some(at) => Slot::old(at),
+                None if is_free => Slot {
+                    old: Some(next),
+                    new: Some(quote(text)),
+                },
+                None => Slot::new(quote(text)),
+            };
+            if let Some(at) = slot.old {
+                taken.insert(at);
+                next = at + 1;
+            }
+            slot
+        })
+        .collect()
 }
 
 fn parsed(written: &str) -> Option<Json> {

@@ -356,6 +356,26 @@ fn members_follow_their_artifacts() {
 }
 
 #[test]
+fn comments_of_members_stay_when_members_are_renamed() {
+    let text = "[[artifacts]]\nname = \"b\"\ntype = \"skill\"\n[[groups]]\nname = \"g\"\nmembers = [\n                    # the first\n    \"skill:a\", # one\n    \"skill:b\" , # two\n    \"skill:c\" # three\n    # end\n]\n";
+    let id = |name: &str| ArtifactId::new(Kind::Skill, name);
+    let to = |old: &str, new: &str| (id(old), Some(new.to_owned()));
+    let out = rename_members(text, &[to("b", "z")]).unwrap();
+    assert_eq!(out, text.replace("\"skill:b\" ", "\"skill:z\" "));
+    // Two at once, one to the name of the other; and one that goes.
+    let out = rename_members(text, &[to("b", "c"), to("c", "b")]).unwrap();
+    assert_eq!(
+        out.lines().filter(|line| line.contains("skill:")).count(),
+        3
+    );
+    let out = rename_members(text, &[to("a", "z"), (id("b"), None)]).unwrap();
+    let wanted = text
+        .replace("skill:a", "skill:z")
+        .replace("    \"skill:b\" , # two\n", "");
+    assert_eq!(out, wanted);
+}
+
+#[test]
 fn definitions_of_tags_change_by_their_slugs() {
     let tag = TagDefinition {
         name: "Back End".to_owned(),
