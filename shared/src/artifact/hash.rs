@@ -5,10 +5,11 @@
 //! left out. A file that can't be read counts with its path alone.
 //! Structure: SHA-256 over the same paths alone.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -50,6 +51,48 @@ pub fn hash_file(path: &Path) -> Result<String> {
 pub fn hash_path(path: &Path, boundary: &Path) -> Result<Hashes> {
     let found = scan(path, boundary)?;
     Ok(read::read(&Kind::Other("".into()), "", path, &found, false)?.hashes)
+}
+
+/// The content hash that an artifact will have with these bytes in some of its files, or without a file where there
+/// are none. `None` if it can't be told.
+pub fn with(
+    path: &Path,
+    scan: &Scan,
+    instead: &BTreeMap<PathBuf, Option<Vec<u8>>>,
+) -> Option<String> {
+    if !scan.complete || scan.total_size() > MAX_BYTES {
+        return None;
+    }
+    let mut files: BTreeMap<&Path, Option<&Entry>> = scan
+        .entries
+        .iter()
+        .filter(|entry| entry.kind.is_hashed())
+        .map(|entry| (entry.path.as_path(), Some(entry)))
+        .collect();
+    if scan.is_file && instead.contains_key(Path::new("")) {
+        files.clear();
+    }
+    for (file, bytes) in instead {
+        match bytes {
+            Some(_) => files.insert(file, None),
+            None => files.remove(file.as_path()),
+        };
+    }
+    let mut hash = Sha256::new();
+    for (file, entry) in files {
+        if !scan.is_file {
+            hash.update(file.as_os_str().as_bytes());
+        }
+        match entry {
+            None => hash.update(instead.get(file)?.as_deref()?),
+            Some(entry) if entry.kind.is_readable() => {
+                let mut file = open_entry(path, scan, entry).ok()?;
+                io::copy(&mut file, &mut Feed(&mut hash)).ok()?;
+            }
+            Some(_) => {}
+        }
+    }
+    Some(hex(&hash.finalize()))
 }
 
 /// The structure hash of what a scan found.
@@ -124,6 +167,32 @@ mod tests {
     fn put(path: &Path, text: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         io::Write::write_all(&mut File::create(path).unwrap(), text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_hash_is_told_before_the_bytes_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for file in ["a/SKILL.md", "a/z", "a/b/c", "a/b.txt"] {
+            put(&at(file), file);
+        }
+        let found = scan(&at("a"), folder.path()).unwrap();
+        let mut instead = BTreeMap::new();
+        let content = |path: &str| hash_path(&at(path), folder.path()).unwrap().content;
+        assert_eq!(with(&at("a"), &found, &instead), content("a"));
+        instead.insert("SKILL.md".into(), Some(b"new".to_vec()));
+        instead.insert("b/d".into(), Some(b"more".to_vec()));
+        instead.insert("z".into(), None);
+        let told = with(&at("a"), &found, &instead);
+        put(&at("a/SKILL.md"), "new");
+        put(&at("a/b/d"), "more");
+        std::fs::remove_file(at("a/z")).unwrap();
+        assert_eq!(told, content("a"));
+        let lone = scan(&at("a/b.txt"), folder.path()).unwrap();
+        let none = BTreeMap::new();
+        assert_eq!(with(&at("a/b.txt"), &lone, &none), content("a/b.txt"));
+        let new = BTreeMap::from([(PathBuf::new(), Some(b"new".to_vec()))]);
+        assert_eq!(with(&at("a/b.txt"), &lone, &new), content("a/SKILL.md"));
     }
 
     #[test]

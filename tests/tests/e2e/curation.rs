@@ -136,6 +136,7 @@ fn batches_are_chosen_by_patterns_filters_and_stdin_and_report_each_item() {
         (&["remove"][..], 2),
         (&["remove", "nothere"], 3),
         (&["remove", "--tag", "none", "--yes"], 3),
+        (&["remove", "--type", "hook", "--yes"], 0),
         (&["remove", "review", "--type", "command"], 3),
         (&["remove", "review", "-c", "nowhere"], 3),
         (&["remove", "x*"], 3),

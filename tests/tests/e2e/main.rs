@@ -35,6 +35,7 @@ mod intake;
 mod library;
 mod list;
 mod load;
+mod locking;
 mod manifests;
 mod mounts;
 mod names;

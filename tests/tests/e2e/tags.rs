@@ -80,7 +80,7 @@ fn a_tag_is_renamed_and_deleted_wherever_it_is() {
     ]);
     let dry = sandbox.json(&["tag", "rename", "old", "fresh", "--dry-run"]);
     assert_eq!(dry["renamed"], 3, "{dry}");
-    assert_eq!(dry["steps"].as_array().unwrap().len(), 3, "{dry}");
+    assert_eq!(dry["steps"].as_array().unwrap().len(), 4, "{dry}");
     assert!(file(&sandbox, "listed").contains("- Old # first"));
     let renamed = sandbox.json(&["tag", "rename", "old", "fresh"]);
     assert_eq!(renamed["renamed"], 3, "{renamed}");

@@ -6,6 +6,7 @@
 
 mod files;
 mod rate;
+pub(in crate::app) mod relock;
 mod remove;
 mod rename;
 mod save;
@@ -27,6 +28,7 @@ use super::selection::Selection;
 use crate::store::list::Summary;
 
 pub(in crate::app) use rate::Rated;
+use relock::{Touched, relock};
 
 pub use rate::RateRequest;
 pub use remove::RemoveRequest;
@@ -93,6 +95,11 @@ impl Batch<'_> {
             path: path.to_owned(),
             ..ChangeItem::default()
         });
+    }
+
+    /// The artifact of a row, for the lock file to follow what is drafted in its files.
+    fn touched(&self, row: &Summary) -> Option<Touched> {
+        Touched::of(&self.entries.manifest, row, self.collection)
     }
 
     fn failed(&mut self, row: &Summary, error: &Error) {
@@ -196,10 +203,14 @@ fn edit_ratings(draft: &mut Draft<'_>, ratings: &[Rating]) -> Result<()> {
     draft.write(&place, edited.into_bytes())
 }
 
-/// Takes a manifest's groups along when artifacts get other names or go.
+/// Takes a manifest's groups, and links between its entries, along when artifacts get other names or go. A link to
+/// what goes stays: it says what is missing.
 fn regroup(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Result<String> {
     if moved.is_empty() {
         return Ok(text.to_owned());
     }
-    edit::rename_members(text, moved)
+    let renamed = moved.iter().cloned();
+    let renamed: Vec<(ArtifactId, String)> =
+        renamed.filter_map(|(id, new)| Some((id, new?))).collect();
+    edit::rename_links(&edit::rename_members(text, moved)?, &renamed)
 }

@@ -10,7 +10,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Place, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
+use super::{Batch, Work, edit_lock, edit_ratings, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// The results that a summary always counts.
@@ -111,6 +111,13 @@ fn plan(
         };
         edit::rename_lock(&text, &id, &to)
     })?;
+    if has_files {
+        // The name stands in the file, too.
+        let touched = batch.touched(row);
+        let touched = touched.map(|one| one.renamed(to.clone(), to_place));
+        let touched: Vec<_> = touched.into_iter().collect();
+        relock(draft, collection, &touched)?;
+    }
     let ratings = draft.text(&Place::home(FILE))?.unwrap_or_default();
     if let Some(stars) = Ratings::parse(&ratings).of(collection, &id.to_string()) {
         let collection = collection.to_owned();

@@ -10,7 +10,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 use super::super::change::{ChangeSummary, Draft, Place, Telling};
 use super::super::selection::Selection;
 use super::super::{App, collections};
-use super::{Batch, Work, files, id_of, said};
+use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::collection;
 use crate::store::list::Summary;
 
@@ -115,6 +115,8 @@ impl App {
             };
             match plan(request, draft, batch, row) {
                 Ok(true) => {
+                    let touched: Vec<_> = batch.touched(row).into_iter().collect();
+                    relock(draft, batch.collection, &touched)?;
                     let result = said(request.dry_run, "would-save", "saved");
                     batch.done(row, result, "", &row.path);
                 }

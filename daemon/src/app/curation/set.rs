@@ -11,7 +11,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Work, files, id_of, said};
+use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::list::Summary;
 
 /// The results that a summary always counts.
@@ -190,9 +190,11 @@ impl Field {
 fn plan(request: &SetRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -> Result<()> {
     let collection = batch.collection;
     let mut edits: Vec<Edit> = Vec::new();
+    let mut touched = Vec::new();
     for row in batch.rows {
         match set_one(request, draft, batch, row) {
             Ok((in_file, entry)) => {
+                touched.extend(batch.touched(row).filter(|_| in_file));
                 let result = if in_file || entry.is_some() {
                     said(request.dry_run, "would-change", "changed")
                 } else {
@@ -205,6 +207,7 @@ fn plan(request: &SetRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -> R
             Err(error) => batch.failed(row, &error),
         }
     }
+    relock(draft, collection, &touched)?;
     if edits.is_empty() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Place, Source, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Entries, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
+use super::{Batch, Entries, Work, edit_lock, edit_ratings, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// What is to be moved or copied.
@@ -231,7 +231,16 @@ fn record(
         }
     }
     if request.copy {
-        return Ok(());
+        // Under another name: it stands in the file, too.
+        let renamed = moved.iter().filter(|one| one.old != one.new);
+        let touched: Vec<_> = renamed
+            .filter_map(|one| {
+                let row = batch.rows.iter().find(|row| id_of(row) == one.old)?;
+                let place = Place::collection(to, one.path.as_str());
+                Some(batch.touched(row)?.renamed(one.new.clone(), place))
+            })
+            .collect();
+        return relock(draft, to, &touched);
     }
     let keys: Vec<Key> = moved.iter().filter_map(|one| one.key.clone()).collect();
     let leaving: Vec<_> = moved.iter().map(|one| (one.old.clone(), None)).collect();

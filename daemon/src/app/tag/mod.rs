@@ -12,6 +12,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::App;
 use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+use super::curation::relock::{Touched, relock};
 use super::selection::{Selection, no_tag};
 use crate::store::list::{self, Query, Summary};
 use retag::Retag;
@@ -103,6 +104,7 @@ struct Plan<'d, 'a> {
     manifest: Manifest,
     rows: Vec<Summary>,
     entries: Vec<(Key, Vec<Change>)>,
+    touched: Vec<Touched>,
     done: &'static str,
     items: Vec<ChangeItem>,
 }
@@ -167,6 +169,7 @@ impl App {
             manifest,
             rows,
             entries: Vec::new(),
+            touched: Vec::new(),
             done,
             items: Vec::new(),
         };
@@ -188,6 +191,7 @@ impl App {
 
 impl Plan<'_, '_> {
     fn finish(self) -> Result<Vec<ChangeItem>> {
+        relock(self.draft, self.collection, &self.touched)?;
         let text = edit::change(&self.text, &self.entries)?;
         self.app.put_manifest(self.collection, &text, self.draft)?;
         Ok(self.items)

@@ -9,6 +9,7 @@ use skillmeat_shared::{ArtifactId, Code, Result};
 
 use super::{Plan, id_of};
 use crate::app::change::Place;
+use crate::app::curation::relock::Touched;
 
 /// What is to become of the tags of one artifact.
 pub(super) struct Retag {
@@ -57,8 +58,10 @@ impl Retag {
 impl Plan<'_, '_> {
     /// Changes the tags of one artifact, in its file and in its entry.
     pub(super) fn retag(&mut self, at: usize, to: &Retag) {
-        let Some(row) = self.rows.get(at) else { return };
-        let id = id_of(row);
+        let Some(row) = self.rows.get(at).cloned() else {
+            return;
+        };
+        let id = id_of(&row);
         if to.gone.is_empty() && to.new.is_empty() {
             self.tell(&id.to_string(), "unchanged", "");
             return;
@@ -76,6 +79,10 @@ impl Plan<'_, '_> {
         } else {
             Ok(false)
         };
+        if matches!(in_file, Ok(true)) {
+            let touched = Touched::of(&self.manifest, &row, self.collection);
+            self.touched.extend(touched);
+        }
         let moves = in_entry.as_ref().is_some_and(|(old, new)| old != new);
         match in_file {
             // What stands in the manifest can be changed all the same.

@@ -3,6 +3,7 @@
 //! Invariants: nothing that stands in its place is touched before the draft is applied; what the draft's
 //! author read must still be so then; a draft of a dry run writes nothing anywhere.
 
+mod hash;
 mod thing;
 mod whole;
 

@@ -16,7 +16,7 @@ use self::found::found;
 use super::super::App;
 use super::super::change::{ChangeItem, Draft, Place};
 use super::super::selection::Selection;
-use super::{Work, failed, files, id_of};
+use super::{Work, failed, files, id_of, relock};
 use crate::store::collection;
 use crate::store::list::Summary;
 
@@ -169,18 +169,21 @@ impl App {
         let summary = self.curate(&work, selection, &|_| {}, &|draft, batch| {
             mended.borrow_mut().clear();
             failures.borrow_mut().clear();
+            let mut touched = Vec::new();
             for row in batch.rows.iter().filter(|row| !row.path.is_empty()) {
                 let id = id_of(row).to_string();
                 match mend_one(draft, batch.collection, row) {
-                    Ok(rules) => mended
-                        .borrow_mut()
-                        .extend(rules.into_iter().map(|rule| (id.clone(), rule))),
+                    Ok(rules) => {
+                        touched.extend(batch.touched(row).filter(|_| !rules.is_empty()));
+                        let rules = rules.into_iter().map(|rule| (id.clone(), rule));
+                        mended.borrow_mut().extend(rules);
+                    }
                     Err(error) if error.code == Code::FileChanged => return Err(error),
                     Err(error) if error.code == Code::FileNotFound => {}
                     Err(error) => failures.borrow_mut().push(failed(&id, &error)),
                 }
             }
-            Ok(())
+            relock(draft, batch.collection, &touched)
         })?;
         done.mended = mended.into_inner();
         done.failed = failures.into_inner();
