@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "skillmeat/v1/adopt.proto",
     "skillmeat/v1/artifact.proto",
     "skillmeat/v1/cache.proto",
     "skillmeat/v1/change.proto",
     "skillmeat/v1/collection.proto",
     "skillmeat/v1/common.proto",
+    "skillmeat/v1/config.proto",
     "skillmeat/v1/curation.proto",
     "skillmeat/v1/daemon.proto",
     "skillmeat/v1/db.proto",

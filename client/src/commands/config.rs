@@ -1,4 +1,5 @@
-//! `sm config`: the config file, read and edited without the daemon (which sees the change by itself).
+//! `sm config`: the config file. It is read without the daemon; one that runs makes the changes, so that they
+//! can be undone. Without one, and whatever its state, the file is edited here.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -7,13 +8,16 @@ use std::process::Command;
 
 use serde::Serialize;
 use serde_json::Value;
+use skillmeat_proto::v1;
+use skillmeat_proto::v1::change_config_request::Action;
 use skillmeat_shared::config::{self, Origin, Setting};
 use skillmeat_shared::fs::{self, Expected};
 use skillmeat_shared::paths::{Environment as _, ensure_private_dir};
 use skillmeat_shared::{Code, Error};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, runtime};
 use crate::cli::ConfigCommand;
+use crate::connect::{self, Autostart, CALL};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -53,6 +57,8 @@ struct ChangeJson<'a> {
     key: &'a str,
     changed: bool,
     path: String,
+    /// None if no daemon ran that could have noted it.
+    operation: Option<String>,
 }
 
 /// The JSON of `sm config path`.
@@ -141,11 +147,52 @@ fn get(context: &mut Context, key: &str) -> Outcome {
     Ok(())
 }
 
+/// Has a daemon that runs make a change. Nothing if there is none, or it is in no state to: the change must be
+/// possible all the same, as it may be what mends that state.
+fn by_daemon(context: &Context, action: Action) -> Result<Option<v1::ChangeConfigResponse>, Error> {
+    let home = context.home()?;
+    let deadline = context.deadline(CALL);
+    let request = v1::ChangeConfigRequest {
+        action: Some(action),
+    };
+    let answer = runtime()?.block_on(async {
+        let session = connect::connect(&home, &context.env, Autostart::Never, deadline).await?;
+        session.call(request).await
+    });
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_of_config(error.code) => Err(error),
+        Err(error) => {
+            context
+                .out
+                .detail(&format!("the file is edited without the daemon: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Whether an error is about the config and what was asked, so that nobody else could do it either.
+const fn is_of_config(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ConfigInvalid | Code::ConfigUnknownKey | Code::FileChanged | Code::FileTooLarge
+    )
+}
+
 fn set(context: &mut Context, key: &str, value: String) -> Outcome {
     let home = context.home()?;
     let value = if value == "-" { read_stdin()? } else { value };
-    ensure_private_dir(home.root())?;
-    config::set(&home, key, &value)?;
+    let action = Action::Set(v1::SetKey {
+        key: key.to_owned(),
+        value: value.clone(),
+    });
+    let operation = if let Some(answer) = by_daemon(context, action)? {
+        answer.operation
+    } else {
+        ensure_private_dir(home.root())?;
+        config::set(&home, key, &value)?;
+        String::new()
+    };
     let loaded = load(context)?;
     let overridden = loaded
         .setting(key)
@@ -159,7 +206,7 @@ fn set(context: &mut Context, key: &str, value: String) -> Outcome {
             .out
             .warning(&format!("the environment variable `{name}` overrides it"));
     }
-    changed(context, key, true)
+    changed(context, key, true, operation)
 }
 
 fn read_stdin() -> Result<String, Error> {
@@ -176,19 +223,27 @@ fn read_stdin() -> Result<String, Error> {
 }
 
 fn unset(context: &mut Context, key: &str) -> Outcome {
-    let was_there = config::unset(&context.home()?, key)?;
+    let (was_there, operation) = match by_daemon(context, Action::Unset(key.to_owned()))? {
+        Some(answer) => (answer.changed, answer.operation),
+        None => (config::unset(&context.home()?, key)?, String::new()),
+    };
     if !was_there {
         context
             .out
             .note(&format!("`{}` is not set in the file", escape(key)));
     }
-    changed(context, key, was_there)
+    changed(context, key, was_there, operation)
 }
 
-fn changed(context: &mut Context, key: &str, changed: bool) -> Outcome {
+fn changed(context: &mut Context, key: &str, changed: bool, operation: String) -> Outcome {
     if context.out.json {
         let path = context.home()?.config().display().to_string();
-        context.out.document(&ChangeJson { key, changed, path })?;
+        context.out.document(&ChangeJson {
+            key,
+            changed,
+            path,
+            operation: Some(operation).filter(|operation| !operation.is_empty()),
+        })?;
     }
     Ok(())
 }
@@ -320,7 +375,16 @@ fn edit(context: &mut Context) -> Outcome {
         context.out.note("nothing was changed");
         return Ok(());
     }
-    match fs::swap(&path, &expected, &edited) {
+    let action = Action::Replace(v1::ReplaceConfig {
+        before,
+        text: edited.clone(),
+    });
+    let saved = match by_daemon(context, action) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => fs::swap(&path, &expected, &edited),
+        Err(error) => Err(error),
+    };
+    match saved {
         Ok(()) => {
             remove(&copy);
             context.out.note(&format!("saved {}", path.display()));

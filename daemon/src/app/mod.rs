@@ -23,6 +23,7 @@ mod safety;
 mod schedule;
 mod searching;
 mod selection;
+mod settings;
 mod snapshots;
 mod status;
 mod tag;
@@ -68,6 +69,7 @@ pub use queries::{ListRequest, Listed, Shown};
 pub use repair::RepairRequest;
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
+pub use settings::ConfigAction;
 pub use snapshots::{
     Collected, Compared, Difference, HeldArtifact, Made, RollbackRequest, SnapshotView,
 };

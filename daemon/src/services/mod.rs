@@ -6,6 +6,7 @@ mod artifact;
 mod cache;
 mod change;
 mod collection;
+mod config;
 mod curation;
 mod daemon;
 mod db;
@@ -37,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "skillmeat.v1.ArtifactService",
     "skillmeat.v1.CacheService",
     "skillmeat.v1.CollectionService",
+    "skillmeat.v1.ConfigService",
     "skillmeat.v1.CurationService",
     "skillmeat.v1.DaemonService",
     "skillmeat.v1.DbService",
@@ -115,6 +117,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         collection_service_server,
         CollectionServiceServer,
         collection::Service(app())
+    ))
+    .add_service(server!(
+        config_service_server,
+        ConfigServiceServer,
+        config::Service(app())
     ))
     .add_service(server!(
         curation_service_server,

@@ -46,34 +46,33 @@ pub fn check(home: &Home, text: &str, env: &dyn Environment) -> Vec<Error> {
 /// [`Code::ConfigUnknownKey`]; [`Code::ConfigInvalid`] for a wrong value or a file that can't be parsed;
 /// [`Code::FileChanged`] if somebody else writes at the same time.
 pub fn set(home: &Home, key: &str, text: &str) -> Result<()> {
+    valued(key, text)?;
+    edit(home, |path, old| with(path, old, key, text).map(Some)).map(drop)
+}
+
+/// What `text` means as the value of a key, and where it is written.
+fn valued(key: &str, text: &str) -> Result<(Vec<String>, Value)> {
     let (name, value) = match keys::find(key) {
         Some(known) if known.kind == Kind::Open => return Err(whole_table(known)),
         Some(known) => (known.name, typed(known, key, text)?),
         None if keys::open_table(key).is_some() => (key, untyped(text)),
         None => return Err(unknown_key(key)),
     };
-    let segments = segments(name)?;
-    edit(home, |document| {
-        put(document, &home.config(), key, &segments, value)?;
-        Ok(true)
-    })
-    .map(drop)
+    Ok((segments(name)?, value))
 }
 
-/// The text of a config with a key set that is known.
+/// The text of the config at `path` with a key set.
 ///
 /// # Errors
 /// As [`set`] has them.
-pub fn with(text: &str, key: &str, value: &str) -> Result<String> {
-    let known = keys::find(key).ok_or_else(|| unknown_key(key))?;
-    let value = typed(known, key, value)?;
-    let path = Path::new("config.toml");
+pub fn with(path: &Path, text: &str, key: &str, value: &str) -> Result<String> {
+    let (segments, value) = valued(key, value)?;
     let mut document = parse(path, text)?;
-    put(&mut document, path, key, &segments(known.name)?, value)?;
+    put(&mut document, path, key, &segments, value)?;
     Ok(document::restore(text, &document.to_string()))
 }
 
-fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     text.parse().map_err(|error: toml_edit::TomlError| {
         let line = error.span().map_or(1, |span| Lines::of(text).start(&span));
         let message = document::one_line(error.message());
@@ -81,7 +80,7 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     })
 }
 
-fn put(
+pub(super) fn put(
     document: &mut DocumentMut,
     path: &Path,
     key: &str,
@@ -110,6 +109,14 @@ fn put(
 /// # Errors
 /// As [`set`] has them.
 pub fn unset(home: &Home, key: &str) -> Result<bool> {
+    edit(home, |path, text| without(path, text, key))
+}
+
+/// The text of the config at `path` without a key, in all its spellings; nothing if it has none of them.
+///
+/// # Errors
+/// As [`set`] has them.
+pub fn without(path: &Path, text: &str, key: &str) -> Result<Option<String>> {
     let names: Vec<String> = match keys::find(key) {
         Some(known) => std::iter::once(known.name)
             .chain(known.aliases.iter().map(|(alias, _)| *alias))
@@ -122,17 +129,15 @@ pub fn unset(home: &Home, key: &str) -> Result<bool> {
         .iter()
         .map(|name| segments(name))
         .collect::<Result<Vec<_>>>()?;
-    let removed = edit(home, |document| {
-        let mut removed = false;
-        for path in &paths {
-            removed |= remove(document.as_table_mut(), path);
-        }
-        Ok(removed)
-    })?;
+    let mut document = parse(path, text)?;
+    let mut removed = false;
+    for path in &paths {
+        removed |= remove(document.as_table_mut(), path);
+    }
     if !removed && keys::find(key).is_none() && keys::open_table(key).is_none() {
         return Err(unknown_key(key));
     }
-    Ok(removed)
+    Ok(removed.then(|| document::restore(text, &document.to_string())))
 }
 
 fn whole_table(key: &Key) -> Error {
@@ -197,12 +202,12 @@ fn from_json(value: &Json) -> Option<Value> {
     }
 }
 
-fn segments(name: &str) -> Result<Vec<String>> {
+pub(super) fn segments(name: &str) -> Result<Vec<String>> {
     let keys = toml_edit::Key::parse(name).map_err(|_| unknown_key(name))?;
     Ok(keys.iter().map(|key| key.get().to_owned()).collect())
 }
 
-fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
+pub(super) fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
     match path {
         [] => false,
         [last] => table.remove(last).is_some(),
@@ -213,16 +218,23 @@ fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
     }
 }
 
-/// Reads the file, changes it, and writes it if `change` says so and nobody else has written meanwhile.
+/// One program of ours edits the config at a time, for as long as this is held. Without a home there is nobody to
+/// take turns with, and a key that is wrong should leave none behind.
+///
+/// # Errors
+/// What taking the lock says.
+pub fn turn(home: &Home) -> Result<Option<FileLock>> {
+    let is_there = home.root().exists();
+    is_there
+        .then(|| FileLock::acquire(&home.config_lock(), PATIENCE))
+        .transpose()
+}
+
+/// Reads the file, changes its text, and writes it if `change` gives one and nobody else has written meanwhile.
 /// Programs of ours take turns; the comparison with what was read guards against everybody else.
-fn edit(home: &Home, change: impl FnOnce(&mut DocumentMut) -> Result<bool>) -> Result<bool> {
+fn edit(home: &Home, change: impl FnOnce(&Path, &str) -> Result<Option<String>>) -> Result<bool> {
     let path = home.config();
-    // Without a home there is nobody to take turns with, and a key that is wrong should leave none behind.
-    let _turn = if home.root().exists() {
-        Some(FileLock::acquire(&home.config_lock(), PATIENCE)?)
-    } else {
-        None
-    };
+    let _turn = turn(home)?;
     let (text, expected) = match crate::fs::read_bounded(&path, MAX_BYTES) {
         Ok(bytes) => {
             let expected = Expected::Content(FileHash::of(&bytes));
@@ -232,19 +244,20 @@ fn edit(home: &Home, change: impl FnOnce(&mut DocumentMut) -> Result<bool>) -> R
         Err(error) if error.code == Code::FileNotFound => (String::new(), Expected::Absent),
         Err(error) => return Err(error),
     };
-    let mut document = parse(&path, &text)?;
-    if !change(&mut document)? {
+    let Some(edited) = change(&path, &text)? else {
         return Ok(false);
-    }
+    };
     ensure_private_dir(home.root())?;
-    tighten(&path)?;
-    let edited = document::restore(&text, &document.to_string());
+    protect(&path)?;
     crate::fs::swap(&path, &expected, edited.as_bytes())?;
     Ok(true)
 }
 
-/// The file may hold a token: nobody else may read it.
-fn tighten(path: &Path) -> Result<()> {
+/// Takes the rights of everybody else from the config: it may hold a token.
+///
+/// # Errors
+/// What the system says.
+pub fn protect(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.mode() & 0o077 != 0 => {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))

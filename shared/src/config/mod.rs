@@ -16,9 +16,10 @@ pub mod duration;
 mod edit;
 pub mod keys;
 mod load;
+pub mod record;
 pub mod value;
 
-pub use edit::{check, default_text, set, unset, with};
+pub use edit::{check, default_text, protect, set, turn, unset, with, without};
 pub use load::load;
 pub use value::{Level, Secret, mask};
 

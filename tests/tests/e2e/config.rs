@@ -246,3 +246,186 @@ fn the_log_level_is_obeyed() {
     let log = std::fs::read_to_string(other.home().log_file()).unwrap();
     assert!(log.contains(" INFO "), "{log}");
 }
+
+#[test]
+fn changes_are_operations_and_can_be_undone() {
+    let sandbox = Sandbox::initialised();
+    let value = |key: &str| sandbox.json(&["config", "get", key])["value"].clone();
+    let config = sandbox.home().config();
+    let set = sandbox.json(&["config", "set", "cache.ttl", "3h"]);
+    let set = text(&set["operation"]);
+    let log = sandbox.json(&["log"]);
+    assert_eq!(log["operations"][0]["id"].to_string(), set);
+    assert_eq!(log["operations"][0]["what"], "set `cache.ttl` to `3h`");
+    let shown = sandbox.run(&["log", "show", &set]).ok().stdout;
+    assert!(shown.contains("+cache.ttl = \"3h\""), "{shown}");
+    // What others changed since stays.
+    let by_hand = std::fs::read_to_string(&config).unwrap() + "max_size_mb = 77 # mine\n";
+    write(&config, &by_hand);
+    sandbox.json(&["undo", &set]);
+    assert_eq!(value("cache.ttl"), "6h");
+    assert_eq!(value("cache.max_size_mb"), 77);
+    assert!(std::fs::read_to_string(&config).unwrap().contains("# mine"));
+    sandbox.json(&["redo"]);
+    assert_eq!(value("cache.ttl"), "3h");
+    sandbox.json(&["config", "unset", "cache.ttl"]);
+    sandbox.json(&["config", "unset", "cache.max_size_mb"]);
+    sandbox.json(&["undo"]);
+    assert_eq!(value("cache.max_size_mb"), 77);
+    sandbox.json(&["undo"]);
+    assert_eq!(value("cache.ttl"), "3h");
+    write(&config, by_hand.replace("3h", "4h"));
+    let refused = sandbox.fails(&["undo", &set], 4);
+    assert!(
+        text(&refused["message"]).contains("`cache.ttl`"),
+        "{refused}"
+    );
+    // The default collection.
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.json(&["collection", "use", "work"]);
+    assert_eq!(sandbox.json(&["list"])["collections"], json!(["work"]));
+    sandbox.json(&["undo"]);
+    assert_eq!(sandbox.json(&["list"])["collections"], json!(["default"]));
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    assert_eq!(value("settings.default-collection"), "mine");
+    sandbox.json(&["undo"]);
+    assert_eq!(value("settings.default-collection"), "default");
+    // Without a daemon nobody notes it, and it is done all the same.
+    sandbox.stop();
+    let alone = sandbox.json(&["config", "set", "cache.ttl", "5h"]);
+    assert_eq!(
+        (&alone["changed"], &alone["operation"]),
+        (&json!(true), &json!(null))
+    );
+    assert_eq!(value("cache.ttl"), "5h");
+}
+
+/// The files below a folder that hold a text.
+fn holding(folder: &std::path::Path, wanted: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(holding(&entry.path(), wanted));
+        } else if kind.is_file() {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let is_there = bytes
+                .windows(wanted.len())
+                .any(|part| part == wanted.as_bytes());
+            found.extend(is_there.then(|| entry.path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_secret_is_in_no_file_but_the_config() {
+    let mut sandbox = Sandbox::initialised();
+    let config = sandbox.home().config();
+    let everybody = rustix::fs::Mode::from_raw_mode(0o644);
+    rustix::fs::chmod(&config, everybody).unwrap();
+    for (key, secret) in [
+        ("github-token", "ghp_firstsecret"),
+        ("settings.github-token", "ghp_othersecret"),
+        ("instances.team.url", "https://ghp_inaurl@example.org"),
+    ] {
+        sandbox.json(&["config", "set", key, secret]);
+    }
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&config).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    let unkeepable = sandbox.json(&["log"])["operations"][1].clone();
+    assert_eq!(unkeepable["what"], "set `settings.github-token`");
+    let number = &unkeepable["id"].to_string();
+    let shown = sandbox.run(&["log", "show", number]).ok().stdout;
+    assert!(
+        shown.contains("settings.github-token = { changed = true }"),
+        "{shown}"
+    );
+    let refused = sandbox.fails(&["undo", number], 4);
+    assert!(
+        text(&refused["message"]).contains("may be a secret"),
+        "{refused}"
+    );
+    // The whole file takes part in these.
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.json(&["collection", "use", "work"]);
+    sandbox.json(&["collection", "rename", "work", "job"]);
+    let editor = sandbox.path("editor.sh");
+    write(
+        &editor,
+        "#!/bin/sh\nsed -i s/othersecret/thirdsecret/ \"$1\"\n",
+    );
+    rustix::fs::chmod(&editor, rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
+    sandbox.set("EDITOR", editor.to_str().unwrap());
+    drop(sandbox.run(&["config", "edit"]).ok());
+    assert_eq!(
+        sandbox.json(&["config", "get", "settings.default-collection"])["value"],
+        "job"
+    );
+    sandbox.fails(&["undo"], 4);
+    sandbox.json(&["config", "unset", "github-token"]);
+    sandbox.json(&["snapshot", "-c", "job"]);
+    for running in [true, false] {
+        if !running {
+            sandbox.stop();
+        }
+        assert_eq!(
+            holding(sandbox.home().root(), "ghp_inaurl"),
+            [config.clone()]
+        );
+        for secret in ["ghp_first", "ghp_other", "ghp_third"] {
+            assert_eq!(
+                holding(sandbox.home().root(), secret),
+                [""; 0].map(std::path::PathBuf::from)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_change_that_is_cut_short_stands_or_does_not() {
+    let mut sandbox = Sandbox::initialised();
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.json(&["config", "set", "github-token", "ghp_secret"]);
+    sandbox.stop();
+    let file = sandbox.path("failpoints");
+    sandbox.set(
+        skillmeat_shared::failpoint::VARIABLE,
+        &format!("@{}", file.display()),
+    );
+    for (point, stands) in [
+        ("change.ready", false),
+        ("change.recorded", false),
+        ("change.placing", false),
+        ("change.placed", true),
+        ("change.before_rows", true),
+    ] {
+        write(&file, "");
+        sandbox.json(&["collection", "use", "default"]);
+        write(&file, format!("{point}=kill"));
+        sandbox.fails(&["collection", "use", "work"], 7);
+        write(&file, "");
+        let default = sandbox.json(&["list"])["collections"][0].clone();
+        assert_eq!(default, if stands { "work" } else { "default" }, "{point}");
+        let last = sandbox.json(&["log"])["operations"][0].clone();
+        let state = match point {
+            "change.ready" => None,
+            _ if stands => Some("done"),
+            _ => Some("rolled-back"),
+        };
+        if let Some(state) = state {
+            assert_eq!(last["state"], state, "{point}: {last}");
+        }
+        for file in holding(sandbox.home().root(), "ghp_secret") {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let is_beside =
+                name.starts_with(".skillmeat-tmp-") && file.parent() == Some(sandbox.home().root());
+            assert!(
+                name == "config.toml" || is_beside,
+                "{point}: {}",
+                file.display()
+            );
+        }
+    }
+}

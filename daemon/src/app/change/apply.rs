@@ -8,7 +8,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::fs::{Expected, Placed, Staged, has_content, take_out};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
-use skillmeat_shared::{Error, Result};
+use skillmeat_shared::{Error, Result, config};
 
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
@@ -16,6 +16,7 @@ use super::late::{self, Aside};
 use super::outside::{missed, renewed};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
+use super::settings::{Sides, record_of_config};
 use crate::app::App;
 use crate::app::ingest::{Hold, OWN_WRITE, scope_of};
 use crate::store::history::operation::{State, TouchedPath};
@@ -39,6 +40,8 @@ pub(super) struct Move {
     staged: Option<Staged>,
     before: Option<Node>,
     after: Option<Node>,
+    /// What is recorded instead of these two states.
+    recorded: Option<Sides>,
     /// The hash of the bytes that stood there, for files that were read.
     expected: Option<Expected>,
 }
@@ -57,7 +60,9 @@ impl Move {
     }
 
     fn touched(&self) -> TouchedPath {
-        past::touched(&self.place, self.before.clone(), self.after.clone())
+        let sides = || (self.before.clone(), self.after.clone());
+        let (before, after) = self.recorded.clone().unwrap_or_else(sides);
+        past::touched(&self.place, before, after)
     }
 
     fn run(self) -> Result<Placed> {
@@ -164,7 +169,7 @@ impl App {
                         .insert(PathBuf::from(&place.path));
                     *removed.entry(name).or_default() += usize::from(*is_removal);
                 }
-                Root::Home if place.path == "config.toml" => self.reload_config(),
+                Root::Home if place.is_config() => self.reload_config(),
                 Root::Home => {
                     whole.extend(Some(served(place)).filter(|name| !name.is_empty()));
                 }
@@ -270,6 +275,10 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             Some(After::Thing(thing)) => (thing.staged, thing.state),
             Some(After::Bytes(bytes)) => {
                 draft.make_room(&target)?;
+                if place.is_config() {
+                    // The new one gets the rights of the old one.
+                    config::protect(&target)?;
+                }
                 let staged = Staged::file(&target, &bytes, MODE)?;
                 draft.past.made(staged.path());
                 (Some(staged), None)
@@ -293,15 +302,28 @@ fn prepared(
     (staged, state): (Option<Staged>, Option<Node>),
     before: &Before,
 ) -> Result<Move> {
+    let capture = |path: &Path| {
+        if place.is_config() {
+            state_of(path)
+        } else {
+            draft.past.capture(path)
+        }
+    };
     let found = match before {
         // Taken already, and compared once more when it is moved aside.
         Before::Thing(Some(node)) => Some(node.clone()),
-        _ => draft.past.capture(&target)?,
+        _ => capture(&target)?,
     };
     let after = match (&staged, state) {
         (Some(_), Some(state)) => Some(state),
-        (Some(staged), None) => draft.past.capture(staged.path())?,
+        (Some(staged), None) => capture(staged.path())?,
         (None, _) => None,
+    };
+    let recorded = if place.is_config() {
+        let new = staged.as_ref().map(Staged::path);
+        Some(record_of_config(&draft.past, found.as_ref(), &target, new)?)
+    } else {
+        None
     };
     let expected = match before {
         Before::Absent if found.is_none() => Some(Expected::Absent),
@@ -317,6 +339,7 @@ fn prepared(
         staged,
         before: found,
         after,
+        recorded,
         expected,
     })
 }

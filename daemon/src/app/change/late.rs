@@ -21,7 +21,8 @@ pub(super) struct Aside {
 /// Captures the late writes among what was moved aside: the states before and after them.
 pub(super) fn captured(draft: &Draft<'_>, asides: &[(Aside, Placed)]) -> Vec<TouchedPath> {
     let mut late = Vec::new();
-    for (aside, placed) in asides {
+    // The config may hold secrets, which the history does not keep.
+    for (aside, placed) in asides.iter().filter(|(aside, _)| !aside.place.is_config()) {
         let Some(path) = placed.written_aside() else {
             continue;
         };

@@ -9,6 +9,7 @@ use skillmeat_shared::history::{Node, Tree, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
+use super::place::CONFIG;
 use crate::app::App;
 use crate::store::history::operation::{self, Filter, Operation, TouchedPath};
 
@@ -249,9 +250,11 @@ impl App {
             size_after: size_of(after),
             ..ChangedFile::default()
         };
-        // The config may hold a token.
-        let is_secret = collection.is_empty() && told.path == "config.toml";
-        if action == "mode" || is_secret {
+        if collection.is_empty() && told.path == CONFIG {
+            // A record of keys: its size is not the file's.
+            (told.size_before, told.size_after) = (None, None);
+        }
+        if action == "mode" {
             return Ok(told);
         }
         let used: usize = shown.files.iter().map(|file| file.diff.len()).sum();

@@ -18,6 +18,7 @@ mod outside;
 mod past;
 mod place;
 mod recover;
+mod settings;
 mod undo;
 
 use skillmeat_shared::{Code, Result};

@@ -47,6 +47,15 @@ impl<'a> Past<'a> {
         history::capture(path, &self.batch).map(|captured| captured.node)
     }
 
+    /// Keeps some bytes, as the state of a file.
+    pub(super) fn keep(&self, bytes: &[u8], mode: u16) -> Result<Node> {
+        Ok(Node::File {
+            mode,
+            size: bytes.len() as u64,
+            hash: history::object::put(&self.batch, bytes)?,
+        })
+    }
+
     /// The bytes of a document of the past.
     pub(super) fn bytes(&self, hash: &FileHash) -> Result<Vec<u8>> {
         history::object::get(&self.batch, hash, MAX_DOCUMENT)

@@ -6,6 +6,9 @@ use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::fs;
 use skillmeat_shared::{Code, Error, Result};
 
+/// The path of the config in the home.
+pub(in crate::app) const CONFIG: &str = "config.toml";
+
 /// What a path is relative to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::app) enum Root {
@@ -39,6 +42,11 @@ impl Place {
             root: Root::Collection(name.to_owned()),
             path: path.into(),
         }
+    }
+
+    /// The config.
+    pub(in crate::app) fn config() -> Self {
+        Self::home(CONFIG)
     }
 
     /// The manifest of a collection.
@@ -86,6 +94,12 @@ impl Place {
                 path: path.to_owned(),
             })
         })
+    }
+
+    /// Whether it is the config: of its changes the keys and values are recorded, not the file, which may hold
+    /// secrets.
+    pub(in crate::app) fn is_config(&self) -> bool {
+        self.root == Root::Home && self.path == CONFIG
     }
 
     /// The rest of this path below another one; empty if they are the same.

@@ -6,7 +6,8 @@ use super::Draft;
 use super::apply::{put_in_place, ready};
 use super::outside::renewed;
 use super::past::{place_of, state_of};
-use super::undo::take_back;
+use super::settings::state_of_config;
+use super::undo::{InTheWay, take_back};
 use crate::app::App;
 use crate::store::history::operation::{self, Operation, State};
 
@@ -17,6 +18,8 @@ impl App {
         if self.history.path().symlink_metadata().is_err() {
             return;
         }
+        // A text of the config that was never put in its place may hold a secret.
+        fs::sweep(self.boot.home.root());
         let open = match self.history.read(operation::open) {
             Ok(open) => open,
             Err(error) => {
@@ -50,9 +53,14 @@ impl App {
         for touched in &paths {
             let place = place_of(touched);
             let path = fs::resolve(&draft.on_disk(&place)?)?;
-            let now = state_of(&path)?;
-            is_finished &= now == touched.after;
-            if now != touched.before {
+            let (is_before, is_after) = if place.is_config() {
+                state_of_config(&draft.past, touched, &path)?
+            } else {
+                let now = state_of(&path)?;
+                (now == touched.before, now == touched.after)
+            };
+            is_finished &= is_after;
+            if !is_before {
                 changed.push(touched.clone());
             }
             places.push((place, path, touched.after.is_none()));
@@ -64,7 +72,7 @@ impl App {
                 .finish(operation.id, State::Done, self, &renewed)?;
             return Ok("finished");
         }
-        for (place, _) in take_back(&mut draft, &changed)? {
+        for InTheWay { place, .. } in take_back(&mut draft, &changed)? {
             tracing::warn!(
                 target: "change",
                 id = operation.id,

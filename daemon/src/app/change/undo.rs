@@ -9,6 +9,7 @@ use skillmeat_shared::history::Node;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::past::place_of;
+use super::settings::{not_kept, take_back_settings};
 use super::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
 use crate::app::App;
 use crate::store::history::operation::{self, Filter, Operation, State, TouchedPath};
@@ -115,6 +116,9 @@ impl App {
             if obstacles.is_empty() {
                 return Ok(());
             }
+            if let Some(one) = obstacles.iter().find(|one| !one.is_kept) {
+                return Err(not_kept(id, word, &one.entries));
+            }
             Err(self.in_the_way(id, word, &obstacles))
         })?;
         if changed.operation.is_none() && !dry_run {
@@ -133,10 +137,10 @@ impl App {
     }
 
     /// The error that names what was changed since.
-    fn in_the_way(&self, id: i64, word: &str, obstacles: &[(Place, Vec<String>)]) -> Error {
+    fn in_the_way(&self, id: i64, word: &str, obstacles: &[InTheWay]) -> Error {
         let mut names = Vec::new();
         let mut later = Vec::new();
-        for (place, entries) in obstacles {
+        for InTheWay { place, entries, .. } in obstacles {
             let at = if place.collection_name().is_empty() {
                 format!("`{}`", place.path)
             } else {
@@ -187,15 +191,25 @@ impl App {
     }
 }
 
-/// Drafts that paths are as they were before an operation. Those that are in the way, with the entries of
-/// documents that are.
-pub(super) fn take_back(
-    draft: &mut Draft<'_>,
-    paths: &[TouchedPath],
-) -> Result<Vec<(Place, Vec<String>)>> {
+/// Why a path can't be as it was.
+#[derive(Debug)]
+pub(super) struct InTheWay {
+    pub(super) place: Place,
+    /// The entries of a document.
+    pub(super) entries: Vec<String>,
+    /// It was changed since; else it is not known what it was.
+    pub(super) is_kept: bool,
+}
+
+/// Drafts that paths are as they were before an operation. What is in the way.
+pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[TouchedPath]) -> Result<Vec<InTheWay>> {
     let mut obstacles = Vec::new();
     for touched in paths {
         let place = place_of(touched);
+        if place.is_config() {
+            obstacles.extend(take_back_settings(draft, &place, touched)?);
+            continue;
+        }
         let obstacle = if place.is_document() {
             take_back_entries(draft, &place, touched)?
         } else {
@@ -207,7 +221,11 @@ pub(super) fn take_back(
                 Some(Vec::new())
             }
         };
-        obstacles.extend(obstacle.map(|entries| (place, entries)));
+        obstacles.extend(obstacle.map(|entries| InTheWay {
+            place,
+            entries,
+            is_kept: true,
+        }));
     }
     Ok(obstacles)
 }

@@ -8,7 +8,7 @@ use skillmeat_shared::collection::{MANIFEST, edit};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
-use skillmeat_shared::{Code, Error, Result, artifact, config, failpoint, fs};
+use skillmeat_shared::{Code, Error, Result, artifact, failpoint, fs};
 
 use super::{App, not_found_near};
 use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
@@ -176,10 +176,7 @@ impl App {
                 draft.write(&manifest, text.into_bytes())?;
             }
             if is_default {
-                let place = Place::home("config.toml");
-                let text = draft.text(&place)?.unwrap_or_default();
-                let text = config::with(&text, "settings.default-collection", new_name)?;
-                draft.write(&place, text.into_bytes())?;
+                self.plan_default(draft, new_name)?;
             }
             Ok(())
         };

@@ -16,6 +16,9 @@ use crate::app::change::{Actor, Asked, Draft, Place, Source};
 use crate::app::ingest::OWN_WRITE;
 use crate::store::collection::{self, CollectionView, GroupView};
 
+/// The key that names the default collection.
+const DEFAULT_COLLECTION: &str = "settings.default-collection";
+
 /// Mode of the files that we write into collections.
 const MODE: u32 = 0o600;
 
@@ -200,10 +203,26 @@ impl App {
         }
         let before = self.collection_or_default("");
         if before != name {
-            config::set(&self.boot.home, "settings.default-collection", name)?;
-            self.reload_config();
+            let asked = Asked {
+                verb: "collection.use",
+                what: format!("make `{name}` the default collection"),
+                actor: Actor::CommandLine,
+                dry_run: false,
+                undoes: None,
+            };
+            let _turn = config::turn(&self.boot.home)?;
+            self.change(&asked, &|draft| self.plan_default(draft, name))?;
         }
         Ok(before)
+    }
+
+    /// Drafts that the config names this collection as the default one.
+    fn plan_default(&self, draft: &mut Draft<'_>, name: &str) -> Result<()> {
+        let place = Place::config();
+        let text = draft.text(&place)?.unwrap_or_default();
+        let path = self.boot.home.config();
+        let text = config::with(&path, &text, DEFAULT_COLLECTION, name)?;
+        draft.write(&place, text.into_bytes())
     }
 
     /// Sets up what is missing of a home: config and collection. What is there stays as it is.
@@ -215,7 +234,7 @@ impl App {
         if created_config {
             create_new(&config, config::default_text().as_bytes(), MODE)?;
             if name != "default" {
-                config::set(&self.boot.home, "settings.default-collection", name)?;
+                config::set(&self.boot.home, DEFAULT_COLLECTION, name)?;
             }
             self.reload_config();
         }

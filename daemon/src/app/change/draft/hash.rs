@@ -24,10 +24,7 @@ impl Draft<'_> {
 
     /// What is drafted for the files of an artifact.
     fn instead(&self, place: &Place) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
-        let inner = Place {
-            root: place.root.clone(),
-            path: format!("{}/", place.path),
-        };
+        let inner = place.inside();
         let below = self
             .touches
             .range(inner.clone()..)
