@@ -1,6 +1,5 @@
 //! What the daemon does by the clock, and how the log of operations tells of it.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-#![expect(clippy::indexing_slicing, reason = "what is not there fails the test")]
 #![expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
 
 use std::fs;
