@@ -401,6 +401,10 @@ impl<'a> Walk<'a> {
             }
             let (look, now) = (Look::of(&before), SystemClock.now());
             let mut opened = std::fs::File::from(opened);
+            // One more than there should be: the end is found by the first read.
+            let room = usize::try_from(look.size).map_or(PART, |size| size.saturating_add(1));
+            hands.buffer.clear();
+            hands.buffer.reserve(room.min(PART));
             let (hash, size) = match self.contents(&mut opened, path, hands) {
                 Ok(read) => read,
                 Err(error) => return Ok(Err(error)),

@@ -50,6 +50,7 @@ mod snapshots;
 mod storms;
 mod tags;
 mod together;
+mod trail;
 mod undo;
 mod upkeep;
 mod validate;

@@ -260,6 +260,8 @@ pub(super) fn put_in_place(
 /// Makes everything ready beside its place, and takes the states that are about to be replaced.
 pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
     let places: Vec<Place> = draft.touches.keys().cloned().collect();
+    // Links may have been made since the plan looked.
+    draft.inside.clear();
     let mut moves = Vec::new();
     for place in places {
         // What was only read must be so, too.

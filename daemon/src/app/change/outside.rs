@@ -1,8 +1,8 @@
 //! Changes by other programs as operations, and what is known of the states of places: what a change of ours is
 //! about to touch is compared with it first, and what it wrote is known afterwards.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
@@ -64,51 +64,46 @@ pub(super) fn missed<'a>(
     draft: &super::Draft<'_>,
     places: impl Iterator<Item = (&'a Place, &'a Path)>,
 ) -> Result<Missed> {
-    let mut found: BTreeMap<String, BTreeMap<String, TouchedPath>> = BTreeMap::new();
-    // Many places may lie in one.
-    let mut looked = BTreeSet::new();
-    for (place, target) in places.filter(|(place, _)| !place.collection_name().is_empty()) {
-        let name = place.collection_name();
-        for (at, on_disk) in around(app, place, target)? {
-            if !looked.insert(at.clone()) {
-                continue;
-            }
-            let before = app
-                .history
-                .read(|connection| known::get(connection, name, &at.path))?;
-            let after = match draft.believed.get(&at) {
-                Some((now, _)) => now.clone(),
-                None => draft.past.capture(&on_disk)?,
-            };
-            if before != after {
-                found
-                    .entry(name.to_owned())
-                    .or_default()
-                    .insert(at.path.clone(), past::touched(&at, before, after));
-            }
+    let mut found: BTreeMap<String, Vec<TouchedPath>> = BTreeMap::new();
+    for (at, (on_disk, before)) in around(app, places)? {
+        let after = match draft.believed.get(&at) {
+            Some((now, _)) => now.clone(),
+            None => draft.past.capture(&on_disk)?,
+        };
+        if before != after {
+            found
+                .entry(at.collection_name().to_owned())
+                .or_default()
+                .push(past::touched(&at, before, after));
         }
     }
-    let missed = found.into_values().map(|touched| {
-        let touched: Vec<TouchedPath> = touched.into_values().collect();
-        (external(app, &touched), touched)
-    });
+    let missed = found
+        .into_values()
+        .map(|touched| (external(app, &touched), touched));
     Ok(Missed(missed.collect()))
 }
 
-/// The known places that are this one, lie in it, or hold it; and where they are.
-fn around(app: &App, place: &Place, target: &Path) -> Result<Vec<(Place, PathBuf)>> {
-    let name = place.collection_name();
-    let known = app
-        .history
-        .read(|connection| known::around(connection, name, &place.path))?;
-    Ok(known
-        .into_iter()
-        .filter_map(|path| {
-            let at = Place::collection(name, path);
-            let on_disk = above_or_below(place, target, &at)?;
-            Some((at, on_disk))
-        })
-        .collect())
+/// The known places that are one of these, lie in it, or hold it; where they are, and their known states.
+fn around<'a>(
+    app: &App,
+    places: impl Iterator<Item = (&'a Place, &'a Path)>,
+) -> Result<BTreeMap<Place, (PathBuf, Option<Node>)>> {
+    app.history.read(|connection| {
+        let mut all = BTreeMap::new();
+        for (place, target) in places.filter(|(place, _)| !place.collection_name().is_empty()) {
+            let name = place.collection_name();
+            for path in known::around(connection, name, &place.path)? {
+                let at = Place::collection(name, path);
+                let on_disk = above_or_below(place, target, &at);
+                // Many places may lie in one.
+                if let (Some(on_disk), Entry::Vacant(vacant)) = (on_disk, all.entry(at)) {
+                    let state = known::get(connection, name, &vacant.key().path)?;
+                    vacant.insert((on_disk, state));
+                }
+            }
+        }
+        Ok(all)
+    })
 }
 
 /// The operation in words.
@@ -140,9 +135,16 @@ pub(super) fn renewed(
     touched: &[(Place, PathBuf, bool)],
 ) -> Result<Vec<(Place, Option<Node>)>> {
     let mut renewed: BTreeMap<Place, Option<Node>> = BTreeMap::new();
+    let places = touched
+        .iter()
+        .map(|(place, target, _)| (place, target.as_path()));
+    let known = around(app, places)?;
+    let mut places: BTreeMap<Place, PathBuf> = known
+        .into_iter()
+        .map(|(at, (on_disk, _))| (at, on_disk))
+        .collect();
     for (place, target, _) in touched {
-        let name = place.collection_name();
-        if name.is_empty() {
+        if place.collection_name().is_empty() {
             // A collection as a whole.
             let made = place.path.strip_prefix("collections/");
             if let Some(name) = made.filter(|name| !name.contains('/')) {
@@ -153,24 +155,23 @@ pub(super) fn renewed(
             }
             continue;
         }
-        let mut places = around(app, place, target)?;
         let is_whole = match layout::classify(Path::new(&place.path)) {
             layout::Place::Artifact(artifact) => artifact == place.path,
             layout::Place::Manifest | layout::Place::Lock => true,
             layout::Place::Container | layout::Place::Ignored => false,
         };
         if is_whole {
-            places.push((place.clone(), target.clone()));
+            places
+                .entry(place.clone())
+                .or_insert_with(|| target.clone());
         }
-        for (at, on_disk) in places {
-            if let Entry::Vacant(vacant) = renewed.entry(at) {
-                let node = match draft.believed.get(vacant.key()) {
-                    Some((_, then)) => then.clone(),
-                    None => draft.past.capture(&on_disk)?,
-                };
-                vacant.insert(node);
-            }
-        }
+    }
+    for (at, on_disk) in places {
+        let node = match draft.believed.get(&at) {
+            Some((_, then)) => then.clone(),
+            None => draft.past.capture(&on_disk)?,
+        };
+        renewed.insert(at, node);
     }
     Ok(renewed.into_iter().collect())
 }

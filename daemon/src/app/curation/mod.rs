@@ -14,10 +14,11 @@ mod set;
 mod transfer;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use skillmeat_shared::collection::LOCK;
 use skillmeat_shared::collection::edit::{self, Key};
+use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::ratings::{self, Rating};
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
@@ -60,18 +61,22 @@ struct Batch<'a> {
 /// What a manifest has entries of.
 struct Entries {
     manifest: Manifest,
-    ids: BTreeSet<ArtifactId>,
+    /// Where each has its entry, the first if there are several.
+    places: BTreeMap<ArtifactId, usize>,
 }
 
 impl Entries {
     fn of(draft: &mut Draft<'_>, collection: &str) -> Result<Self> {
         let (_, manifest) = draft.parsed(collection)?;
-        let ids = manifest
-            .entries
-            .iter()
-            .map(|entry| entry.id.clone())
-            .collect();
-        Ok(Self { manifest, ids })
+        let mut places = BTreeMap::new();
+        for (place, entry) in manifest.entries.iter().enumerate() {
+            places.entry(entry.id.clone()).or_insert(place);
+        }
+        Ok(Self { manifest, places })
+    }
+
+    fn entry_of(&self, id: &ArtifactId) -> Option<&Entry> {
+        self.manifest.entries.get(*self.places.get(id)?)
     }
 
     /// The entry of a row, if there is one.
@@ -82,7 +87,7 @@ impl Entries {
             let server = servers.iter().find(|server| server.name == row.name)?;
             return Some(Key::McpServer(server.name.clone()));
         }
-        self.ids.contains(&id).then_some(Key::Artifact(id))
+        self.places.contains_key(&id).then_some(Key::Artifact(id))
     }
 }
 

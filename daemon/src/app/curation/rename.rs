@@ -69,7 +69,7 @@ fn plan(
     }
     let to = ArtifactId::new(id.kind.clone(), new);
     let existing = draft.existing(collection)?;
-    if batch.entries.ids.contains(&to) || existing.iter().any(|one| one.id == to) {
+    if batch.entries.places.contains_key(&to) || existing.iter().any(|one| one.id == to) {
         let message = format!("`{to}` exists already");
         return Err(Error::new(Code::ArtifactExists, message).hint("choose another name"));
     }

@@ -229,12 +229,7 @@ fn set_one(
         return declared(request, batch, row, key);
     }
     let id = id_of(row);
-    let entry = batch
-        .entries
-        .manifest
-        .entries
-        .iter()
-        .find(|entry| entry.id == id);
+    let entry = batch.entries.entry_of(&id);
     let changes: Vec<Change> = if let Some(entry) = entry {
         let fields = request.fields.iter();
         fields.flat_map(|field| field.in_entry(entry)).collect()

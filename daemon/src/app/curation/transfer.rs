@@ -100,7 +100,8 @@ fn plan(
         return Err(Error::new(Code::InvalidArgument, message).hint("use `--as` with one artifact"));
     }
     let owners = files::Owners::of(&draft.existing(batch.collection)?);
-    let mut ids = Entries::of(draft, to)?.ids;
+    let entries = Entries::of(draft, to)?.manifest.entries;
+    let mut ids: BTreeSet<ArtifactId> = entries.into_iter().map(|entry| entry.id).collect();
     ids.extend(draft.existing(to)?.into_iter().map(|one| one.id));
     let mut target = Target {
         collection: to,

@@ -1,5 +1,6 @@
 //! Entries of the lock file: removed, renamed, taken out and put back.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
@@ -21,12 +22,41 @@ const ENTRIES: [&str; 2] = ["lock", "entries"];
 /// # Errors
 /// [`Code::ManifestInvalid`] if the text is no TOML or can't be edited.
 pub fn remove(text: &str, ids: &[ArtifactId]) -> Result<String> {
+    let there = model(text)?;
+    let keys: BTreeSet<String> = ids
+        .iter()
+        .map(key_of)
+        .filter(|key| has(&there, key))
+        .collect();
+    if keys.is_empty() {
+        return Ok(text.to_owned());
+    }
+    // Nearly always each has a table of its own: all of them go at once.
+    let together = apply(text, sections::without(text, tables(text, &keys)));
+    let outcome = verified(text, Some(together), |entries| {
+        entries.retain(|key, _| !keys.contains(key));
+    });
+    outcome.or_else(|_| remove_each(text, keys))
+}
+
+/// Where the tables of these entries stand.
+fn tables(text: &str, keys: &BTreeSet<String>) -> Vec<Range<usize>> {
+    let is_gone = |section: &&Section| {
+        let mut path = section.path();
+        ENTRIES.iter().all(|name| path.next() == Some(*name))
+            && path.next().is_some_and(|key| keys.contains(key))
+    };
+    sections::sections(text)
+        .iter()
+        .filter(is_gone)
+        .map(|section| section.extent.clone())
+        .collect()
+}
+
+/// One after the other, in whatever form they are written.
+fn remove_each(text: &str, keys: BTreeSet<String>) -> Result<String> {
     let mut out = text.to_owned();
-    for id in ids {
-        let key = key_of(id);
-        if !has(&model(&out)?, &key) {
-            continue;
-        }
+    for key in keys {
         let new = table::change(&out, Scope::Document, &path(&key), None).ok();
         out = verified(&out, new, |entries| {
             entries.remove(&key);

@@ -7,7 +7,7 @@ mod hash;
 mod thing;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::collection::manifest::Manifest;
@@ -46,6 +46,8 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) past: Past<'a>,
     roots: BTreeMap<String, PathBuf>,
     pub(super) touches: BTreeMap<Place, Touch>,
+    /// Folders of collections that were found to lie in them.
+    pub(super) inside: BTreeSet<(String, String)>,
     /// Folders that were made to have something beside a place.
     pub(super) made: Vec<PathBuf>,
     /// States of places before the draft and after it, where these need not be looked at.
@@ -68,6 +70,7 @@ impl<'a> Draft<'a> {
             past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),
+            inside: BTreeSet::new(),
             made: Vec::new(),
             believed: BTreeMap::new(),
         }
@@ -116,12 +119,20 @@ impl<'a> Draft<'a> {
         Ok(root)
     }
 
-    /// Where a place is on disk.
+    /// Where a place is on disk. Whether its folder lies in the collection is looked at once; applying begins anew.
     pub(super) fn on_disk(&mut self, place: &Place) -> Result<PathBuf> {
-        match &place.root {
-            Root::Home => place.on_disk(self.app.boot.home.root()),
-            Root::Collection(name) => place.on_disk(&self.root(name)?),
+        let Root::Collection(name) = &place.root else {
+            return place.on_disk(self.app.boot.home.root());
+        };
+        let root = self.root(name)?;
+        let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = (name.clone(), folder.to_owned());
+        if self.inside.contains(&folder) {
+            return fs::join(&root, Path::new(&place.path));
         }
+        let path = place.on_disk(&root)?;
+        self.inside.insert(folder);
+        Ok(path)
     }
 
     /// The artifacts of a collection, after making sure that the rows are those of the files as they are.
