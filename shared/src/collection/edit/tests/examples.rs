@@ -453,6 +453,9 @@ fn the_lock_file_follows() {
         out,
         "[lock]\nversion = \"1.0.0\" # v\n\n[lock.entries.'b::skill']\ncontent_hash = \"2\"\n"
     );
+    let both = remove_lock(text, &[id("b"), id("a")]).unwrap();
+    assert_eq!(remove_lock(&out, &[id("b")]).unwrap(), both);
+    assert_eq!(both.trim_end(), "[lock]\nversion = \"1.0.0\" # v");
     let kept = lock_block(text, &id("a")).unwrap().unwrap();
     assert!(kept.starts_with("# first\n") && kept.ends_with("odd = 1 # mine\n"));
     let back = put_lock(&out, &id("a"), &kept).unwrap();
