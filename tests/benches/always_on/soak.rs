@@ -37,7 +37,7 @@ const COMMAND_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOKS_PER_MINUTE: usize = 12;
 /// Until all connections are closed, and what is only needed under load is given back.
-const AFTERWARDS: Duration = Duration::from_secs(30);
+const AFTERWARDS: Duration = Duration::from_secs(90);
 
 /// What can't be told from nothing in a quarter of an hour.
 const STEEPEST: f64 = 8.0;
