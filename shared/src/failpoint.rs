@@ -3,9 +3,10 @@
 //! They exist in builds with debug assertions only, and only in a program that calls [`arm`], which is the
 //! daemon; elsewhere [`hit`] is nothing. `SKILLMEAT_FAILPOINTS` tells what happens where: `name=action`,
 //! several separated by `;`. `name=action@3` happens at the third hit only. The actions are `kill` (as a
-//! power cut would), `panic`, `hang`, `wait`, `enospc` and `eio`. A value `@/some/file` names a file that is read at
-//! every hit, so that a running program can be told anew; who is asked to `wait` makes the file
-//! `/some/file.name` and goes on once the file asks for nothing any more.
+//! power cut would), `panic`, `hang`, `enospc` and `eio`. A value `@/some/file` names a file that is read at
+//! every hit, so that a running program can be told anew; hits are counted anew then. With such a file there
+//! are two more actions: `wait` stands still until the file says something else, and `*=note` only takes notes.
+//! Both write the steps that they pass to `/some/file.passed`, a line `name@count` for each.
 
 /// The variable of the daemon that tells what happens where.
 pub const VARIABLE: &str = "SKILLMEAT_FAILPOINTS";
@@ -113,25 +114,38 @@ pub fn step(name: &'static str) -> crate::Result<()> {
 #[cfg(debug_assertions)]
 mod armed {
     use std::collections::HashMap;
-    use std::io;
+    use std::fs;
+    use std::io::{self, Write as _};
+    use std::path::{Path, PathBuf};
     use std::sync::{Mutex, OnceLock, PoisonError};
+    use std::time::Duration;
 
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, kill_process};
 
+    /// The rest between two looks of one who waits.
+    const REST: Duration = Duration::from_millis(1);
+
     static SPEC: OnceLock<Option<String>> = OnceLock::new();
 
-    /// How often each failpoint was passed.
-    static HITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
+    /// How often each failpoint was passed since the program was told what to do.
+    static HITS: Mutex<Option<Hits>> = Mutex::new(None);
+
+    #[derive(Default)]
+    struct Hits {
+        told: String,
+        counts: HashMap<&'static str, u64>,
+    }
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum Action {
         Kill,
         Panic,
         Hang,
-        Wait,
         Full,
         Broken,
+        Wait,
+        Note,
     }
 
     /// Takes what [`VARIABLE`](super::VARIABLE) says; only the first call counts.
@@ -147,28 +161,27 @@ mod armed {
         let Some(Some(spec)) = SPEC.get() else {
             return Ok(());
         };
-        let count = count(name);
-        let action = match spec.strip_prefix('@') {
-            Some(file) => action(
-                &std::fs::read_to_string(file).unwrap_or_default(),
-                name,
-                count,
-            ),
-            None => action(spec, name, count),
-        };
-        if let (Some(Action::Wait), Some(file)) = (action, spec.strip_prefix('@')) {
-            std::fs::File::create(format!("{file}.{name}"))?;
-            while std::fs::read_to_string(file).is_ok_and(|spec| !spec.is_empty()) {
-                std::thread::park_timeout(std::time::Duration::from_millis(5));
-            }
-            return Ok(());
+        let file = spec.strip_prefix('@').map(Path::new);
+        let told = file.map_or_else(|| spec.clone(), read);
+        let count = count(&told, name);
+        match action(&told, name, count) {
+            None => Ok(()),
+            Some(action) => act(action, name, count, file, &told),
         }
-        action.map_or(Ok(()), |action| act(action, name))
     }
 
-    fn count(name: &'static str) -> u64 {
+    fn read(file: &Path) -> String {
+        fs::read_to_string(file).unwrap_or_default()
+    }
+
+    fn count(told: &str, name: &'static str) -> u64 {
         let mut hits = HITS.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = hits.get_or_insert_default().entry(name).or_default();
+        let hits = hits.get_or_insert_default();
+        if hits.told != told {
+            told.clone_into(&mut hits.told);
+            hits.counts.clear();
+        }
+        let count = hits.counts.entry(name).or_default();
         *count += 1;
         *count
     }
@@ -177,7 +190,7 @@ mod armed {
     pub(super) fn action(spec: &str, name: &str, count: u64) -> Option<Action> {
         spec.split(';')
             .filter_map(|one| one.trim().split_once('='))
-            .filter(|(wanted, _)| *wanted == name)
+            .filter(|(wanted, what)| *wanted == name || (*wanted, *what) == ("*", "note"))
             .find_map(|(_, what)| {
                 let (what, nth) = match what.split_once('@') {
                     Some((what, nth)) => (what, Some(nth.parse::<u64>().ok()?)),
@@ -190,25 +203,52 @@ mod armed {
                     "kill" => Some(Action::Kill),
                     "panic" => Some(Action::Panic),
                     "hang" => Some(Action::Hang),
-                    "wait" => Some(Action::Wait),
                     "enospc" => Some(Action::Full),
                     "eio" => Some(Action::Broken),
+                    "wait" => Some(Action::Wait),
+                    "note" => Some(Action::Note),
                     _ => None,
                 }
             })
     }
 
+    /// Tells a test that a step was passed.
+    fn note(file: &Path, name: &str, count: u64) -> io::Result<()> {
+        let mut passed = PathBuf::from(file).into_os_string();
+        passed.push(".passed");
+        let mut passed = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(passed)?;
+        passed.write_all(format!("{name}@{count}\n").as_bytes())
+    }
+
     #[expect(clippy::panic, reason = "a test asked for it")]
-    fn act(action: Action, name: &str) -> io::Result<()> {
+    fn act(
+        action: Action,
+        name: &str,
+        count: u64,
+        file: Option<&Path>,
+        told: &str,
+    ) -> io::Result<()> {
         match action {
             Action::Kill => {
                 kill_process(getpid(), Signal::KILL)?;
                 park()
             }
             Action::Panic => panic!("the failpoint `{name}` was asked to panic"),
-            Action::Hang | Action::Wait => park(),
+            Action::Hang => park(),
             Action::Full => Err(Errno::NOSPC.into()),
             Action::Broken => Err(Errno::IO.into()),
+            Action::Note => file.map_or(Ok(()), |file| note(file, name, count)),
+            Action::Wait => {
+                let Some(file) = file else { park() };
+                note(file, name, count)?;
+                while read(file) == told {
+                    std::thread::park_timeout(REST);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -247,6 +287,9 @@ mod tests {
         assert_eq!(action(spec, "y", 1), None);
         assert_eq!(action(spec, "boot", 1), None);
         assert_eq!(action("a=hang;a=panic@1", "a", 1), Some(Action::Hang));
+        assert_eq!(action("a=wait@2", "a", 2), Some(Action::Wait));
+        assert_eq!(action("*=note", "a", 4), Some(Action::Note));
+        assert_eq!(action("*=kill", "a", 4), None);
         assert_eq!(action("a=panic@2;a=hang@1", "a", 1), Some(Action::Hang));
     }
 

@@ -8,7 +8,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE,
-    CONFIG_INVALID, Finding, HISTORY_REPLACED, Wake, Warning,
+    CONFIG_INVALID, Finding, HISTORY_REPLACED, SNAPSHOT_DAMAGED, Wake, Warning,
 };
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -122,6 +122,7 @@ impl App {
             &HISTORY_REPLACED,
             aside.iter().map(|aside| history_finding(aside)).collect(),
         );
+        health.replace(&SNAPSHOT_DAMAGED, self.damage_findings());
         self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {
             self.look_at_rows(&store);

@@ -29,7 +29,7 @@ mod status;
 mod tag;
 mod watching;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ use crate::lifecycle::memory::MemoryLimits;
 use crate::lifecycle::{Application, Boot, Policy, Supervisor};
 use crate::store::Store;
 use crate::store::history::History;
+use crate::store::history::damage::Damage;
 use crate::watch::{self, Dirty, Ledger, Watcher};
 
 pub use activity::Busy;
@@ -115,6 +116,10 @@ pub struct App {
     generation: AtomicU64,
     /// One mutation at a time.
     mutation: Mutex<()>,
+    /// Snapshots that are known not to be whole.
+    damaged: Mutex<Vec<Damage>>,
+    /// An operation may be open that is not under way.
+    unsettled: AtomicBool,
     ready: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
     /// Held from looking for warnings until they are raised: what was seen first must not win.
     looking: Mutex<()>,
@@ -147,6 +152,8 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),
         mutation: Mutex::new(()),
+        damaged: Mutex::default(),
+        unsettled: AtomicBool::new(false),
         ready: OnceLock::new(),
         looking: Mutex::new(()),
     }))

@@ -294,16 +294,20 @@ fn place_without_flag(from: &Path, target: &Path) -> std::io::Result<()> {
 
 /// Writes the bytes to a temporary file beside `target`, with the mode and owner that it should have.
 fn prepare(target: &Path, bytes: &[u8], mode: u32) -> Result<Temporary> {
-    let (file, temporary) = make_ready(target, bytes, mode)?;
+    let (file, temporary) = make_ready(parent(target), target, bytes, mode)?;
     hit("atomic.sync")
         .and_then(|()| file.sync_all())
         .map_err(|error| Error::io("write", target, &error))?;
     Ok(temporary)
 }
 
-/// As [`prepare`]; the caller flushes the file.
-pub(super) fn make_ready(target: &Path, bytes: &[u8], mode: u32) -> Result<(File, Temporary)> {
-    let folder = parent(target);
+/// As [`prepare`], in another folder of its disk; the caller flushes the file.
+pub(super) fn make_ready(
+    folder: &Path,
+    target: &Path,
+    bytes: &[u8],
+    mode: u32,
+) -> Result<(File, Temporary)> {
     let existing = match fs::symlink_metadata(target) {
         Ok(found) if found.is_file() => Some(found),
         Ok(_) => {

@@ -1,6 +1,9 @@
 //! Changing what stands at a path so that it can be taken back: what is new is made ready beside its place,
 //! what is old is moved beside it, and both can change places again.
 //!
+//! Beside: in the same folder, or in another one of the same disk (the *room*), where what lies inside of something
+//! must not show what a killed process left.
+//!
 //! All room on the disk is taken while things are made ready. Putting them in place, and taking that back,
 //! are renames, which a full disk does not refuse. Whoever makes things ready flushes them, all at once
 //! ([`flush`](super::flush)), and so does who puts them in place ([`Placed::flush`]).
@@ -70,23 +73,28 @@ impl Look {
 
 impl Staged {
     /// A copy of an artifact, with the rules of [`copy::copy_artifact`]. The folder of `target` must exist.
-    pub fn artifact(source: &Path, target: &Path) -> Result<(Self, Vec<Problem>)> {
-        let staged = Self::reserve(target);
+    pub fn artifact(
+        source: &Path,
+        target: &Path,
+        room: Option<&Path>,
+    ) -> Result<(Self, Vec<Problem>)> {
+        let staged = Self::reserve(target, room);
         let notes = copy::copy_artifact(source, staged.temporary.path())?;
         Ok((staged, notes))
     }
 
     /// A file of these bytes, with mode and owner of the one that it replaces, else with `mode`. If `target` is a
     /// symbolic link, what it leads to is replaced. It is not flushed yet.
-    pub fn file(target: &Path, bytes: &[u8], mode: u32) -> Result<Self> {
+    pub fn file(target: &Path, room: Option<&Path>, bytes: &[u8], mode: u32) -> Result<Self> {
         let target = resolve(target)?;
-        let (_, temporary) = make_ready(&target, bytes, mode)?;
+        let room = room.unwrap_or_else(|| atomic::parent(&target));
+        let (_, temporary) = make_ready(room, &target, bytes, mode)?;
         Ok(Self { temporary, target })
     }
 
     /// An empty folder that only the user may enter.
-    pub fn folder(target: &Path) -> Result<Self> {
-        let staged = Self::reserve(target);
+    pub fn folder(target: &Path, room: Option<&Path>) -> Result<Self> {
+        let staged = Self::reserve(target, room);
         fs::DirBuilder::new()
             .mode(0o700)
             .create(staged.path())
@@ -95,8 +103,9 @@ impl Staged {
     }
 
     /// Something that the caller makes at [`path`](Self::path).
-    pub fn reserve(target: &Path) -> Self {
-        let mut name = Temporary::name_in(atomic::parent(target)).into_os_string();
+    pub fn reserve(target: &Path, room: Option<&Path>) -> Self {
+        let room = room.unwrap_or_else(|| atomic::parent(target));
+        let mut name = Temporary::name_in(room).into_os_string();
         // Some kinds of artifacts are told by it.
         if let Some(extension) = target.extension() {
             name.push(".");
@@ -167,9 +176,13 @@ impl Staged {
 ///
 /// # Errors
 /// As [`Staged::replace`] has them.
-pub fn take_out(target: &Path, is_expected: &dyn Fn(&Path) -> Result<bool>) -> Result<Placed> {
+pub fn take_out(
+    target: &Path,
+    room: Option<&Path>,
+    is_expected: &dyn Fn(&Path) -> Result<bool>,
+) -> Result<Placed> {
     let _held = begin(target)?;
-    let aside = Temporary::name_in(atomic::parent(target));
+    let aside = Temporary::name_in(room.unwrap_or_else(|| atomic::parent(target)));
     rustix::fs::rename(target, &aside).map_err(|error| match error {
         Errno::NOENT => changed(target, "was removed by somebody else meanwhile"),
         _ => Error::io("remove", target, &error.into()),
@@ -366,7 +379,7 @@ mod tests {
     fn what_is_placed_can_be_taken_back_or_kept() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("a");
-        let new = || Staged::file(&at, b"new", 0o600).unwrap();
+        let new = || Staged::file(&at, None, b"new", 0o600).unwrap();
         new().place().unwrap().take_back().unwrap();
         assert_eq!(names(folder.path()), Vec::<String>::new());
 
@@ -376,14 +389,14 @@ mod tests {
         placed.take_back().unwrap();
         assert_eq!(read(&at).as_deref(), Some("old"));
 
-        let out = take_out(&at, &|_| Ok(true)).unwrap();
+        let out = take_out(&at, None, &|_| Ok(true)).unwrap();
         assert!(!at.exists());
         out.take_back().unwrap();
         assert_eq!(read(&at).as_deref(), Some("old"));
 
         new().replace(&|_| Ok(true)).unwrap().keep();
         assert_eq!(read(&at).as_deref(), Some("new"));
-        take_out(&at, &|_| Ok(true)).unwrap().keep();
+        take_out(&at, None, &|_| Ok(true)).unwrap().keep();
         assert_eq!(names(folder.path()), Vec::<String>::new());
     }
 
@@ -399,13 +412,16 @@ mod tests {
             .append(true)
             .open(at.join("inner"))
             .unwrap();
-        let out = take_out(&at, &|_| Ok(true)).unwrap();
+        let out = take_out(&at, None, &|_| Ok(true)).unwrap();
         assert_eq!(out.written_aside(), None);
         held.write_all(b" and more").unwrap();
         let aside = out.written_aside().unwrap();
         assert_eq!(read(&aside.join("inner")).as_deref(), Some("old and more"));
         out.keep();
-        let placed = Staged::file(&at, b"new", 0o600).unwrap().place().unwrap();
+        let placed = Staged::file(&at, None, b"new", 0o600)
+            .unwrap()
+            .place()
+            .unwrap();
         assert_eq!(placed.written_aside(), None);
     }
 
@@ -414,7 +430,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("a");
         write(&at, b"file", 0o600).unwrap();
-        let staged = Staged::folder(&at).unwrap();
+        let staged = Staged::folder(&at, None).unwrap();
         write(&staged.path().join("inner"), b"inner", 0o600).unwrap();
         let placed = staged.replace(&|_| Ok(true)).unwrap();
         assert_eq!(read(&at.join("inner")).as_deref(), Some("inner"));
@@ -424,14 +440,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_ready_in_a_room_never_shows_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, room) = (folder.path().join("inner"), folder.path());
+        fs::create_dir(&inner).unwrap();
+        let at = inner.join("a");
+        let shows = || names(&inner);
+        write(&at, b"old", 0o600).unwrap();
+        let staged = Staged::file(&at, Some(room), b"new", 0o600).unwrap();
+        assert_eq!(shows(), ["a"]);
+        let looked = |path: &Path| {
+            assert_eq!(path.parent(), Some(room));
+            Ok(true)
+        };
+        let placed = staged.replace(&looked).unwrap();
+        assert_eq!(
+            (shows(), read(&at).as_deref()),
+            (vec!["a".to_owned()], Some("new"))
+        );
+        placed.keep();
+        let out = take_out(&at, Some(room), &looked).unwrap();
+        assert_eq!(shows(), Vec::<String>::new());
+        out.take_back().unwrap();
+        Staged::folder(&inner.join("b"), Some(room))
+            .unwrap()
+            .place()
+            .unwrap();
+        assert_eq!(shows(), ["a", "b"]);
+        assert_eq!(names(room), ["inner"]);
+    }
+
+    #[test]
     fn what_is_not_expected_stays() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("a");
-        let new = || Staged::file(&at, b"new", 0o600).unwrap();
+        let new = || Staged::file(&at, None, b"new", 0o600).unwrap();
         let gone = new().replace(&|_| Ok(true)).unwrap_err();
         assert_eq!(gone.code, Code::FileChanged);
         assert_eq!(
-            take_out(&at, &|_| Ok(true)).unwrap_err().code,
+            take_out(&at, None, &|_| Ok(true)).unwrap_err().code,
             Code::FileChanged
         );
         write(&at, b"theirs", 0o600).unwrap();
@@ -440,7 +487,7 @@ mod tests {
         for error in [
             new().place().unwrap_err(),
             new().replace(&is_expected).unwrap_err(),
-            take_out(&at, &is_expected).unwrap_err(),
+            take_out(&at, None, &is_expected).unwrap_err(),
         ] {
             assert_eq!(error.code, Code::FileChanged);
             assert_eq!(read(&at).as_deref(), Some("theirs"));
@@ -454,7 +501,7 @@ mod tests {
         let (link, file) = (folder.path().join("link"), folder.path().join("file"));
         write(&file, b"old", 0o600).unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
-        let placed = Staged::file(&link, b"new", 0o600)
+        let placed = Staged::file(&link, None, b"new", 0o600)
             .unwrap()
             .replace(&|_| Ok(true))
             .unwrap();

@@ -56,6 +56,8 @@ warnables! {
     HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
     /// The process takes more memory than it should.
     MEMORY_HIGH = "memory-high", Warning, AT_ONCE, [], stops: false;
+    /// Snapshots are not whole any more. Subject: the collection.
+    SNAPSHOT_DAMAGED = "snapshot-damaged", Error, AT_ONCE, [], stops: false;
     /// The program was replaced on disk while it runs.
     STALE_BINARY = "stale-binary", Warning, AT_ONCE, [], stops: false;
     /// A task panicked and waits to be started again. Subject: the task.

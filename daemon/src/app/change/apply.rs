@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use skillmeat_shared::failpoint;
 use skillmeat_shared::fs::{Expected, Placed, Staged, has_content, take_out};
@@ -13,13 +14,14 @@ use skillmeat_shared::{Error, Result, config};
 use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
 use super::late::{self, Aside};
-use super::outside::{missed, renewed};
+use super::outside::{missed, renewed, told_of_others};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
 use super::settings::{Sides, record_of_config};
 use crate::app::App;
 use crate::app::ingest::{Hold, OWN_WRITE, scope_of};
-use crate::store::history::operation::{State, TouchedPath};
+use crate::store::history::operation::{self, State, TouchedPath};
+use crate::store::{Store, collection};
 
 /// Mode of new files.
 const MODE: u32 = 0o600;
@@ -37,6 +39,8 @@ const MANY: usize = 20;
 pub(super) struct Move {
     place: Place,
     target: PathBuf,
+    /// Where it is put aside, if not beside its place.
+    room: Option<PathBuf>,
     staged: Option<Staged>,
     before: Option<Node>,
     after: Option<Node>,
@@ -68,6 +72,7 @@ impl Move {
     fn run(self) -> Result<Placed> {
         let Self {
             target,
+            room,
             staged,
             before,
             expected,
@@ -80,7 +85,7 @@ impl Move {
         match (staged, &before) {
             (Some(staged), None) => staged.place(),
             (Some(staged), Some(_)) => staged.replace(&is_expected),
-            (None, _) => take_out(&target, &is_expected),
+            (None, _) => take_out(&target, room.as_deref(), &is_expected),
         }
     }
 }
@@ -97,12 +102,21 @@ impl App {
         let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
         let places = moves.iter().map(|one| (&one.place, one.target.as_path()));
         let missed = missed(self, draft, places)?;
-        let id = draft.past.record(asked, self, &paths, &missed)?;
-        let (touched, holds, notes) = match self.place(draft, id, moves) {
+        let id = draft
+            .past
+            .record(asked, self, &paths, &missed)
+            // It may be on the disk all the same.
+            .inspect_err(|_| self.unsettled.store(true, Ordering::Relaxed))?;
+        let touched: Vec<Touched> = moves
+            .iter()
+            .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
+            .collect();
+        let (holds, notes) = match self.place(draft, id, moves, &touched) {
             Ok(done) => done,
             Err(error) => {
-                if let Err(failed) = draft.past.close(id, State::RolledBack, self) {
+                if let Err(failed) = self.note_failure(draft, id, &touched) {
                     tracing::error!(target: "change", id, "can't note that it was rolled back: {failed}");
+                    self.unsettled.store(true, Ordering::Relaxed);
                 }
                 return Err(error);
             }
@@ -112,14 +126,34 @@ impl App {
             id, verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(),
             "{}", asked.what
         );
-        failpoint::step("change.before_rows").map_err(follows)?;
-        // Noted before the rows are read: what changes after that is somebody else's change.
-        for (_, target, _) in &touched {
-            self.ledger.note_settled(target);
-        }
-        drop(holds);
-        self.rows_of(&touched).map_err(follows)?;
+        let followed = failpoint::step("change.before_rows").and_then(|()| {
+            // Noted before the rows are read: what changes after that is somebody else's change.
+            for (_, target, _) in &touched {
+                self.ledger.note_settled(target);
+            }
+            drop(holds);
+            self.rows_of(&touched)
+        });
+        // No event tells of a collection that we removed.
+        followed
+            .inspect_err(|_| self.ingest.look_at_home())
+            .map_err(follows)?;
         Ok((id, notes))
+    }
+
+    /// Notes that a change was rolled back.
+    fn note_failure(&self, draft: &mut Draft<'_>, id: i64, touched: &[Touched]) -> Result<()> {
+        let noted = self
+            .history
+            .read(|connection| operation::get(connection, id))?;
+        // What failed may be no more than the news of its success.
+        let states = if noted.is_some_and(|noted| noted.state == State::Done) {
+            draft.believed.clear();
+            renewed(self, draft, touched)?
+        } else {
+            Vec::new()
+        };
+        draft.past.finish(id, State::RolledBack, self, &states)
     }
 
     /// Lets all places change, or none. No pass looks at them until the holds are dropped.
@@ -128,11 +162,8 @@ impl App {
         draft: &mut Draft<'_>,
         id: i64,
         moves: Vec<Move>,
-    ) -> Result<(Vec<Touched>, Vec<Hold<'_>>, Vec<String>)> {
-        let touched: Vec<Touched> = moves
-            .iter()
-            .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
-            .collect();
+        touched: &[Touched],
+    ) -> Result<(Vec<Hold<'_>>, Vec<String>)> {
         let collections: BTreeSet<&str> = touched
             .iter()
             .map(|(place, ..)| served(place))
@@ -142,17 +173,17 @@ impl App {
             .iter()
             .map(|name| self.ingest.hold(name))
             .collect();
-        for (_, target, _) in &touched {
+        for (_, target, _) in touched {
             self.ledger.note(target);
         }
         failpoint::step("change.recorded")?;
         let late = put_in_place(draft, moves, &|draft| {
             failpoint::step("change.placed")?;
-            let renewed = renewed(self, draft, &touched)?;
+            let renewed = renewed(self, draft, touched)?;
             draft.past.finish(id, State::Done, self, &renewed)
         })?;
         let notes = self.keep_late(draft, id, &late);
-        Ok((touched, holds, notes))
+        Ok((holds, notes))
     }
 
     /// Brings the rows of these paths up to date.
@@ -207,6 +238,32 @@ impl App {
         self.ingest.look_at_home();
         Ok(())
     }
+
+    /// Forgets a collection of the home that is gone if a change of ours removed it, and was cut short before its
+    /// rows followed. Whether it did. On the thread that looks at collections only.
+    pub(in crate::app) fn forget_if_removed(&self, store: &Store, name: &str) -> bool {
+        let place = format!("collections/{name}");
+        if self.history.path().symlink_metadata().is_err() {
+            return false;
+        }
+        let left = self
+            .history
+            .read(|connection| operation::left_at(connection, "", &place));
+        let forgotten = match left {
+            Ok(Some(None)) => {
+                let name = name.to_owned();
+                store.write(move |transaction| collection::remove(transaction, &name))
+            }
+            Ok(_) => return false,
+            Err(error) => Err(error),
+        };
+        forgotten
+            .inspect(|()| self.announce_change())
+            .inspect_err(|error| {
+                tracing::warn!(target: "change", collection = name, "its rows stay for now: {error}");
+            })
+            .is_ok()
+    }
 }
 
 /// The collection whose rows a place is about; empty if none.
@@ -229,6 +286,7 @@ pub(super) fn put_in_place(
     seal: &dyn Fn(&mut Draft<'_>) -> Result<()>,
 ) -> Result<Vec<TouchedPath>> {
     let (mut placed, mut asides) = (Vec::new(), Vec::new());
+    let mut meant_to_stand = Vec::new();
     let outcome = moves
         .into_iter()
         .try_for_each(|one| {
@@ -237,13 +295,16 @@ pub(super) fn put_in_place(
                 place: one.place.clone(),
                 before: one.before.clone(),
             };
+            let meant = one.touched();
             placed.push(one.run()?);
             asides.push(aside);
+            meant_to_stand.push(meant);
             Ok(())
         })
         .and_then(|()| Placed::flush(&placed))
         .and_then(|()| seal(draft));
     if let Err(error) = outcome {
+        keep_edits(draft, &placed, &meant_to_stand);
         return Err(take_back(placed, error));
     }
     // What was made for the draft stays: things stand in it now.
@@ -267,6 +328,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
         // What was only read must be so, too.
         draft.check(&place)?;
         let target = draft.on_disk(&place)?;
+        let room = draft.room(&place, &target)?;
         let Some(touch) = draft.touches.get_mut(&place) else {
             continue;
         };
@@ -281,7 +343,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
                     // The new one gets the rights of the old one.
                     config::protect(&target)?;
                 }
-                let staged = Staged::file(&target, &bytes, MODE)?;
+                let staged = Staged::file(&target, room.as_deref(), &bytes, MODE)?;
                 draft.past.made(staged.path());
                 (Some(staged), None)
             }
@@ -290,7 +352,13 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
         let target = staged
             .as_ref()
             .map_or(target, |staged| staged.target().to_path_buf());
-        moves.push(prepared(draft, place, target, (staged, state), &before)?);
+        moves.push(prepared(
+            draft,
+            place,
+            (target, room),
+            (staged, state),
+            &before,
+        )?);
     }
     draft.past.flush()?;
     moves.sort_by_key(Move::rank);
@@ -300,7 +368,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
 fn prepared(
     draft: &Draft<'_>,
     place: Place,
-    target: PathBuf,
+    (target, room): (PathBuf, Option<PathBuf>),
     (staged, state): (Option<Staged>, Option<Node>),
     before: &Before,
 ) -> Result<Move> {
@@ -338,12 +406,37 @@ fn prepared(
     Ok(Move {
         place,
         target,
+        room,
         staged,
         before: found,
         after,
         recorded,
         expected,
     })
+}
+
+/// Keeps what others wrote into things that were just put in place, and are about to be taken back.
+fn keep_edits(draft: &mut Draft<'_>, placed: &[Placed], meant: &[TouchedPath]) {
+    let mut edited = Vec::new();
+    for (placed, meant) in placed.iter().zip(meant) {
+        if meant.after.is_none() {
+            continue;
+        }
+        match draft.past.capture(placed.target()) {
+            Ok(now) if now == meant.after => {}
+            Ok(now) => edited.push(TouchedPath {
+                before: meant.after.clone(),
+                after: now,
+                ..meant.clone()
+            }),
+            Err(error) => tracing::warn!(target: "change", "can't tell who wrote since: {error}"),
+        }
+    }
+    if !edited.is_empty()
+        && let Err(error) = told_of_others(draft, &edited)
+    {
+        tracing::error!(target: "change", "can't keep what another program wrote: {error}");
+    }
 }
 
 /// Takes back what was done, the last first.

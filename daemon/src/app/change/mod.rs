@@ -21,6 +21,8 @@ mod recover;
 mod settings;
 mod undo;
 
+use std::sync::atomic::Ordering;
+
 use skillmeat_shared::{Code, Result};
 
 use super::App;
@@ -182,11 +184,16 @@ impl App {
         // First: who opens the cache looks for changes that were cut short, and nobody else changes anything then.
         self.store()?;
         let _one_at_a_time = self.mutation.lock();
+        if self.unsettled.swap(false, Ordering::Relaxed) {
+            // Before anything stands on it.
+            self.recover_changes();
+        }
         let mut tries = 0;
         loop {
             tries += 1;
             let mut draft = Draft::new(self, asked.dry_run);
             let planned = plan(&mut draft).and_then(|report| {
+                draft.is_whole()?;
                 let steps = draft.steps();
                 let (operation, notes) = if asked.dry_run || steps.is_empty() {
                     (None, Vec::new())

@@ -58,6 +58,14 @@ impl Missed {
     }
 }
 
+/// Records what other programs did, with the states that were captured.
+pub(super) fn told_of_others(draft: &mut super::Draft<'_>, touched: &[TouchedPath]) -> Result<()> {
+    let new = external(draft.app, touched);
+    draft
+        .past
+        .commit(|transaction| record(transaction, &new, touched).map(drop))
+}
+
 /// Looks for what was missed at these places.
 pub(super) fn missed<'a>(
     app: &App,

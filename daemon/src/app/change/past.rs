@@ -106,22 +106,21 @@ impl<'a> Past<'a> {
             undoes: asked.undoes,
             detail: String::new(),
         };
-        let full = std::mem::replace(&mut self.batch, self.history.batch());
         let along = self.along.take();
-        full.commit(|transaction| {
+        self.commit(|transaction| {
             along.map_or(Ok(()), |along| along(transaction))?;
             missed.record(transaction)?;
             operation::begin(transaction, &new, paths)
         })
     }
 
-    /// Writes together with the states that were captured.
-    pub(super) fn commit<R>(
+    /// Keeps the states that were captured, together with what `work` writes.
+    pub(super) fn commit<T>(
         &mut self,
-        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
-    ) -> Result<R> {
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         let full = std::mem::replace(&mut self.batch, self.history.batch());
-        full.commit(write)
+        full.commit(work)
     }
 
     /// Notes how an operation ended. What it undoes is undone with it, and done again if it undid that.
@@ -139,8 +138,8 @@ impl<'a> Past<'a> {
         renewed: &[(Place, Option<Node>)],
     ) -> Result<()> {
         let now = app.now();
-        let full = std::mem::replace(&mut self.batch, self.history.batch());
-        full.commit(|transaction| {
+        self.commit(|transaction| {
+            let stood = operation::get(transaction, id)?.map(|one| one.state);
             operation::set_state(transaction, id, state, now)?;
             for (place, node) in renewed {
                 known::set(
@@ -159,6 +158,14 @@ impl<'a> Past<'a> {
                     operation::set_state(transaction, undone.id, State::Undone, now)?;
                     match undone.undoes {
                         Some(first) => operation::set_state(transaction, first, State::Done, now),
+                        None => Ok(()),
+                    }
+                }
+                // It was noted as done, and the news of that was lost.
+                Some(Some(undone)) if stood == Some(State::Done) => {
+                    operation::set_state(transaction, undone.id, State::Done, now)?;
+                    match undone.undoes {
+                        Some(first) => operation::set_state(transaction, first, State::Undone, now),
                         None => Ok(()),
                     }
                 }

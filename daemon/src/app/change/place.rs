@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
 use skillmeat_shared::fs;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -102,6 +102,19 @@ impl Place {
         self.root == Root::Home && self.path == CONFIG
     }
 
+    /// The folder of artifacts that it lies in, if it is a part of an artifact.
+    pub(super) fn container(&self) -> Option<&str> {
+        let Root::Collection(_) = self.root else {
+            return None;
+        };
+        match layout::classify(Path::new(&self.path)) {
+            layout::Place::Artifact(artifact) if artifact != self.path => {
+                self.path.split('/').next()
+            }
+            _ => None,
+        }
+    }
+
     /// The rest of this path below another one; empty if they are the same.
     pub(super) fn below(&self, outer: &Self) -> Option<&str> {
         if self.root != outer.root {
@@ -169,6 +182,20 @@ mod tests {
         assert!(Place::home("state/ratings.toml").is_document());
         assert!(!Place::home("collections/x").is_document());
         assert!(!Place::collection("c", "mcp/a/collection.toml").is_document());
+    }
+
+    #[test]
+    fn what_is_a_part_of_an_artifact_is_told() {
+        let container = |path: &str| {
+            let place = Place::collection("c", path);
+            place.container().map(str::to_owned)
+        };
+        assert_eq!(container("skills/a/SKILL.md").as_deref(), Some("skills"));
+        assert_eq!(container("skills/a/b/c").as_deref(), Some("skills"));
+        assert_eq!(container("skills/a"), None);
+        assert_eq!(container("commands/a.md"), None);
+        assert_eq!(container("collection.toml"), None);
+        assert_eq!(Place::home("collections/c/skills").container(), None);
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! After a process that was killed: what it left half-changed is finished or rolled back, before anybody looks.
+//! After a process that was killed, or a history that failed while it took down how a change ended: what was left
+//! half-changed is finished or rolled back, before anybody looks.
+
+use std::sync::atomic::Ordering;
 
 use skillmeat_shared::{Result, fs};
 
@@ -12,8 +15,8 @@ use crate::app::App;
 use crate::store::history::operation::{self, Operation, State};
 
 impl App {
-    /// Finishes or rolls back every operation that a process before us left open. What can't be settled stays
-    /// open for the next start.
+    /// Finishes or rolls back every operation that was left open. No change is under way. What can't be settled
+    /// stays open until the next change or start.
     pub(in crate::app) fn recover_changes(&self) {
         if self.history.path().symlink_metadata().is_err() {
             return;
@@ -23,6 +26,7 @@ impl App {
         let open = match self.history.read(operation::open) {
             Ok(open) => open,
             Err(error) => {
+                self.unsettled.store(true, Ordering::Relaxed);
                 tracing::error!(target: "change", "can't look for changes that were cut short: {error}");
                 return;
             }
@@ -34,10 +38,13 @@ impl App {
                     target: "change",
                     id = operation.id, "a change was cut short and is {how}: {}", operation.what
                 ),
-                Err(error) => tracing::error!(
-                    target: "change",
-                    id = operation.id, "a change that was cut short can't be rolled back: {error}"
-                ),
+                Err(error) => {
+                    self.unsettled.store(true, Ordering::Relaxed);
+                    tracing::error!(
+                        target: "change",
+                        id = operation.id, "a change that was cut short can't be rolled back: {error}"
+                    );
+                }
             }
         }
     }

@@ -91,6 +91,7 @@ impl App {
             let _no_change = self.mutation.lock();
             self.gate.admit(Arc::clone(&store));
             self.recover_changes();
+            self.recall_damage();
         }
         // The process before us may have ended with texts that were still to be indexed.
         self.indexer.wake();
@@ -236,13 +237,17 @@ impl App {
         targets: &mut HashMap<String, Target>,
         reason: &'static str,
     ) {
-        let found = match self.targets(store) {
+        let mut found = match self.targets(store) {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(target: "ingest", "can't look at the home: {error}");
                 return;
             }
         };
+        found.retain(|target| {
+            let is_gone = !target.external && target.path.symlink_metadata().is_err();
+            !(is_gone && self.forget_if_removed(store, &target.name))
+        });
         if reason == STARTUP {
             for target in &found {
                 super::home::sweep_collection(&target.path);

@@ -82,6 +82,7 @@ impl App {
         let many = if ids.len() == 1 { "" } else { "s" };
         let what = format!("{verb} the snapshot{many} {}", named(&ids));
         self.record_deed(actor, &format!("snapshot.{verb}"), what);
+        self.recall_damage();
         Ok(())
     }
 
@@ -143,7 +144,8 @@ impl App {
         })
     }
 
-    /// Reads all that snapshots need. Each with what is wrong: path and reason.
+    /// Reads all that snapshots need. Each with what is wrong: path and reason. That is told as a warning, too,
+    /// until it is mended.
     pub fn verify_snapshots(
         &self,
         collection: &str,
@@ -162,7 +164,9 @@ impl App {
         let wanted = views
             .into_iter()
             .filter(|view| ids.is_empty() || ids.contains(&view.id));
-        Ok(wanted.map(|view| self.verify(view)).collect())
+        let verified: Vec<Verified> = wanted.map(|view| self.verify(view)).collect();
+        self.note_damage(&verified)?;
+        Ok(verified)
     }
 
     fn verify(&self, view: SnapshotView) -> Verified {
@@ -239,7 +243,7 @@ impl App {
         }
     }
 
-    /// By the clock: what is not whole any more is told in the log, and as an event.
+    /// By the clock: what is not whole any more is told in the log, as an event, and as a warning.
     pub(in crate::app) fn verify_by_schedule(&self) {
         match self.verify_snapshots("", true, &[]) {
             Ok(all) => {

@@ -3,6 +3,7 @@
 
 mod archive;
 mod compare;
+mod damage;
 mod keep;
 mod present;
 mod restore;

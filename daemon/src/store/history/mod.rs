@@ -7,6 +7,7 @@
 
 mod batch;
 pub mod collect;
+pub mod damage;
 pub mod known;
 mod object;
 mod open;

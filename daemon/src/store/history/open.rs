@@ -13,7 +13,7 @@ use super::super::{files, migrate};
 use super::sql_error;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Bytes of a page of a new database.
 const PAGE: u32 = 16 * 1024;
@@ -26,6 +26,8 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("migrations/0001_up.sql"))
             .down(include_str!("migrations/0001_down.sql")),
+        M::up(include_str!("migrations/0002_up.sql"))
+            .down(include_str!("migrations/0002_down.sql")),
     ])
 });
 

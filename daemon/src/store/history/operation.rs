@@ -191,6 +191,22 @@ pub fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<Operatio
         .optional()
 }
 
+/// What the last operation that changed this very place left there; `None` if none did.
+pub fn left_at(
+    connection: &Connection,
+    root: &str,
+    path: &str,
+) -> rusqlite::Result<Option<Option<Node>>> {
+    connection
+        .prepare_cached(
+            "SELECT after FROM operation_path JOIN operation ON id = operation
+             WHERE root = ?1 AND path = ?2 AND state IN ('done', 'undone')
+             ORDER BY operation DESC LIMIT 1",
+        )?
+        .query_row([root, path], |row| node_at(row, 0))
+        .optional()
+}
+
 /// Operations that were neither finished nor rolled back, the oldest first.
 pub fn open(connection: &Connection) -> rusqlite::Result<Vec<Operation>> {
     connection

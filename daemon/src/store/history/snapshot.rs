@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use skillmeat_shared::history::tree::Node;
 use skillmeat_shared::time::Timestamp;
 
-use super::node_at;
+use super::{damage, node_at};
 
 /// One snapshot of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,7 @@ pub fn has_state(connection: &Connection, collection: &str, node: &Node) -> rusq
 
 /// Forgets a snapshot; its objects go with the next collection of garbage. Whether there was one.
 pub fn delete(connection: &Connection, collection: &str, id: &str) -> rusqlite::Result<bool> {
+    damage::clear(connection, collection, id)?;
     connection
         .prepare_cached("DELETE FROM snapshot WHERE collection = ?1 AND id = ?2")?
         .execute([collection, id])

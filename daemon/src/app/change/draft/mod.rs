@@ -52,6 +52,8 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) made: Vec<PathBuf>,
     /// States of places before the draft and after it, where these need not be looked at.
     pub(super) believed: BTreeMap<Place, (Option<Node>, Option<Node>)>,
+    /// Why what was drafted may be a part of what was meant.
+    broken: Option<Error>,
 }
 
 impl Drop for Draft<'_> {
@@ -73,7 +75,26 @@ impl<'a> Draft<'a> {
             inside: BTreeSet::new(),
             made: Vec::new(),
             believed: BTreeMap::new(),
+            broken: None,
         }
+    }
+
+    /// Whether all is drafted that was meant: what the disk refused in the middle of one thing spoils the whole,
+    /// also where a plan goes on with the next thing.
+    pub(super) fn is_whole(&mut self) -> Result<()> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    fn noting<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome
+            && matches!(
+                error.code,
+                Code::DiskFull | Code::FileIo | Code::HistoryUnavailable
+            )
+        {
+            self.broken.get_or_insert_with(|| error.clone());
+        }
+        outcome
     }
 
     /// The time now.
@@ -330,6 +351,11 @@ impl<'a> Draft<'a> {
 
     /// Drafts a file's bytes. An existing file keeps its mode.
     pub(in crate::app) fn write(&mut self, place: &Place, bytes: Vec<u8>) -> Result<()> {
+        let outcome = self.write_file(place, bytes);
+        self.noting(outcome)
+    }
+
+    fn write_file(&mut self, place: &Place, bytes: Vec<u8>) -> Result<()> {
         if let Some(outer) = self.outer(place) {
             let rest = place.below(&outer).unwrap_or_default().to_owned();
             let path = self.on_disk(place)?;

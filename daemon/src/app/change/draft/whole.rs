@@ -1,6 +1,7 @@
 //! Files and folders as a whole: put, removed, and moved somewhere else.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::fs::{self, Staged};
@@ -14,6 +15,17 @@ use crate::app::change::Place;
 impl Draft<'_> {
     /// Drafts a file or folder. What stands there is replaced as a whole.
     pub(in crate::app) fn put(&mut self, place: &Place, from: Source) -> Result<()> {
+        // A source that can't be copied is one thing that fails, and nothing of it was drafted.
+        let is_foreign = matches!(from, Source::Disk(_));
+        let outcome = self.put_whole(place, from);
+        if is_foreign {
+            outcome
+        } else {
+            self.noting(outcome)
+        }
+    }
+
+    fn put_whole(&mut self, place: &Place, from: Source) -> Result<()> {
         let target = self.on_disk(place)?;
         if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
             return self.put_inside(&outer, place, from);
@@ -24,7 +36,7 @@ impl Draft<'_> {
                 Source::Past(_) | Source::Folder => None,
             })
         } else {
-            self.stage(&target, from)?
+            self.stage(place, &target, from)?
         };
         self.draft_whole(place, After::Thing(thing))
     }
@@ -89,25 +101,29 @@ impl Draft<'_> {
         }
     }
 
-    fn stage(&mut self, target: &Path, from: Source) -> Result<Thing> {
+    fn stage(&mut self, place: &Place, target: &Path, from: Source) -> Result<Thing> {
         self.make_room(target)?;
+        let room = self.room(place, target)?;
         match from {
             Source::Disk(source) => {
-                let (staged, notes) = Staged::artifact(&source, target)?;
+                let (staged, notes) = Staged::artifact(&source, target, room.as_deref())?;
                 tell(target, &notes);
                 Ok(Thing::staged(staged, None))
             }
             Source::Ours(made) => {
-                let staged = Staged::reserve(target);
+                let staged = Staged::reserve(target, room.as_deref());
                 fs::set_aside(&made, staged.path())?;
                 Ok(Thing::staged(staged, None))
             }
             Source::Past(node) => {
-                let staged = Staged::reserve(target);
+                let staged = Staged::reserve(target, room.as_deref());
                 let is_exact = self.past.restore(&node, staged.path())?;
                 Ok(Thing::staged(staged, is_exact.then_some(node)))
             }
-            Source::Folder => Staged::folder(target).map(|staged| Thing::staged(staged, None)),
+            Source::Folder => {
+                let staged = Staged::folder(target, room.as_deref())?;
+                Ok(Thing::staged(staged, None))
+            }
         }
     }
 
@@ -119,6 +135,23 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Where things for a place are made ready, if not beside it: what a killed process leaves in an artifact would
+    /// be a part of it.
+    pub(in crate::app::change) fn room(
+        &mut self,
+        place: &Place,
+        target: &Path,
+    ) -> Result<Option<PathBuf>> {
+        let Some(container) = place.container() else {
+            return Ok(None);
+        };
+        let container = self.root(place.collection_name())?.join(container);
+        let disk = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+        let is_same =
+            disk(&container).is_some() && disk(&container) == target.parent().and_then(disk);
+        Ok(is_same.then_some(container))
+    }
+
     /// Drafts nothing for a file or folder after all: what stands there stays.
     pub(in crate::app) fn leave(&mut self, place: &Place) {
         self.touches.remove(place);
@@ -126,6 +159,11 @@ impl Draft<'_> {
 
     /// Drafts the removal of a file or folder. Nothing stands there: nothing happens.
     pub(in crate::app) fn remove(&mut self, place: &Place) -> Result<()> {
+        let outcome = self.remove_whole(place);
+        self.noting(outcome)
+    }
+
+    fn remove_whole(&mut self, place: &Place) -> Result<()> {
         if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
             let rest = place.below(&outer).unwrap_or_default().to_owned();
             return match self.touches.get_mut(&outer).and_then(|t| t.after.as_mut()) {
@@ -185,6 +223,11 @@ impl Draft<'_> {
     /// # Errors
     /// [`Code::FileNotFound`] if nothing stands at `from`; [`Code::FileExists`] if something stands at `to`.
     pub(in crate::app) fn rename(&mut self, from: &Place, to: &Place) -> Result<()> {
+        let outcome = self.rename_whole(from, to);
+        self.noting(outcome)
+    }
+
+    fn rename_whole(&mut self, from: &Place, to: &Place) -> Result<()> {
         let (source, target) = (self.on_disk(from)?, self.on_disk(to)?);
         if !self.exists(from)? {
             let message = format!("there is no `{}`", source.display());
@@ -207,7 +250,7 @@ impl Draft<'_> {
                     .past
                     .capture(&source)?
                     .ok_or_else(|| changed(&source))?;
-                let thing = self.stage(&target, Source::Past(node.clone()))?;
+                let thing = self.stage(to, &target, Source::Past(node.clone()))?;
                 let before = Before::Thing(Some(node));
                 self.note_state(from, before)?;
                 After::Thing(thing)
