@@ -31,12 +31,23 @@ impl Faults {
 
     /// Has this happen from now on.
     pub fn tell(&self, what: &str) {
+        // There need not be one.
+        drop(std::fs::remove_file(self.notes()));
         replace(&self.file, what);
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.file.with_extension("passed")
+    }
+
+    /// The steps that were noted, or are waited at, since it was told what to do: `name@count` in each line.
+    pub fn passed(&self) -> String {
+        std::fs::read_to_string(self.notes()).unwrap_or_default()
     }
 
     /// Has nothing happen from now on.
     pub fn none(&self) {
-        self.tell("");
+        replace(&self.file, "");
     }
 }
 

@@ -19,12 +19,14 @@ pub mod daemon;
 pub mod fault;
 pub mod fuzz;
 pub mod generate;
+pub mod history;
 pub mod home;
 pub mod load;
 pub mod namespace;
 pub mod process;
 pub mod repository;
 pub mod rows;
+pub mod terminal;
 pub mod wait;
 
 pub use command::{Answer, Stream};

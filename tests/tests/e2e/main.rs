@@ -11,6 +11,7 @@ const BACKEND: &str = "auto";
 
 mod add;
 mod adopt;
+mod asking;
 mod cache;
 mod choosing;
 mod collections;
@@ -43,6 +44,7 @@ mod outside;
 mod permissions;
 mod repair;
 mod repositories;
+mod schedules;
 mod search;
 mod service;
 mod shell;

@@ -144,7 +144,7 @@ fn what_an_open_descriptor_still_writes_is_kept() {
     command.stdout(std::process::Stdio::piped());
     let running = command.spawn().unwrap();
     until_true("the change to be sealed", || {
-        sandbox.path("failpoints.change.sealed").exists()
+        sandbox.path("failpoints.passed").exists()
     });
     editor.write_all(b"One more line\n").unwrap();
     write(&spec, "");

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::fault::{Faults, equals_a_fresh_one, until_dead};
+use skillmeat_tests::history;
 use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::wait::until_true;
 
 use skillmeat_shared::failpoint;
 
@@ -163,6 +165,57 @@ fn a_collection_that_was_made_can_be_unmade() {
     assert_eq!(names["total"], 1, "{names:#}");
     drop(sandbox.run(&["redo"]).ok());
     assert_eq!(sandbox.json(&["collection", "list"])["total"], 2);
+}
+
+#[test]
+fn what_failed_while_it_was_recorded_takes_nothing_back_later() {
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    add(&sandbox, "one");
+    drop(sandbox.run(&["group", "create", "G"]).ok());
+    // It is on the disk, and nobody was told.
+    faults.tell("history.after_commit=eio@1");
+    let answer = sandbox.run(&["group", "add", "G", "one"]);
+    assert_ne!(answer.code, Some(0), "{answer:?}");
+    faults.none();
+    drop(sandbox.run(&["group", "add", "G", "one"]).ok());
+    sandbox.stop();
+    let shown = sandbox.json(&["group", "show", "G"]);
+    assert!(shown.to_string().contains("skill:one"), "{shown:#}");
+    let log = sandbox.json(&["log"]);
+    assert_eq!(log["operations"][0]["state"], "done", "{log:#}");
+    assert_eq!(log["operations"][1]["state"], "rolled-back", "{log:#}");
+}
+
+#[test]
+fn what_another_program_writes_into_something_new_outlives_its_taking_back() {
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    let source = skill(&sandbox.path("src"), "one", "One");
+    // The skill stands already, the manifest is to follow.
+    faults.tell("change.placing=wait@2");
+    let mut adding = sandbox
+        .sm(&["add", source.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    until_true("the step", || !faults.passed().is_empty());
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    write(&file, "theirs");
+    let manifest = sandbox.collection("default", "collection.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    write(&manifest, format!("{text}\n# theirs\n"));
+    faults.none();
+    // It is taken back, and planned again with what the manifest says now.
+    assert!(adding.wait().is_ok());
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    assert!(text.contains("# theirs"), "{text}");
+    let log = sandbox.json(&["log"]);
+    assert!(log.to_string().contains("external"), "{log:#}");
+    assert!(history::has(&sandbox, b"theirs"), "{log:#}");
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    equals_a_fresh_one(&sandbox, "two writers");
 }
 
 /// Steps at which a change may be cut short.
