@@ -372,7 +372,7 @@ fn a_secret_is_in_no_file_but_the_config() {
         }
         assert_eq!(
             holding(sandbox.home().root(), "ghp_inaurl"),
-            [config.clone()]
+            std::slice::from_ref(&config)
         );
         for secret in ["ghp_first", "ghp_other", "ghp_third"] {
             assert_eq!(
