@@ -9,7 +9,7 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::collection_service_client::CollectionServiceClient as Collections;
 use skillmeat_proto::v1::curation_service_client::CurationServiceClient as Curation;
 use skillmeat_proto::v1::operation_service_client::OperationServiceClient as Operations;
-use skillmeat_tests::bench::table::Table;
+use skillmeat_tests::bench::table::{Samples, Table};
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
@@ -97,7 +97,6 @@ pub(super) fn measure(bench: &Bench<'_>, root: &Path, scratch: &Path, table: &mu
     bench.daemon.wait(async {
         let request = v1::CreateCollectionRequest {
             name: OTHER.to_owned(),
-            ..Default::default()
         };
         let mut client = Collections::new(bench.daemon.rpc.channel());
         client.create(request).await.unwrap();
@@ -115,8 +114,7 @@ pub(super) fn measure(bench: &Bench<'_>, root: &Path, scratch: &Path, table: &mu
         took
     });
     table.against(&format!("moving {CHANGED} artifacts"), moving, copy, 30.0);
-    let mut times = back.into_iter();
-    let undoing = super::Samples::new(times.by_ref().collect()).longest();
+    let undoing = Samples::new(back).longest();
     table.against("undoing one of these", undoing, copy, 30.0);
 }
 

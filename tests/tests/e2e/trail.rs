@@ -146,3 +146,29 @@ fn few_files_go_back_alone_and_many_as_a_whole() {
         .to_string();
     assert!(log.contains("rollback"), "{log}");
 }
+
+#[test]
+fn another_folder_in_its_place_is_looked_at_as_a_whole() {
+    let sandbox = Sandbox::initialised();
+    let root = sandbox.collection("default", "");
+    write(root.join("skills/one/SKILL.md"), "first");
+    drop(sandbox.json(&["snapshot"]));
+    // Nobody watches what lies above the home.
+    let home = sandbox.home().root().to_owned();
+    let copy = sandbox.path("copy");
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(&root)
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
+    write(copy.join("skills/one/SKILL.md"), "second");
+    let above = home.join("collections");
+    rename(&above, home.join("before"));
+    fs::create_dir(&above).unwrap();
+    rename(&copy, &root);
+    let id = text(&sandbox.json(&["snapshot"])["snapshot"]["id"]);
+    sandbox.stop();
+    let same = sandbox.json(&["snapshot", "diff", &id]);
+    assert_eq!(same["changes"], serde_json::json!([]));
+}

@@ -4,6 +4,7 @@
 //! and whenever a pass over everything finds what nobody told of, all is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 struct Last {
     root: PathBuf,
+    /// Which folder it was: device and inode.
+    identity: Option<(u64, u64)>,
     state: Captured,
     node: Node,
     artifacts: u64,
@@ -67,6 +70,7 @@ pub(super) struct Present {
     pub(super) node: Node,
     pub(super) artifacts: u64,
     pub(super) seen: SeenFolders,
+    identity: Option<(u64, u64)>,
     walked_at: Timestamp,
     /// Whether changes from here on are known.
     is_followed: bool,
@@ -94,6 +98,7 @@ impl App {
         if present.is_followed {
             let last = Last {
                 root: root.to_owned(),
+                identity: present.identity,
                 state: present.captured.clone(),
                 node: present.node.clone(),
                 artifacts: present.artifacts,
@@ -142,6 +147,7 @@ impl App {
             }
         }
         let walked_at = self.now();
+        let identity = identity(root);
         let seen = self
             .history
             .read(|connection| SeenFolders::load(connection, root))?;
@@ -153,6 +159,7 @@ impl App {
             captured,
             node,
             seen,
+            identity,
             walked_at,
             is_followed: *changes != Changes::Unknown,
         })
@@ -169,7 +176,9 @@ impl App {
     ) -> Result<Option<Present>> {
         let since = self.now().0.saturating_sub(last.walked_at.0);
         let is_recent = u128::try_from(since).is_ok_and(|since| since < LONGEST.as_nanos());
-        if last.root != root || !is_recent {
+        // If a folder above it was replaced, no event told.
+        let is_same = last.root == root && last.identity == identity(root);
+        if !is_same || !is_recent {
             return Ok(None);
         }
         let (has_state, seen) = self.history.read(|connection| {
@@ -201,10 +210,16 @@ impl App {
             node,
             artifacts,
             seen,
+            identity: last.identity,
             walked_at: last.walked_at,
             is_followed: true,
         }))
     }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(folder).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Whether something that could not be kept was not looked at again.

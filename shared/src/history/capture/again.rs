@@ -107,13 +107,18 @@ impl Later<'_> {
         Ok(Node::Folder { mode, hash })
     }
 
-    /// A folder of which only some entries changed. Nothing if it is no folder any more.
+    /// A folder of which only some entries changed. Nothing if it must be looked at as a whole.
     fn folder(&mut self, top: &OwnedFd, name: &OsStr, before: &FileHash) -> Result<Option<Node>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let Ok(opened) = rustix::fs::openat(top.as_fd(), name, flags, Mode::empty()) else {
             return Ok(None);
         };
         let path = name.as_bytes();
+        let disk = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_dev).ok();
+        if disk(&opened) != disk(top) {
+            // Of what is mounted there nobody tells.
+            return Ok(None);
+        }
         let mode = folder::permissions(self.walk.look(opened.as_fd(), path)?.mode);
         let changed: BTreeSet<&OsStr> = self
             .changed
