@@ -162,7 +162,12 @@ fn line(item: &v1::ChangeItem, paint: Paint) -> String {
         "failed" => Tone::Bad,
         _ => Tone::Good,
     };
-    let result = paint.apply(tone, &format!("{:<10}", escape(&item.result)));
+    let width = if item.result.starts_with("would-") {
+        13
+    } else {
+        10
+    };
+    let result = paint.apply(tone, &format!("{:<width$}", escape(&item.result)));
     let mut line = format!("{result} {}", escape(called(item)));
     if !item.reason.is_empty() {
         line.push_str(": ");

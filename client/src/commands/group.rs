@@ -16,6 +16,9 @@ use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
 use crate::output::{json, units};
 
+/// What a change of a tag counts: it stands in its definition, and in every artifact that carries it.
+pub(super) const PLACE: &str = "place";
+
 /// The JSON of `sm group list`.
 #[derive(Serialize)]
 struct List {
@@ -262,6 +265,14 @@ pub(super) async fn change<A, Q: Call<Answer = v1::ChangeEvent>>(
 fn tally(summary: &v1::ChangeSummary, noun: &str, done: &str) -> String {
     let main = summary.counts.first().map_or(0, |first| first.count);
     let would = if summary.dry_run { "would be " } else { "" };
+    if noun == PLACE {
+        return format!(
+            "{would}{done} in {} of `{}`{}",
+            units::count(main, noun),
+            escape(&summary.collection),
+            change::rest(summary)
+        );
+    }
     format!(
         "{} {would}{done} in `{}`{}",
         units::count(main, noun),

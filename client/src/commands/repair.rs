@@ -31,7 +31,7 @@ pub(super) async fn run(context: &mut Context, command: RepairCommand) -> Outcom
         single: false,
         tolerates_conflicts: false,
         terse: true,
-        tally: &tally,
+        tally: &|summary| tally(repair, summary),
         hints: &|_, _| Vec::new(),
     };
     match change::follow(context, &session, stream, &words).await {
@@ -41,20 +41,27 @@ pub(super) async fn run(context: &mut Context, command: RepairCommand) -> Outcom
 }
 
 /// The summary, in the words of the ancestor's scripts.
-fn tally(summary: &v1::ChangeSummary) -> String {
+fn tally(repair: &str, summary: &v1::ChangeSummary) -> String {
     let count = |result| change::count(summary, result);
-    let mut text = format!(
-        "Summary:\n  Fixed: {}\n  Unchanged: {}\n  Skipped: {}\n  Errors: {}",
-        count("fixed"),
-        count("unchanged"),
-        count("skipped"),
-        count("failed")
-    );
-    if count("unchanged") + count("skipped") > 0 {
+    let (fixed, unchanged) = (count("fixed"), count("unchanged"));
+    let mut lines = Vec::new();
+    if repair == "tools" {
+        lines.push(format!("Updated: {}", fixed + unchanged));
+        lines.push(format!("  With tools: {fixed}"));
+        lines.push(format!("  No tools: {unchanged}"));
+    } else {
+        lines.push(format!("Fixed: {fixed}"));
+    }
+    if count("skipped") > 0 || repair == "tools" {
+        lines.push(format!("Skipped: {}", count("skipped")));
+    }
+    lines.push(format!("Errors: {}", count("failed")));
+    let mut text = format!("Summary:\n  {}", lines.join("\n  "));
+    if unchanged + count("skipped") > 0 {
         text.push_str("\n`--verbose` names those that are left as they are, and says why");
     }
     if summary.dry_run {
-        text.push_str("\nDRY RUN: nothing was changed; `--execute` applies the fixes");
+        text.push_str("\nDRY RUN MODE - no changes made; `--execute` applies the fixes");
     }
     text
 }

@@ -5,7 +5,7 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_tags_request::Action;
 use skillmeat_shared::{Code, Error};
 
-use super::group::{Asked, at, change, collection};
+use super::group::{Asked, PLACE, at, change, collection};
 use super::selection::{is_single, selection};
 use super::{Context, Outcome};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
             at,
             verb: "rename",
             done: "renamed",
-            noun: "place",
+            noun: PLACE,
             single: false,
         },
         TagCommand::Delete { tags, at } => Asked {
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
             at,
             verb: "delete",
             done: "deleted",
-            noun: "place",
+            noun: PLACE,
             single: false,
         },
         TagCommand::Add(args) => tagged(args, Action::Add, "add", "tagged")?,

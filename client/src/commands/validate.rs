@@ -100,6 +100,11 @@ pub(super) async fn run(context: &mut Context, args: ValidateArgs) -> Outcome {
             .count()
     };
     let (errors, warnings) = (count("error"), count("warning"));
+    if let ([failed], 0) = (answer.failed.as_slice(), answer.checked) {
+        let code = Code::parse(&failed.code).unwrap_or(Code::PartialFailure);
+        let message = format!("can't validate `{}`: {}", escape(&failed.id), failed.reason);
+        return Err(Error::new(code, message).into());
+    }
     if context.out.json {
         let document = document(&answer, errors, warnings, args.dry_run);
         context.out.document(&document)?;
@@ -112,11 +117,6 @@ pub(super) async fn run(context: &mut Context, args: ValidateArgs) -> Outcome {
             units::count(errors as u64, "error"),
             units::count(warnings as u64, "warning"),
         ));
-    }
-    if let ([failed], 0) = (answer.failed.as_slice(), answer.checked) {
-        let code = Code::parse(&failed.code).unwrap_or(Code::PartialFailure);
-        let message = format!("can't validate `{}`: {}", escape(&failed.id), failed.reason);
-        return Err(Error::new(code, message).into());
     }
     if errors > 0 || !answer.failed.is_empty() {
         return Err(Failure::Told(Code::PartialFailure.kind().exit_code()));
@@ -256,7 +256,7 @@ fn rules(context: &mut Context) -> Outcome {
         return Ok(());
     }
     let mut table = Table::new(vec![
-        Column::text("RULE"),
+        Column::whole("RULE"),
         Column::text("SEVERITY"),
         Column::text("STRICT"),
         Column::prose("WHAT IT ASKS FOR"),

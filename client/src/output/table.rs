@@ -16,6 +16,7 @@ pub(crate) struct Column {
     title: &'static str,
     right: bool,
     flexible: bool,
+    whole: bool,
 }
 
 impl Column {
@@ -25,6 +26,18 @@ impl Column {
             title,
             right: false,
             flexible: false,
+            whole: false,
+        }
+    }
+
+    /// A column of what is of no use in parts, such as ids: it is never cut. Where there is no room for it, the last
+    /// of the other columns go.
+    pub(crate) const fn whole(title: &'static str) -> Self {
+        Self {
+            title,
+            right: false,
+            flexible: false,
+            whole: true,
         }
     }
 
@@ -34,6 +47,7 @@ impl Column {
             title,
             right: true,
             flexible: false,
+            whole: false,
         }
     }
 
@@ -43,6 +57,7 @@ impl Column {
             title,
             right: false,
             flexible: true,
+            whole: false,
         }
     }
 }
@@ -153,24 +168,35 @@ impl Table {
         }
         // Then the widest gives way, one column of the terminal after the other.
         while all && over > 0 {
-            let Some(widest) = widths.iter_mut().filter(|width| **width > LEAST).max() else {
+            let cuttable = self.columns.iter().zip(&mut widths);
+            let cuttable = cuttable.filter(|(column, width)| !column.whole && **width > LEAST);
+            let Some(widest) = cuttable.map(|(_, width)| width).max() else {
                 break;
             };
             *widest -= 1;
             over -= 1;
+        }
+        if all && self.columns.iter().any(|column| column.whole) {
+            for (column, width) in self.columns.iter().zip(&mut widths).rev() {
+                if over > 0 && !column.whole {
+                    over = over.saturating_sub(*width + GAP.len());
+                    *width = 0;
+                }
+            }
         }
         widths
     }
 
     fn push_line(&self, text: &mut String, cells: &[Cell], widths: &[usize], paint: Paint) {
         let start = text.len();
-        for (index, (column, width)) in self.columns.iter().zip(widths).enumerate() {
+        let kept = self.columns.iter().zip(widths).enumerate();
+        for (index, (column, width)) in kept.filter(|(_, (_, width))| **width > 0) {
             let (cell, tone) = cells
                 .get(index)
                 .map_or(("", Tone::Plain), |cell| (cell.text.as_str(), cell.tone));
             let shown = truncate(cell, *width);
             let padding = width.saturating_sub(columns(&shown));
-            if index > 0 {
+            if text.len() > start {
                 text.push_str(GAP);
             }
             if column.right {
@@ -254,6 +280,24 @@ mod tests {
                 assert!(line.width() <= width, "{width}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_whole_stays_and_other_columns_go() {
+        let mut table = Table::new(vec![
+            Column::whole("ID"),
+            Column::text("MADE"),
+            Column::prose("MESSAGE"),
+        ]);
+        let id = "20261121-094304-083020";
+        table.row(vec![id.into(), "just now".into(), "a message".into()]);
+        let at = |width| table.render(Width::Terminal(width), Paint::off());
+        assert!(at(50).ends_with("just now  a message\n"), "{}", at(50));
+        assert_eq!(
+            at(35),
+            format!("ID                      MADE\n{id}  just now\n")
+        );
+        assert_eq!(at(20), format!("ID\n{id}\n"));
     }
 
     #[test]

@@ -224,7 +224,10 @@ fn why(said: &[u8]) -> String {
     let line = complaint.or_else(|| lines().next());
     let line = line.unwrap_or("git says nothing");
     let bare = COMPLAINTS.iter().find_map(|mark| line.strip_prefix(mark));
-    bare.unwrap_or(line).escape_debug().take(SHOWN).collect()
+    let shown = bare.unwrap_or(line).chars().take(SHOWN);
+    shown
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -241,7 +244,7 @@ mod tests {
         assert_eq!(why(ssh), "Could not resolve hostname x");
         let fsck = b"warning: x\nerror: object 12: hasDotdot: contains '..'\nfatal: fsck error\n";
         assert_eq!(why(fsck), "object 12: hasDotdot: contains '..'");
-        assert_eq!(why(b"remote: \x1b[31mno\n"), "remote: \\u{1b}[31mno");
+        assert_eq!(why(b"remote: \x1b[31m'no'\n"), "remote: \u{fffd}[31m'no'");
         assert_eq!(why(b"\n"), "git says nothing");
     }
 

@@ -40,7 +40,7 @@ pub fn validate(name: &str) -> Result<()> {
     let shown: String = name.escape_debug().take(80).collect();
     Err(
         Error::new(Code::InvalidName, format!("the name `{shown}` {fault}"))
-            .hint("choose another with `--name`: letters, digits and hyphens always work"),
+            .hint("choose another: letters, digits and hyphens always work"),
     )
 }
 

@@ -140,8 +140,15 @@ fn each_fault_is_told_first_and_mended_on_demand() {
     let told = sandbox.run(&["repair", "misplaced"]).ok();
     assert!(told.stdout.contains("from `work` to `default`"), "{told:?}");
     assert!(
-        told.stderr.contains("Fixed: 1") && told.stderr.contains("DRY RUN"),
+        told.stderr.contains("Summary:\n  Fixed: 1\n")
+            && told.stderr.contains("\n  Errors: 0\n")
+            && told.stderr.contains("DRY RUN MODE - no changes made"),
         "{told:?}"
+    );
+    let told = sandbox.run(&["repair", "tools"]).exits(2).stderr;
+    assert!(
+        told.contains("  Updated: ") && told.contains("    With tools: 1\n    No tools: "),
+        "{told}"
     );
 
     let fixed = repair(&sandbox, &["origin-source", "--execute"], 2);

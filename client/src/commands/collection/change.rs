@@ -134,9 +134,9 @@ async fn send(
     let session = context.session().await?;
     let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| {
-        let would = if summary.dry_run { "would be " } else { "" };
+        let would = if summary.dry_run { "would be" } else { "was" };
         format!(
-            "the collection `{}` {would}{done}",
+            "the collection `{}` {would} {done}",
             escape(&summary.collection)
         )
     };

@@ -268,7 +268,7 @@ pub(super) async fn history(context: &mut Context, args: HistoryArgs) -> Outcome
 
 fn table(snapshots: &[v1::Snapshot], is_of_all: bool) -> Table {
     let now = now();
-    let mut columns = vec![Column::text("ID"), Column::text("MADE")];
+    let mut columns = vec![Column::whole("ID"), Column::text("MADE")];
     if is_of_all {
         columns.push(Column::text("COLLECTION"));
     }

@@ -163,7 +163,7 @@ impl Site<'_, '_> {
                 };
                 locks.push((one.id.clone(), lock));
             }
-            self.fixed(&one.id, "it has an entry");
+            self.fixed(&one.id, &format!("an entry in `{}`", self.name));
         }
         if !entries.is_empty() {
             self.text = edit::add_entries(&self.text, &entries, now)?;
@@ -199,7 +199,7 @@ impl Site<'_, '_> {
             .filter(|id| !is_known(id))
             .collect();
         for id in &stray {
-            self.fixed(id, "its lock is forgotten");
+            self.fixed(id, &format!("no lock in `{}` any more", self.name));
         }
         if stray.is_empty() {
             return Ok(());
@@ -221,7 +221,7 @@ impl Site<'_, '_> {
                     self.tell(&entry.id, "skipped", &reason);
                 }
                 _ => {
-                    self.fixed(&entry.id, "its entry is removed");
+                    self.fixed(&entry.id, &format!("no entry in `{}` any more", self.name));
                     gone.push(entry.id);
                 }
             }

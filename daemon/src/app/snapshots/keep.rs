@@ -131,11 +131,13 @@ impl App {
         );
         if !dry_run && collected.operations + collected.objects > 0 {
             let many = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-            let what = format!(
-                "delete {} and {} that nothing needs any more from the history",
-                many(collected.operations, "operation"),
-                many(collected.objects, "object")
-            );
+            let counted = [
+                (collected.operations, "operation"),
+                (collected.objects, "object"),
+            ];
+            let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+            let counted: Vec<String> = counted.map(|(count, what)| many(count, what)).collect();
+            let what = format!("forget {} of the history", counted.join(" and "));
             self.record_deed(actor, "history.collect", what);
         }
         Ok(Collected {
