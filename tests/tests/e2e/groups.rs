@@ -26,7 +26,7 @@ fn manifest(sandbox: &Sandbox) -> String {
 }
 
 fn groups(sandbox: &Sandbox) -> Value {
-    sandbox.json(&["group", "list"])["groups"].clone()
+    sandbox.json(&["group", "list", "-c", "default"])["groups"].clone()
 }
 
 /// Names of groups with their members as written.
@@ -268,6 +268,11 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
             "Servers",
         ]);
         at(&["tag", "add", "Back End", member]);
+        at(&[
+            "rate",
+            member,
+            if collection == "default" { "4" } else { "2" },
+        ]);
         let path = sandbox.collection(collection, "collection.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         let entry = format!("name = \"{member}\"\ntype = \"skill\"\n");
@@ -288,9 +293,13 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|one| json!([one["id"], one["aliases"], one["tags"], one["groups"]]))
+                .map(|one| {
+                    let keys = ["id", "aliases", "tags", "groups", "rating"];
+                    json!(keys.map(|key| one[key].clone()))
+                })
                 .collect();
             json!([
+                shown["is_default"],
                 shown["groups"],
                 shown["tag_definitions"],
                 shown["tags"],
@@ -299,9 +308,18 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
         });
         json!(all)
     };
+    drop(sandbox.run(&["collection", "use", "work"]).ok());
     until_true("the aliases", || view().to_string().contains("other-w"));
     let before = view();
     assert!(before.to_string().contains("other-b"), "{before}");
+    // Ratings of both, and the one that is the default one.
+    let all = before.as_array().unwrap();
+    for (at, rating, is_default) in [(0, 4, false), (1, 2, true)] {
+        assert_eq!(all[at][0], is_default, "{before}");
+        let artifacts = all[at].as_array().unwrap().last().unwrap();
+        let rated = artifacts.as_array().unwrap().iter();
+        assert!(rated.clone().any(|one| one[4] == rating), "{before}");
+    }
     sandbox.stop();
     std::fs::remove_dir_all(sandbox.home().root().join("cache")).unwrap();
     sandbox.ready();
@@ -323,7 +341,8 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
             .replace("#123456", "#654321"),
     );
     until_true("the edit of now", || {
-        let shown = sandbox.json(&["collection", "show"]).to_string();
+        let shown = sandbox.json(&["collection", "show", "default"]);
+        let shown = shown.to_string();
         shown.contains("Live") && shown.contains("#654321")
     });
 }

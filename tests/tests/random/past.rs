@@ -1,7 +1,8 @@
 //! Deeds of a person, of `sm undo` and of other programs, cut short now and then: whatever they were, all of
-//! them can be taken back, and then every byte is as it was in the beginning.
+//! them can be taken back, and then every byte is as it was in the beginning. And whatever stood in a file is
+//! in the history, also after garbage was collected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use skillmeat_shared::failpoint;
 use skillmeat_tests::fault::{Faults, equals_a_fresh_one};
 use skillmeat_tests::home::{skill, text, write};
-use skillmeat_tests::{Sandbox, until};
+use skillmeat_tests::{Sandbox, history, until};
 
 /// Names of skills.
 const NAMES: [&str; 4] = ["one", "two", "three", "four"];
@@ -34,7 +35,14 @@ pub(crate) enum Deed {
     /// Another program writes into the manifest.
     Manifest,
     Undo,
+    /// Any operation that stands, not just the last one.
+    UndoOne(prop::sample::Index),
     Redo,
+    Snapshot,
+    /// To any snapshot.
+    Rollback(prop::sample::Index),
+    /// One skill, from any snapshot.
+    Restore(usize, prop::sample::Index),
     /// The process ends at some step of an addition.
     Cut(usize, usize),
     Restart,
@@ -56,7 +64,11 @@ pub(crate) fn deed() -> impl Strategy<Value = Deed> {
         1 => name().prop_map(Deed::Delete),
         1 => Just(Deed::Manifest),
         3 => Just(Deed::Undo),
+        2 => any::<prop::sample::Index>().prop_map(Deed::UndoOne),
         2 => Just(Deed::Redo),
+        2 => Just(Deed::Snapshot),
+        2 => any::<prop::sample::Index>().prop_map(Deed::Rollback),
+        2 => (name(), any::<prop::sample::Index>()).prop_map(|(name, at)| Deed::Restore(name, at)),
         3 => (name(), any::<prop::sample::Index>()).prop_map(|(name, step)| {
             Deed::Cut(name, step.index(1000))
         }),
@@ -83,9 +95,14 @@ fn content(path: &Path) -> Vec<u8> {
     lines.join("\n").into_bytes()
 }
 
-/// Every file of the home that a person owns.
-fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
-    fn walk(top: &Path, folder: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
+/// Every file of the home that a person owns, as this reads it.
+fn read_all(sandbox: &Sandbox, read: fn(&Path) -> Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+    fn walk(
+        top: &Path,
+        folder: &Path,
+        read: fn(&Path) -> Vec<u8>,
+        into: &mut BTreeMap<String, Vec<u8>>,
+    ) {
         let Ok(entries) = fs::read_dir(folder) else {
             return;
         };
@@ -96,26 +113,38 @@ fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
                 continue;
             }
             if path.is_dir() {
-                walk(top, &path, into);
+                walk(top, &path, read, into);
             } else {
-                into.insert(name, content(&path));
+                into.insert(name, read(&path));
             }
         }
     }
     let mut found = BTreeMap::new();
     let home = sandbox.home().root();
     for folder in ["collections", "state"] {
-        walk(home, &home.join(folder), &mut found);
+        walk(home, &home.join(folder), read, &mut found);
     }
+    found
+}
+
+fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
+    let mut found = read_all(sandbox, content);
     // A document without entries is as good as none.
     found.retain(|name, bytes| name != "state/ratings.toml" || !bytes.is_empty());
     found
+}
+
+/// Whether an operation is about no files.
+fn is_deed(verb: &str) -> bool {
+    verb.starts_with("snapshot.") || verb.starts_with("history.")
 }
 
 struct Life {
     sandbox: Sandbox,
     faults: Faults,
     round: usize,
+    /// All that ever stood in a file, with a name that it had.
+    stood: BTreeMap<Vec<u8>, String>,
 }
 
 impl Life {
@@ -200,7 +229,35 @@ impl Life {
             // The collections themselves stay.
             Deed::Undo if self.newest(false).is_none() => {}
             Deed::Undo => self.sm(&["undo"]),
+            Deed::UndoOne(which) => {
+                let standing = self.standing();
+                if !standing.is_empty() {
+                    self.sm(&["undo", &standing[which.index(standing.len())]]);
+                }
+            }
             Deed::Redo => self.sm(&["redo"]),
+            Deed::Snapshot => self.sm(&["snapshot", &round]),
+            Deed::Rollback(which) => {
+                let snapshots = self.snapshots();
+                if !snapshots.is_empty() {
+                    self.sm(&[
+                        "rollback",
+                        &snapshots[which.index(snapshots.len())],
+                        "--yes",
+                    ]);
+                }
+            }
+            Deed::Restore(name, which) => {
+                let snapshots = self.snapshots();
+                if !snapshots.is_empty() {
+                    let what = format!(
+                        "{}@{}",
+                        NAMES[name],
+                        snapshots[which.index(snapshots.len())]
+                    );
+                    self.sm(&["restore", &what]);
+                }
+            }
             Deed::Cut(name, step) => self.cut(NAMES[name], step),
             Deed::Restart => self.sandbox.stop(),
         }
@@ -222,12 +279,53 @@ impl Life {
         drop(self.sandbox.run(&["cache", "refresh"]).ok());
     }
 
+    /// The numbers of the operations by commands that stand, without those that made the collections.
+    fn standing(&self) -> Vec<String> {
+        let log = self.log();
+        let standing = log.iter().filter(|one| {
+            let verb = text(&one["verb"]);
+            one["state"] == "done"
+                && one["undoes"].is_null()
+                && one["actor"] != "external"
+                && verb != "collection.create"
+                && !is_deed(&verb)
+        });
+        standing.map(|one| one["id"].to_string()).collect()
+    }
+
+    fn snapshots(&self) -> Vec<String> {
+        let listed = self.sandbox.json(&["snapshot", "list", "--limit", "1000"]);
+        let all = listed["snapshots"].as_array().unwrap().iter();
+        all.map(|one| text(&one["id"])).collect()
+    }
+
+    /// Notes what stands in files now.
+    fn look(&mut self) {
+        let all = read_all(&self.sandbox, |path| fs::read(path).unwrap());
+        self.stood
+            .extend(all.into_iter().map(|(name, bytes)| (bytes, name)));
+    }
+
+    /// All that stood in a file can be got back.
+    fn nothing_is_lost(&self) {
+        assert!(self.stood.len() > 1);
+        drop(self.sandbox.run(&["gc"]).ok());
+        let lost: BTreeSet<&String> = self
+            .stood
+            .iter()
+            .filter(|(bytes, _)| !history::has(&self.sandbox, bytes))
+            .map(|(_, name)| name)
+            .collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+    }
+
     /// The newest operation that stands, after those that made the collections.
     fn newest(&self, with_external: bool) -> Option<String> {
         let log = self.log();
         let newest = log
             .iter()
             .filter(|one| with_external || one["actor"] != "external")
+            .filter(|one| !is_deed(&text(&one["verb"])))
             .find(|one| one["state"] == "done" && one["undoes"].is_null())?;
         (text(&newest["verb"]) != "collection.create").then(|| newest["id"].to_string())
     }
@@ -250,10 +348,12 @@ pub(crate) fn live(deeds: &[Deed]) {
         sandbox,
         faults,
         round: 0,
+        stood: BTreeMap::new(),
     };
     let beginning = files(&life.sandbox);
     for deed in deeds {
         life.live(*deed);
+        life.look();
     }
     equals_a_fresh_one(&life.sandbox, "the deeds");
     life.take_all_back();
@@ -265,4 +365,5 @@ pub(crate) fn live(deeds: &[Deed]) {
         beginning.keys()
     );
     equals_a_fresh_one(&life.sandbox, "taking all back");
+    life.nothing_is_lost();
 }
