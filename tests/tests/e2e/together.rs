@@ -2,9 +2,11 @@
 
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use skillmeat_shared::failpoint;
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{skill, text};
+use skillmeat_tests::home::{output, replace, skill, text, write};
+use skillmeat_tests::wait::until_true;
 
 fn start(sandbox: &Sandbox, args: &[&str]) -> Child {
     let mut command = sandbox.sm(args);
@@ -171,5 +173,78 @@ fn settings_changed_at_once_all_arrive() {
     for (key, value) in keys {
         let seen = sandbox.run(&["config", "get", key]).ok().stdout;
         assert_eq!(seen.trim(), value, "{key}");
+    }
+}
+
+#[test]
+fn only_what_another_program_added_meanwhile_clashes() {
+    let mut sandbox = Sandbox::initialised();
+    let first = skill(&sandbox.path("src"), "first", "Ours");
+    sandbox.json(&["add", first.to_str().unwrap()]);
+    sandbox.stop();
+    let file = sandbox.path("failpoints");
+    write(&file, "");
+    sandbox.set(failpoint::VARIABLE, &format!("@{}", file.display()));
+    sandbox.ready();
+    let points = [
+        ("change.planned", "skills/b0"),
+        ("change.ready", "skills/b1"),
+        ("change.recorded", "skills/b2"),
+        ("change.placing", "skills/b3"),
+        // In another place than ours goes to.
+        ("change.planned", "skills/theirs"),
+    ];
+    for (round, (point, path)) in points.into_iter().enumerate() {
+        let name = |which: &str| format!("{which}{round}");
+        let paths: Vec<String> = ["a", "b", "c"]
+            .iter()
+            .map(|which| {
+                let folder = skill(&sandbox.path("src"), &name(which), "Ours");
+                folder.to_str().unwrap().to_owned()
+            })
+            .collect();
+        let waits = sandbox.path(&format!("failpoints.{point}"));
+        std::fs::remove_file(&waits).ok();
+        replace(&file, format!("{point}=wait"));
+        let mut command = sandbox.sm(&["add", &paths[0], &paths[1], &paths[2], "--json"]);
+        let adding = std::thread::spawn(move || {
+            command.stdin(std::process::Stdio::null());
+            output(command)
+        });
+        until_true("the step", || waits.exists());
+        // As the ancestor does: files first, then the manifest as a whole, then the lock.
+        let theirs = name("b");
+        let skill_file = sandbox.collection("default", &format!("{path}/SKILL.md"));
+        write(&skill_file, "---\nname: b\ndescription: Theirs\n---\n");
+        let manifest = sandbox.collection("default", "collection.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let entry = format!(
+            "\n[[artifacts]]\nname = \"{theirs}\"\ntype = \"skill\"\npath = \"{path}\"\norigin = \"local\"\n\
+             added = \"2026-11-20T15:51:45.120724\"\n"
+        );
+        replace(&manifest, format!("{text}{entry}"));
+        replace(&file, "");
+        let done = adding.join().unwrap().exits(9).json();
+        assert_eq!(
+            (&done["added"], &done["conflicts"]),
+            (&json!(2), &json!(1)),
+            "{point}: {done:#}"
+        );
+        let item = done["items"].as_array().unwrap().iter();
+        let clash: Vec<_> = item.filter(|item| item["result"] == "conflict").collect();
+        assert_eq!(clash[0]["id"], format!("skill:{theirs}"), "{point}");
+        let kept = std::fs::read_to_string(&skill_file).unwrap();
+        assert!(kept.contains("Theirs"), "{point}: {kept}");
+        for which in ["a", "c"] {
+            sandbox.shows(&name(which), "what was added", |one| {
+                one["status"] == "managed"
+            });
+        }
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        assert_eq!(
+            text.matches(&format!("name = \"{theirs}\"")).count(),
+            1,
+            "{point}: {text}"
+        );
     }
 }

@@ -183,6 +183,11 @@ fn decide(
                 ));
             }
         }
+    } else if planned.has_entry {
+        // No row knows it: the manifest was written after the rows were.
+        return clash(format!(
+            "another program added `{id}` meanwhile; nothing was overwritten"
+        ));
     } else if let Some(other) = hash
         .as_ref()
         .filter(|_| named.is_one_of_many)
