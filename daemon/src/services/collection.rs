@@ -147,6 +147,11 @@ impl CollectionService for Service {
             path,
             files: done.files,
             bytes: done.bytes,
+            left_out: done
+                .left_out
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
         }))
     }
 }

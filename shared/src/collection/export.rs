@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -19,15 +19,37 @@ const MAX_ENTRIES: u64 = 1_000_000;
 const MAX_DEPTH: usize = 64;
 
 /// What an archive holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exported {
     /// Files and links.
     pub files: u64,
     /// Bytes of the files.
     pub bytes: u64,
+    /// Links that lead out of the collection, the first of them: they are in no archive, as nobody would unpack
+    /// one with such links.
+    pub left_out: Vec<PathBuf>,
 }
 
-/// Writes a collection's folder as a `.tar.gz` whose one folder is called `name`. Links are kept as they are.
+/// Links that are told of at most.
+const MAX_LEFT_OUT: usize = 1000;
+
+/// Whether a link in a folder of a collection leads out of it: by its text, or by where it ends.
+fn leads_out(root: &Path, link: &Path, target: &Path) -> bool {
+    let folder = link.strip_prefix(root).ok().and_then(Path::parent);
+    let mut depth = folder.map_or(0, |folder| folder.components().count());
+    for part in target.components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return true,
+        }
+    }
+    std::fs::canonicalize(link).is_ok_and(|real| !real.starts_with(root))
+}
+
+/// Writes a collection's folder, without links in its path, as a `.tar.gz` whose one folder is called `name`. Links
+/// are kept as they are; those that lead out of it are left out.
 ///
 /// # Errors
 /// What reading the folder or writing the archive says; [`Code::FileTooLarge`] for too many files or folders
@@ -40,7 +62,7 @@ pub fn export(root: &Path, name: &str, to: impl Write) -> Result<Exported> {
     folder(
         &mut archive,
         root,
-        Path::new(name),
+        (root, Path::new(name)),
         0,
         &mut entries,
         &mut done,
@@ -54,8 +76,8 @@ pub fn export(root: &Path, name: &str, to: impl Write) -> Result<Exported> {
 
 fn folder<W: Write>(
     archive: &mut Builder<W>,
-    path: &Path,
-    name: &Path,
+    root: &Path,
+    (path, name): (&Path, &Path),
     depth: usize,
     entries: &mut u64,
     done: &mut Exported,
@@ -88,9 +110,16 @@ fn folder<W: Write>(
         let failed = |error: io::Error| Error::io("read", &inner, &error);
         let found = std::fs::symlink_metadata(&inner).map_err(failed)?;
         if found.is_dir() {
-            folder(archive, &inner, &inside, depth + 1, entries, done)?;
+            folder(archive, root, (&inner, &inside), depth + 1, entries, done)?;
         } else if found.is_symlink() {
             let target = std::fs::read_link(&inner).map_err(failed)?;
+            if leads_out(root, &inner, &target) {
+                if done.left_out.len() < MAX_LEFT_OUT {
+                    let path = inner.strip_prefix(root).unwrap_or(&inner);
+                    done.left_out.push(path.to_path_buf());
+                }
+                continue;
+            }
             let mut header = Header::new_gnu();
             header.set_metadata(&found);
             header.set_entry_type(EntryType::Symlink);

@@ -21,6 +21,8 @@ struct Export {
     path: String,
     files: u64,
     bytes: u64,
+    /// Links that lead out of the collection.
+    left_out: Vec<String>,
 }
 
 pub(super) async fn rename(
@@ -170,8 +172,16 @@ pub(super) async fn export(
             path: answer.path,
             files: answer.files,
             bytes: answer.bytes,
+            left_out: answer.left_out,
         })?;
     } else {
+        for link in &answer.left_out {
+            let message = format!(
+                "left out `{}`: the link leads out of the collection",
+                escape(link)
+            );
+            context.out.warning(&message);
+        }
         context.out.note(&format!(
             "wrote {} ({}) of `{}` to {}",
             units::count(answer.files, "file"),
