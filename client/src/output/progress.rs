@@ -1,15 +1,20 @@
 //! A bar on standard error while a long command works; nothing unless a person watches.
 
 use std::io::{IsTerminal as _, stderr};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
 use super::escape::escape;
 
+/// How long a command works before a bar appears: what is done by then needs none.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// A bar, or nothing.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    since: Instant,
 }
 
 impl Progress {
@@ -29,12 +34,15 @@ impl Progress {
             }
             bar
         });
-        Self { bar }
+        Self {
+            bar,
+            since: Instant::now(),
+        }
     }
 
     /// Shows how far the work is.
     pub(crate) fn set(&self, phase: &str, done: u64, total: u64) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = self.bar.as_ref().filter(|_| self.since.elapsed() >= SHORT) {
             bar.set_length(total.max(done));
             bar.set_position(done);
             bar.set_message(escape(phase).into_owned());

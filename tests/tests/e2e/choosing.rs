@@ -199,3 +199,41 @@ fn a_colour_of_a_thing_is_not_that_of_the_output() {
         "{help}"
     );
 }
+
+#[test]
+fn a_batch_tells_how_far_it_is() {
+    use skillmeat_proto::v1;
+    use skillmeat_proto::v1::change_event::Event;
+
+    let sandbox = stocked();
+    let rpc = sandbox.rpc();
+    let mut client = v1::curation_service_client::CurationServiceClient::new(rpc.channel());
+    let request = v1::SetFieldsRequest {
+        selection: Some(v1::Selection {
+            names: vec!["*".to_owned()],
+            ..v1::Selection::default()
+        }),
+        fields: vec![v1::Field {
+            key: "author".to_owned(),
+            value: "Me".to_owned(),
+        }],
+        dry_run: false,
+    };
+    let phases = rpc.wait(async {
+        let mut stream = client.set(request).await.unwrap().into_inner();
+        let mut phases = Vec::new();
+        while let Some(message) = stream.message().await.unwrap() {
+            if let Some(Event::Progress(at)) = message.event {
+                assert!(at.done <= at.total, "{at:?}");
+                phases.push(at.phase);
+            }
+        }
+        phases
+    });
+    for phase in ["planning", "keeping", "changing"] {
+        assert!(phases.iter().any(|one| one == phase), "{phase}: {phases:?}");
+    }
+    // Nobody watches: nothing of it is printed.
+    let answer = sandbox.run(&["set", "*", "author=You"]).ok();
+    assert!(!answer.stderr.contains("planning"), "{answer:?}");
+}

@@ -198,3 +198,106 @@ fn a_home_without_anything_answers() {
         "{said}"
     );
 }
+
+#[test]
+fn snapshots_follow_a_collection_that_is_renamed() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "As it was");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let ours = text(&sandbox.json(&["snapshot", "ours"])["snapshot"]["id"]);
+    // One that the ancestor made, too.
+    let theirs = "20200102-030405-000006";
+    let folder = sandbox.home().root().join("snapshots/default");
+    std::fs::create_dir_all(&folder).unwrap();
+    let archive = folder.join(format!("{theirs}.tar.gz"));
+    sandbox.json(&["snapshot", "export", &ours, archive.to_str().unwrap()]);
+    write(
+        folder.join("snapshots.toml"),
+        format!(
+            "[[snapshots]]\nid = \"{theirs}\"\ntimestamp = \"2020-01-02T03:04:05.000006\"\nmessage = \"theirs\"\n\
+             artifact_count = 1\ntarball_path = \"{}\"\n",
+            archive.display()
+        ),
+    );
+    let ids = |collection: &str| -> Vec<String> {
+        let listed = sandbox.json(&["snapshot", "list", "-c", collection]);
+        let all = listed["snapshots"].as_array().unwrap();
+        all.iter().map(|one| text(&one["id"])).collect()
+    };
+    assert_eq!(ids("default"), [ours.as_str(), theirs]);
+    let before = std::fs::read(sandbox.collection("default", "skills/one/SKILL.md")).unwrap();
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    assert_eq!(ids("mine"), [ours.as_str(), theirs]);
+    assert!(!folder.exists());
+    for id in [ours.as_str(), theirs] {
+        let file = sandbox.collection("mine", "skills/one/SKILL.md");
+        write(&file, "---\nname: one\n---\nOther\n");
+        sandbox.json(&["rollback", id, "--yes", "-c", "mine"]);
+        assert_eq!(std::fs::read(&file).unwrap(), before, "{id}");
+    }
+    sandbox.json(&["snapshot", "delete", &ours, "-c", "mine", "--yes"]);
+    assert!(!ids("mine").contains(&ours));
+}
+
+#[test]
+fn undoing_a_renaming_brings_the_snapshots_back() {
+    let sandbox = Sandbox::initialised();
+    let id = text(&sandbox.json(&["snapshot", "ours"])["snapshot"]["id"]);
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    sandbox.json(&["undo"]);
+    let listed = sandbox.json(&["snapshot", "list"]);
+    assert_eq!(listed["snapshots"][0]["id"], id.as_str());
+    sandbox.json(&["redo"]);
+    let listed = sandbox.json(&["snapshot", "list", "-c", "mine"]);
+    assert_eq!(listed["snapshots"][0]["id"], id.as_str());
+}
+
+#[test]
+fn what_was_exported_can_be_imported() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let at = |path: &str| sandbox.collection("default", &format!("skills/one/{path}"));
+    write(sandbox.path("elsewhere/secret"), "mine");
+    std::fs::create_dir(at("deep")).unwrap();
+    for (link, target) in [
+        ("inside", "SKILL.md".to_owned()),
+        ("deep/up", "../SKILL.md".to_owned()),
+        ("dangling", "nothing/there".to_owned()),
+        ("out", sandbox.path("elsewhere").display().to_string()),
+        ("deep/out", "../../../../../../elsewhere".to_owned()),
+        ("through", "out/secret".to_owned()),
+    ] {
+        std::os::unix::fs::symlink(target, at(link)).unwrap();
+    }
+    let archive = sandbox.path("all.tar.gz");
+    let done = sandbox.json(&["collection", "export", "default", archive.to_str().unwrap()]);
+    let left_out = [
+        "skills/one/deep/out",
+        "skills/one/out",
+        "skills/one/through",
+    ];
+    assert_eq!(done["left_out"], json!(left_out), "{done}");
+    sandbox.json(&[
+        "collection",
+        "import",
+        archive.to_str().unwrap(),
+        "--name",
+        "again",
+    ]);
+    let copied = |path: &str| {
+        let path = sandbox.collection("again", &format!("skills/one/{path}"));
+        std::fs::read(path).ok()
+    };
+    let own = copied("SKILL.md");
+    assert!(own.is_some());
+    for (path, is_there) in [
+        ("inside", true),
+        ("deep/up", true),
+        ("out", false),
+        ("deep/out", false),
+        ("through", false),
+    ] {
+        assert_eq!(copied(path), own.clone().filter(|_| is_there), "{path}");
+    }
+}

@@ -125,7 +125,7 @@ impl App {
             undoes: None,
         };
         let sources = Sources::find(&self.boot.home, request, tell)?;
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             self.plan_addition(&name, request, &sources, tell, draft)
         })?;
         Ok(ChangeSummary::told(

@@ -11,13 +11,13 @@ use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Error, Result, config};
 
-use super::Asked;
 use super::draft::{After, Before, Draft, changed, is_manifest};
 use super::late::{self, Aside};
 use super::outside::{missed, renewed, told_of_others};
 use super::past::{self, state_of};
 use super::place::{Place, Root};
 use super::settings::{Sides, record_of_config};
+use super::{Asked, carry};
 use crate::app::App;
 use crate::app::ingest::{Hold, OWN_WRITE, scope_of};
 use crate::store::history::operation::{self, State, TouchedPath};
@@ -180,7 +180,17 @@ impl App {
         let late = put_in_place(draft, moves, &|draft| {
             failpoint::step("change.placed")?;
             let renewed = renewed(self, draft, touched)?;
-            draft.past.finish(id, State::Done, self, &renewed)
+            let places = touched.iter();
+            let carried = carry::renamed(places.map(|(place, _, gone)| (place, *gone, !*gone)));
+            let moved = match &carried {
+                Some(renamed) => self.carry_archives(renamed)?,
+                None => false,
+            };
+            let finished = draft.past.finish(id, State::Done, self, &renewed);
+            if let (Err(_), Some((old, new)), true) = (&finished, carried, moved) {
+                self.carry_archives(&(new, old))?;
+            }
+            finished
         })?;
         let notes = self.keep_late(draft, id, &late);
         Ok((holds, notes))
@@ -287,9 +297,12 @@ pub(super) fn put_in_place(
 ) -> Result<Vec<TouchedPath>> {
     let (mut placed, mut asides) = (Vec::new(), Vec::new());
     let mut meant_to_stand = Vec::new();
+    let total = moves.len();
     let outcome = moves
         .into_iter()
-        .try_for_each(|one| {
+        .enumerate()
+        .try_for_each(|(done, one)| {
+            draft.progress.at(done, total, "changing");
             failpoint::step("change.placing")?;
             let aside = Aside {
                 place: one.place.clone(),
@@ -324,7 +337,9 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
     // Links may have been made since the plan looked.
     draft.inside.clear();
     let mut moves = Vec::new();
-    for place in places {
+    let total = places.len();
+    for (done, place) in places.into_iter().enumerate() {
+        draft.progress.at(done, total, "keeping");
         // What was only read must be so, too.
         draft.check(&place)?;
         let target = draft.on_disk(&place)?;

@@ -9,6 +9,7 @@
 //! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
+mod carry;
 mod deed;
 mod draft;
 mod keeper;
@@ -17,6 +18,7 @@ mod log;
 mod outside;
 mod past;
 mod place;
+mod progress;
 mod recover;
 mod settings;
 mod undo;
@@ -33,6 +35,7 @@ pub(in crate::app) use deed::named;
 pub(in crate::app) use draft::{Draft, Source};
 pub(in crate::app) use keeper::Keeper;
 pub(in crate::app) use place::Place;
+pub(in crate::app) use progress::Progress;
 
 /// How often a change is planned when other programs write at the same time.
 const TRIES: usize = 5;
@@ -181,6 +184,19 @@ impl App {
         asked: &Asked,
         plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
     ) -> Result<Changed<R>> {
+        self.change_told(asked, &|_| {}, plan)
+    }
+
+    /// The same for changes of many things, whose progress is told.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(in crate::app) fn change_told<R>(
+        &self,
+        asked: &Asked,
+        tell: &dyn Fn(Telling),
+        plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
+    ) -> Result<Changed<R>> {
         // First: who opens the cache looks for changes that were cut short, and nobody else changes anything then.
         self.store()?;
         let _one_at_a_time = self.mutation.lock();
@@ -191,7 +207,7 @@ impl App {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut draft = Draft::new(self, asked.dry_run);
+            let mut draft = Draft::new(self, asked.dry_run, tell);
             let planned = plan(&mut draft).and_then(|report| {
                 draft.is_whole()?;
                 let steps = draft.steps();

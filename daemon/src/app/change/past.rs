@@ -10,6 +10,7 @@ use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
 
 use super::Asked;
+use super::carry::{Way, carry_snapshots};
 use super::outside::Missed;
 use super::place::Place;
 use crate::app::App;
@@ -141,6 +142,13 @@ impl<'a> Past<'a> {
         self.commit(|transaction| {
             let stood = operation::get(transaction, id)?.map(|one| one.state);
             operation::set_state(transaction, id, state, now)?;
+            let paths = operation::paths(transaction, id)?;
+            match (stood, state) {
+                (Some(State::Done), State::Done) => {}
+                (_, State::Done) => carry_snapshots(transaction, &paths, Way::There)?,
+                (Some(State::Done), _) => carry_snapshots(transaction, &paths, Way::Back)?,
+                _ => {}
+            }
             for (place, node) in renewed {
                 known::set(
                     transaction,

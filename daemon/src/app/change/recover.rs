@@ -7,6 +7,7 @@ use skillmeat_shared::{Result, fs};
 
 use super::Draft;
 use super::apply::{put_in_place, ready};
+use super::carry::renamed_by;
 use super::outside::renewed;
 use super::past::{place_of, state_of};
 use super::settings::state_of_config;
@@ -53,7 +54,7 @@ impl App {
         let paths = self
             .history
             .read(|connection| operation::paths(connection, operation.id))?;
-        let mut draft = Draft::new(self, false);
+        let mut draft = Draft::new(self, false, &|_| {});
         let mut is_finished = true;
         let mut places = Vec::new();
         let mut changed = Vec::new();
@@ -74,6 +75,9 @@ impl App {
         }
         if is_finished {
             let renewed = renewed(self, &draft, &places)?;
+            if let Some(renamed) = renamed_by(&paths) {
+                self.carry_archives(&renamed)?;
+            }
             draft
                 .past
                 .finish(operation.id, State::Done, self, &renewed)?;

@@ -111,7 +111,7 @@ impl App {
             dry_run,
             undoes: Some(id),
         };
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             let obstacles = take_back(draft, &paths)?;
             if obstacles.is_empty() {
                 return Ok(());

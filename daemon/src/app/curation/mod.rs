@@ -24,7 +24,7 @@ use skillmeat_shared::collection::ratings::{self, Rating};
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
+use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Progress, Telling};
 use super::selection::Selection;
 use crate::store::list::Summary;
 
@@ -56,6 +56,7 @@ struct Batch<'a> {
     rows: &'a [Summary],
     entries: Entries,
     items: Vec<ChangeItem>,
+    progress: Progress<'a>,
 }
 
 /// What a manifest has entries of.
@@ -93,6 +94,7 @@ impl Entries {
 
 impl Batch<'_> {
     fn done(&mut self, row: &Summary, result: &'static str, reason: &str, path: &str) {
+        self.tell();
         self.items.push(ChangeItem {
             id: id_of(row).to_string(),
             result,
@@ -108,7 +110,13 @@ impl Batch<'_> {
     }
 
     fn failed(&mut self, row: &Summary, error: &Error) {
+        self.tell();
         self.items.push(failed(&id_of(row).to_string(), error));
+    }
+
+    fn tell(&self) {
+        let (done, total) = (self.items.len(), self.rows.len());
+        self.progress.at(done.min(total), total, "planning");
     }
 }
 
@@ -159,7 +167,7 @@ impl App {
             undoes: None,
             dry_run: work.dry_run,
         };
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             // Only what the rows say of the files as they are can be chosen.
             draft.existing(&collection)?;
             let selected = self.select(&collection, selection)?;
@@ -168,6 +176,7 @@ impl App {
                 rows: &selected.rows,
                 entries: Entries::of(draft, &collection)?,
                 items: Vec::new(),
+                progress: Progress::new(tell),
             };
             for (name, error) in &selected.failed {
                 batch.items.push(failed(name, error));

@@ -132,7 +132,7 @@ impl App {
             undoes: None,
         };
         let said = if request.dry_run { would } else { done };
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             let mut items = Vec::new();
             self.plan_groups(&collection, &request.action, said, &mut items, draft)?;
             Ok(items)

@@ -109,7 +109,7 @@ impl App {
                 dry_run: !request.execute,
                 undoes: None,
             };
-            let changed = self.change(&asked, &|draft| {
+            let changed = self.change_told(&asked, tell, &|draft| {
                 let mut items = Vec::new();
                 for site in &sites {
                     self.repair_site(*repair, site, &all, request.execute, &mut items, draft)?;

@@ -69,7 +69,7 @@ impl App {
             undoes: None,
         };
         let safety = Safety::default();
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             if !request.artifacts.is_empty() {
                 return some(&name, &target, &request.artifacts, request.dry_run, draft);
             }

@@ -130,7 +130,7 @@ impl App {
             undoes: None,
         };
         let said = if request.dry_run { would } else { done };
-        let changed = self.change(&asked, &|draft| {
+        let changed = self.change_told(&asked, tell, &|draft| {
             self.plan_tags(&collection, &request.action, said, draft)
         })?;
         let results = [done, "unchanged", "failed"];
@@ -300,7 +300,9 @@ impl Plan<'_, '_> {
             };
             self.tell(old, self.done, "");
         }
-        for (at, spelled) in carrying {
+        let total = carrying.len();
+        for (done, (at, spelled)) in carrying.into_iter().enumerate() {
+            self.draft.progress.at(done, total, "planning");
             let retag = Retag {
                 gone: spelled.into_iter().filter(|tag| tag != new).collect(),
                 new: vec![new.to_owned()],
@@ -336,7 +338,9 @@ impl Plan<'_, '_> {
         }
         let gone: Vec<Key> = gone.into_iter().collect();
         self.text = edit::remove(&self.text, &gone)?;
-        for (at, spelled) in artifacts {
+        let total = artifacts.len();
+        for (done, (at, spelled)) in artifacts.into_iter().enumerate() {
+            self.draft.progress.at(done, total, "planning");
             let retag = Retag {
                 gone: spelled,
                 new: Vec::new(),
@@ -370,7 +374,9 @@ impl Plan<'_, '_> {
         }
         let places = self.rows.iter().enumerate();
         let places: HashMap<i64, usize> = places.map(|(at, row)| (row.row, at)).collect();
-        for row in &selected.rows {
+        let total = selected.rows.len();
+        for (done, row) in selected.rows.iter().enumerate() {
+            self.draft.progress.at(done, total, "planning");
             let Some(at) = places.get(&row.row).copied() else {
                 continue;
             };

@@ -102,6 +102,14 @@ pub fn has_state(connection: &Connection, collection: &str, node: &Node) -> rusq
         .exists(params![collection, node.encode()])
 }
 
+/// Has the snapshots of a collection be those of another name. One that has the same name there stays.
+pub fn rename(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE OR IGNORE snapshot SET collection = ?2 WHERE collection = ?1")?
+        .execute([from, to])
+        .map(drop)
+}
+
 /// Forgets a snapshot; its objects go with the next collection of garbage. Whether there was one.
 pub fn delete(connection: &Connection, collection: &str, id: &str) -> rusqlite::Result<bool> {
     damage::clear(connection, collection, id)?;

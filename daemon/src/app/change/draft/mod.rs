@@ -18,9 +18,9 @@ use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
-use super::Step;
 use super::past::{Along, Past};
 use super::place::{Place, Root};
+use super::{Progress, Step, Telling};
 use thing::{bytes_of, inside};
 
 use crate::app::ingest::OWN_WRITE;
@@ -43,6 +43,7 @@ pub(super) struct Touch {
 pub(in crate::app) struct Draft<'a> {
     pub(super) app: &'a App,
     is_dry: bool,
+    pub(in crate::app) progress: Progress<'a>,
     pub(super) past: Past<'a>,
     roots: BTreeMap<String, PathBuf>,
     pub(super) touches: BTreeMap<Place, Touch>,
@@ -65,10 +66,11 @@ impl Drop for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(app: &'a App, is_dry: bool) -> Self {
+    pub(super) fn new(app: &'a App, is_dry: bool, tell: &'a dyn Fn(Telling)) -> Self {
         Self {
             app,
             is_dry,
+            progress: Progress::new(tell),
             past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),

@@ -1,0 +1,126 @@
+//! What goes along when a collection gets another name: its snapshots, in the history and those of the ancestor.
+
+use std::path::Path;
+
+use rusqlite::Transaction;
+use skillmeat_shared::Result;
+
+use super::past::place_of;
+use super::place::{Place, Root};
+use crate::app::App;
+use crate::store::history::operation::TouchedPath;
+use crate::store::history::snapshot;
+
+/// The old name of a collection and its new one.
+pub(super) type Renamed = (String, String);
+
+/// Whether an operation is done, or taken back after it was noted as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    There,
+    Back,
+}
+
+/// The collection that an operation renames, by what it touches: one goes as a whole, and one comes. Undoing it
+/// looks the same, the other way round.
+pub(super) fn renamed<'t>(
+    touched: impl Iterator<Item = (&'t Place, bool, bool)>,
+) -> Option<Renamed> {
+    let (mut old, mut new) = (None, None);
+    for (place, is_there_before, is_there_after) in touched {
+        let name = place.path.strip_prefix("collections/");
+        let Some(name) = name.filter(|name| place.root == Root::Home && !name.contains('/')) else {
+            continue;
+        };
+        let side = match (is_there_before, is_there_after) {
+            (true, false) => &mut old,
+            (false, true) => &mut new,
+            _ => return None,
+        };
+        if side.replace(name.to_owned()).is_some() {
+            return None;
+        }
+    }
+    old.zip(new)
+}
+
+/// The same of an operation that is recorded.
+pub(super) fn renamed_by(paths: &[TouchedPath]) -> Option<Renamed> {
+    let places: Vec<Place> = paths.iter().map(place_of).collect();
+    let touched = places.iter().zip(paths);
+    renamed(touched.map(|(place, path)| (place, path.before.is_some(), path.after.is_some())))
+}
+
+/// Has the snapshots of a collection that an operation renames follow.
+pub(super) fn carry_snapshots(
+    transaction: &Transaction<'_>,
+    paths: &[TouchedPath],
+    way: Way,
+) -> rusqlite::Result<()> {
+    match (renamed_by(paths), way) {
+        (Some((old, new)), Way::There) => snapshot::rename(transaction, &old, &new),
+        (Some((old, new)), Way::Back) => snapshot::rename(transaction, &new, &old),
+        (None, _) => Ok(()),
+    }
+}
+
+impl App {
+    /// Has the ancestor's archives of a collection lie under its new name; whether something moved. Archives that
+    /// lie there from before stay as they are, and these, too.
+    pub(super) fn carry_archives(&self, (old, new): &Renamed) -> Result<bool> {
+        let (from, to) = (self.boot.home.snapshots(old), self.boot.home.snapshots(new));
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        if !is_there(&from) {
+            return Ok(false);
+        }
+        if is_there(&to) {
+            tracing::warn!(
+                target: "change",
+                "`{}` stays: `{}` is there already", from.display(), to.display()
+            );
+            return Ok(false);
+        }
+        skillmeat_shared::fs::set_aside(&from, &to).map(|()| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_that_goes_and_one_that_comes_are_one_that_is_renamed() {
+        let home = Place::home;
+        let of = |touched: &[(Place, bool, bool)]| {
+            renamed(
+                touched
+                    .iter()
+                    .map(|(place, before, after)| (place, *before, *after)),
+            )
+        };
+        let (gone, made) = (home("collections/a"), home("collections/b"));
+        let names = Some(("a".to_owned(), "b".to_owned()));
+        let config = (Place::config(), true, true);
+        assert_eq!(
+            of(&[
+                (gone.clone(), true, false),
+                config,
+                (made.clone(), false, true)
+            ]),
+            names
+        );
+        assert_eq!(of(&[(gone.clone(), true, false)]), None);
+        assert_eq!(of(&[(made.clone(), false, true)]), None);
+        let other = home("collections/c");
+        assert_eq!(
+            of(&[
+                (gone, true, false),
+                (made, false, true),
+                (other, false, true)
+            ]),
+            None
+        );
+        let inner = home("collections/a/collection.toml");
+        assert_eq!(of(&[(inner, true, false)]), None);
+    }
+}
