@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::Rpc;
 use crate::command::{Answer, Stream};
+use crate::process::Process;
 use crate::{daemon, until, wait};
 
 /// Longer than any command may take.
@@ -231,10 +232,15 @@ impl Sandbox {
         daemon::kill_all(self.home.root());
     }
 
-    /// Sends a signal to the daemon.
+    /// Sends a signal to the daemon. One that stops it has stopped it when this returns: each thread stops in
+    /// its own time, and until then calls may still be taken, or even answered.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
-        daemon::signal(self.pid(), self.home.root(), signal);
+        let pid = self.pid();
+        daemon::signal(pid, self.home.root(), signal);
+        if signal == Signal::STOP {
+            wait::until_true("a daemon that stands still", || Process(pid).is_stopped());
+        }
     }
 
     /// Stops the daemon in good order and waits until it is gone.

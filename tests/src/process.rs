@@ -43,6 +43,22 @@ impl Process {
         kib.unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Whether all its threads have been stopped by a signal.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn is_stopped(self) -> bool {
+        fs::read_dir(format!("/proc/{}/task", self.0))
+            .unwrap()
+            .flatten()
+            .all(|task| {
+                // One that ended meanwhile runs no more either.
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(')')
+                    .is_none_or(|(_, rest)| rest.trim_start().starts_with('T'))
+            })
+    }
+
     /// The number of its open descriptors.
     ///
     /// # Panics

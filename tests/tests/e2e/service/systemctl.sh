@@ -28,7 +28,8 @@ start() {
         echo "Failed to start $name.service: Unit has a bad unit file setting." >&2
         exit 1
     fi
-    rm -f "$here/served"
+    # What the last one said is no word of this one.
+    : >"$here/said"
     if [ -s "$here/pretend" ]; then
         SKILLMEAT_PRETEND_VERSION=$(cat "$here/pretend")
         export SKILLMEAT_PRETEND_VERSION
