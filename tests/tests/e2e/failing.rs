@@ -148,11 +148,13 @@ fn steps_of_an_addition() -> impl Iterator<Item = &'static str> {
     ["change", "copy", "exchange", "atomic"]
         .into_iter()
         .flat_map(failpoint::of_area)
-        // Files that stand alone are replaced so; an addition lets places change. Only many folders are flushed so.
+        // Files that stand alone are replaced and flushed so; an addition lets places change. Only many folders are
+        // flushed so.
         .filter(|name| {
             let others = [
                 "atomic.before_rename",
                 "atomic.after_rename",
+                "atomic.sync",
                 "exchange.flush",
             ];
             !others.contains(name)

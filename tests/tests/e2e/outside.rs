@@ -139,7 +139,7 @@ fn what_an_open_descriptor_still_writes_is_kept() {
         .open(&file)
         .unwrap();
     // It is compared and replaced, and about to be let go.
-    write(&spec, "change.sealed=wait");
+    write(&spec, "late.sealed=wait");
     let mut command = sandbox.sm(&["set", "one", "license=MIT", "--json"]);
     command.stdout(std::process::Stdio::piped());
     let running = command.spawn().unwrap();

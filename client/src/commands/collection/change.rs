@@ -42,7 +42,7 @@ pub(super) async fn delete(
     dry_run: bool,
 ) -> Outcome {
     let question = format!(
-        "Delete the collection `{}` with all its artifacts?",
+        "delete the collection `{}` with all its artifacts?",
         escape(&name)
     );
     agreed(yes || dry_run, &question)?;

@@ -322,7 +322,7 @@ pub(super) fn put_in_place(
     }
     // What was made for the draft stays: things stand in it now.
     draft.made.clear();
-    failpoint::hit("change.sealed").ok();
+    failpoint::hit("late.sealed").ok();
     let asides: Vec<_> = asides.into_iter().zip(placed).collect();
     let late = late::captured(draft, &asides);
     for (_, one) in asides {
