@@ -203,7 +203,7 @@ fn only_what_another_program_added_meanwhile_clashes() {
                 folder.to_str().unwrap().to_owned()
             })
             .collect();
-        let waits = sandbox.path(&format!("failpoints.{point}"));
+        let waits = sandbox.path("failpoints.passed");
         std::fs::remove_file(&waits).ok();
         replace(&file, format!("{point}=wait"));
         let mut command = sandbox.sm(&["add", &paths[0], &paths[1], &paths[2], "--json"]);
