@@ -289,9 +289,10 @@ impl Store {
         files::size_of(&self.path)
     }
 
-    /// Waits until rows have been read or written, and then not for so long. False once the store is closed.
-    pub fn until_quiet(&self, quiet: Duration) -> bool {
-        self.usage.until_quiet(quiet)
+    /// Waits until rows have been read or written, and then not for so long. False once the store is closed. As long
+    /// as they are, `meanwhile` is called each time that so long has passed.
+    pub fn until_quiet(&self, quiet: Duration, meanwhile: &dyn Fn()) -> bool {
+        self.usage.until_quiet(quiet, meanwhile)
     }
 
     /// Moves the write-ahead log into the database and notes that it was closed in order. What is asked of

@@ -29,8 +29,9 @@ impl Usage {
         }
     }
 
-    /// Waits until the store has been used, and then not for so long. False when it is over.
-    pub(super) fn until_quiet(&self, quiet: Duration) -> bool {
+    /// Waits until the store has been used, and then not for so long. False when it is over. As long as it is used,
+    /// `meanwhile` is called each time that so long has passed.
+    pub(super) fn until_quiet(&self, quiet: Duration, meanwhile: &dyn Fn()) -> bool {
         let stopped = self
             .is_stopped
             .lock()
@@ -56,6 +57,7 @@ impl Usage {
                 }
                 self.is_known.store(true, Ordering::Release);
             }
+            meanwhile();
         }
         false
     }
@@ -86,7 +88,7 @@ mod tests {
             let (quiet, heard) = sync_channel(8);
             scope.spawn(|| {
                 let quiet = quiet;
-                while usage.until_quiet(QUIET) {
+                while usage.until_quiet(QUIET, &|| ()) {
                     quiet.send(Instant::now()).unwrap();
                 }
             });
@@ -111,6 +113,22 @@ mod tests {
             usage.stop();
         });
         usage.note();
-        assert!(!usage.until_quiet(PATIENCE), "it is over");
+        assert!(!usage.until_quiet(PATIENCE, &|| ()), "it is over");
+    }
+
+    #[test]
+    fn use_without_end_is_told_again_and_again() {
+        let (usage, told) = (Usage::default(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            let waiting = scope
+                .spawn(|| usage.until_quiet(QUIET, &|| _ = told.fetch_add(1, Ordering::Relaxed)));
+            let deadline = Instant::now() + PATIENCE;
+            while told.load(Ordering::Relaxed) < 3 {
+                assert!(Instant::now() < deadline, "nothing is told");
+                usage.note();
+                std::thread::yield_now();
+            }
+            assert!(waiting.join().unwrap());
+        });
     }
 }
