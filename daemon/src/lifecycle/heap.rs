@@ -20,8 +20,9 @@ mod glibc {
     /// work at a time wait for one another if they are too few.
     const HEAPS: (usize, usize) = (2, 4);
 
-    /// Free bytes that each thread may keep at the end of its heap.
-    const KEPT: libc::c_int = 256 * 1024;
+    /// Free bytes that each heap may keep at its end. To give back less at a time costs more than what it is worth, and
+    /// all of it goes back soon.
+    const KEPT: libc::c_int = 4 * 1024 * 1024;
 
     pub(super) fn limit() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -21,8 +21,8 @@ use crate::process::Process;
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// The rest between two questions of somebody who waits: short against what is measured, and long enough
-/// not to take the machine from the daemon.
-const REST: Duration = Duration::from_millis(2);
+/// not to take the machine from the daemon. Asked every 2 ms, it spent a sixteenth of its time on answers.
+const REST: Duration = Duration::from_millis(10);
 
 /// A user with a collection and nothing else.
 #[derive(Debug)]
