@@ -12,24 +12,16 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    /// Above this, an allocation has pages of its own, which go back when it is freed. What packs objects of the history
-    /// takes 300 KB each time, and would leave holes in every heap.
-    const OWN_PAGES: libc::c_int = 128 * 1024;
-
-    /// Heaps for each core and besides: threads that come and go would leave free pieces in one each, and threads that
-    /// work at a time wait for one another if they are too few.
-    const HEAPS: (usize, usize) = (2, 4);
+    /// Above this, an allocation has pages of its own, which go back when it is freed.
+    const OWN_PAGES: libc::c_int = 512 * 1024;
 
     /// Free bytes that each heap may keep at its end. To give back less at a time costs more than what it is worth, and
     /// all of it goes back soon.
     const KEPT: libc::c_int = 4 * 1024 * 1024;
 
     pub(super) fn limit() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let heaps = libc::c_int::try_from(HEAPS.0 * cores + HEAPS.1).unwrap_or(libc::c_int::MAX);
-        // By itself the allocator raises the thresholds to what was once freed in one piece, up to 64 MB for each thread.
+        // By itself the allocator raises both to what was once freed in one piece, up to 64 MB for each thread.
         for (name, value) in [
-            (libc::M_ARENA_MAX, heaps),
             (libc::M_MMAP_THRESHOLD, OWN_PAGES),
             (libc::M_TRIM_THRESHOLD, KEPT),
         ] {
