@@ -52,6 +52,7 @@ impl Place {
             started_at: 1,
             exe: None,
             start_ticks: None,
+            home: None,
         };
         rendezvous.save(&self.home.rendezvous()).unwrap();
     }

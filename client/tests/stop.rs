@@ -54,6 +54,7 @@ impl Owned {
             started_at: 1,
             exe,
             start_ticks,
+            home: None,
         };
         rendezvous.save(&self.home.rendezvous()).unwrap();
     }

@@ -94,6 +94,8 @@ fn snapshots_by_the_clock_are_operations_of_a_job() {
     let missed = "UPDATE schedule SET next_due = 1 WHERE name = 'snapshot'";
     assert_eq!(connection.execute(missed, []).unwrap(), 1);
     drop(connection);
+    // Nor if it knows of its pages how they were.
+    fs::remove_file(home.cache_dir().join("skillmeatd.db-sums")).unwrap();
     let second = Daemon::start(&home);
     let made = until(|| by_jobs(&home.history()));
     second.stop();

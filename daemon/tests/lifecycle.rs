@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getsid, kill_process};
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
 
@@ -334,6 +334,51 @@ fn the_starters_pipes_are_let_go() {
     });
     assert_eq!(end.recv_timeout(PATIENCE).unwrap().unwrap(), b"");
     assert!(serves(&daemon.report().socket.unwrap()), "while it serves");
+}
+
+#[test]
+fn it_belongs_to_no_terminal_and_stands_in_no_folder() {
+    let place = Place::new();
+    let daemon = place.start();
+    let process = Pid::from_child(&daemon.child);
+    // Ctrl-C and the end of a terminal reach a session, so it leads its own; and who stands in a folder keeps a disk from being unmounted.
+    assert_eq!(getsid(Some(process)), Ok(process));
+    let standing = fs::read_link(format!("/proc/{}/cwd", daemon.child.id()));
+    assert_eq!(standing.unwrap(), Path::new("/"));
+    // A reader that went away is an error value, and no end.
+    daemon.signal(Signal::PIPE);
+    assert!(serves(&daemon.report().socket.unwrap()));
+    assert_eq!(daemon.stop(Signal::TERM).code(), Some(0));
+}
+
+#[test]
+fn the_few_open_files_of_a_shell_are_no_limit() {
+    let place = Place::new();
+    let asked = place.command();
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "ulimit -Sn 256 && exec \"$0\" --startup-report"])
+        .arg(asked.get_program())
+        .env_clear()
+        .envs(
+            asked
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .stdout(Stdio::piped());
+    let daemon = Daemon::spawn(command);
+    assert!(serves(&daemon.report().socket.unwrap()));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.child.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut numbers = line.unwrap().split_whitespace().skip(3);
+    let number = |word: &str| word.parse::<u64>().unwrap_or(u64::MAX);
+    let (soft, hard) = (
+        number(numbers.next().unwrap()),
+        number(numbers.next().unwrap()),
+    );
+    assert_eq!(soft, hard.min(8192));
 }
 
 #[test]

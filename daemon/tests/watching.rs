@@ -123,6 +123,8 @@ impl Sink for Ear {
     }
 
     fn roots_changed(&self) {}
+
+    fn root_slow(&self, _: PathBuf) {}
 }
 
 struct Setting {

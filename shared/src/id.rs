@@ -56,6 +56,15 @@ impl ArtifactRef {
         self.name.contains(['*', '?'])
     }
 
+    /// What to say of a name that begins as if with a kind, of which there is none.
+    pub fn mistaken_kind(&self) -> Option<String> {
+        let (kind, name) = self.name.split_once(':')?;
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let looks_so = self.kind.is_none() && !kind.is_empty() && !name.is_empty() && is_word(kind);
+        let error = kind.parse::<Kind>().err().filter(|_| looks_so)?;
+        Some(format!("{}; {}", error.message, error.hints.join("; ")))
+    }
+
     /// Whether an artifact is of the kind, and its name fits the pattern.
     pub fn fits(&self, kind: &str, name: &str) -> bool {
         self.kind.as_ref().is_none_or(|own| own.as_str() == kind)
@@ -88,6 +97,16 @@ impl FromStr for ArtifactRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_that_there_is_none_of_is_told() {
+        let told = |text: &str| text.parse::<ArtifactRef>().unwrap().mistaken_kind();
+        let said = told("bogus:x").unwrap();
+        assert!(said.starts_with("`bogus` is no artifact kind; use one of skill, "));
+        for fine in ["skill:x", "x", "a thing:x", "bogus:", ":x", "a-b:x"] {
+            assert_eq!(told(fine), None, "{fine}");
+        }
+    }
 
     #[test]
     fn patterns_fit_names_of_their_kind() {

@@ -36,6 +36,10 @@ pub struct Rendezvous {
     /// change it. Daemons of earlier versions leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_ticks: Option<u64>,
+    /// The home that it serves, as it sees it. In a home that was moved this is another one. Daemons of earlier
+    /// versions leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<PathBuf>,
 }
 
 /// When a process started, in the kernel's ticks since the machine did. With its number it names a process
@@ -62,10 +66,12 @@ impl Rendezvous {
         load(path)
     }
 
-    /// Writes it, readable for the user alone. A program whose path is no text is left out.
+    /// Writes it, readable for the user alone. A path that is no text is left out, but for the socket's, which was
+    /// chosen for it.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut written = self.clone();
         written.exe = written.exe.filter(|exe| exe.to_str().is_some());
+        written.home = written.home.filter(|home| home.to_str().is_some());
         save(path, &written)
     }
 
@@ -250,6 +256,7 @@ mod tests {
             started_at: 5,
             exe: None,
             start_ticks: None,
+            home: None,
         }
     }
 

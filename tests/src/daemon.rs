@@ -60,13 +60,16 @@ pub fn signal(pid: u32, home: &Path, signal: Signal) {
 /// Ends every daemon of this home at once and waits until none is left.
 #[track_caller]
 pub fn kill_all(home: &Path) {
-    until_true("the end of the daemon", || {
-        let all = processes(home);
-        for pid in &all {
-            signal(*pid, home, Signal::KILL);
-        }
-        all.is_empty()
-    });
+    until_true("the end of the daemon", || kill_running(home) == 0);
+}
+
+/// Ends the daemons that serve a home now, as a power cut would, and waits for nothing. How many there were.
+pub fn kill_running(home: &Path) -> usize {
+    let all = processes(home);
+    for pid in &all {
+        signal(*pid, home, Signal::KILL);
+    }
+    all.len()
 }
 
 /// The last lines of the daemon's log.

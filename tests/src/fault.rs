@@ -68,10 +68,19 @@ fn told(sandbox: &Sandbox) -> Option<Value> {
     if cache["unindexed_artifacts"] != 0 || list["complete"] != true {
         return None;
     }
-    for artifact in list["artifacts"].as_array_mut()? {
+    let artifacts = list["artifacts"].as_array_mut()?;
+    for artifact in artifacts.iter_mut() {
         artifact["synced_at"] = Value::Null;
         artifact["stale"] = Value::Null;
     }
+    // Those of one name in two collections come in the order of their rows.
+    artifacts.sort_by_key(|one| {
+        (
+            text(&one["name"]),
+            text(&one["collection"]),
+            text(&one["id"]),
+        )
+    });
     let mut collection = ask(&["collection", "show"])?;
     for key in ["verified_at", "stale"] {
         collection["collection"][key] = Value::Null;

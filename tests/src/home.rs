@@ -232,6 +232,12 @@ impl Sandbox {
         daemon::kill_all(self.home.root());
     }
 
+    /// The same to the daemon that runs now, while others may start another one.
+    #[track_caller]
+    pub fn kill_running(&self) {
+        daemon::kill_running(self.home.root());
+    }
+
     /// Sends a signal to the daemon. One that stops it has stopped it when this returns: each thread stops in
     /// its own time, and until then calls may still be taken, or even answered.
     #[track_caller]

@@ -17,6 +17,7 @@ pub mod command;
 pub mod daemon;
 
 pub mod fault;
+pub mod fuse;
 pub mod fuzz;
 pub mod generate;
 pub mod history;

@@ -19,7 +19,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a command on a new terminal.
+    /// Runs a command on a new terminal, which can do nothing unless the command's `TERM` says more.
     ///
     /// # Panics
     /// If the system has no terminals.
@@ -31,7 +31,9 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let theirs = File::from(rustix::fs::open(&*name, flags, Mode::empty()).unwrap());
         let side = || Stdio::from(theirs.try_clone().unwrap());
-        command.env("TERM", "dumb");
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "dumb");
+        }
         command.stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().unwrap();
         // Their side closes when the command ends.

@@ -29,7 +29,7 @@ The daemon does so by itself when it starts; this is for a cache that was taken 
     #[command(after_help = "Examples:
   sm db downgrade 1 --yes          then stop this daemon and start the older one
 
-A cache of a newer daemon is put aside for the copy that was made before its migration, or for an
+A cache of a newer daemon is put aside for the copy that was made before its migration, or for an \
 empty one. Nothing is lost: all of it is made from your files.")]
     Downgrade(DowngradeArgs),
     /// Look for damage; exit 9 if there is any
@@ -54,7 +54,7 @@ empty one. Nothing is lost: all of it is made from your files.")]
     #[command(after_help = "Examples:
   sm db restore ~/cache-copy.db --yes
 
-The copy is checked first, the database that it replaces is put aside, and its rows are compared with
+The copy is checked first, the database that it replaces is put aside, and its rows are compared with \
 your files at once.")]
     Restore(RestoreArgs),
 }

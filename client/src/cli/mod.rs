@@ -56,7 +56,7 @@ pub(crate) use snapshot::{
   sm show skill:pdf                everything known of one artifact
 
 The daemon `skillmeatd` starts by itself when a command needs it.
-Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 conflict, 5 permission, 6 upstream,
+Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 conflict, 5 permission, 6 upstream, \
 7 daemon unavailable, 8 timeout, 9 partial failure, 130 interrupted."
 )]
 pub(crate) struct Cli {
@@ -123,10 +123,10 @@ pub(crate) enum Command {
   sm add --all ~/src/agents --update      the same again: replace what changed there
   find . -name SKILL.md -printf '%h\\n' | sm add -
 
-Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4).
---update replaces it, unless it was edited in the collection; --force replaces it in any case. What was
-replaced stays in the history: `sm undo` brings it back.
-With --all, in archives and in agents' folders, name clashes and duplicates are skipped; exit 9 says that
+Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4). \
+--update replaces it, unless it was edited in the collection; --force replaces it in any case. What was \
+replaced stays in the history: `sm undo` brings it back. \
+With --all, in archives and in agents' folders, name clashes and duplicates are skipped; exit 9 says that \
 an artifact failed. An archive may hold 1,000 files and 25 MiB, and no links, names or devices that could harm.")]
     Add(Late<AddArgs>),
     /// Take artifacts out of a collection
@@ -172,7 +172,7 @@ Entries of manifest and lock and ratings go along, and nothing at the goal is ov
   sm set 'pdf-*' license=MIT --type skill
   sm set pdf aliases=forms,acroform position=3
 
-Texts are changed in the artifact's own file, comments and order kept, and in the manifest; aliases and
+Texts are changed in the artifact's own file, comments and order kept, and in the manifest; aliases and \
 position stand in the manifest only.")]
     Set(Late<SetArgs>),
     /// Rate artifacts from 1 to 5
@@ -199,7 +199,7 @@ With --strict, what some program does not take is an error. Exits with 9 if ther
   sm edit pdf references/forms.md
   sed s/foo/bar/ SKILL.md | sm edit pdf --from -
 
-A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is
+A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is \
 kept, and the error says where.")]
     Edit(Late<EditArgs>),
     /// Take in what your agents have already: skills, agents and commands from their folders and from projects
@@ -211,7 +211,7 @@ kept, and the error says where.")]
   sm adopt pdf 'agent:*' --from cursor    some of it
   sm adopt --json | jq '.rows[].id'
 
-Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a
+Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a \
 copy. Of two with one name and other content the first is taken; `sm add PATH --as NAME` takes the other.")]
     Adopt(Late<AdoptArgs>),
     /// List artifacts
@@ -253,7 +253,7 @@ Every change is an operation: those by commands, and (by `external`) edits that 
   sm undo 12
   sm undo 12 --dry-run             what would change
 
-An operation that is not the last one can be undone if nothing later touched the same files or the same
+An operation that is not the last one can be undone if nothing later touched the same files or the same \
 entries of the manifest; else the command says what is in the way (exit 4) and changes nothing.")]
     Undo(Late<UndoArgs>),
     /// Do the operation again that was undone last
@@ -291,7 +291,7 @@ What was undone can be redone until something else is changed.")]
   sm rollback 20261120-155145-120724 --yes
   sm rollback 20261120-155145-120724 --artifact pdf --artifact command:review
 
-All of it goes back, or nothing. What the snapshot did not have is removed; a snapshot of the collection
+All of it goes back, or nothing. What the snapshot did not have is removed; a snapshot of the collection \
 as it is is made before, and `sm undo` takes the rollback back.")]
     Rollback(Late<RollbackArgs>),
     /// Bring one artifact back from a snapshot
@@ -306,7 +306,7 @@ Its files come back as they were, and so does what the manifest said of it. `sm 
   sm gc --dry-run
   sm gc
 
-Changes can be undone for `history.keep_days`, as long as `history.max_size_mb` has room for them. Snapshots
+Changes can be undone for `history.keep_days`, as long as `history.max_size_mb` has room for them. Snapshots \
 stay. The daemon does this by itself once a week.")]
     Gc(Late<GcArgs>),
     /// Show the state of the daemon and of the collections
@@ -332,8 +332,8 @@ It starts no daemon. Exits with 9 if an error remains.")]
   sm watch --since 120              begin with the events after number 120
   sm watch --since 5f0c9a:120       and be told if the log is not that one any more
 
-Each event has a number. The first line says whether the stream is continuous: if it is not, events between
-the number given and the first one shown were lost, and the state should be read anew. When the daemon is
+Each event has a number. The first line says whether the stream is continuous: if it is not, events between \
+the number given and the first one shown were lost, and the state should be read anew. When the daemon is \
 restarted or upgraded, the stream goes on with the next one, after another such line.")]
     Watch(Late<WatchArgs>),
     /// Look after the cache of artifacts
@@ -407,6 +407,14 @@ mod tests {
                 assert!(
                     help.contains("Examples:") && help.contains(path.trim()),
                     "{path}"
+                );
+                // Prose is broken where the terminal ends.
+                let is_prose =
+                    |line: &str| !line.is_empty() && !line.starts_with(' ') && line != "Examples:";
+                let lines: Vec<bool> = help.lines().map(is_prose).collect();
+                assert!(
+                    !lines.windows(2).any(|two| two == [true, true]),
+                    "{path}: {help}"
                 );
                 assert!(command.get_about().is_some(), "{path}");
             }

@@ -9,7 +9,7 @@ pub(crate) enum ServiceCommand {
   sm service install
   sm service install --dry-run    the files and commands, and nothing done
 
-Run it again when the programs have moved. A file that you have changed is left alone unless --force is given; it is
+Run it again when the programs have moved. A file that you have changed is left alone unless --force is given; it is \
 then saved beside the new one.")]
     Install(ServiceArgs),
     /// Stop the service and remove its files; commands start the daemon themselves again

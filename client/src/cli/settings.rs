@@ -113,8 +113,8 @@ Exits with 9 if there is an error among the findings.")]
   sm collection import work.tar.gz --name work
   sm collection import https://github.com/me/skills.git
 
-A folder is served in place, with its groups and tags, and what you change is changed there. A repository
-becomes a clone in the home, to pull in and to push from; nothing in it is run, and its submodules are not
+A folder is served in place, with its groups and tags, and what you change is changed there. A repository \
+becomes a clone in the home, to pull in and to push from; nothing in it is run, and its submodules are not \
 fetched. A password or token in the URL is used for fetching and kept nowhere.")]
     Import {
         /// A folder, an archive, or the URL of a git repository

@@ -170,11 +170,10 @@ fn hints(code: Code, item: &v1::ChangeItem) -> Vec<String> {
     if code != Code::ArtifactExists {
         return Vec::new();
     }
-    vec![
-        "nothing was overwritten; add it under another name with `--name`, or replace it with `--force`"
-            .to_owned(),
-        format!("`sm show {}` shows the one that is there", item.id),
-    ]
+    vec![format!(
+        "`sm show {}` shows the one that is there, `--force` replaces it",
+        item.id
+    )]
 }
 
 #[cfg(test)]

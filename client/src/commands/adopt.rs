@@ -223,9 +223,11 @@ fn ask(rows: &[v1::SurveyRow]) -> Result<Choice, Failure> {
     if rows.is_empty() || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(Choice::Look);
     }
-    let question = format!(
-        "Take in which? Numbers (1,3-5), names, `all` for the {new} that are new, or nothing: "
-    );
+    let all = match new {
+        0 => String::new(),
+        _ => format!("`all` for the {new} that are new, "),
+    };
+    let question = format!("Take in which? Numbers (1,3-5), names, {all}or nothing: ");
     let mut line = String::new();
     write!(io::stderr(), "{question}")?;
     io::stdin().read_line(&mut line)?;

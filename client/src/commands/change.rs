@@ -277,12 +277,13 @@ fn failure(items: &[v1::ChangeItem], words: &Words<'_>) -> Option<Failure> {
             Code::PartialFailure
         };
         let code = Code::parse(&item.code).unwrap_or(fallback);
-        let message = format!(
-            "can't {} `{}`: {}",
-            words.verb,
-            escape(called(item)),
-            item.reason
-        );
+        // Some say themselves what can't be done with what.
+        let message = if item.reason.starts_with("can't ") {
+            item.reason.clone()
+        } else {
+            let called = escape(called(item));
+            format!("can't {} `{called}`: {}", words.verb, item.reason)
+        };
         let hints = (words.hints)(code, item);
         let error = hints
             .into_iter()

@@ -34,11 +34,15 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
     let (content, copy) = if let Some(from) = &args.from {
         (given(from)?, None)
     } else {
+        let editor = editor()?;
         let copy = copy_of(&opened)?;
-        let edited = edit(&copy).and_then(|()| read_bounded(&copy, MAX_BYTES));
-        (edited.map_err(|error| kept(error, &copy))?, Some(copy))
+        let edited = edit(&editor, &copy).and_then(|()| read_bounded(&copy, MAX_BYTES));
+        (
+            edited.map_err(|error| kept(error, &copy, &opened.content))?,
+            Some(copy),
+        )
     };
-    let before = opened.content;
+    let before = opened.content.clone();
     let request = v1::SaveFileRequest {
         collection: opened.collection,
         artifact: Some(reference(&opened.id)),
@@ -70,13 +74,17 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
             discard(&copy);
             Ok(())
         }
-        (Err(Failure::Error(error)), Some(copy)) => Err(kept(error, &copy).into()),
+        (Err(Failure::Error(error)), Some(copy)) => Err(kept(error, &copy, &opened.content).into()),
         (outcome, _) => outcome,
     }
 }
 
-/// The error, and where the text is that was not saved.
-fn kept(error: Error, copy: &Path) -> Error {
+/// The error, and where the text is that was not saved; nothing is kept of one that was not touched.
+fn kept(error: Error, copy: &Path, original: &[u8]) -> Error {
+    if read_bounded(copy, MAX_BYTES).is_ok_and(|text| text == original) {
+        discard(copy);
+        return error;
+    }
     error.hint(format!(
         "your text is kept in `{}`; mend it there, then run the same with `--from` and that path",
         copy.display()
@@ -119,20 +127,22 @@ fn discard(copy: &Path) {
     }
 }
 
-/// Runs the person's editor, as git does: the variable is a command of the shell.
-fn edit(copy: &Path) -> Result<(), Error> {
+/// The person's editor.
+fn editor() -> Result<String, Error> {
     let chosen = ["VISUAL", "EDITOR"]
         .into_iter()
         .filter_map(|name| env::var(name).ok())
         .find(|editor| !editor.trim().is_empty());
-    let editor = match chosen {
-        Some(editor) => editor,
-        None if std::io::stdin().is_terminal() => "vi".to_owned(),
-        None => {
-            return Err(Error::new(Code::InvalidArgument, "no editor is named")
-                .hint("set `EDITOR`, or give the text with `--from`"));
-        }
-    };
+    match chosen {
+        Some(editor) => Ok(editor),
+        None if std::io::stdin().is_terminal() => Ok("vi".to_owned()),
+        None => Err(Error::new(Code::InvalidArgument, "no editor is named")
+            .hint("set `EDITOR`, or give the text with `--from`")),
+    }
+}
+
+/// Runs the editor, as git does: it is a command of the shell.
+fn edit(editor: &str, copy: &Path) -> Result<(), Error> {
     let failed = |why: &str| {
         Error::new(
             Code::InvalidArgument,

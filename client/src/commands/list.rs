@@ -23,6 +23,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
             artifacts: json::all(artifacts),
             total: last.total,
             collections: last.collections,
+            hints: last.hints,
             stale: freshness.stale,
             complete: freshness.complete,
             verified_at: freshness.verified_at.and_then(json::moment),
@@ -51,6 +52,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
     } else {
         format!("{}{place}", units::count(total, "artifact"))
     });
+    context.note_hints(&last.hints);
     context.note_freshness(&freshness);
     Ok(())
 }

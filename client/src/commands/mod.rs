@@ -45,6 +45,7 @@ use skillmeat_shared::{Code, Error};
 use crate::cli::{Cli, Command, DaemonCommand, Globals, Late};
 use crate::connect::{self, Autostart, CALL, Session};
 use crate::output::Output;
+use crate::output::escape::escape;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -122,6 +123,13 @@ impl Context {
             ));
         }
         Ok(session)
+    }
+
+    /// Says what the daemon thinks is meant.
+    pub(crate) fn note_hints(&self, hints: &[String]) {
+        for hint in hints {
+            self.out.note(&format!("hint: {}", escape(hint)));
+        }
     }
 
     /// Says so if an answer may lack rows.

@@ -24,6 +24,7 @@ struct Search {
     more: bool,
     corrections: Vec<Correction>,
     unindexed: u64,
+    hints: Vec<String>,
     stale: u64,
     complete: bool,
 }
@@ -121,6 +122,7 @@ fn document(query: &[u8], answer: v1::SearchResponse) -> Search {
             })
             .collect(),
         unindexed: answer.unindexed,
+        hints: answer.hints,
         stale: freshness.stale,
         complete: freshness.complete,
     }
@@ -165,8 +167,7 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
             Width::Terminal(columns) | Width::Page(columns) => columns.saturating_sub(INDENT.len()),
         };
         let description = one_line(artifact.description.as_deref().unwrap_or_default());
-        // A snippet of the description says it already.
-        if !description.is_empty() && (hit.matched != "description" || hit.snippet.is_none()) {
+        if !description.is_empty() && !is_said(&description, hit) {
             context
                 .out
                 .line(&format!("{INDENT}{}", truncate(&description, room)))?;
@@ -199,6 +200,7 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
             units::count(shown, "artifact")
         ));
     }
+    context.note_hints(&answer.hints);
     if answer.unindexed > 0 {
         context.out.note(&format!(
             "the text of {} is not in the index yet",
@@ -249,6 +251,15 @@ fn highlight(snippet: &v1::Snippet, width: usize, paint: Paint) -> String {
     line
 }
 
+/// Whether the snippet of a hit says the description already: as what matched, or for want of a line of a file.
+fn is_said(description: &str, hit: &v1::SearchHit) -> bool {
+    hit.snippet.as_ref().is_some_and(|snippet| {
+        let part = one_line(snippet.text.trim_matches('…'));
+        hit.matched == "description"
+            || (snippet.path.is_empty() && !part.is_empty() && description.contains(&part))
+    })
+}
+
 /// The end of a text, of at most so many columns.
 fn tail(text: &str, width: usize) -> &str {
     let mut rest = text;
@@ -283,6 +294,25 @@ mod tests {
                 .collect(),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn a_description_is_said_once() {
+        let hit = |matched: &str, snippet: Option<v1::Snippet>| v1::SearchHit {
+            matched: matched.to_owned(),
+            snippet,
+            ..Default::default()
+        };
+        let said = |hit: &v1::SearchHit| is_said("Fill in PDF forms", hit);
+        // Before its texts are indexed an artifact has no line of a file to show.
+        assert!(said(&hit("name", Some(snippet("Fill in PDF…", &[])))));
+        assert!(said(&hit("description", Some(snippet("in PDF", &[])))));
+        assert!(!said(&hit("name", Some(snippet("", &[])))));
+        assert!(!said(&hit("author", Some(snippet("Ada", &[])))));
+        let mut line = snippet("PDF", &[]);
+        line.path = "skills/pdf/SKILL.md".to_owned();
+        assert!(!said(&hit("content", Some(line))));
+        assert!(!said(&hit("description", None)));
     }
 
     #[test]

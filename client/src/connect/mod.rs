@@ -104,8 +104,16 @@ async fn any_existing(home: &Home, deadline: Duration) -> Result<Option<Session>
                 Err(error) => return Err(error),
             };
             let mut peer = Peer::announced(&rendezvous);
-            if rendezvous.version != version::program() {
+            let is_moved = rendezvous
+                .home
+                .as_deref()
+                .is_some_and(|served| served != home.root());
+            if is_moved || rendezvous.version != version::program() {
                 peer = Peer::ask(&rendezvous, channel.clone(), &silence).await?;
+                // The file came along with a home that was moved: at its old place the daemon of another one answers.
+                if is_moved && !peer.is(&rendezvous) {
+                    return Ok(None);
+                }
             }
             let link = RefCell::new(Link { channel, silence });
             Ok(Some(Session {

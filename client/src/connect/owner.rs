@@ -210,6 +210,7 @@ mod tests {
             started_at: 0,
             exe: None,
             start_ticks: None,
+            home: None,
         };
         rendezvous.save(&home.rendezvous()).unwrap();
         let error = end_by_force(&home, AFTER_KILL).await.unwrap_err();

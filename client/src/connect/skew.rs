@@ -85,7 +85,15 @@ impl Peer {
         let answer = tokio::select! {
             biased;
             answer = unary(channel, v1::HelloRequest::PATH, request) => answer,
-            () = silence.broken_off() => return Err(wedged()),
+            () = silence.broken_off() => {
+                let announced = Self::announced(at);
+                // That it speaks another protocol says more than that it says nothing.
+                return if announced.check_protocol().is_err() {
+                    Ok(announced)
+                } else {
+                    Err(wedged())
+                };
+            }
         };
         let answer = answer.and_then(call::answer::<v1::HelloResponse>);
         Ok(answer.map_or_else(
@@ -100,6 +108,11 @@ impl Peer {
                 capabilities: answer.capabilities,
             },
         ))
+    }
+
+    /// Whether it is the daemon that wrote this.
+    pub(super) fn is(&self, at: &Rendezvous) -> bool {
+        self.instance == at.instance
     }
 
     /// Fails if this daemon speaks another protocol than we do.
@@ -138,12 +151,14 @@ impl Peer {
 
     /// The error of a call that this daemon does not know.
     pub(super) fn too_old(&self, since: &str) -> Error {
+        let runs = if self.version == since {
+            "an older build of it"
+        } else {
+            self.version.as_str()
+        };
         Error::new(
             Code::DaemonTooOld,
-            format!(
-                "this needs skillmeatd {since} or newer, but {} runs",
-                self.version
-            ),
+            format!("this needs skillmeatd {since} or newer, but {runs} runs"),
         )
         .hint("run `sm daemon restart`, so that the installed version serves")
     }
@@ -270,13 +285,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_version_that_has_it() {
-        let peer = peer("0.0.9", "auto", 31);
-        assert!(peer.require("known").is_ok());
+        let old = peer("0.0.9", "auto", 31);
+        assert!(old.require("known").is_ok());
         let (name, since) = skillmeat_proto::CAPABILITIES[0];
-        let error = peer.require(name).unwrap_err();
+        let error = old.require(name).unwrap_err();
         assert_eq!(error.code, Code::DaemonTooOld);
         assert!(
             error.message.contains(&format!("needs skillmeatd {since}")),
+            "{error}"
+        );
+        assert!(error.message.ends_with("0.0.9 runs"), "{error}");
+        // Between two releases builds have one number.
+        let error = peer(since, "auto", 31).require(name).unwrap_err();
+        assert!(
+            error.message.ends_with("an older build of it runs"),
             "{error}"
         );
     }

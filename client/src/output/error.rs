@@ -1,7 +1,7 @@
 //! How an error looks: `error:`, the place, `hint:` lines; or one JSON object.
 
 use serde::Serialize;
-use skillmeat_shared::Error;
+use skillmeat_shared::{Code, Error};
 
 use super::escape::{escape, paragraph};
 use super::style::{Paint, Tone};
@@ -36,11 +36,11 @@ impl<'a> From<&'a Error> for ErrorJson<'a> {
 
 /// The error as lines for a person.
 pub(crate) fn text(error: &Error, verbose: bool, paint: Paint) -> String {
-    let mut text = format!(
-        "{} {}",
-        paint.apply(Tone::Bad, "error:"),
-        paragraph(&error.message)
-    );
+    let mut text = paragraph(&error.message);
+    // Who was asked and says no makes no mistake.
+    if error.code != Code::Interrupted {
+        text = format!("{} {text}", paint.apply(Tone::Bad, "error:"));
+    }
     if verbose {
         text.push(' ');
         text.push_str(&paint.apply(Tone::Dim, &format!("[{}]", error.code)));
@@ -79,8 +79,6 @@ pub(crate) fn json(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use skillmeat_shared::Code;
-
     use super::*;
 
     fn error() -> Error {
@@ -100,6 +98,13 @@ mod tests {
              hint: mend it, then run `sm cache refresh`\n"
         );
         assert!(text(&error(), true, Paint::off()).contains("[manifest.invalid]"));
+    }
+
+    #[test]
+    fn who_says_no_makes_no_mistake() {
+        let declined = Error::new(Code::Interrupted, "nothing was changed");
+        let said = text(&declined, false, Paint::off());
+        assert_eq!(said, "nothing was changed\n");
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub(crate) struct List {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) total: u64,
     pub(crate) collections: Vec<String>,
+    pub(crate) hints: Vec<String>,
     pub(crate) stale: u64,
     pub(crate) complete: bool,
     pub(crate) verified_at: Option<String>,

@@ -22,7 +22,7 @@ impl Progress {
     pub(crate) fn new(output: &Output) -> Self {
         let watched = stderr().is_terminal() && !output.quiet && !output.json;
         let bar = watched.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
             let style = if output.paint_notes.is_on() {
                 "{msg:12} {bar:30.cyan/dim} {pos}/{len}"
             } else {
@@ -43,6 +43,10 @@ impl Progress {
     /// Shows how far the work is.
     pub(crate) fn set(&self, phase: &str, done: u64, total: u64) {
         if let Some(bar) = self.bar.as_ref().filter(|_| self.since.elapsed() >= SHORT) {
+            // Hidden until then: whatever else is printed would draw it, too.
+            if bar.is_hidden() {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
             bar.set_length(total.max(done));
             bar.set_position(done);
             bar.set_message(escape(phase).into_owned());

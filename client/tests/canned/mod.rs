@@ -61,6 +61,7 @@ impl ArtifactService for Canned {
                 ..Default::default()
             }),
             collections: vec!["default".to_owned()],
+            hints: Vec::new(),
         }))
     }
 

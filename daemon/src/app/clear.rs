@@ -82,7 +82,8 @@ impl App {
             self.ingest.retry();
         } else {
             self.store()?;
-            self.ingest.rebuild()?;
+            let passes = self.ingest.rebuild()?;
+            return self.sum_up(passes, "rebuild");
         }
         let store = self.store()?;
         let names: Vec<String> = self

@@ -168,10 +168,13 @@ impl App {
     pub fn db_check(&self, thorough: bool) -> Result<(Vec<String>, Duration)> {
         let started = Instant::now();
         let connection = backup::open_to_look(&self.database())?;
-        let found = match backup::check(&connection, thorough) {
+        let mut found = match backup::check(&connection, thorough) {
             Ok(found) => found,
             Err(error) => vec![error.to_string()],
         };
+        if let Some(store) = self.gate.open() {
+            found.extend(store.compare_pages()?);
+        }
         Ok((found, started.elapsed()))
     }
 
@@ -179,7 +182,7 @@ impl App {
     pub fn db_vacuum(&self) -> Result<(u64, u64)> {
         let store = self.store()?;
         let before = store.size_bytes();
-        store.maintain(evict::compact)?;
+        store.compact()?;
         Ok((before, store.size_bytes()))
     }
 

@@ -166,7 +166,12 @@ impl App {
                 (view.name.clone(), message, vec![hint.to_owned()])
             });
         health.replace(&COLLECTION_NO_MANIFEST, bare.collect());
-        let linked = views.iter().filter_map(link_finding);
+        let linked = views.iter().filter_map(|view| {
+            let outside = self
+                .reach
+                .through(Path::new(&view.path), layout::linked_out);
+            link_finding(view, &outside?)
+        });
         health.replace(&COLLECTION_LINKED_OUT, linked.collect());
         health.replace(&COLLECTION_UNREADABLE, self.failing(&views));
         let evicted = store
@@ -237,8 +242,7 @@ fn history_finding(aside: &Path) -> Finding {
     )
 }
 
-fn link_finding(view: &CollectionView) -> Option<Finding> {
-    let outside = layout::linked_out(Path::new(&view.path));
+fn link_finding(view: &CollectionView, outside: &[&str]) -> Option<Finding> {
     let folders: Vec<String> = outside.iter().map(|folder| format!("`{folder}`")).collect();
     (!folders.is_empty()).then(|| {
         (

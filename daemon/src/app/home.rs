@@ -1,33 +1,43 @@
 //! The collections of a home: folders below `collections/`, and one more that the config may name.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::fs::read_bounded;
+use skillmeat_shared::collection::{MANIFEST, layout};
+use skillmeat_shared::fs::{self, read_bounded};
+use skillmeat_shared::paths::Disk;
 use skillmeat_shared::reconcile::Target;
 use skillmeat_shared::{Result, artifact};
 
 use super::App;
+use super::errand::{self, Beat, Waited};
+use super::reach::Reach;
 use crate::store::{Store, collection};
-use crate::watch::WatchRoot;
+use crate::watch::{State, WatchRoot};
 
 /// Largest manifest that is read for the name of an external collection, bytes.
 const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 
 /// Folders that hold a manifest.
-fn on_disk(collections: &Path) -> Vec<Target> {
+fn on_disk(collections: &Path, reach: &Reach) -> Vec<Target> {
     let Ok(entries) = std::fs::read_dir(collections) else {
         return Vec::new();
     };
-    let mut targets: Vec<Target> = entries
+    let named: Vec<(String, PathBuf)> = entries
         .filter_map(std::result::Result::ok)
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let path = entry.path();
-            let is_collection =
-                !name.starts_with('.') && std::fs::symlink_metadata(path.join(MANIFEST)).is_ok();
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .collect();
+    // All at once: those that are silent take one time together.
+    for (_, path) in &named {
+        reach.ask(path);
+    }
+    let mut targets: Vec<Target> = named
+        .into_iter()
+        .filter_map(|(name, path)| {
+            let has_manifest = |path: &Path| path.join(MANIFEST).symlink_metadata().is_ok();
+            let is_collection = reach.through(&path, has_manifest) == Some(true);
             is_collection.then_some(Target {
                 name,
                 path,
@@ -39,15 +49,18 @@ fn on_disk(collections: &Path) -> Vec<Target> {
     targets
 }
 
+/// The name that the manifest of an external collection says.
+fn said_name(path: &Path) -> Option<String> {
+    let bytes = read_bounded(&path.join(MANIFEST), MAX_MANIFEST).ok()?;
+    let manifest = Manifest::parse(&String::from_utf8(bytes).ok()?).ok()?;
+    let name = manifest.header.name?;
+    artifact::name::validate(&name).is_ok().then_some(name)
+}
+
 /// The name of an external collection: what its manifest says, or its folder's, with a mark if another
 /// collection has it already.
-fn external_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
-    let said = read_bounded(&path.join(MANIFEST), MAX_MANIFEST)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| Manifest::parse(&text).ok())
-        .and_then(|manifest| manifest.header.name)
-        .filter(|name| artifact::name::validate(name).is_ok());
+fn external_name(path: &Path, reach: &Reach, taken: impl Fn(&str) -> bool) -> String {
+    let said = reach.through(path, said_name).flatten();
     let folder = path
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -75,22 +88,66 @@ pub(super) fn sweep_collection(root: &Path) {
         .map(|entry| entry.path());
     let swept: usize = folders
         .chain([root.to_owned()])
-        .map(|folder| skillmeat_shared::fs::sweep(&folder))
+        .map(|folder| fs::sweep(&folder))
         .sum();
     if swept > 0 {
         tracing::info!(target: "add", "{swept} half-made copies were cleared away in `{}`", root.display());
     }
 }
 
+/// Looks into all folders below one.
+fn walk_folders(root: &Path, beat: &Beat) {
+    let mut waiting = vec![root.to_owned()];
+    for _ in 0..ENTRIES {
+        let Some(folder) = waiting.pop() else { return };
+        beat.tick();
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(folders.map(|entry| entry.path()));
+    }
+}
+
+/// Levels of folders in an artifact, and entries of a collection, in which leftovers are looked for.
+const LEVELS: usize = 32;
+const ENTRIES: usize = 1_000_000;
+
 impl App {
+    /// Clears away what daemons that were killed left half-written inside of artifacts.
+    pub(super) fn sweep_artifacts(&self) -> Result<usize> {
+        let store = self.store()?;
+        let views = store.read(collection::all)?;
+        // Nothing of ours is at work meanwhile.
+        let _one_at_a_time = self.mutation.lock();
+        let mut swept = 0;
+        for view in views {
+            let mut entries = ENTRIES;
+            let root = PathBuf::from(view.path);
+            if !self.reach.answers(&root) {
+                continue;
+            }
+            let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+            for folder in folders {
+                let is_folder = folder.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder && layout::is_container(&folder.file_name()) {
+                    swept += fs::sweep_below(&folder.path(), LEVELS, &mut entries);
+                }
+            }
+        }
+        if swept > 0 {
+            tracing::info!(target: "add", "{swept} half-written files were cleared away in artifacts");
+        }
+        Ok(swept)
+    }
+
     /// All collections that should be served, the default one first. Those that rows know stay, even if
     /// their folder is gone: their rows then say that they are unreachable.
     pub(super) fn targets(&self, store: &Store) -> Result<Vec<Target>> {
         let config = self.config();
-        let mut targets: BTreeMap<String, Target> = on_disk(&self.boot.home.collections())
-            .into_iter()
-            .map(|target| (target.name.clone(), target))
-            .collect();
+        let mut targets: BTreeMap<String, Target> =
+            on_disk(&self.boot.home.collections(), &self.reach)
+                .into_iter()
+                .map(|target| (target.name.clone(), target))
+                .collect();
         let known = store.read(collection::all)?;
         for view in known.iter().filter(|view| !view.external) {
             targets.entry(view.name.clone()).or_insert_with(|| Target {
@@ -100,21 +157,24 @@ impl App {
             });
         }
         if let Some(path) = &config.config.collection_path {
-            let is_inside = |target: &Target| {
-                std::fs::canonicalize(&target.path).ok() == std::fs::canonicalize(path).ok()
+            let real = |path: &Path| {
+                let real = self
+                    .reach
+                    .through(path, |path| std::fs::canonicalize(path).ok());
+                real.flatten()
             };
-            if !targets
-                .values()
-                .any(|target| path.exists() && is_inside(target))
-            {
+            let place = real(path);
+            let is_it = |target: &Target| place.is_some() && real(&target.path) == place;
+            if !targets.values().any(is_it) {
                 let known_as = known
                     .iter()
                     .find(|view| view.external && Path::new(&view.path) == path.as_path())
                     .map(|view| view.name.clone())
                     // A collection of the home that was made since then has the name now.
                     .filter(|name| !targets.contains_key(name));
-                let name = known_as
-                    .unwrap_or_else(|| external_name(path, |name| targets.contains_key(name)));
+                let name = known_as.unwrap_or_else(|| {
+                    external_name(path, &self.reach, |name| targets.contains_key(name))
+                });
                 let target = Target {
                     name: name.clone(),
                     path: path.clone(),
@@ -137,12 +197,48 @@ impl App {
         Ok(targets)
     }
 
+    /// Whether watches may be set below a folder. The kernel walks through it then, and whoever waits for that can't give
+    /// it up.
+    fn may_be_watched(&self, path: &Path) -> bool {
+        let root = path.to_owned();
+        self.goes_well(path, move |beat| walk_folders(&root, beat))
+    }
+
+    /// Whether what can't be given up may be done below a folder: where its disk may fall silent, somebody whom nobody
+    /// needs does the same first.
+    pub(super) fn goes_well(
+        &self,
+        path: &Path,
+        first: impl FnOnce(&Beat) + Send + 'static,
+    ) -> bool {
+        let tells = self
+            .reach
+            .through(path, |path| Disk::of(path).tells_changes);
+        let try_first = || errand::run("try", (&self.reach, path), first, |_| ());
+        match tells {
+            Some(true) => true,
+            Some(false) => matches!(try_first(), Ok(Waited::Done(()))),
+            None => false,
+        }
+    }
+
     /// Watches exactly these collections.
     pub(super) fn watch_targets(&self, targets: &[Target]) {
         if let Some(watcher) = self.watcher.get() {
+            let roots = watcher.status();
+            let is_watched = |path: &Path| {
+                let mut roots = roots.iter();
+                roots.any(|root| root.state == State::Watching && root.path == path)
+            };
+            let mut answering: Vec<&Target> = targets.iter().collect();
+            answering.retain(|target| {
+                self.reach.answers(&target.path)
+                    && (is_watched(&target.path) || self.may_be_watched(&target.path))
+            });
+            watcher.leave_alone(self.reach.silent());
             watcher.set_roots(
-                targets
-                    .iter()
+                answering
+                    .into_iter()
                     .map(|target| WatchRoot {
                         name: target.name.clone(),
                         path: target.path.clone(),

@@ -1,9 +1,10 @@
 //! The text index in the background: reads what waits for it, and keeps the cache below its size.
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skillmeat_shared::artifact::{read, scan};
@@ -11,6 +12,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::{Kind, Result};
 
 use super::App;
+use super::errand::{self, Waited};
 use crate::store::text::{self, Packed, Waiting};
 use crate::store::{Store, evict};
 
@@ -26,7 +28,7 @@ const TRANSACTION: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Batches that are read ahead of the writer.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// Artifacts whose texts are evicted first; then twice as many, and so on, since the index is merged each time.
 const EVICTED_AT_ONCE: usize = 200;
@@ -52,6 +54,8 @@ pub(super) struct Indexer {
     exhausted: AtomicBool,
     /// The last run failed, so texts wait that nobody will wake it for.
     failed: AtomicBool,
+    /// Collections in which a thread hangs that reads texts: another one would hang, too.
+    behind: Mutex<HashSet<PathBuf>>,
 }
 
 impl Indexer {
@@ -83,6 +87,10 @@ impl Indexer {
     /// Whether the last run failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    fn behind(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stopping(&self) -> bool {
@@ -143,7 +151,7 @@ impl App {
         }
     }
 
-    fn index(&self, store: &Store, work: &State) -> Result<()> {
+    fn index(self: &Arc<Self>, store: &Store, work: &State) -> Result<()> {
         if work.readmit {
             store.write(evict::readmit)?;
         }
@@ -156,7 +164,7 @@ impl App {
     }
 
     /// Indexes all texts that wait, reading ahead of the writer on a second thread.
-    fn index_waiting(&self, store: &Store) -> Result<()> {
+    fn index_waiting(self: &Arc<Self>, store: &Store) -> Result<()> {
         std::thread::scope(|scope| {
             let (sender, mut receiver) = sync_channel::<Vec<(Waiting, Packed)>>(AHEAD);
             let reading = scope.spawn(move || -> Result<()> {
@@ -165,14 +173,7 @@ impl App {
                     let batch = store.read(|connection| text::waiting(connection, after, BATCH))?;
                     let Some(last) = batch.last() else { break };
                     after = last.row;
-                    let read = batch
-                        .into_iter()
-                        .map(|waiting| {
-                            let packed = read_texts(&waiting);
-                            (waiting, packed)
-                        })
-                        .collect();
-                    if sender.send(read).is_err() {
+                    if sender.send(self.read_batch(batch)?).is_err() {
                         break;
                     }
                 }
@@ -199,6 +200,49 @@ impl App {
                 .join()
                 .unwrap_or_else(|_| Err(super::internal("reading texts panicked")))
         })
+    }
+
+    /// Reads texts, but for those of collections whose disks don't answer: these go on waiting.
+    fn read_batch(self: &Arc<Self>, batch: Vec<Waiting>) -> Result<Vec<(Waiting, Packed)>> {
+        let mut by_root: BTreeMap<PathBuf, Vec<Waiting>> = BTreeMap::new();
+        for waiting in batch {
+            let root = PathBuf::from(&waiting.root);
+            by_root.entry(root).or_default().push(waiting);
+        }
+        let mut all = Vec::new();
+        for (root, waiting) in by_root {
+            let is_silent = self.reach.silent_since(&root).is_some();
+            if is_silent || !self.indexer.behind().insert(root.clone()) {
+                continue;
+            }
+            let (app, place) = (Arc::clone(self), root.clone());
+            let late = move |_| {
+                app.indexer.behind().remove(&place);
+                app.indexer.wake();
+            };
+            let work = move |beat: &errand::Beat| {
+                let read = waiting.into_iter().map(|waiting| {
+                    beat.tick();
+                    let packed = read_texts(&waiting);
+                    (waiting, packed)
+                });
+                read.collect::<Vec<_>>()
+            };
+            match errand::run("texts", (&self.reach, &root), work, late) {
+                Ok(Waited::Done(read)) => {
+                    self.indexer.behind().remove(&root);
+                    all.extend(read);
+                }
+                Ok(Waited::Silent | Waited::Stuck) => {
+                    tracing::warn!(target: "text-index", "texts below `{}` can't be read now", root.display());
+                }
+                Err(error) => {
+                    self.indexer.behind().remove(&root);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Drops texts while the cache is larger than it may be.
@@ -233,7 +277,7 @@ impl App {
         }
         // Makes the whole file anew: only when it gives back more than the share that may stay free.
         if store.read(evict::free_bytes)? > limit.saturating_sub(enough) {
-            store.maintain(evict::compact)?;
+            store.compact()?;
         }
         if evicted > 0 {
             tracing::warn!(

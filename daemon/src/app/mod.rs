@@ -9,6 +9,8 @@ mod clear;
 mod collections;
 mod curation;
 mod database;
+mod errand;
+mod filters;
 mod freshness;
 mod gate;
 mod group;
@@ -18,6 +20,7 @@ mod indexer;
 mod ingest;
 mod queries;
 mod quiet;
+mod reach;
 mod repair;
 mod safety;
 mod schedule;
@@ -29,6 +32,7 @@ mod status;
 mod tag;
 mod watching;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -89,6 +93,17 @@ enum RowsState {
     Failed,
 }
 
+impl RowsState {
+    /// For the log.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Building => "rows are being built",
+            Self::Built => "all rows are there",
+            Self::Failed => "there are no rows",
+        }
+    }
+}
+
 /// The daemon's application: one per process.
 pub struct App {
     boot: Boot,
@@ -109,6 +124,7 @@ pub struct App {
     scheduler: OnceLock<CronScheduler>,
     words: Mutex<searching::Words>,
     rated: curation::Rated,
+    reach: reach::Reach,
     /// Whether answers can be complete.
     rows: signal::Sender<RowsState>,
     /// Grows with every committed change; tells subscribers to look at the event log.
@@ -148,6 +164,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         scheduler: OnceLock::new(),
         words: Mutex::default(),
         rated: curation::Rated::default(),
+        reach: reach::Reach::default(),
         rows: signal::channel(RowsState::Building).0,
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),
@@ -272,7 +289,7 @@ impl App {
         if before == state {
             return;
         }
-        tracing::info!(target: "ingest", "rows: {state:?}");
+        tracing::info!(target: "ingest", "{}", state.text());
         self.report_ready();
         self.boot.health.stir();
     }
@@ -305,11 +322,19 @@ impl watch::Sink for Ears {
     fn roots_changed(&self) {
         self.0.boot.health.stir();
     }
+
+    fn root_slow(&self, path: PathBuf) {
+        let app = Arc::clone(&self.0);
+        let runtime = self.0.boot.supervisor.runtime().clone();
+        // Detached: the watch thread has no time to wait.
+        drop(runtime.spawn_blocking(move || app.doubt(&path)));
+    }
 }
 
 impl Application for App {
     fn start(self: Arc<Self>, supervisor: &Supervisor) {
         self.watch_the_clock();
+        self.heed_who_comes_back();
         let app = Arc::downgrade(&self);
         // Whoever asks notices a cache that is gone; so does the daemon by itself, when nobody asks.
         self.boot.self_check.add(move |_| {

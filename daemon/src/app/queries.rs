@@ -4,6 +4,7 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::reconcile::Kept;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
+use super::filters;
 use super::{App, Freshness};
 use crate::store::list::{self, Cursor, Query, Sort, Summary};
 use crate::store::{Store, collection, show};
@@ -52,6 +53,8 @@ pub struct Listed {
     pub freshness: Freshness,
     /// Collections that were asked.
     pub collections: Vec<String>,
+    /// What the filters name that is not there, if nothing passes them.
+    pub hints: Vec<String>,
 }
 
 /// An artifact in full.
@@ -212,9 +215,11 @@ impl App {
         let building = self.building();
         let listed = store.read(|connection| {
             let (rows, cursor) = list::page(connection, &query)?;
+            let total = list::total(connection, &query)?;
             Ok(Listed {
                 rows,
-                total: list::total(connection, &query)?,
+                total,
+                hints: filters::hints(connection, &asked, &(&query).into(), total)?,
                 next: cursor
                     .and_then(|cursor| serde_json::to_string(&cursor).ok())
                     .unwrap_or_default(),
@@ -448,6 +453,9 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
         Code::ArtifactNotFound,
         format!("there is no artifact `{wanted}`"),
     );
+    if let Some(mistake) = reference.mistaken_kind() {
+        return error.hint(mistake);
+    }
     let near = nearest(&reference.name, names.unwrap_or_default());
     if near.is_empty() {
         return error.hint(format!(
@@ -459,6 +467,11 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
     error.hint(format!("did you mean {}?", list.join(" or ")))
 }
 
+/// Edits that may make a name another one: more would name what nobody meant.
+pub(super) fn tolerance(name: &str) -> usize {
+    (name.chars().count() / 3).clamp(1, 3)
+}
+
 /// The nearest names: few edits, or one contains the other. None for what is too long to be a name mistyped:
 /// comparing takes time by its length.
 fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
@@ -466,7 +479,7 @@ fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
         return Vec::new();
     }
     let wanted = wanted.to_lowercase();
-    let tolerance = (wanted.chars().count() / 3).clamp(1, 3);
+    let tolerance = tolerance(&wanted);
     let mut scored: Vec<(usize, &str)> = names
         .iter()
         .filter_map(|(_, name)| {

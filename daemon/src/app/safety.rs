@@ -31,13 +31,19 @@ impl App {
     /// Asks for passes over all collections, and finds out whether they are watched as they should be.
     pub(super) fn look_at_everything(&self, reason: &'static str) {
         for (root, _) in self.roots() {
+            self.reach.ask(&root.path);
             let scope = Scope::All {
                 force: false,
                 confirmed: false,
             };
             self.ingest.submit(&root.name, scope, reason);
         }
-        if let Some(watcher) = self.watcher.get() {
+        let all_answer = self
+            .roots()
+            .iter()
+            .all(|(root, _)| root.state == State::Unresponsive || self.reach.answers(&root.path));
+        if let Some(watcher) = self.watcher.get().filter(|_| all_answer) {
+            // Otherwise the passes find out which does not, and have it left alone.
             watcher.check();
         }
     }
@@ -47,7 +53,10 @@ impl App {
         let Some(watcher) = self.watcher.get() else {
             return Vec::new();
         };
-        let roots = watcher.status();
+        let mut roots = watcher.status();
+        let silent = self.silent_roots();
+        roots.retain(|root| silent.iter().all(|other| other.name != root.name));
+        roots.extend(silent);
         let table = self
             .freshness
             .lock()

@@ -38,8 +38,11 @@ const COLLECT_PERIOD: Duration = Duration::from_hours(7 * 24);
 /// Reads all snapshots and compares them with their hashes.
 const VERIFY_SNAPSHOTS: &str = "verify-snapshots";
 
-/// How often.
-const VERIFY_SNAPSHOTS_PERIOD: Duration = Duration::from_hours(30 * 24);
+/// Compares the pages of the cache with their sums: after an end that was in order nobody else does.
+const VERIFY_CACHE: &str = "verify-cache";
+
+/// How often what is stored is verified.
+const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// How often snapshots are made. Where they are not, a look at the config now and then costs nothing.
 pub(super) fn snapshot_period(configured: Duration) -> Duration {
@@ -111,7 +114,9 @@ impl App {
         let collect = self.turn(COLLECT, Self::collect_by_schedule);
         scheduler.every(COLLECT, COLLECT_PERIOD, collect);
         let verify = self.turn(VERIFY_SNAPSHOTS, Self::verify_by_schedule);
-        scheduler.every(VERIFY_SNAPSHOTS, VERIFY_SNAPSHOTS_PERIOD, verify);
+        scheduler.every(VERIFY_SNAPSHOTS, MONTH, verify);
+        let compare = self.turn(VERIFY_CACHE, Self::compare_cache);
+        scheduler.every(VERIFY_CACHE, MONTH, compare);
         drop(self.scheduler.set(scheduler));
     }
 
@@ -127,6 +132,13 @@ impl App {
                 });
             }
         })
+    }
+
+    fn compare_cache(&self) {
+        let compared = self.gate.open().map(|store| store.compare_pages());
+        if let Some(Err(error)) = compared {
+            tracing::warn!(target: "schedule", "can't compare the pages of the cache: {error}");
+        }
     }
 
     /// Asks for passes over collections with rows that are stale, or will be before the next look.

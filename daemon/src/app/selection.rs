@@ -6,8 +6,8 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
-use super::queries::{LONGEST_TYPO, kinds_of};
-use crate::store::collection;
+use super::filters::{self, Wanted};
+use super::queries::{LONGEST_TYPO, kinds_of, tolerance};
 use crate::store::list::{self, Query, Summary};
 
 /// Names in one selection.
@@ -72,9 +72,6 @@ impl Selection {
     }
 }
 
-/// Edits that make a name another one that is near.
-const NEAR: usize = 3;
-
 /// The error that a name is not among those that there are: it says which one may be meant.
 pub(super) fn unknown<'n>(
     error: Error,
@@ -88,7 +85,7 @@ pub(super) fn unknown<'n>(
         // Comparing takes time by the length.
         .filter(|other| name.len() <= LONGEST_TYPO && other.len() <= LONGEST_TYPO)
         .map(|other| (distance(other), other))
-        .filter(|(distance, _)| *distance <= NEAR)
+        .filter(|(distance, _)| *distance <= tolerance(name))
         .min();
     match near {
         Some((_, other)) => error.hint(format!("did you mean `{other}`?")),
@@ -208,28 +205,14 @@ impl App {
         let store = self.store()?;
         let asked = self.asked(&store, collection, false)?;
         let row = asked.first().map_or(0, |(row, _)| *row);
-        let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
-        if !selection.group.is_empty() {
-            let groups = store.read(|connection| collection::groups(connection, row))?;
-            let names = || groups.iter().map(|view| view.group.name.as_str());
-            if !names().any(|name| same(name, &selection.group)) {
-                return Err(no_group(&selection.group, names()));
-            }
-        }
-        if !selection.tags.is_empty() {
-            let used = store.read(|connection| collection::tags(connection, Some(row)))?;
-            let defined = store.read(|connection| collection::tag_definitions(connection, row))?;
-            let names = || {
-                let defined = defined.iter().map(|tag| tag.name.as_str());
-                used.iter().map(|(tag, _)| tag.as_str()).chain(defined)
-            };
-            for tag in &selection.tags {
-                if !names().any(|name| same(name, tag)) {
-                    return Err(no_tag(tag, names()));
-                }
-            }
-        }
-        Ok(())
+        let wanted = Wanted {
+            tags: &selection.tags,
+            group: &selection.group,
+            origin: "",
+        };
+        let rows = [row].into_iter();
+        let missing = store.read(|connection| filters::missing(connection, rows, &wanted))?;
+        missing.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// All rows of a collection that pass the filters.

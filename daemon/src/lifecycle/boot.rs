@@ -25,6 +25,7 @@ use super::program::{self, Program};
 use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
+use super::tenure::Tenure;
 use super::{
     Application, BLOCKING_THREADS, Boot, Findings, descriptors, heap, memory, serve, signals,
     socket,
@@ -157,6 +158,9 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
         // The leader of a group gets this; the starter's signals do not reach it either.
         tracing::debug!(%error, "no session of our own");
     }
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!("can't raise the limit of open files: {error}");
+    }
     for problem in &loaded.problems {
         tracing::warn!(code = %problem.code, "{problem}");
     }
@@ -185,7 +189,7 @@ fn own<A: Application>(
     } = prepared;
     let program = Program::current();
     let instance = new_instance(started_at);
-    let _lock = Lock::acquire(&home, &instance)?;
+    let lock = Arc::new(Lock::acquire(&home, &instance)?);
     failpoint::step("boot.after_lock")?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -203,8 +207,9 @@ fn own<A: Application>(
         shutdown.clone(),
         Arc::clone(&health),
     );
-    let _until_the_end = limit_shutdown(&supervisor, &shutdown, &telemetry);
-    signals::listen(&supervisor, &shutdown, &telemetry)?;
+    let end = signals::End::new(&telemetry, &lock);
+    let _until_the_end = limit_shutdown(&supervisor, &shutdown, &end);
+    signals::listen(&supervisor, &shutdown, &end)?;
 
     let (socket, listener) = match socket::adopt(handed.sockets()) {
         Some(adopted) => adopted,
@@ -221,7 +226,9 @@ fn own<A: Application>(
         started_at: started_at.nanos(),
         exe: std::env::current_exe().ok(),
         start_ticks: start_ticks(std::process::id()),
+        home: Some(home.root().to_owned()),
     };
+    let tenure = Tenure::new(lock, home.root().to_owned(), shutdown.clone());
     let placed = Arc::new(Placed::new(socket, home.rendezvous(), at.clone()));
     let self_check = SelfCheck::new(loaded.config.daemon_self_check);
     let drain_timeout = loaded.config.daemon_drain_timeout.min(LONGEST_SHUTDOWN);
@@ -236,6 +243,7 @@ fn own<A: Application>(
         log_file,
         telemetry,
         shutdown: shutdown.clone(),
+        tenure: tenure.clone(),
         supervisor: supervisor.clone(),
         health: Arc::clone(&health),
         self_check: self_check.clone(),
@@ -244,7 +252,8 @@ fn own<A: Application>(
     failpoint::step("boot.after_rendezvous")?;
     let notifier = &handed.notifier;
     let listeners = serve::start(listener, &application, &supervisor, &shutdown, notifier)?;
-    placed::look_after(&placed, listeners, &self_check);
+    let attendants = (&self_check, &supervisor, &shutdown);
+    placed::look_after(&placed, tenure, listeners, attendants);
     handed.watch(&self_check);
     if let Some(program) = program {
         let may_end = at.manager == "auto";
@@ -292,6 +301,7 @@ fn own<A: Application>(
     runtime.shutdown_timeout(Duration::from_secs(1));
     pass("shutdown.before_cleanup");
     drop(placed);
+    end.lock.free();
     Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
 }
 
@@ -350,15 +360,15 @@ fn new_instance(started_at: Timestamp) -> String {
 fn limit_shutdown(
     supervisor: &Supervisor,
     shutdown: &Shutdown,
-    telemetry: &Telemetry,
+    end: &signals::End,
 ) -> SyncSender<()> {
-    let (until_the_end, end) = sync_channel(0);
-    let (shutdown, telemetry) = (shutdown.clone(), telemetry.clone());
+    let (until_the_end, orderly) = sync_channel(0);
+    let (shutdown, end) = (shutdown.clone(), end.clone());
     supervisor.spawn_thread("shutdown-limit", Policy::Background, move || {
         while !shutdown.wait_timeout(Duration::from_hours(1)) {}
-        if end.recv_timeout(LONGEST_SHUTDOWN) == Err(RecvTimeoutError::Timeout) {
+        if orderly.recv_timeout(LONGEST_SHUTDOWN) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the shutdown hangs and is cut off");
-            signals::end_now(&telemetry, i32::from(EXIT_FAILED));
+            end.now(i32::from(EXIT_FAILED));
         }
     });
     until_the_end

@@ -15,9 +15,28 @@ use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::io::FdFlags;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors below this are the standard streams.
 const FIRST: RawFd = 3;
+
+/// How many descriptors the daemon wants to be able to have; the service units say the same.
+const WANTED: u64 = 8192;
+
+/// Raises the limit of open descriptors, as far as that is allowed: the soft limit of a shell may be 256, which many
+/// clients and a pass at work would reach.
+pub(crate) fn raise_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.map_or(WANTED, |hard| hard.min(WANTED));
+    if limit.current.is_none_or(|soft| soft >= allowed) {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: Some(allowed),
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, raised)?)
+}
 
 /// Closes every descriptor above the standard streams, but for the first `keep` of them, which are
 /// returned in their order and are inherited by nobody further. Call it first thing in `main`: nothing in

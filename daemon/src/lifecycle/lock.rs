@@ -4,9 +4,9 @@
 //! empty, torn or tells of a process that is long gone changes nothing.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,19 @@ const ATTEMPTS: usize = 8;
 /// The held lock. Dropping it, or the end of the process in any way, frees it.
 #[derive(Debug)]
 pub struct Lock {
-    _held: File,
+    held: File,
+    path: PathBuf,
+}
+
+/// What stands at the place of a held lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The lock, as far as the file system tells.
+    Ours,
+    /// Nothing: the next daemon makes another one.
+    Gone,
+    /// Another file, which locks another home.
+    Another,
 }
 
 impl Lock {
@@ -47,14 +59,12 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Err(busy(home, &path, file)),
                 Err(TryLockError::Error(error)) => return Err(refused(&error)),
             }
-            let held = file.metadata().map_err(|error| refused(&error))?;
-            let there = fs::symlink_metadata(&path);
-            if there.is_ok_and(|there| there.ino() == held.ino() && there.dev() == held.dev()) {
+            if is_at(&file, &path).is_ok_and(|is_there| is_there) {
                 // Only a label: a full disk must not keep the daemon from starting.
                 if let Err(error) = label(&file, instance) {
                     tracing::debug!(%error, "the lock has no label");
                 }
-                return Ok(Self { _held: file });
+                return Ok(Self { held: file, path });
             }
         }
         Err(Error::new(
@@ -66,6 +76,31 @@ impl Lock {
         )
         .hint("find the program that cleans this folder, and exclude it"))
     }
+
+    /// Frees it at the end of the process: a thread that hangs on a silent disk keeps the process, and all that it has
+    /// open, from going, and the next daemon from starting.
+    pub(crate) fn free(&self) {
+        if let Err(error) = self.held.unlock() {
+            tracing::warn!(%error, "the lock is freed when the process has gone");
+        }
+    }
+
+    /// Whether the lock still stands where the next daemon of this home looks for it.
+    pub fn standing(&self) -> Standing {
+        match is_at(&self.held, &self.path) {
+            Ok(false) => Standing::Another,
+            Err(error) if error.kind() == ErrorKind::NotFound => Standing::Gone,
+            // A disk that does not answer says nothing about the lock.
+            Ok(true) | Err(_) => Standing::Ours,
+        }
+    }
+}
+
+/// Whether the file at the path is this one.
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    let there = fs::symlink_metadata(path)?;
+    let held = file.metadata()?;
+    Ok(there.ino() == held.ino() && there.dev() == held.dev())
 }
 
 /// Tries for a moment: a client that looks whether anybody holds the lock holds it for an instant itself.
@@ -122,7 +157,7 @@ fn busy(home: &Home, path: &Path, file: File) -> Error {
             ),
         )
         .hint("if it runs in a container, share the folder of its socket, or set `SKILLMEAT_HOME`")
-        .hint("otherwise restart it with `sm daemon restart --force`")
+        .hint("otherwise it puts its socket back within `daemon.self_check`, a minute unless you set it; `sm daemon restart --force` does not wait for that")
         .at(path, None);
     }
     Error::new(
@@ -158,7 +193,19 @@ mod tests {
             started_at: 0,
             exe: None,
             start_ticks: None,
+            home: None,
         }
+    }
+
+    #[test]
+    fn it_can_be_freed_before_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path());
+        let held = Lock::acquire(&home, "one").unwrap();
+        assert!(Lock::acquire(&home, "two").is_err());
+        held.free();
+        let next = Lock::acquire(&home, "two").unwrap();
+        assert_eq!(next.standing(), Standing::Ours);
     }
 
     #[test]
@@ -174,6 +221,21 @@ mod tests {
         );
         drop(held);
         assert!(Lock::acquire(&home, "second").is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_was_moved_or_replaced_is_known_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path());
+        let held = Lock::acquire(&home, "x").unwrap();
+        assert_eq!(held.standing(), Standing::Ours);
+        let aside = dir.path().join("aside");
+        fs::rename(home.lock_file(), &aside).unwrap();
+        assert_eq!(held.standing(), Standing::Gone);
+        fs::write(home.lock_file(), "").unwrap();
+        assert_eq!(held.standing(), Standing::Another);
+        fs::rename(&aside, home.lock_file()).unwrap();
+        assert_eq!(held.standing(), Standing::Ours);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod shutdown;
 mod signals;
 mod socket;
 pub mod supervisor;
+mod tenure;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use boot::run;
 pub use selfcheck::{Check, Findings, SelfCheck};
 pub use shutdown::Shutdown;
 pub use supervisor::{Policy, Supervisor, TaskState};
+pub use tenure::Tenure;
 
 /// What the application is built from.
 #[derive(Clone)]
@@ -66,6 +68,8 @@ pub struct Boot {
     pub telemetry: Telemetry,
     /// Ends the process, or tells that it ends.
     pub shutdown: Shutdown,
+    /// Whether the home is still ours. Ask before what would harm another daemon.
+    pub tenure: Tenure,
     /// Starts tasks and threads.
     pub supervisor: Supervisor,
     /// What should be mended. Whoever notices something raises it here, and clears it.

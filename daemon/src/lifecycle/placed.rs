@@ -1,24 +1,32 @@
 //! What stands in the file system while we serve: the socket and the rendezvous.
 //!
-//! Cleaners of temporary folders, and people, remove either from under a running daemon. It notices within
-//! one round of its checks of itself and puts it back: we hold the lock, so the place is ours. At the end both are removed, as far
-//! as they are still ours.
+//! Cleaners of temporary folders, and people, remove either from under a running daemon. The kernel tells it at once;
+//! where that can't be, one round of its checks of itself finds out. It puts back what is gone: we hold the lock, so
+//! the place is ours. At the end both are removed, as far as they are still ours.
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+use rustix::io::Errno;
 use skillmeat_shared::Result;
 use skillmeat_shared::rendezvous::Rendezvous;
 use tokio::sync::mpsc;
 
 use super::selfcheck::SelfCheck;
+use super::shutdown::Shutdown;
 use super::socket::{self, Socket};
+use super::supervisor::Supervisor;
+use super::tenure::Tenure;
 
 /// How often age is taken off what stands: cleaners spare what is younger than six hours.
 const TOUCH: Duration = Duration::from_hours(5);
+
+/// How long a cleaner may go on before what it removed is put back.
+const REST: Duration = Duration::from_millis(200);
 
 pub(crate) struct Placed {
     socket: Mutex<Socket>,
@@ -99,28 +107,79 @@ impl Drop for Placed {
     }
 }
 
-/// Looks after what stands, as one of the daemon's checks of itself. Whoever serves gets a new listener.
-pub(crate) fn look_after(
-    placed: &Arc<Placed>,
+/// Puts back what is gone. Whoever serves gets a new listener.
+#[derive(Clone)]
+struct Keeping {
+    placed: Weak<Placed>,
+    tenure: Tenure,
     listeners: mpsc::Sender<UnixListener>,
-    checks: &SelfCheck,
-) {
-    let placed = Arc::downgrade(placed);
-    let mut touched = Instant::now();
-    checks.add(move |_| {
-        let Some(placed) = placed.upgrade() else {
-            return;
-        };
+}
+
+impl Keeping {
+    /// Nothing once the process ends.
+    fn mend(&self) -> Option<Arc<Placed>> {
+        let placed = self.placed.upgrade()?;
+        // What stands at the place of a home that is no longer ours is another daemon's.
+        self.tenure.check().ok()?;
         match placed.mend() {
             Ok(None) => {}
             Ok(Some(listener)) => {
-                if listeners.try_send(listener).is_err() {
+                if self.listeners.try_send(listener).is_err() {
                     tracing::warn!("the new socket is not served");
                 }
             }
             Err(error) => tracing::warn!(%error, "clients can't find this daemon"),
         }
-        if touched.elapsed() >= TOUCH {
+        Some(placed)
+    }
+
+    /// Has the kernel tell when something goes from the folders, until the process ends. A folder that is gone is made
+    /// anew with what stood in it.
+    fn listen(&self, shutdown: &Shutdown) -> std::result::Result<(), Errno> {
+        let kernel = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+        let gone = WatchFlags::DELETE | WatchFlags::MOVE | WatchFlags::DELETE_SELF;
+        let flags = gone | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
+        let mut events = [0; 4096];
+        loop {
+            let Some(placed) = self.placed.upgrade() else {
+                return Ok(());
+            };
+            let (socket, file) = (placed.path(), &placed.file);
+            for folder in [socket.parent(), file.parent()].into_iter().flatten() {
+                inotify::add_watch(&kernel, folder, flags)?;
+            }
+            drop((placed, socket));
+            rustix::io::retry_on_intr(|| rustix::io::read(&kernel, &mut events))?;
+            if shutdown.wait_timeout(REST) || self.mend().is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Looks after what stands: whenever something goes from its folders, and as one of the daemon's checks of itself.
+pub(crate) fn look_after(
+    placed: &Arc<Placed>,
+    tenure: Tenure,
+    listeners: mpsc::Sender<UnixListener>,
+    (checks, supervisor, shutdown): (&SelfCheck, &Supervisor, &Shutdown),
+) {
+    let keeping = Keeping {
+        placed: Arc::downgrade(placed),
+        tenure,
+        listeners,
+    };
+    let (listening, shutdown) = (keeping.clone(), shutdown.clone());
+    supervisor.spawn_lasting("placed", move || {
+        if let Err(error) = listening.listen(&shutdown) {
+            tracing::debug!(%error, "only the checks tell whether the socket is there");
+        }
+    });
+    let mut touched = Instant::now();
+    checks.add(move |_| {
+        if let Some(placed) = keeping.mend()
+            && touched.elapsed() >= TOUCH
+        {
             touched = Instant::now();
             placed.touch();
         }
@@ -150,6 +209,7 @@ mod tests {
             started_at: 0,
             exe: None,
             start_ticks: None,
+            home: None,
         };
         let placed = Placed::new(socket, dir.join("daemon.json"), at);
         placed.announce().unwrap();

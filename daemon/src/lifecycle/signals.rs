@@ -1,11 +1,13 @@
 //! Signals: the first asks for an orderly end, the second ends at once.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skillmeat_shared::{Code, Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::lock::Lock;
 use super::shutdown::Shutdown;
 use super::supervisor::{Policy, Supervisor};
 use crate::telemetry::Telemetry;
@@ -14,17 +16,13 @@ use crate::telemetry::Telemetry;
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub(crate) fn listen(
-    supervisor: &Supervisor,
-    shutdown: &Shutdown,
-    telemetry: &Telemetry,
-) -> Result<()> {
+pub(crate) fn listen(supervisor: &Supervisor, shutdown: &Shutdown, end: &End) -> Result<()> {
     let failed =
         |error: io::Error| Error::new(Code::Internal, format!("can't handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
-    let (shutdown, telemetry) = (shutdown.clone(), telemetry.clone());
+    let (shutdown, end) = (shutdown.clone(), end.clone());
     supervisor.spawn("signals", Policy::Essential, async move {
         let mut first = true;
         loop {
@@ -34,7 +32,7 @@ pub(crate) fn listen(
                 shutdown.request(format!("signal {name}"));
             } else {
                 tracing::warn!(signal = name, "second signal: ending at once");
-                end_now(&telemetry, 128 + number);
+                end.now(128 + number);
             }
         }
     });
@@ -53,13 +51,29 @@ async fn next(
     }
 }
 
-/// Ends the process without cleaning up; the next start clears what stays.
-#[expect(
-    clippy::exit,
-    clippy::disallowed_methods,
-    reason = "an orderly end was tried and is stuck"
-)]
-pub(crate) fn end_now(telemetry: &Telemetry, code: i32) -> ! {
-    telemetry.flush(Duration::from_millis(200));
-    std::process::exit(code)
+/// An end without cleaning up; the next start clears what stays.
+#[derive(Clone)]
+pub(crate) struct End {
+    telemetry: Telemetry,
+    pub(crate) lock: Arc<Lock>,
+}
+
+impl End {
+    pub(crate) fn new(telemetry: &Telemetry, lock: &Arc<Lock>) -> Self {
+        Self {
+            telemetry: telemetry.clone(),
+            lock: Arc::clone(lock),
+        }
+    }
+
+    /// Ends the process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an orderly end was tried and is stuck"
+    )]
+    pub(crate) fn now(&self, code: i32) -> ! {
+        self.telemetry.flush(Duration::from_millis(200));
+        self.lock.free();
+        std::process::exit(code)
+    }
 }

@@ -47,6 +47,7 @@ impl ArtifactService for Service {
                 next_page_token: listed.next,
                 freshness: Some(wire::freshness(&listed.freshness)),
                 collections: listed.collections,
+                hints: listed.hints,
             })
         });
         Ok(Response::new(answer.await?))

@@ -36,6 +36,17 @@ pub(super) async fn stream(
     app: &Arc<App>,
     work: impl FnOnce(&App, &dyn Fn(Telling)) -> Result<ChangeSummary> + Send + 'static,
 ) -> Response<ChangeStream> {
+    stream_while_wanted(app, move |app, tell, _| work(app, tell)).await
+}
+
+/// As [`stream`], for a use-case that takes long before it changes anything: it can ask whether the client is
+/// still there.
+pub(super) async fn stream_while_wanted(
+    app: &Arc<App>,
+    work: impl FnOnce(&App, &dyn Fn(Telling), &dyn Fn() -> bool) -> Result<ChangeSummary>
+    + Send
+    + 'static,
+) -> Response<ChangeStream> {
     let app = Arc::clone(app);
     let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
     let busy = app.begin_call();
@@ -55,7 +66,7 @@ pub(super) async fn stream(
                 send_waiting(&sender, &mut backlog);
             }
         };
-        let last = match work(&app, &tell) {
+        let last = match work(&app, &tell, &|| !sender.is_closed()) {
             Ok(done) => Ok(summary(done)),
             Err(error) => Err(error_to_status(&error)),
         };

@@ -126,10 +126,12 @@ impl CollectionService for Service {
     ) -> Result<Response<ChangeStream>, Status> {
         let request = action(request.into_inner())
             .ok_or_else(|| Status::invalid_argument("no change that this daemon knows"))?;
-        Ok(change::stream(&self.0, move |app, tell| {
-            app.change_collections(&request, tell)
-        })
-        .await)
+        Ok(
+            change::stream_while_wanted(&self.0, move |app, tell, is_wanted| {
+                app.change_collections(&request, tell, is_wanted)
+            })
+            .await,
+        )
     }
 
     async fn export(

@@ -11,7 +11,8 @@ use skillmeat_shared::reconcile::{ArtifactRow, Batch, Change, Kept, Known, Rows,
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
 
-use super::difference::{difference, summary_of};
+use super::count::Counts;
+use super::difference::{difference, is_found_as_before, summary_of};
 use super::event::{self, NewEvent};
 use super::index::IndexChanges;
 use super::{Store, collection, sql_hit, text};
@@ -139,15 +140,17 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
         let collection: i64 = transaction
             .prepare_cached("SELECT id FROM collection WHERE name = ?1")?
             .query_row([&batch.collection], |row| row.get(0))?;
+        let mut counts = Counts::default();
         for change in &batch.changes {
             apply_change(
                 transaction,
                 (collection, &batch.collection),
                 change,
-                &mut events,
+                (&mut events, &mut counts),
                 &mut index,
             )?;
         }
+        counts.write(transaction, collection)?;
     }
     event::append(transaction, &events)?;
     index.write(transaction)
@@ -157,7 +160,7 @@ fn apply_change<'a>(
     transaction: &Transaction<'_>,
     (collection, collection_name): (i64, &str),
     change: &'a Change,
-    events: &mut Vec<NewEvent>,
+    (events, counts): (&mut Vec<NewEvent>, &mut Counts),
     index: &mut IndexChanges<'a>,
 ) -> rusqlite::Result<()> {
     match change {
@@ -171,6 +174,7 @@ fn apply_change<'a>(
         }
         Change::Remove { row, id } => {
             unindex(transaction, *row, index)?;
+            counts.take_out(transaction, *row)?;
             transaction
                 .prepare_cached("DELETE FROM artifact WHERE id = ?1")?
                 .execute([row])?;
@@ -194,6 +198,9 @@ fn apply_change<'a>(
                 Some(row) => summary_of(transaction, *row)?,
                 None => None,
             };
+            if let Some(row) = row {
+                counts.take_out(transaction, *row)?;
+            }
             let id = put(
                 transaction,
                 collection,
@@ -203,12 +210,22 @@ fn apply_change<'a>(
                 entry_hash,
                 row_hash,
             )?;
+            counts.put_in(artifact, bytes_of(artifact));
             if *differs {
+                let stays = before
+                    .as_ref()
+                    .is_some_and(|before| is_found_as_before(before, artifact));
                 if row.is_some() {
-                    clear_parts(transaction, id, index)?;
+                    text::remove(transaction, id, index)?;
+                }
+                if row.is_some() && !stays {
+                    clear_tags(transaction, id)?;
+                    index.remove_metadata(id);
                 }
                 put_parts(transaction, id, artifact)?;
-                index.add_metadata(id, artifact);
+                if !stays {
+                    index.add_metadata(id, artifact);
+                }
                 text::put(transaction, id, texts.as_deref(), index)?;
                 let (kind, detail) = before.as_ref().map_or_else(
                     || ("artifact.added", artifact.status.to_string()),
@@ -272,9 +289,11 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+// A row never changes its collection; and to write a foreign key costs as much as a trigger does.
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     let sets: Vec<String> = (1..)
         .zip(COLUMNS)
+        .skip(1)
         .map(|(at, name)| format!("{name} = ?{at}"))
         .collect();
     format!(
@@ -283,6 +302,10 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
         COLUMNS.len() + 1
     )
 });
+
+fn bytes_of(artifact: &ArtifactRow) -> i64 {
+    i64::try_from(artifact.size).unwrap_or(i64::MAX)
+}
 
 fn put(
     transaction: &Transaction<'_>,
@@ -300,7 +323,7 @@ fn put(
         json(&metadata.aliases),
     );
     let file_count = i64::try_from(artifact.file_count).unwrap_or(i64::MAX);
-    let size = i64::try_from(artifact.size).unwrap_or(i64::MAX);
+    let size = bytes_of(artifact);
     let values: [&dyn ToSql; COLUMNS.len()] = [
         &collection,
         &artifact.id.kind.as_str(),
@@ -349,16 +372,12 @@ fn put(
     Ok(transaction.last_insert_rowid())
 }
 
-/// Takes away what stands beside a row that is about to be written again.
-fn clear_parts(
-    transaction: &Transaction<'_>,
-    id: i64,
-    index: &mut IndexChanges<'_>,
-) -> rusqlite::Result<()> {
+/// Takes away the tags of a row that is about to be written again.
+fn clear_tags(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM artifact_tag WHERE artifact_id = ?1")?
-        .execute([id])?;
-    unindex(transaction, id, index)
+        .execute([id])
+        .map(drop)
 }
 
 fn put_parts(

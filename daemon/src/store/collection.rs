@@ -341,6 +341,14 @@ pub fn tag_definitions(
         .collect()
 }
 
+/// Where the artifacts of a collection come from.
+pub fn origins(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT DISTINCT origin FROM artifact WHERE collection_id = ?1")?
+        .query_map([collection], |row| row.get(0))?
+        .collect()
+}
+
 /// Tags in use, most used first.
 pub fn tags(
     connection: &Connection,

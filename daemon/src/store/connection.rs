@@ -9,6 +9,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::files::{self, Seal};
 use super::migrate::{self, SCHEMA_VERSION};
+use super::pages::{Proof, Saved, Sums};
 use super::{Opened, backup, sql_error};
 
 /// Bytes of the write-ahead log that stay on disk once it was moved into the database.
@@ -70,7 +71,35 @@ impl From<Error> for Failure {
     }
 }
 
-fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> {
+/// The sums of a database that was just opened, before anything is moved into it.
+fn take_sums(path: &Path, version: u32, is_local: bool) -> Result<Option<Sums>> {
+    if !is_local {
+        return files::drop_sums(path).map(|()| None);
+    }
+    if version == 0 {
+        return Ok(Some(Sums::empty(PAGE)));
+    }
+    if let Saved::Sums(sums) = Sums::read(path) {
+        return Ok(Some(sums));
+    }
+    // Of an older program, or of a copy that was taken over: it was checked as well as it can be.
+    let sums = Sums::take(path)?;
+    sums.save(path)?;
+    Ok(Some(sums))
+}
+
+/// The writing connection, and what it found.
+#[derive(Debug)]
+pub struct Writing {
+    pub(super) connection: Connection,
+    pub(super) opened: Opened,
+    /// The sums of the pages; none on disks that are not local.
+    pub(super) sums: Option<Sums>,
+    /// What must be compared yet.
+    pub(super) proof: Option<Proof>,
+}
+
+fn try_open(path: &Path, is_local: bool) -> Result<Writing, Failure> {
     if let Some(why) = files::misplaced(path) {
         return Err(Failure::Damaged(why));
     }
@@ -78,6 +107,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
         skillmeat_shared::fs::sweep(folder);
     }
     let seal = files::seal_state(path);
+    let proof = files::proof(path, seal)?;
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -92,8 +122,17 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
     if seal == Seal::Broken {
         return Err(Failure::Damaged("another program wrote to it".to_owned()));
     }
+    if version > 0 && seal == Seal::Missing && !is_local {
+        // Pages are written in place there, and nothing tells what became of them.
+        return Err(Failure::Damaged(
+            "it was not closed in order on a network disk".to_owned(),
+        ));
+    }
     files::unseal(path)?;
     if version == 0 {
+        if is_local {
+            Sums::empty(PAGE).save(path)?;
+        }
         // Texts fill whole pages: a quarter of the writes of the usual size, and of the calls for them.
         connection.pragma_update(None, "page_size", PAGE)?;
     }
@@ -102,6 +141,9 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
     let journal = if is_local { "WAL" } else { "TRUNCATE" };
     connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
+    // The writer does it: see `checkpoint`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_local)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
@@ -111,29 +153,33 @@ fn try_open(path: &Path, is_local: bool) -> Result<(Connection, bool), Failure> 
         }
         tracing::info!(target: "store", "the cache was not closed in order; it was checked and is sound");
     }
+    let sums = take_sums(path, version, is_local)?;
     if version < SCHEMA_VERSION {
         if version > 0 {
             migrate::keep_copy(&connection, path, version);
         }
         migrate::to_version(&mut connection, SCHEMA_VERSION)?;
     }
-    Ok((connection, version == 0))
+    let opened = if version == 0 {
+        Opened::Created
+    } else {
+        Opened::Existing
+    };
+    Ok(Writing {
+        connection,
+        opened,
+        sums: sums.filter(|_| is_local),
+        proof,
+    })
 }
 
 /// Opens the one writing connection. A damaged file is put aside under a name with `.corrupt-` and the
 /// time in it, and an empty database is made in its place.
-pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> {
+pub fn open_writer(path: &Path, is_local: bool) -> Result<Writing> {
     match try_open(path, is_local) {
-        Ok((connection, created)) => {
+        Ok(writing) => {
             files::restrict(path)?;
-            Ok((
-                connection,
-                if created {
-                    Opened::Created
-                } else {
-                    Opened::Existing
-                },
-            ))
+            Ok(writing)
         }
         Err(Failure::Error(error)) => Err(error),
         Err(Failure::Damaged(why)) => {
@@ -144,9 +190,10 @@ pub fn open_writer(path: &Path, is_local: bool) -> Result<(Connection, Opened)> 
                 aside.display()
             );
             match try_open(path, is_local) {
-                Ok((connection, _)) => {
+                Ok(mut writing) => {
                     files::restrict(path)?;
-                    Ok((connection, Opened::Replaced(why)))
+                    writing.opened = Opened::Replaced(why);
+                    Ok(writing)
                 }
                 Err(Failure::Error(error)) => Err(error),
                 Err(Failure::Damaged(why)) => Err(Error::new(
@@ -172,7 +219,7 @@ mod tests {
             &b"this is no database ".repeat(500),
         )
         .unwrap();
-        let (_, opened) = open_writer(&path, true).unwrap();
+        let opened = open_writer(&path, true).unwrap().opened;
         assert!(matches!(opened, Opened::Replaced(_)), "{opened:?}");
         let kept = std::fs::read_dir(folder.path())
             .unwrap()
@@ -199,7 +246,7 @@ mod tests {
         };
         // It may also come from a local disk, and go back to one.
         for is_local in [false, true, false] {
-            let (mut writer, _) = open_writer(&path, is_local).unwrap();
+            let mut writer = open_writer(&path, is_local).unwrap().connection;
             let wanted = if is_local { "wal" } else { "truncate" };
             assert_eq!(journal(&writer, "journal_mode"), wanted);
             assert_eq!(journal(&writer, "locking_mode"), "normal");
@@ -226,6 +273,8 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
+        // A newer program keeps its own.
+        files::drop_sums(&path).unwrap();
         let error = open_writer(&path, true).unwrap_err();
         assert_eq!(error.code, Code::CacheNewerSchema);
         let connection = Connection::open(&path).unwrap();

@@ -1,13 +1,18 @@
-//! What an event tells of a change: the row before against the row after, in words.
+//! The row before a change against the row after it: what an event tells of it, in words, and whether it is
+//! found as before.
 
 use rusqlite::Transaction;
 use skillmeat_shared::reconcile::ArtifactRow;
 
 use super::artifact::json;
 
-/// What an event tells of a row that is overwritten.
+/// What there is to compare of a row that is overwritten.
 pub(super) struct Summary {
     id: String,
+    name: String,
+    aliases: String,
+    title: Option<String>,
+    author: Option<String>,
     status: String,
     content_hash: Option<String>,
     description: Option<String>,
@@ -23,7 +28,8 @@ pub(super) fn summary_of(
     use rusqlite::OptionalExtension as _;
     transaction
         .prepare_cached(
-            "SELECT kind || ':' || name, status, content_hash, description, tags, path FROM artifact WHERE id = ?1",
+            "SELECT kind || ':' || name, status, content_hash, description, tags, path, name, aliases, title, author
+             FROM artifact WHERE id = ?1",
         )?
         .query_row([row], |row| {
             Ok(Summary {
@@ -33,9 +39,24 @@ pub(super) fn summary_of(
                 description: row.get(3)?,
                 tags: row.get(4)?,
                 path: row.get(5)?,
+                name: row.get(6)?,
+                aliases: row.get(7)?,
+                title: row.get(8)?,
+                author: row.get(9)?,
             })
         })
         .optional()
+}
+
+/// Whether all that the index of metadata holds of a row, and its tags, are as before.
+pub(super) fn is_found_as_before(before: &Summary, now: &ArtifactRow) -> bool {
+    let metadata = &now.metadata;
+    before.name == now.id.name
+        && before.aliases == json(&metadata.aliases)
+        && before.title == metadata.title
+        && before.tags == json(&metadata.tags)
+        && before.description == metadata.description
+        && before.author == metadata.author
 }
 
 /// What changed, in words.

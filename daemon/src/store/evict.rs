@@ -55,13 +55,7 @@ pub fn merge_index(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("INSERT INTO text_index (text_index) VALUES ('optimize')")
 }
 
-/// Gives free pages back to the file system. Outside of a transaction only.
+/// Gives free pages back to the file system, once the log is moved into the database. Outside of a transaction only.
 pub fn compact(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("VACUUM")?;
-    checkpoint(connection)
-}
-
-/// Moves the write-ahead log into the database and empties it. Outside of a transaction only.
-pub fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.execute_batch("VACUUM")
 }

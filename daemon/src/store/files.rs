@@ -2,7 +2,8 @@
 //!
 //! A database that was closed in order is *sealed*: a file beside it tells its size and time. Whoever writes
 //! to it afterwards breaks the seal, and what it holds is then no longer believed. A database without a seal
-//! was not closed in order, and is checked.
+//! was not closed in order, and is checked: at once whether it is a database, and then page by page (see
+//! `pages.rs`).
 
 use std::io::ErrorKind as Io;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,7 +11,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::time::{Clock as _, SystemClock};
-use skillmeat_shared::{Error, Result, fs};
+use skillmeat_shared::{Code, Error, Result, fs};
+
+use super::journal;
+use super::pages::{Proof, Saved, Sums};
 
 /// Damaged databases that are kept.
 const KEPT: usize = 2;
@@ -37,7 +41,17 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The database file and the files that SQLite keeps beside it.
 pub fn files_of(path: &Path) -> [PathBuf; 3] {
-    [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")]
+    [path.to_owned(), log_of(path), beside(path, "-shm")]
+}
+
+/// The write-ahead log.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+/// The sums of the database's pages.
+pub(super) fn sums_of(path: &Path) -> PathBuf {
+    beside(path, "-sums")
 }
 
 fn seal_of(path: &Path) -> PathBuf {
@@ -62,7 +76,7 @@ pub fn size_of(path: &Path) -> u64 {
 
 /// Bytes of the write-ahead log.
 pub fn log_bytes(path: &Path) -> u64 {
-    std::fs::metadata(beside(path, "-wal")).map_or(0, |found| found.len())
+    std::fs::metadata(log_of(path)).map_or(0, |found| found.len())
 }
 
 /// Why the files can't be a database: something else stands there.
@@ -103,6 +117,39 @@ pub(super) fn seal(path: &Path) -> Result<()> {
     }
 }
 
+/// What must be compared before a database is believed that was not closed in order; `None` if it never had sums. Who
+/// broke a seal is not believed anyway.
+///
+/// # Errors
+/// If it is damaged for certain.
+pub(super) fn proof(path: &Path, seal: Seal) -> Result<Option<Proof>> {
+    let is_there = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    if seal != Seal::Missing || !is_there {
+        return Ok(None);
+    }
+    match Sums::read(path) {
+        Saved::None => Ok(None),
+        Saved::Damaged => Err(damaged(path, "the sums of its pages are damaged")),
+        // It was never finished: its first rows stand in the log, or nowhere.
+        Saved::Sums(sums) if sums.is_empty() && journal::is_empty(path) => {
+            remove_files(path).map(|()| None)
+        }
+        Saved::Sums(sums) => Proof::begin(path, sums)
+            .map(Some)
+            .map_err(|why| damaged(path, &why)),
+    }
+}
+
+/// The error for a database that is not as it was written.
+pub(super) fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Code::CacheDamaged, why.to_owned()).at(path, None)
+}
+
+/// Forgets the sums of the database's pages.
+pub(super) fn drop_sums(path: &Path) -> Result<()> {
+    remove(&sums_of(path))
+}
+
 /// Notes that the database is about to be written to.
 pub(super) fn unseal(path: &Path) -> Result<()> {
     remove(&seal_of(path))
@@ -121,6 +168,7 @@ pub fn remove_files(path: &Path) -> Result<()> {
         return put_aside(path).map(drop);
     }
     unseal(path)?;
+    drop_sums(path)?;
     for file in files_of(path) {
         remove(&file)?;
     }
@@ -150,6 +198,7 @@ pub fn put_aside(path: &Path) -> Result<PathBuf> {
     let stamp = SystemClock.now().nanos();
     let target = |suffix: &str| beside(path, &format!(".corrupt-{stamp:020}{suffix}"));
     unseal(path)?;
+    drop_sums(path)?;
     for (file, suffix) in files_of(path).iter().zip(["", "-wal", "-shm"]) {
         match std::fs::rename(file, target(suffix)) {
             Err(error) if error.kind() != Io::NotFound => {

@@ -8,15 +8,17 @@ use rusqlite_migration::{HookResult, M, Migrations};
 use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
+use super::pages::Proven;
 use super::{files, sql_error, sql_hit};
 
 /// The schema that this program writes.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// What each version brought, from 1.
 pub const TITLES: [&str; SCHEMA_VERSION as usize] = [
     "collections, artifacts, the text indexes and the event log",
     "when each migration was applied, and by which program",
+    "artifacts counted by the program, not by triggers",
 ];
 
 fn before_commit(_: &rusqlite::Transaction<'_>) -> HookResult {
@@ -30,6 +32,8 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
             .down(include_str!("migrations/0001_down.sql")),
         M::up_with_hook(include_str!("migrations/0002_up.sql"), before_commit)
             .down(include_str!("migrations/0002_down.sql")),
+        M::up_with_hook(include_str!("migrations/0003_up.sql"), before_commit)
+            .down(include_str!("migrations/0003_down.sql")),
     ])
 });
 
@@ -70,6 +74,10 @@ pub fn to_version(connection: &mut Connection, target: u32) -> Result<()> {
 pub fn move_file(path: &Path, target: u32) -> Result<()> {
     let sql = |error: rusqlite::Error| sql_error(&error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let proof = files::proof(path, files::seal_state(path))?;
+    if let Some(Proven::Damaged(why)) = proof.map(|proof| proof.run(&|| true)) {
+        return Err(files::damaged(path, &why));
+    }
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     super::connection::configure(&connection).map_err(sql)?;
     let there = version(&connection).map_err(sql)?;
@@ -81,8 +89,10 @@ pub fn move_file(path: &Path, target: u32) -> Result<()> {
         .pragma_update(None, "foreign_keys", true)
         .map_err(sql)?;
     to_version(&mut connection, target)?;
-    super::evict::checkpoint(&connection).map_err(sql)?;
+    super::checkpoint::empty_log(&connection).map_err(sql)?;
     drop(connection);
+    // They are taken anew when it is opened.
+    files::drop_sums(path)?;
     files::seal(path)
 }
 

@@ -7,17 +7,22 @@
 
 pub mod artifact;
 pub mod backup;
+mod checkpoint;
 pub mod collection;
 pub mod connection;
+mod count;
 mod difference;
 pub mod event;
 pub mod evict;
 pub mod files;
 pub mod history;
 mod index;
+mod journal;
 pub mod list;
 pub mod meta;
 pub mod migrate;
+mod pages;
+mod proof;
 pub mod readers;
 pub mod search;
 pub mod show;
@@ -28,7 +33,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, ffi};
@@ -37,6 +42,7 @@ use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
+use checkpoint::Checkpoints;
 use readers::Readers;
 use usage::Usage;
 use writer::Writer;
@@ -81,6 +87,7 @@ fn sql_hit(name: &'static str) -> rusqlite::Result<()> {
 struct Database {
     writer: Writer,
     readers: Readers,
+    proof: proof::Keeper,
     /// Device and inode of the file, to notice that somebody deleted it.
     identity: (u64, u64),
     instance: String,
@@ -108,6 +115,8 @@ pub struct Store {
     last_event: AtomicU64,
     /// Something in the database turned out to be damaged.
     damaged: AtomicBool,
+    /// In words, if it is known better than by SQLite.
+    damage: Mutex<Option<String>>,
     /// The last write found no room on the disk.
     full: AtomicBool,
     /// Called when one of these two turns out to be so.
@@ -135,6 +144,7 @@ impl Store {
             rows_written: AtomicU64::new(0),
             last_event: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
+            damage: Mutex::default(),
             full: AtomicBool::new(false),
             trouble: OnceLock::new(),
             usage: Usage::default(),
@@ -238,7 +248,15 @@ impl Store {
             Ok(())
         })?;
         if damaged {
-            let note = replaced_note("it was damaged while it was in use");
+            let why = self
+                .damage
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            let note = replaced_note(
+                why.as_deref()
+                    .unwrap_or("it was damaged while it was in use"),
+            );
             self.write(move |transaction| meta::set(transaction, meta::REPLACED, &note))?;
         }
         Ok(())
@@ -266,6 +284,7 @@ impl Store {
             self.last_event.fetch_max(last, Ordering::Relaxed);
         }
         // The old connections must be closed first: a closing writer may still touch the files' names.
+        slot.proof.stop();
         slot.readers.close();
         slot.writer.stop();
         change(&self.path)?;
@@ -300,6 +319,7 @@ impl Store {
     pub fn close(&self) {
         self.usage.stop();
         let database = self.database();
+        database.proof.stop();
         database.readers.close();
         let whole = database.writer.close();
         let sealed = failpoint::step("shutdown.before_seal").and_then(|()| {
@@ -339,7 +359,16 @@ impl Store {
 
     /// Moves the write-ahead log into the database.
     pub fn checkpoint(&self) -> Result<()> {
-        self.maintain(evict::checkpoint)
+        // Nothing is moved before.
+        self.prove();
+        let done = self.database().writer.empty_log();
+        self.noticed(done)
+    }
+
+    /// Gives free pages back to the file system.
+    pub fn compact(&self) -> Result<()> {
+        self.maintain(evict::compact)?;
+        self.checkpoint()
     }
 }
 
@@ -349,7 +378,12 @@ fn replaced_note(why: &str) -> String {
 
 impl Database {
     fn open(path: &Path, is_local: bool) -> Result<(Self, Opened)> {
-        let (connection, opened) = connection::open_writer(path, is_local)?;
+        let connection::Writing {
+            connection,
+            opened,
+            sums,
+            proof,
+        } = connection::open_writer(path, is_local)?;
         if let Opened::Replaced(why) = &opened {
             meta::set(&connection, meta::REPLACED, &replaced_note(why))
                 .map_err(|error| sql_error(&error))?;
@@ -361,9 +395,12 @@ impl Database {
                 format!("`{}` vanished", path.display()),
             )
         })?;
+        let proof = proof::Keeper::new(proof);
+        let checkpoints = Checkpoints::new(path, sums, proof.unproven());
         Ok((
             Self {
-                writer: Writer::start(connection, path)?,
+                writer: Writer::start(connection, checkpoints)?,
+                proof,
                 readers: Readers::new(path),
                 identity,
                 instance,

@@ -1,8 +1,7 @@
 //! The writer: a thread that owns the one writing connection and runs closures in transactions.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,19 +9,23 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::connection::{BUSY_TIMEOUT, JOURNAL_LIMIT};
-use super::{evict, files, sql_error, sql_hit};
+use super::checkpoint::Checkpoints;
+use super::{sql_error, sql_hit};
 
 /// Closures that may wait for the writer before callers block.
 const QUEUE: usize = 64;
 
-/// How long the writer waits for readers when it shortens the log.
-const READERS_PATIENCE: Duration = Duration::from_millis(100);
+/// Nobody writes when nothing came for so long.
+const PAUSE: Duration = Duration::from_millis(20);
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Message {
     Run(Job),
+    /// Move the log into the database.
+    Empty(SyncSender<rusqlite::Result<()>>),
+    /// Compare the pages of the database with their sums.
+    Compare(SyncSender<Option<String>>),
     /// Checkpoint and stop.
     Close,
     /// Stop at once; the files are about to be deleted.
@@ -40,14 +43,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread of the database at `path`.
-    pub fn start(connection: Connection, path: &Path) -> Result<Self> {
+    /// Starts the thread of a database.
+    pub(super) fn start(connection: Connection, checkpoints: Checkpoints) -> Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         let waiting = Arc::default();
-        let log = Log::of(path);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(connection, &receiver, log))
+            .spawn(move || serve(connection, &receiver, checkpoints))
             .map_err(|error| {
                 Error::new(
                     Code::Internal,
@@ -107,6 +109,27 @@ impl Writer {
         }
     }
 
+    /// Moves the log into the database and empties it.
+    pub fn empty_log(&self) -> Result<()> {
+        let (reply, answer) = sync_channel(1);
+        self.sender
+            .send(Message::Empty(reply))
+            .map_err(|_| gone())?;
+        match answer.recv() {
+            Ok(done) => done.map_err(|error| sql_error(&error)),
+            Err(_) => Err(gone()),
+        }
+    }
+
+    /// Compares all pages of the database with their sums; what is wrong.
+    pub(super) fn compare(&self) -> Result<Option<String>> {
+        let (reply, answer) = sync_channel(1);
+        self.sender
+            .send(Message::Compare(reply))
+            .map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())
+    }
+
     /// Moves the log into the database and waits for the thread. Whether all of it was moved.
     pub fn close(&self) -> bool {
         self.end(Message::Close)
@@ -157,52 +180,29 @@ fn transact<T>(
     Ok(value)
 }
 
-fn close(connection: &Connection) -> rusqlite::Result<()> {
-    sql_hit("shutdown.before_checkpoint")?;
-    evict::checkpoint(connection)
-}
-
-/// The write-ahead log. SQLite moves it into the database by itself, but can't begin it anew while readers
-/// overlap without end: then it would grow for ever.
-struct Log {
-    path: PathBuf,
-    /// Bytes beyond which it is shortened.
-    limit: u64,
-}
-
-impl Log {
-    fn of(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            limit: JOURNAL_LIMIT.into(),
-        }
-    }
-
-    /// Waits a moment for the readers and empties the log, if it has grown too long.
-    fn shorten(&mut self, connection: &Connection) {
-        let length = files::log_bytes(&self.path);
-        if length <= self.limit {
-            return;
-        }
-        let emptied = connection
-            .busy_timeout(READERS_PATIENCE)
-            .and_then(|()| evict::checkpoint(connection));
-        let restored = connection.busy_timeout(BUSY_TIMEOUT);
-        if let Err(error) = emptied.and(restored) {
-            tracing::warn!(target: "store", "can't shorten the log of writes: {error}");
-        }
-        let left = files::log_bytes(&self.path);
-        self.limit = u64::from(JOURNAL_LIMIT);
-        if left > self.limit {
-            // Some reader holds on. Not at every write: each try waits.
-            self.limit = left.saturating_add(self.limit / 4);
-            tracing::debug!(target: "store", bytes = left, "a long read keeps the log of writes");
-        }
-    }
-}
-
-fn serve(mut connection: Connection, receiver: &Receiver<Message>, mut log: Log) -> bool {
-    while let Ok(message) = receiver.recv() {
+fn serve(
+    mut connection: Connection,
+    receiver: &Receiver<Message>,
+    mut checkpoints: Checkpoints,
+) -> bool {
+    let mut is_behind = false;
+    loop {
+        let message = if is_behind {
+            match receiver.recv_timeout(PAUSE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    is_behind = false;
+                    checkpoints.settle(&connection);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => message,
+            }
+        } else {
+            match receiver.recv() {
+                Err(_) => break,
+                Ok(message) => message,
+            }
+        };
         match message {
             Message::Run(job) => {
                 let outcome =
@@ -210,14 +210,20 @@ fn serve(mut connection: Connection, receiver: &Receiver<Message>, mut log: Log)
                 if outcome.is_err() {
                     tracing::error!(target: "store", "a write panicked and was rolled back");
                 }
-                log.shorten(&connection);
+                is_behind = checkpoints.after_write(&connection);
             }
+            Message::Empty(reply) => {
+                // The caller may have given up waiting.
+                drop(reply.send(checkpoints.empty(&connection)));
+            }
+            Message::Compare(reply) => drop(reply.send(checkpoints.compare())),
             Message::Close => {
-                let closed = close(&connection);
+                let closed = sql_hit("shutdown.before_checkpoint")
+                    .and_then(|()| checkpoints.close(&connection));
                 if let Err(error) = &closed {
                     tracing::warn!(target: "store", "can't close the cache in order: {error}");
                 }
-                return closed.is_ok();
+                return closed.unwrap_or(false);
             }
             Message::Stop => break,
         }

@@ -13,13 +13,14 @@ pub(crate) struct RotatingFile {
     open: Option<(File, u64)>,
 }
 
-/// Opens the file for appending, with its folder, readable for the user alone.
+/// Opens the file for appending, with its folder, readable for the user alone. What that folder lies in is not made: a
+/// home that was moved or deleted must not begin anew with a log.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+    if let Some(folder) = path.parent()
+        && let Err(error) = fs::DirBuilder::new().mode(0o700).create(folder)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error);
     }
     let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new()
@@ -165,6 +166,18 @@ mod tests {
                 pair("log.1", "a long line of before\n")
             ]
         );
+    }
+
+    #[test]
+    fn its_folder_is_made_and_nothing_above_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let mut file = RotatingFile::new(home.join("logs/log"), 100, 1);
+        assert!(file.write(b"one\n").is_err() && !home.exists());
+        fs::create_dir(&home).unwrap();
+        file.write(b"two\n").unwrap();
+        fs::remove_dir_all(&home).unwrap();
+        assert!(file.write(b"three\n").is_err() && !home.exists());
     }
 
     #[test]

@@ -60,17 +60,19 @@ const PASSED: [&str; 12] = [
 ];
 
 /// Clones a repository into the new folder `into`: all of its history, and its newest state laid out. The paths of
-/// its submodules, which are not fetched.
+/// its submodules, which are not fetched. It is given up as soon as nobody wants it any more.
 ///
 /// # Errors
+/// [`Code::Interrupted`] if it was given up;
 /// [`Code::UpstreamFailed`] if git is not there, or says no; [`Code::ArchiveRefused`] and [`Code::FileTooLarge`]
 /// for what may not come in.
 pub fn clone(
     url: &RepositoryUrl,
     into: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<Vec<String>> {
-    Git::new(url, into, env, DEADLINE)?.clone()
+    Git::new(url, into, env, (DEADLINE, is_wanted))?.clone()
 }
 
 /// One repository that is cloned.
@@ -78,6 +80,7 @@ struct Git<'a> {
     url: &'a RepositoryUrl,
     into: &'a Path,
     program: Program,
+    is_wanted: &'a dyn Fn() -> bool,
     give_up: Instant,
     seconds: u64,
 }
@@ -87,7 +90,7 @@ impl<'a> Git<'a> {
         url: &'a RepositoryUrl,
         into: &'a Path,
         env: &dyn Fn(&str) -> Option<String>,
-        deadline: Duration,
+        (deadline, is_wanted): (Duration, &'a dyn Fn() -> bool),
     ) -> Result<Self> {
         let path = env("PATH").unwrap_or_else(|| "/usr/bin:/bin".to_owned());
         let git = doctor::git::ask(&path).map_err(|finding| {
@@ -124,6 +127,7 @@ impl<'a> Git<'a> {
             url,
             into,
             program,
+            is_wanted,
             give_up: Instant::now() + deadline,
             seconds: deadline.as_secs(),
         })
@@ -164,7 +168,12 @@ impl<'a> Git<'a> {
     fn run(&self, program: &Program) -> Result<Finished> {
         let mut looked = Instant::now();
         let left = self.give_up.saturating_duration_since(looked);
+        let mut is_wanted = true;
         let ended = program.clone().deadline(left).run_while(&mut || {
+            is_wanted = (self.is_wanted)();
+            if !is_wanted {
+                return false;
+            }
             if looked.elapsed() < LOOK {
                 return true;
             }
@@ -172,8 +181,13 @@ impl<'a> Git<'a> {
             size(self.into, MAX_BYTES) < MAX_BYTES
         });
         match ended {
-            Ok(ended) if ended.status.success() => Ok(ended),
+            Ok(ended) if ended.status.success() => {
+                // It may have ended just before.
+                let is_wanted = (self.is_wanted)();
+                is_wanted.then_some(ended).ok_or_else(|| self.given_up())
+            }
             Ok(ended) => Err(self.failed(&why(&ended.stderr))),
+            Err(Failed::Stopped(_)) if !is_wanted => Err(self.given_up()),
             Err(Failed::Stopped(_)) => Err(self.too_large()),
             Err(Failed::TimedOut(..)) => {
                 Err(self.failed(&format!("it takes longer than {} s", self.seconds)))
@@ -186,6 +200,11 @@ impl<'a> Git<'a> {
         let message = format!("can't fetch `{}`: {why}", self.url.plain());
         Error::new(Code::UpstreamFailed, message)
             .hint("try it with `git clone`, then name the folder")
+    }
+
+    fn given_up(&self) -> Error {
+        let message = format!("fetching `{}` was given up", self.url.plain());
+        Error::new(Code::Interrupted, message).hint("nothing was changed; run it again")
     }
 
     fn too_large(&self) -> Error {
@@ -263,7 +282,7 @@ mod tests {
         let into = folder.path().join("clone");
         let url = RepositoryUrl::parse(&format!("http://me:s3cret@127.0.0.1:{port}/x")).unwrap();
         let started = Instant::now();
-        let git = Git::new(&url, &into, &|_| None, Duration::from_secs(1)).unwrap();
+        let git = Git::new(&url, &into, &|_| None, (Duration::from_secs(1), &|| true)).unwrap();
         let error = git.clone().unwrap_err();
         assert_eq!(error.code, Code::UpstreamFailed);
         assert!(error.message.contains("takes longer than 1 s"), "{error}");

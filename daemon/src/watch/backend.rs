@@ -42,6 +42,8 @@ pub(crate) enum Signal {
     Back(String),
     /// All polled folders have been looked at.
     Polled,
+    /// The look at this folder takes long.
+    Slow(PathBuf),
     /// Look at the flags.
     Wake,
 }

@@ -31,7 +31,7 @@ pub(crate) struct Canary {
     folder: PathBuf,
     state: Mutex<State>,
     news: Condvar,
-    /// One sings at a time: each watches the folder, and then no more.
+    /// One sings at a time: each has the folder watched.
     singing: Mutex<()>,
 }
 

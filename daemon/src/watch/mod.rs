@@ -15,6 +15,7 @@ mod native;
 mod poll;
 mod pump;
 pub mod roots;
+mod state;
 mod trail;
 
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ use skillmeat_shared::{Code, Error, Result};
 pub use choice::{By, Trouble};
 pub use debounce::{Dirty, Settings};
 pub use ledger::Ledger;
-pub use roots::{RootState, State, WatchRoot};
+pub use roots::WatchRoot;
+pub use state::{RootState, State};
 pub use trail::Changes;
 
 use backend::{Backend, Change, Depth, QUEUE, Signal};
@@ -85,6 +87,8 @@ pub trait Sink: Send + Sync {
     fn config_changed(&self);
     /// How roots are watched changed.
     fn roots_changed(&self);
+    /// A look at the folder of a root takes so long that its disk may not answer.
+    fn root_slow(&self, path: PathBuf);
 }
 
 /// What the watch thread and its owner share.
@@ -130,7 +134,9 @@ impl Shared {
     /// may be long after it was made.
     fn candidates(&self) -> Vec<PathBuf> {
         let table = self.table();
-        let is_root = |path: &PathBuf| table.roots.iter().any(|root| root.shown.path == *path);
+        let is_root = |path: &PathBuf| {
+            table.silent.contains(path) || table.roots.iter().any(|root| root.shown.path == *path)
+        };
         let has_name = |entry: &std::fs::DirEntry| {
             let name = entry.file_name();
             name.to_str().is_some_and(|name| !name.starts_with('.'))
@@ -191,6 +197,7 @@ impl Watcher {
             table: Mutex::new(Table {
                 roots: Vec::new(),
                 fixed: vec![home.root().to_owned(), collections.clone()],
+                silent: Vec::new(),
             }),
             collections,
             watches: Mutex::new(Watches::new(options.backend, native, polls, Disk::of)),
@@ -217,6 +224,11 @@ impl Watcher {
             poll,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Sets the folders that are not to be touched, as their disks do not answer. To be set before the roots.
+    pub fn leave_alone(&self, silent: Vec<PathBuf>) {
+        self.shared.table().silent = silent;
     }
 
     /// Sets the folders to watch. Blocks until they are watched (about 20 ms per 1,000 folders below
@@ -284,10 +296,10 @@ impl Watcher {
     fn listen(&self, patience: Duration) -> Option<bool> {
         if self.shared.watches().is_silent() {
             self.rebuild()?;
-            return self.sings(patience);
+            return self.sings(patience, false);
         }
         for _ in 0..TRIES {
-            if self.sings(patience)? {
+            if self.sings(patience, false)? {
                 return Some(true);
             }
             tracing::warn!("the kernel's events don't arrive; its watcher is made anew");
@@ -303,8 +315,9 @@ impl Watcher {
         self.shared.watches().native()?.rebuild().ok()
     }
 
-    /// Whether the canary's event arrives.
-    fn sings(&self, patience: Duration) -> Option<bool> {
+    /// Whether the canary's event arrives. Its folder is watched from then on if it `stays`, as to end a watch takes
+    /// the longer the more there are; but a folder that is not heard is watched anew by the next one.
+    fn sings(&self, patience: Duration, stays: bool) -> Option<bool> {
         let canary = &self.shared.canary;
         let _alone = canary.alone();
         let watched = {
@@ -313,6 +326,9 @@ impl Watcher {
         };
         watched.ok()?;
         let heard = canary.sings(patience);
+        if stays && heard == Some(true) {
+            return heard;
+        }
         if let Some(native) = self.shared.watches().native() {
             native.unwatch(canary.folder());
         }
@@ -328,8 +344,8 @@ impl Watcher {
     pub fn changes(&self, root: &str, anew: bool) -> Changes {
         let is_told = self.shared.table().told(root).is_some();
         // Twice: when the first was heard, folders that were new before it may have no watch yet; when the second
-        // was, they have.
-        let is_heard = is_told && (0..2).all(|_| self.sings(ON_THE_WAY) == Some(true));
+        // was, they have: in between, the thread that sets them is asked to watch the canary's folder, and answers.
+        let is_heard = is_told && (0..2).all(|_| self.sings(ON_THE_WAY, true) == Some(true));
         let mut table = self.shared.table();
         match table.told(root) {
             Some(root) if is_heard && anew => root.trail.take(),

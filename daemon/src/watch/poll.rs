@@ -4,11 +4,12 @@
 //! every entry with the round before; no file is opened. The first look at a folder says that all of it may
 //! have changed, so whoever asked need not wait for it. A round takes at most a tenth of the time, however
 //! slow the disk is, and what one folder can have listed is bounded: beyond, it counts as changed in every
-//! round. A share that hangs hangs this thread and nothing else.
+//! round. Each folder is looked at by a thread of its own, for which the others wait a moment: a share that hangs
+//! holds up nothing else.
 
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -21,6 +22,9 @@ use look::{Look, difference, is_present};
 
 /// Between two rounds there is this much more rest than work.
 const REST: u32 = 9;
+
+/// How long the others wait for the look at one folder.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Paths in one signal.
 const BATCH: usize = 500;
@@ -47,6 +51,8 @@ struct Watched {
 #[derive(Debug, Default)]
 struct State {
     watched: BTreeMap<PathBuf, Watched>,
+    /// Folders at which a thread looks.
+    looking: BTreeSet<PathBuf>,
     interval: Duration,
     numbers: u64,
     next: Option<Instant>,
@@ -170,7 +176,7 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
             let new = loop {
@@ -196,14 +202,17 @@ impl Core {
             };
             let is_round = new.is_empty();
             let paths = if is_round {
-                state.watched.keys().cloned().collect()
+                let free = state.watched.keys();
+                free.filter(|path| !state.looking.contains(*path))
+                    .cloned()
+                    .collect()
             } else {
                 new
             };
             drop(state);
             let start = Instant::now();
             for path in paths {
-                self.visit(&path);
+                self.visit_apart(&path);
             }
             if is_round {
                 let mut state = self.state();
@@ -230,6 +239,38 @@ impl Core {
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }
+        }
+    }
+
+    /// Looks at one folder on another thread, and waits a moment for it.
+    fn visit_apart(self: &Arc<Self>, path: &Path) {
+        self.state().looking.insert(path.to_owned());
+        let (core, place) = (Arc::clone(self), path.to_owned());
+        let spawned = std::thread::Builder::new()
+            .name("watch-look".to_owned())
+            .spawn(move || {
+                let start = Instant::now();
+                core.visit(&place);
+                let mut state = core.state();
+                state.looking.remove(&place);
+                let rested = start + pause(state.interval, start.elapsed());
+                state.next = state.next.map(|next| next.max(rested));
+                drop(state);
+                core.wake.notify_all();
+            });
+        let mut state = self.state();
+        if let Err(error) = spawned {
+            tracing::warn!("can't look at `{}`: {error}", path.display());
+            state.looking.remove(path);
+            drop(state);
+            return self.visit(path);
+        }
+        let is_at_work = |state: &mut State| state.looking.contains(path) && !state.stopping;
+        let waited = self.wake.wait_timeout_while(state, PATIENCE, is_at_work);
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        if waited.timed_out() {
+            self.send(Signal::Slow(path.to_owned()));
         }
     }
 
@@ -301,8 +342,11 @@ impl Core {
 
 impl State {
     fn new_paths(&self) -> Vec<PathBuf> {
-        let is_new = |watched: &Watched| matches!(watched.known, Known::Nothing);
-        let new = self.watched.iter().filter(|(_, watched)| is_new(watched));
+        let is_new = |path: &PathBuf, watched: &Watched| {
+            matches!(watched.known, Known::Nothing) && !self.looking.contains(path)
+        };
+        let all = self.watched.iter();
+        let new = all.filter(|(path, watched)| is_new(path, watched));
         new.map(|(path, _)| path.clone()).collect()
     }
 }
@@ -314,163 +358,4 @@ fn pause(interval: Duration, took: Duration) -> Duration {
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::fs;
-    use std::sync::mpsc::{Receiver, sync_channel};
-
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    struct Setting {
-        _dir: tempfile::TempDir,
-        base: PathBuf,
-        poll: Poll,
-        signals: Receiver<Signal>,
-    }
-
-    impl Setting {
-        fn new(interval: Duration) -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let base = dir.path().canonicalize().unwrap();
-            let (queue, signals) = sync_channel(1_000);
-            let poll = Poll::new(base.join("home"), interval, queue, Arc::default());
-            Self {
-                _dir: dir,
-                base,
-                poll,
-                signals,
-            }
-        }
-
-        /// Waits for an event of this kind at this path.
-        fn hears(&self, change: Change, path: &str) {
-            let wanted = self.base.join(path);
-            let deadline = Instant::now() + PATIENCE;
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match self.signals.recv_timeout(left) {
-                    Ok(Signal::Event(heard, paths))
-                        if heard == change && paths.contains(&wanted) =>
-                    {
-                        return;
-                    }
-                    Ok(_) => {}
-                    Err(error) => panic!("never heard {change:?} of {path}: {error}"),
-                }
-            }
-        }
-
-        /// Waits for the end of the next whole round.
-        fn round(&self) -> BTreeSet<PathBuf> {
-            let deadline = Instant::now() + PATIENCE;
-            let mut all = BTreeSet::new();
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match self.signals.recv_timeout(left).unwrap() {
-                    Signal::Polled => return all,
-                    Signal::Event(_, paths) => all.extend(paths),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    impl Drop for Setting {
-        fn drop(&mut self) {
-            self.poll.stop();
-        }
-    }
-
-    #[test]
-    fn what_changes_is_told_and_what_rests_is_not() {
-        let mut setting = Setting::new(Duration::from_millis(20));
-        let folder = setting.base.join("c");
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("rests"), "x").unwrap();
-        fs::write(folder.join("goes"), "x").unwrap();
-        setting.poll.watch(&folder, Depth::Tree).unwrap();
-        setting.hears(Change::Touched, "c");
-        fs::write(folder.join("rests"), "longer").unwrap();
-        setting.hears(Change::Touched, "c/rests");
-        fs::create_dir_all(folder.join("new/deep")).unwrap();
-        setting.hears(Change::Created { folder: true }, "c/new");
-        fs::remove_file(folder.join("goes")).unwrap();
-        setting.hears(Change::Gone, "c/goes");
-        drop(setting.round());
-        assert_eq!(setting.round(), BTreeSet::new());
-        fs::remove_dir_all(&folder).unwrap();
-        setting.hears(Change::Gone, "c");
-    }
-
-    #[test]
-    fn a_folder_that_is_waited_for_is_told_once_it_holds_something() {
-        let mut setting = Setting::new(Duration::from_millis(20));
-        let folder = setting.base.join("c");
-        setting.poll.watch(&folder, Depth::Presence).unwrap();
-        drop(setting.round());
-        fs::create_dir(&folder).unwrap();
-        drop(setting.round());
-        assert_eq!(setting.round(), BTreeSet::new(), "it is empty");
-        fs::write(folder.join("x"), "").unwrap();
-        setting.hears(Change::Created { folder: true }, "c");
-        drop(setting.round());
-        assert_eq!(setting.round(), BTreeSet::new(), "once is enough");
-        setting.poll.watch(&folder, Depth::Presence).unwrap();
-        setting.hears(Change::Created { folder: true }, "c");
-    }
-
-    #[test]
-    fn nothing_polled_means_no_round() {
-        let mut setting = Setting::new(Duration::from_millis(5));
-        let folder = setting.base.join("c");
-        fs::create_dir(&folder).unwrap();
-        setting.poll.watch(&folder, Depth::Tree).unwrap();
-        drop(setting.round());
-        setting.poll.unwatch(&folder);
-        // At most the round that was under way is still told.
-        let deadline = Instant::now() + PATIENCE;
-        while setting
-            .signals
-            .recv_timeout(Duration::from_millis(300))
-            .is_ok()
-        {
-            assert!(Instant::now() < deadline, "it goes on");
-        }
-        assert_eq!(setting.poll.0.state().next, None);
-    }
-
-    #[test]
-    fn slow_rounds_are_further_apart() {
-        let second = Duration::from_secs(1);
-        assert_eq!(pause(30 * second, second), 30 * second);
-        assert_eq!(pause(30 * second, 20 * second), 200 * second);
-    }
-
-    #[test]
-    fn a_change_of_very_many_files_is_one_of_the_folder() {
-        let setting = Setting::new(PATIENCE);
-        let folder = setting.base.join("c");
-        let many = |count: usize| {
-            let told = |n| (Change::Gone, folder.join(format!("{n}")));
-            (0..count).map(told).collect::<Vec<_>>()
-        };
-        setting.poll.0.tell(&folder, many(MAX_PATHS + 1));
-        let whole = Signal::Event(Change::Touched, vec![folder.clone()]);
-        assert_eq!(setting.signals.try_recv(), Ok(whole));
-        assert!(setting.signals.try_recv().is_err());
-        setting.poll.0.tell(&folder, many(BATCH + 1));
-        assert_eq!(setting.signals.try_iter().count(), 2);
-    }
-
-    #[test]
-    fn a_full_queue_raises_the_flag() {
-        let setting = Setting::new(PATIENCE);
-        for _ in 0..1_001 {
-            assert!(!setting.poll.0.overflow.load(Ordering::Acquire));
-            setting.poll.0.send(Signal::Polled);
-        }
-        assert!(setting.poll.0.overflow.load(Ordering::Acquire));
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use super::backend::{Change, Refusal, Signal};
 use super::debounce::{Debounce, Due, Settings};
 use super::ledger::Echo;
 use super::losses::Losses;
-use super::roots::State;
+use super::state::State;
 
 /// Signals taken in one go before due things are looked at.
 const BATCH: usize = 4_096;
@@ -104,6 +104,12 @@ impl Pump {
             Signal::Limit(path) => self.limit(path.as_deref(), now),
             Signal::Polled => self.try_limited(now),
             Signal::Back(name) => self.debounce.all(&Key::Root(name), "watched again", now),
+            Signal::Slow(folder) => {
+                let given = self.shared.table().given(&folder);
+                if let Some(path) = given {
+                    self.shared.sink.root_slow(path);
+                }
+            }
             Signal::Wake => {}
         }
     }
@@ -210,16 +216,12 @@ impl Pump {
         drop(watches);
         self.shared.sink.roots_changed();
         if let Some(name) = name {
-            tracing::info!(
-                collection = name,
-                watching,
-                "the collection's folder came or went"
-            );
             let why = if watching {
                 "folder appeared"
             } else {
                 "folder is missing"
             };
+            tracing::info!(collection = name, "the collection's {why}");
             self.debounce.all(&Key::Root(name), why, now);
             self.debounce.all(&Key::Collections, why, now);
         }
@@ -329,6 +331,13 @@ mod tests {
         }
 
         fn roots_changed(&self) {}
+
+        fn root_slow(&self, path: PathBuf) {
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("slow {}", path.display()));
+        }
     }
 
     struct Setting {
@@ -373,6 +382,16 @@ mod tests {
             native,
             pump,
         }
+    }
+
+    #[test]
+    fn a_look_that_takes_long_is_told_for_the_roots_own_folder() {
+        let mut setting = setting();
+        for folder in [setting.root.join("skills"), setting.root.clone()] {
+            setting.pump.take(Signal::Slow(folder));
+        }
+        let told = format!("slow {}", setting.root.display());
+        assert_eq!(*setting.heard.0.lock().unwrap(), [told]);
     }
 
     fn deliver_all(setting: &mut Setting) -> Vec<String> {

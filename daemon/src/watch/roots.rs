@@ -8,10 +8,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use skillmeat_shared::time::Timestamp;
-
 use super::backend::{Depth, Refusal};
-use super::choice::{Armed, By, Trouble, Watches};
+use super::choice::{Armed, Trouble, Watches};
+use super::state::{RootState, State};
 use super::trail::Trail;
 
 /// A folder to watch with everything below it.
@@ -21,53 +20,6 @@ pub struct WatchRoot {
     pub name: String,
     /// The folder, absolute.
     pub path: PathBuf,
-}
-
-/// Whether a root is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Changes are seen.
-    Watching,
-    /// The folder isn't there, or nothing is in it.
-    Missing,
-    /// The folder is there but can't be watched, or only in part.
-    Failed,
-}
-
-impl State {
-    /// The name, as status shows it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Watching => "watching",
-            Self::Missing => "missing",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What status tells of a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootState {
-    /// The collection's name.
-    pub name: String,
-    /// The folder as it was given.
-    pub path: PathBuf,
-    /// Whether it is watched.
-    pub state: State,
-    /// Who watches it, or waits for it.
-    pub by: By,
-    /// What keeps the kernel from watching it.
-    pub trouble: Option<Trouble>,
-    /// When the last event came.
-    pub last_event_at: Option<Timestamp>,
-    /// Why it isn't watched, or not by the kernel alone; empty otherwise.
-    pub reason: String,
-    /// Events since the root was set.
-    pub events: u64,
-    /// Of these, echoes of our own writes.
-    pub echoes: u64,
-    /// How often events were lost.
-    pub overflows: u64,
 }
 
 #[derive(Debug)]
@@ -89,24 +41,15 @@ pub(crate) struct Table {
     pub(crate) roots: Vec<Root>,
     /// Folders that are watched without their trees in any case.
     pub(crate) fixed: Vec<PathBuf>,
+    /// Folders that are not to be touched.
+    pub(crate) silent: Vec<PathBuf>,
 }
 
 impl Root {
     fn new(root: WatchRoot) -> Self {
         let real = real_path(&root.path);
         Self {
-            shown: RootState {
-                name: root.name,
-                path: root.path,
-                state: State::Missing,
-                by: By::Native,
-                trouble: None,
-                last_event_at: None,
-                reason: String::new(),
-                events: 0,
-                echoes: 0,
-                overflows: 0,
-            },
+            shown: RootState::unwatched(root.name, root.path, State::Missing, String::new()),
             real,
             waiting_at: None,
             identity: None,
@@ -194,6 +137,12 @@ impl Table {
     /// The positions of the roots at or above a path.
     pub(crate) fn at(&self, path: &Path) -> Vec<usize> {
         self.select(|root| path.starts_with(&root.real))
+    }
+
+    /// The folder of a root as it was given.
+    pub(crate) fn given(&self, real: &Path) -> Option<PathBuf> {
+        let root = self.roots.iter().find(|root| root.real == real)?;
+        Some(root.shown.path.clone())
     }
 
     /// The positions of the roots that aren't watched and lie at or below a path.
@@ -341,7 +290,7 @@ fn real_path(path: &Path) -> PathBuf {
 mod tests {
     use skillmeat_shared::config::WatchBackend;
 
-    use super::super::choice::fake;
+    use super::super::choice::{By, fake};
     use super::*;
 
     fn root(name: &str, path: &Path) -> WatchRoot {

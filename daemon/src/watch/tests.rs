@@ -22,6 +22,8 @@ struct Kernel {
 impl Backend for Kernel {
     fn watch(&mut self, path: &Path, depth: Depth) -> Result<(), Refusal> {
         if self.deaf.load(Ordering::Acquire) {
+            // Nor is anything heard of what was watched before.
+            self.native.unwatch(path);
             return Ok(());
         }
         self.native.watch(path, depth)
@@ -57,6 +59,8 @@ impl Sink for Ear {
     fn config_changed(&self) {}
 
     fn roots_changed(&self) {}
+
+    fn root_slow(&self, _: PathBuf) {}
 }
 
 struct Setting {

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::choice::By;
-use super::roots::{Root, State, Table};
+use super::roots::{Root, Table};
+use super::state::State;
 
 /// Places beyond which it is as well to look at everything.
 const MOST: usize = 4_096;

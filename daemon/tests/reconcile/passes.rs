@@ -51,6 +51,28 @@ fn a_pass_over_unchanged_files_writes_nothing() {
 }
 
 #[test]
+fn the_index_of_metadata_is_written_for_what_it_holds_and_nothing_else() {
+    let bench = Bench::new("");
+    bench.skill("one", "first");
+    bench.pass(&ALL);
+    let index = || {
+        let query = "SELECT id || ' ' || hex(block) FROM metadata_index_data ORDER BY id";
+        texts(&bench.store, query)
+    };
+    let found = |word: &str| {
+        let query = "SELECT rowid || '' FROM metadata_index WHERE metadata_index MATCH";
+        texts(&bench.store, &format!("{query} '{word}'")).len()
+    };
+    let before = index();
+    bench.write("skills/one/more.md", "other words\n");
+    assert_eq!(bench.pass(&ALL).changed, 1);
+    assert_eq!(index(), before);
+    bench.skill("one", "second");
+    assert_eq!(bench.pass(&ALL).changed, 1);
+    assert_eq!((found("first"), found("second")), (0, 1));
+}
+
+#[test]
 fn a_forced_pass_reads_everything_and_still_writes_nothing() {
     let bench = Bench::new("");
     bench.skill("one", "first");

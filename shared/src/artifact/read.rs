@@ -5,10 +5,12 @@
 //! error.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::retry_on_intr;
 use sha2::{Digest, Sha256};
 
 use crate::artifact::frontmatter::{self, Document};
@@ -169,7 +171,7 @@ impl<'a> Reader<'a> {
             path,
             scan,
             hash: None,
-            head: Vec::with_capacity(MANIFEST_BYTES + 1),
+            head: Vec::new(),
             files_left: content::MAX_FILES - reserved,
             bytes_left: content::MAX_ARTIFACT_BYTES - reserved * content::MAX_FILE_BYTES,
             wants_texts: texts,
@@ -219,9 +221,19 @@ impl<'a> Reader<'a> {
     }
 
     fn load(&mut self, entry: &Entry) -> io::Result<()> {
+        let file = hash::open_entry(self.path, self.scan, entry)?;
+        let expected =
+            usize::try_from(entry.size).map_or(MANIFEST_BYTES, |size| size.min(MANIFEST_BYTES));
         self.head.clear();
-        let mut file = hash::open_entry(self.path, self.scan, entry)?;
-        Read::take(&mut file, MANIFEST_BYTES as u64).read_to_end(&mut self.head)?;
+        self.head.reserve(expected + 1);
+        // Most files come whole with the first call. It asked for more than there was: no other has to find the end.
+        while self.head.len() < MANIFEST_BYTES {
+            self.head.reserve(1);
+            let read = retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut self.head)))?;
+            if read == 0 || self.head.len() as u64 == entry.size {
+                break;
+            }
+        }
         let Some(hash) = &mut self.hash else {
             return Ok(());
         };
@@ -229,6 +241,7 @@ impl<'a> Reader<'a> {
         if self.head.len() < MANIFEST_BYTES {
             return Ok(());
         }
+        self.head.truncate(MANIFEST_BYTES);
         let done = stream(file, hash);
         if !matches!(done, Ok(true)) {
             // Half of the file is in the hash: it can't be told what it would be a hash of.

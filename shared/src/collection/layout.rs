@@ -61,18 +61,19 @@ pub enum Place {
 /// Containers that are links out of the collection. Nothing behind them is the collection's: what somebody
 /// else's collection links to must neither be read nor written.
 pub fn linked_out(root: &Path) -> Vec<&'static str> {
-    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-    let leads_out = |path: &Path| {
-        let (Ok(root), Ok(target)) = (fs::canonicalize(root), fs::canonicalize(path)) else {
-            return true;
-        };
-        !target.starts_with(root)
-    };
-    let leaves = |container: &&str| {
-        let path = root.join(container);
-        is_link(&path) && leads_out(&path)
-    };
-    CONTAINERS.into_iter().filter(leaves).collect()
+    let leads_out = |container: &&str| leads_out(root, container);
+    CONTAINERS.into_iter().filter(leads_out).collect()
+}
+
+fn leads_out(root: &Path, container: &str) -> bool {
+    let path = root.join(container);
+    if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        return false;
+    }
+    match (fs::canonicalize(root), fs::canonicalize(path)) {
+        (Ok(root), Ok(target)) => !target.starts_with(root),
+        _ => true,
+    }
 }
 
 /// Every artifact on disk, in the order of the containers, by name within each.
@@ -166,7 +167,7 @@ pub fn found_at(root: &Path, path: &str) -> Option<Found> {
     let (container, name) = path.split_once('/')?;
     let container = CONTAINERS
         .into_iter()
-        .find(|known| *known == container && !linked_out(root).contains(known))?;
+        .find(|known| *known == container && !leads_out(root, known))?;
     let name = OsStr::new(name);
     if name.is_empty() || Path::new(name).components().count() != 1 || is_ignored(name) {
         return None;

@@ -91,6 +91,22 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
     Ok(text)
 }
 
+/// Whether a change touched one of these segments, as an [`Obstacle`] names them. Entries of a list that is written
+/// inline count as the list. In doubt it did.
+pub fn touched(before: &str, after: &str, names: &[String]) -> bool {
+    let (Ok(old), Ok(new)) = (segments(before), segments(after)) else {
+        return true;
+    };
+    let (olds, news) = (by_key(&old), by_key(&new));
+    names.iter().any(|name| {
+        let list = name
+            .split_once("/`")
+            .map_or(name.as_str(), |(list, _)| list);
+        let is_known = olds.contains_key(list) || news.contains_key(list);
+        !is_known || !same(olds.get(list).copied(), news.get(list).copied())
+    })
+}
+
 /// A list of the manifest that is written inline is one segment: its entries are taken back one by one. Else the
 /// segments that are in the way.
 fn by_entry(
@@ -364,6 +380,10 @@ mod tests {
             take_back(&old, &new, &now).unwrap_err(),
             Obstacle::Changed(vec!["artifacts/skill:a.metadata.title".to_owned()])
         );
+        let title = ["artifacts/skill:a.metadata.title".to_owned()];
+        assert!(touched(&new, &now, &title));
+        assert!(!touched(&now, &now.replace("title = \"b\"", ""), &title));
+        assert!(touched(&old, &new, &["artifacts/`skill:b`".to_owned()]));
     }
 
     #[test]

@@ -207,15 +207,36 @@ pub(super) fn segments(name: &str) -> Result<Vec<String>> {
     Ok(keys.iter().map(|key| key.get().to_owned()).collect())
 }
 
+/// Removes a key, and the tables that hold nothing without it, unless somebody wrote something above them.
 pub(super) fn remove(table: &mut dyn TableLike, path: &[String]) -> bool {
     match path {
         [] => false,
         [last] => table.remove(last).is_some(),
-        [first, rest @ ..] => table
-            .get_mut(first)
-            .and_then(Item::as_table_like_mut)
-            .is_some_and(|inner| remove(inner, rest)),
+        [first, rest @ ..] => {
+            let Some(item) = table.get_mut(first) else {
+                return false;
+            };
+            let inner = item.as_table_like_mut();
+            let Some(inner) = inner.filter(|inner| !inner.is_empty()) else {
+                return false;
+            };
+            let is_removed = remove(inner, rest);
+            if inner.is_empty() && !has_comment(item) {
+                table.remove(first);
+            }
+            is_removed
+        }
     }
+}
+
+fn has_comment(item: &Item) -> bool {
+    let Item::Table(table) = item else {
+        return false;
+    };
+    let decor = table.decor();
+    let around = [decor.prefix(), decor.suffix()];
+    let mut around = around.into_iter().flatten();
+    around.any(|text| text.as_str().is_none_or(|text| text.contains('#')))
 }
 
 /// One program of ours edits the config at a time, for as long as this is held. Without a home there is nobody to

@@ -299,6 +299,23 @@ fn wrong_values_and_names_are_refused() {
 }
 
 #[test]
+fn a_table_goes_with_its_last_key() {
+    let without = |text: &str, key: &str| {
+        let text = edit::without(std::path::Path::new("config.toml"), text, key);
+        text.unwrap().unwrap()
+    };
+    let one = "[watch]\nsettle = \"1s\"\n";
+    assert_eq!(without(one, "watch.settle"), "");
+    let two = format!("[cache]\nttl = \"1h\"\n\n{one}");
+    assert_eq!(without(&two, "watch.settle"), "[cache]\nttl = \"1h\"\n");
+    let more = format!("{one}max_delay = \"9s\"\n");
+    let left = "[watch]\nmax_delay = \"9s\"\n";
+    assert_eq!(without(&more, "watch.settle"), left);
+    let told = format!("# mine\n{one}");
+    assert_eq!(without(&told, "watch.settle"), "# mine\n[watch]\n");
+}
+
+#[test]
 fn unsetting_removes_every_spelling() {
     let sample = Sample::new(
         "github-token = \"a\" # c\nslip = 1\n[settings]\ngithub-token = \"b\"\n[github]\ntoken = \"c\"\n",

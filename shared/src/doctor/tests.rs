@@ -400,6 +400,7 @@ fn what_a_killed_daemon_left_is_removed() {
         started_at: 0,
         exe: None,
         start_ticks: None,
+        home: None,
     };
     at.save(&home.rendezvous()).unwrap();
     let findings = left_by_a_daemon(home);

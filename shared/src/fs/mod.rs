@@ -21,4 +21,4 @@ pub use contain::{join, relative};
 pub use exchange::{Placed, Staged, has_content, make_folders, remove_folders, take_out};
 pub use flush::flush;
 pub use lock::FileLock;
-pub use sweep::{LEFT_BEHIND, is_left_behind, sweep};
+pub use sweep::{LEFT_BEHIND, is_left_behind, sweep, sweep_below};

@@ -1,5 +1,6 @@
 //! Clearing away what a program that was killed left half-written.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,45 @@ pub fn sweep(folder: &Path) -> usize {
         .filter_map(Result::ok)
         .filter(|entry| is_left_behind(entry) && remove(&entry.path()))
         .count()
+}
+
+/// Deletes temporaries of ours that were left behind in a folder and the folders in it, so many levels down; tells how
+/// many. No more than so many entries are looked at. Among the files of others, names must be just as we make them.
+pub fn sweep_below(folder: &Path, levels: usize, entries: &mut usize) -> usize {
+    let mut swept = 0;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Some(left) = entries.checked_sub(1) else {
+            return swept;
+        };
+        *entries = left;
+        if is_left_behind(&entry) && is_our_name(&entry.file_name()) {
+            swept += usize::from(remove(&entry.path()));
+        } else if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            swept += sweep_below(&entry.path(), levels - 1, entries);
+        }
+    }
+    swept
+}
+
+/// Whether a name is one that [`Temporary`](super::atomic::Temporary) makes: process, number, moment, and perhaps an
+/// extension.
+fn is_our_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let Some(rest) = name.strip_prefix(TEMP_PREFIX.as_bytes()) else {
+        return false;
+    };
+    let rest = rest.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let parts: Vec<&[u8]> = rest.split(|byte| *byte == b'-').collect();
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    match parts.as_slice() {
+        [process, number, moment] => {
+            is_number(process)
+                && is_number(number)
+                && moment.len() == 8
+                && moment.iter().all(u8::is_ascii_hexdigit)
+        }
+        _ => false,
+    }
 }
 
 /// Whether an entry is a temporary of ours that was left behind.
@@ -50,6 +90,7 @@ fn remove(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::atomic::Temporary;
 
     #[test]
     fn only_old_temporaries_go() {
@@ -82,5 +123,44 @@ mod tests {
         left.sort();
         assert_eq!(left, [".other-tmp", ".skillmeat-tmp-1-young", "SKILL.md"]);
         assert_eq!(sweep(&at("nowhere")), 0);
+    }
+
+    #[test]
+    fn below_only_what_has_one_of_our_names_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("skills/a/deep");
+        fs::create_dir_all(&inner).unwrap();
+        let old = SystemTime::now() - LEFT_BEHIND * 2;
+        let made = Temporary::name_in(&inner);
+        let made = made.file_name().unwrap().to_str().unwrap().to_owned();
+        let with_extension = format!("{made}.md");
+        let kept = [
+            ".skillmeat-tmp-",
+            ".skillmeat-tmp-1-2-notes",
+            ".skillmeat-tmp-1-2-0123456g",
+            ".skillmeat-tmp-about.md",
+            "x.skillmeat-tmp-1-2-01234567",
+        ];
+        for name in kept
+            .iter()
+            .chain([&made.as_str(), &with_extension.as_str()])
+        {
+            let file = fs::File::create(inner.join(name)).unwrap();
+            file.set_modified(old).unwrap();
+        }
+        fs::create_dir(inner.join(".skillmeat-tmp-1-2-01234567")).unwrap();
+        let young = Temporary::name_in(folder.path());
+        fs::File::create(&young).unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let there = outside.path().join(&made);
+        fs::File::create(&there).unwrap().set_modified(old).unwrap();
+        std::os::unix::fs::symlink(outside.path(), inner.join("link")).unwrap();
+
+        assert_eq!(sweep_below(folder.path(), 2, &mut 100), 0);
+        assert_eq!(sweep_below(folder.path(), 3, &mut 3), 0);
+        assert_eq!(sweep_below(folder.path(), 3, &mut 100), 2);
+        assert!(kept.iter().all(|name| inner.join(name).exists()));
+        assert!(inner.join(".skillmeat-tmp-1-2-01234567").exists());
+        assert!(young.exists() && there.exists());
     }
 }

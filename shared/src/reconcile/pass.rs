@@ -167,6 +167,15 @@ fn is_emptied(root: &Path, known: Option<&KnownCollection>) -> bool {
         && std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
 }
 
+/// Notes that a collection can't be looked at now: its rows stay. No file is touched.
+///
+/// # Errors
+/// If the rows can't be read or written.
+pub fn leave_alone(target: &Target, rows: &dyn Rows, why: &str) -> Result<Report> {
+    let known = rows.collection(&target.name)?;
+    unreachable(target, rows, known.as_ref(), why, Report::default())
+}
+
 fn unreachable(
     target: &Target,
     rows: &dyn Rows,

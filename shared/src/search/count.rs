@@ -5,8 +5,9 @@
 
 use memchr::memmem::Finder;
 
-use super::fold::{folded_words, is_word, stretches};
+use super::fold::{folded_words, is_word};
 use super::query::{Query, Term};
+use super::stretches::stretches;
 
 /// A query, ready to be counted in many texts.
 #[derive(Debug)]

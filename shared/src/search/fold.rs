@@ -1,9 +1,13 @@
 //! Words as the index sees them: letters and digits, lower case, without marks.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
+use foldhash::fast::RandomState;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
+
+use super::stretches::stretches_at;
 
 /// A word in lower case without diacritical marks.
 pub fn fold(word: &str) -> String {
@@ -38,14 +42,6 @@ pub fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Stretches of bytes that hold all words of a text: each is one word of ASCII, or has other characters,
-/// and then [`words`] must look at it.
-pub(super) fn stretches(text: &str) -> impl Iterator<Item = &[u8]> {
-    text.as_bytes()
-        .split(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
-        .filter(|stretch| !stretch.is_empty())
-}
-
 /// The folded words of a stretch.
 pub(super) fn folded_words(stretch: &[u8]) -> impl Iterator<Item = String> {
     // Cut at ASCII only, it is still UTF-8.
@@ -53,23 +49,50 @@ pub(super) fn folded_words(stretch: &[u8]) -> impl Iterator<Item = String> {
     words(stretch).map(|(_, word)| fold(word))
 }
 
+/// Most words are no longer, and as one number they are compared and hashed in a few steps.
+const SHORT: usize = size_of::<u128>();
+
+/// The bytes at a place as one number, if they are few, and if as many as it could hold follow from its start.
+#[inline]
+fn as_number(text: &[u8], place: &Range<usize>) -> Option<u128> {
+    let unused = SHORT
+        .checked_sub(place.len())
+        .filter(|unused| *unused < SHORT)?;
+    let bytes = text.get(place.start..)?.first_chunk::<SHORT>()?;
+    Some(u128::from_le_bytes(*bytes) << (8 * unused))
+}
+
 /// The words of texts, folded, separated by blanks, few of them more than once: what an index of words takes.
 pub fn distinct_words<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let lower: Vec<String> = texts.into_iter().map(str::to_ascii_lowercase).collect();
+    let mut lower = Vec::new();
+    for text in texts {
+        lower.extend_from_slice(text.as_bytes());
+        lower.push(b' ');
+    }
+    lower.make_ascii_lowercase();
+    // For the last word, too, there are bytes enough.
+    lower.extend_from_slice(&[b' '; SHORT]);
     // Growing step by step would hash most words again.
-    let bytes: usize = lower.iter().map(String::len).sum();
-    let capacity = (bytes / 16).min(4096);
-    let mut seen: HashSet<&[u8], foldhash::fast::RandomState> =
-        HashSet::with_capacity_and_hasher(capacity, foldhash::fast::RandomState::default());
+    let capacity = (lower.len() / SHORT).min(4096);
+    let mut short: HashSet<u128, RandomState> =
+        HashSet::with_capacity_and_hasher(capacity, RandomState::default());
+    let mut long: HashSet<&[u8], RandomState> = HashSet::default();
     let mut distinct = Vec::new();
-    let mut add = |word: &[u8]| {
-        distinct.extend_from_slice(word);
-        distinct.push(b' ');
-    };
-    for stretch in lower.iter().flat_map(|text| stretches(text)) {
-        if !seen.insert(stretch) {
+    for place in stretches_at(&lower) {
+        let Some(stretch) = lower.get(place.clone()) else {
+            continue;
+        };
+        let is_new = match as_number(&lower, &place) {
+            Some(number) => short.insert(number),
+            None => long.insert(stretch),
+        };
+        if !is_new {
             continue;
         }
+        let mut add = |word: &[u8]| {
+            distinct.extend_from_slice(word);
+            distinct.push(b' ');
+        };
         if stretch.is_ascii() {
             add(stretch);
         } else {
@@ -91,6 +114,18 @@ mod tests {
             "fill pdf forms them pdf resume naive "
         );
         assert_eq!(distinct_words(["--- … \n"]), "");
+    }
+
+    #[test]
+    fn words_of_any_length_and_place_are_told_apart() {
+        // Some end together, some begin together; the longest do not fit into a number.
+        let words: Vec<String> = (1..40)
+            .flat_map(|length| ["a".repeat(length), format!("{}b", "a".repeat(length))])
+            .collect();
+        let text = words.join(" ");
+        let distinct = distinct_words([text.as_str(), "ab", &text, "A"]);
+        assert_eq!(distinct, format!("{text} "));
+        assert_eq!(distinct_words(["one", "two"]), "one two ");
     }
 
     #[test]

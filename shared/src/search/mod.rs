@@ -7,6 +7,7 @@ mod fold;
 mod near;
 mod query;
 mod snippet;
+mod stretches;
 
 pub use count::Counter;
 pub use fold::{distinct_words, fold, words};

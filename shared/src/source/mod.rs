@@ -1,5 +1,6 @@
 //! Where collections and artifacts come from, other than this machine's folders.
 
+pub mod clone;
 pub mod listing;
 mod url;
 

@@ -126,7 +126,8 @@ impl Cuts {
             while Instant::now() < end {
                 std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
             }
-            self.sandbox.kill();
+            // Not until there is none: who writes starts another one.
+            self.sandbox.kill_running();
             self.stop.store(true, Ordering::Relaxed);
         });
         // A command that was under way may have started another one.

@@ -98,6 +98,7 @@ fn nothing_that_exists_is_overwritten() {
     assert!(error.stderr.contains("exists already"), "{error:?}");
     let error = sandbox.run(&["add", other, "--json"]).exits(4);
     assert_eq!(error.error()["code"], "artifact.exists");
+    assert_eq!(error.stderr.matches("nothing was overwritten").count(), 1);
     assert_eq!(sandbox.show("pdf")["description"], "The first");
     assert_eq!(manifest(&sandbox), before);
 

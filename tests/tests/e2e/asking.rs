@@ -99,6 +99,7 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
         let (code, screen) = ask(no);
         assert_eq!(code, Some(130), "{screen}");
         assert!(screen.contains("nothing was changed"), "{screen}");
+        assert!(!screen.contains("error"), "{screen}");
     }
     assert_eq!(sandbox.ids(), ["skill:one"]);
     let (code, screen) = ask("y");
@@ -109,4 +110,21 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
     let (code, screen) = on_terminal(&sandbox, &["rollback", &id, "--dry-run"]).end();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(sandbox.ids(), ["skill:one"]);
+}
+
+#[test]
+fn what_is_done_at_once_shows_no_bar() {
+    let mut sandbox = Sandbox::initialised();
+    sandbox.set("TERM", "xterm");
+    let source = skill(&sandbox.path("src"), "one", "One");
+    let source = source.to_str().unwrap();
+    for args in [
+        &["add", source][..],
+        &["set", "one", "license=MIT"],
+        &["undo"],
+    ] {
+        let (code, screen) = on_terminal(&sandbox, args).end();
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(!screen.contains("0/0") && !screen.contains('█'), "{screen}");
+    }
 }

@@ -127,6 +127,14 @@ fn create_list_show_use() {
         let error = sandbox.fails(&["collection", "create", bad], 2);
         assert_eq!(error["code"], "usage.invalid_name", "{bad:?}");
     }
+    // What is named instead is what may have been meant.
+    for (asked, hint) in [
+        ("wrok", "did you mean `work`?"),
+        ("nope", "sm collection list"),
+    ] {
+        let error = sandbox.fails(&["list", "-c", asked], 3);
+        assert!(error["hints"].to_string().contains(hint), "{error}");
+    }
     let list = sandbox.json(&["collection", "list"]);
     let names: Vec<String> = list["collections"]
         .as_array()

@@ -404,3 +404,14 @@ fn a_plugin_tree_is_renamed_set_and_moved_whole() {
     assert_eq!(gone["removed"], changed);
     assert!(sandbox.ids().is_empty());
 }
+
+#[test]
+fn a_pattern_of_several_is_not_renamed_to_one_name() {
+    let sandbox = library();
+    let before = sandbox.ids();
+    let error = sandbox.fails(&["rename", "pdf*", "x"], 2);
+    assert_eq!(error["code"], "artifact.ambiguous");
+    assert_eq!(sandbox.ids(), before);
+    sandbox.json(&["rename", "tid?", "neat"]);
+    assert!(sandbox.ids().contains(&"command:neat".to_owned()));
+}

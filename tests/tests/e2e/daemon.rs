@@ -29,6 +29,11 @@ fn fifty_clients_on_a_cold_home_start_one_daemon() {
         assert_eq!(output.status.code(), Some(0), "{errors}");
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         instances.insert(text(&status["daemon"]["instance"]));
+        // However early it was asked, one answer says one thing.
+        let each = status["collections"].as_array().unwrap();
+        let of_each = |one: &serde_json::Value| one["artifacts"].as_u64().unwrap();
+        let sum: u64 = each.iter().map(of_each).sum();
+        assert_eq!(status["artifacts"], sum, "{status:#}");
     }
     assert_eq!(instances.len(), 1, "{instances:?}");
     assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
@@ -363,15 +368,73 @@ fn a_frozen_daemon_is_told_apart_from_none() {
     drop(sandbox.run(&["list"]).ok());
 }
 
+/// A user whose daemon looks after itself every second.
+fn watchful() -> Sandbox {
+    let sandbox = Sandbox::new();
+    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.ready();
+    sandbox
+}
+
 #[test]
 fn a_home_that_is_deleted_ends_its_daemon() {
-    let sandbox = Sandbox::initialised();
-    rename(sandbox.home().root(), sandbox.path("gone"));
+    let sandbox = watchful();
+    let root = sandbox.home().root();
+    rename(root, sandbox.path("gone"));
     std::fs::remove_dir_all(sandbox.path("gone")).unwrap();
-    // A new home at the same place is served by a new daemon, whatever became of the old one.
+    until("its end", || {
+        daemon::processes(root).is_empty().then_some(())
+    });
+    assert!(!root.exists(), "nothing is made in its place");
+    // A new home at the same place is served by a new daemon.
     drop(sandbox.run(&["init"]).ok());
     let status = sandbox.ready();
     assert_eq!(status["artifacts"], 0);
+}
+
+#[test]
+fn a_home_that_is_moved_and_one_at_its_old_place_have_a_daemon_each() {
+    let sandbox = watchful();
+    skill(&sandbox.collection("default", "skills"), "mine", "Mine");
+    sandbox.shows("mine", "the skill", |_| true);
+    let first = sandbox.pid();
+    let moved = sandbox.path("moved");
+    rename(sandbox.home().root(), &moved);
+    // At once: the first one may still run.
+    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    drop(sandbox.run(&["init"]).ok());
+    let here = sandbox.ready();
+    assert_eq!(here["artifacts"], 0);
+    let of_moved = ["--home", moved.to_str().unwrap(), "status", "--json"];
+    let there = until("the moved home, served where it is now", || {
+        let answer = sandbox.run(&of_moved);
+        let status = (answer.code == Some(0)).then(|| answer.json())?;
+        assert_eq!(text(&status["home"]), of_moved[1]);
+        (status["artifacts"] == 1).then_some(status)
+    });
+    until("the end of the first daemon", || {
+        (!daemon::is_daemon_of(first, sandbox.home().root())).then_some(())
+    });
+    // Neither of the others takes anything from the other.
+    let instances = |status: &serde_json::Value| text(&status["daemon"]["instance"]);
+    assert_ne!(instances(&here), instances(&there));
+    assert_eq!(instances(&sandbox.ready()), instances(&here));
+    assert_eq!(instances(&sandbox.json(&of_moved[..3])), instances(&there));
+    assert_eq!(daemon::processes(sandbox.home().root()).len(), 2);
+}
+
+#[test]
+fn a_daemon_whose_lock_was_deleted_gives_way() {
+    let sandbox = watchful();
+    let before = instance(&sandbox);
+    std::fs::remove_file(sandbox.home().lock_file()).unwrap();
+    until("the end of who can't be told from others", || {
+        let left = daemon::processes(sandbox.home().root());
+        left.is_empty().then_some(())
+    });
+    sandbox.ready();
+    assert_ne!(instance(&sandbox), before);
 }
 
 #[test]

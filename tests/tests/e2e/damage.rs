@@ -175,3 +175,21 @@ fn damage_while_it_is_in_use() {
         assert_eq!(sandbox.pid(), pid, "{what}");
     }
 }
+
+#[test]
+fn a_bit_that_turns_over_in_use_is_found_by_a_check() {
+    let (sandbox, path) = library();
+    drop(sandbox.run(&["db", "vacuum"]).ok());
+    let check = || sandbox.run(&["db", "check"]);
+    assert_eq!(check().code, Some(0));
+    let length = std::fs::metadata(&path).unwrap().len();
+    flip(&path, length - 7);
+    let found = check();
+    assert_eq!(found.code, Some(9), "{found:?}");
+    assert!(found.stdout.contains("not as it was written"), "{found:?}");
+    until("a sound database", || {
+        (check().code == Some(0)).then_some(())
+    });
+    says_so(&sandbox, "after a check");
+    equals_a_fresh_one(&sandbox, "a check");
+}

@@ -121,6 +121,11 @@ fn down_for_an_older_daemon_and_up_again() {
     assert!(text(&copies[0]).ends_with(".pre-v2"), "{current}");
 }
 
+/// The schema that the program writes, as its commands take it.
+fn known(sandbox: &Sandbox) -> String {
+    sandbox.json(&["db", "current"])["known_schema"].to_string()
+}
+
 /// Makes the database one of a program that is to come.
 fn make_newer(database: &std::path::Path) {
     // The schema's number stands at byte 60.
@@ -132,7 +137,7 @@ fn make_newer(database: &std::path::Path) {
 #[test]
 fn a_newer_database_is_left_alone_until_somebody_decides() {
     let sandbox = library();
-    let database = database(&sandbox);
+    let (database, known) = (database(&sandbox), known(&sandbox));
     sandbox.stop();
     make_newer(&database);
     let newer = std::fs::read(&database).unwrap();
@@ -142,12 +147,14 @@ fn a_newer_database_is_left_alone_until_somebody_decides() {
     assert_eq!(
         text(&error["message"]),
         format!(
-            "the cache has schema 99, this skillmeatd {version} knows 2: a newer version wrote it"
+            "the cache has schema 99, this skillmeatd {version} knows {known}: a newer version wrote it"
         )
     );
     let hints = [
-        "start the newer skillmeatd",
-        "or run `sm db downgrade 2` (or `sm cache clear`), which loses nothing: all of it is made from your files",
+        "start the newer skillmeatd".to_owned(),
+        format!(
+            "or run `sm db downgrade {known}` (or `sm cache clear`), which loses nothing: all of it is made from your files"
+        ),
     ];
     assert_eq!(error["hints"], serde_json::json!(hints));
     assert_eq!(text(&error["path"]), database.display().to_string());
@@ -159,7 +166,7 @@ fn a_newer_database_is_left_alone_until_somebody_decides() {
     let error = sandbox.fails(&["db", "upgrade"], 2);
     assert!(text(&error["message"]).contains("99"), "{error}");
     assert!(std::fs::read(&database).unwrap() == newer, "it was touched");
-    let down = sandbox.json(&["db", "downgrade", "2", "--yes"]);
+    let down = sandbox.json(&["db", "downgrade", &known, "--yes"]);
     assert_eq!(down["how"], "anew", "{down}");
     rows(&sandbox);
     // What the newer daemon wrote is still there for it.
@@ -177,12 +184,12 @@ fn a_newer_database_is_left_alone_until_somebody_decides() {
 #[test]
 fn a_newer_database_gives_way_to_the_copy_from_before() {
     let sandbox = library();
-    let database = database(&sandbox);
+    let (database, known) = (database(&sandbox), known(&sandbox));
     sandbox.stop();
     let copy = PathBuf::from(format!("{}.pre-v99", database.display()));
     std::fs::copy(&database, &copy).unwrap();
     make_newer(&database);
-    let down = sandbox.json(&["db", "downgrade", "2", "--yes"]);
+    let down = sandbox.json(&["db", "downgrade", &known, "--yes"]);
     assert_eq!(down["how"], "copy", "{down}");
     rows(&sandbox);
     assert_eq!(sandbox.json(&["db", "current"])["state"], "open");

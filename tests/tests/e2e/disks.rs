@@ -4,8 +4,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use skillmeat_tests::fault::equals_a_fresh_one;
-use skillmeat_tests::home::{binary, skill, write};
+use skillmeat_tests::fuse::{Disk, OPTIONS};
+use skillmeat_tests::home::{binary, codes, skill, write};
 use skillmeat_tests::{Sandbox, daemon, until};
+
+fn skipped(why: &str) {
+    let line = format!("skipped: {why}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+}
 
 /// A script in a mount namespace of its own; `None`, with a word about it, where the system has none for us.
 fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Command> {
@@ -24,11 +30,7 @@ fn in_namespace(sandbox: &Sandbox, script: &str) -> Option<Command> {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        std::io::Write::write_all(
-            &mut std::io::stderr(),
-            b"skipped: this system gives no mount namespaces to this user\n",
-        )
-        .unwrap();
+        skipped("this system gives no mount namespaces to this user");
     }
     works.then(|| unshare(script))
 }
@@ -144,4 +146,199 @@ fn a_home_on_a_read_only_disk_is_read() {
     assert!(daemon::processes(&root).is_empty());
     // Where it can be written again, all is as ever.
     sandbox.status_until("its row again", |status| status["artifacts"] == 1);
+}
+
+/// Waits until the disk of the collection `team` is known not to answer.
+fn is_silent(sandbox: &Sandbox) {
+    let status = sandbox.status_until("the silent disk", |status| {
+        let warnings = status["warnings"].to_string();
+        status["daemon"]["state"] == "ready" && warnings.contains("does not answer")
+    });
+    let roots = status["roots"].as_array().unwrap();
+    let team = roots.iter().find(|root| root["collection"] == "team");
+    assert_eq!(team.unwrap()["state"], "unresponsive", "{status:#}");
+    assert!(codes(&status["warnings"]).contains(&"collection-unreachable".to_owned()));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_harms_only_itself() {
+    let mut sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "one", "Plain");
+    let disk = sandbox.path("disk");
+    skill(&disk.join("skills"), "far", "Away");
+    write(
+        disk.join("collection.toml"),
+        "[collection]\nname = \"team\"\n",
+    );
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", disk.to_str().unwrap());
+    sandbox.stop();
+    sandbox.ready();
+    assert_eq!(sandbox.show("far")["description"], "Away");
+    sandbox.stop();
+    // A server that has taken the mount and never reads what is asked. Closing it ends the mount, also if this fails.
+    let open = || {
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).open("/dev/fuse")
+    };
+    let mount = |at: &str| {
+        in_namespace(
+            &sandbox,
+            &format!("mount -i -t fuse -o {OPTIONS} none {at}"),
+        )
+    };
+    let can_mount = || {
+        let mut command = mount("/mnt")?;
+        let status = command.stdin(Stdio::from(open().ok()?)).status().ok()?;
+        status.success().then_some(())
+    };
+    let is_root = rustix::process::geteuid().is_root();
+    let (Ok(server), Some(())) = (open(), is_root.then(can_mount).flatten()) else {
+        skipped("this user can't mount what a program serves");
+        return;
+    };
+    let then = format!("'{}'; exec \"$1\" </dev/null", disk.display());
+    let Some(mut command) = mount(&then) else {
+        return;
+    };
+    command.stdin(Stdio::from(server.try_clone().unwrap()));
+    let child = serve(&sandbox, command);
+    is_silent(&sandbox);
+    // Its rows are served, and nobody waits to hear that it can't be changed.
+    assert_eq!(sandbox.show("far")["description"], "Away");
+    let error = sandbox.fails(&["tag", "add", "x", "far", "--collection", "team"], 3);
+    assert_eq!(error["code"], "collection.unreachable", "{error}");
+    // All others go on: seen, changed, compared.
+    skill(&sandbox.collection("default", "skills"), "one", "Edited");
+    sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
+    sandbox.json(&["group", "create", "some", "one"]);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    // The server goes; then the disk that the mount hid is there again.
+    drop(server);
+    let mut unmount = sandbox.command(Path::new("/usr/bin/nsenter"));
+    unmount.args(["--mount", "--target", &child.id().to_string()]);
+    unmount.args(["umount", "-l", disk.to_str().unwrap()]);
+    assert!(unmount.status().unwrap().success());
+    skill(&disk.join("skills"), "far", "Back");
+    sandbox.shows("far", "the disk again", |shown| {
+        shown["description"] == "Back"
+    });
+    sandbox.status_until("no warning", |status| {
+        status["warnings"] == serde_json::json!([])
+    });
+    end(&sandbox, child);
+}
+
+/// A daemon with a collection `team` on a disk that can fall silent; nothing where this user can't mount it.
+fn served(sandbox: &mut Sandbox, first: impl FnOnce(&Disk)) -> Option<(Disk, Child)> {
+    let (folder, disk) = (sandbox.path("served"), sandbox.path("disk"));
+    write(
+        folder.join("collection.toml"),
+        "[collection]\nname = \"team\"\n",
+    );
+    std::fs::create_dir_all(&disk).unwrap();
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", disk.to_str().unwrap());
+    let server = Disk::serve(&folder)?;
+    first(&server);
+    let at = disk.display();
+    let script =
+        format!("mount -i -t fuse -o {OPTIONS} none '{at}' || exit 77; exec \"$1\" </dev/null");
+    let mut command = in_namespace(sandbox, &script)?;
+    command.stdin(Stdio::from(server.device()));
+    Some((server, serve(sandbox, command)))
+}
+
+fn can_serve() -> bool {
+    let may = rustix::process::geteuid().is_root() && Path::new("/dev/fuse").exists();
+    if !may {
+        skipped("this user can't mount what a program serves");
+    }
+    may
+}
+
+#[test]
+fn a_disk_that_falls_silent_while_it_is_read_harms_only_itself() {
+    if !can_serve() {
+        return;
+    }
+    let mut sandbox = Sandbox::initialised();
+    write(sandbox.home().config(), "[watch]\npoll_interval = \"1s\"\n");
+    skill(&sandbox.collection("default", "skills"), "one", "Plain");
+    let skills = sandbox.path("served/skills");
+    for name in ["far", "further"] {
+        skill(&skills, name, "Away");
+    }
+    sandbox.stop();
+    let Some((mut server, child)) = served(&mut sandbox, |_| ()) else {
+        return;
+    };
+    sandbox.shows("far", "the disk", |shown| shown["description"] == "Away");
+    // A look finds the change, and the pass falls silent as it reads it.
+    server.fall_silent_at(skills.join("far/SKILL.md"), 1);
+    skill(&skills, "far", "Changed");
+    until("silence", || server.is_silent().then_some(()));
+    is_silent(&sandbox);
+    assert_eq!(sandbox.show("far")["description"], "Away");
+    let error = sandbox.fails(&["tag", "add", "x", "far", "--collection", "team"], 3);
+    assert_eq!(error["code"], "collection.unreachable", "{error}");
+    skill(&sandbox.collection("default", "skills"), "one", "Edited");
+    sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
+    sandbox.json(&["group", "create", "some", "one"]);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    server.answer_again();
+    sandbox.shows("far", "what changed meanwhile", |shown| {
+        shown["description"] == "Changed"
+    });
+    sandbox.status_until("no warning", |status| {
+        status["warnings"] == serde_json::json!([])
+    });
+    // Noticed also if nobody needs anything of it.
+    server.fall_silent();
+    is_silent(&sandbox);
+    // A process in which something hangs does not go, and the next one starts all the same.
+    drop(sandbox.run(&["daemon", "stop"]).ok());
+    assert_eq!(sandbox.show("one")["description"], "Edited");
+    server.answer_again();
+    end(&sandbox, child);
+}
+
+#[test]
+fn texts_of_others_are_indexed_while_a_disk_is_silent() {
+    if !can_serve() {
+        return;
+    }
+    let mut sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let near = sandbox.collection("default", "skills");
+    let far = sandbox.path("served/skills");
+    // So many that their texts are left to the thread that indexes them.
+    for number in 0..80 {
+        let name = format!("far{number}");
+        write(far.join(&name).join("notes.md"), "zebrafish\n");
+        skill(&far, &name, "Somewhere");
+        let name = format!("near{number}");
+        write(near.join(&name).join("notes.md"), "aardvark\n");
+        skill(&near, &name, "Here");
+    }
+    // Once for the pass.
+    let silence = |disk: &Disk| disk.fall_silent_at(far.join("far0/notes.md"), 2);
+    let Some((mut server, child)) = served(&mut sandbox, silence) else {
+        return;
+    };
+    until("silence", || server.is_silent().then_some(()));
+    until("the texts that are left", || {
+        let log = std::fs::read_to_string(sandbox.home().log_file()).ok()?;
+        log.contains("can't be read now").then_some(())
+    });
+    let finds = |word: &str| {
+        let found = sandbox.json(&["search", word, "--limit", "100"]);
+        let found = found["hits"].as_array().unwrap().len();
+        (found == 80).then_some(())
+    };
+    for number in 0..80 {
+        write(near.join(format!("near{number}/more.md")), "capybara\n");
+    }
+    until("the texts of others", || finds("capybara"));
+    server.answer_again();
+    until("its own texts", || finds("zebrafish"));
+    end(&sandbox, child);
 }

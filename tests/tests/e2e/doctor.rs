@@ -358,7 +358,8 @@ fn a_start_that_failed_and_a_home_that_is_owned_are_told() {
     drop(sandbox.run(&["daemon", "start"]).ok());
     assert_eq!(doctor(&sandbox, &[], 0)["healthy"], true);
 
-    // The daemon lives, but nobody can find it.
+    // The daemon lives, but nobody can find it; and it can't put back what is gone.
+    sandbox.signal(Signal::STOP);
     fs::remove_file(sandbox.home().rendezvous()).unwrap();
     let seen = doctor(&sandbox, &[], 9);
     assert_eq!(codes(&seen), ["daemon-unreachable"]);

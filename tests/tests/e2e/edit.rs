@@ -54,8 +54,30 @@ fn an_editor_changes_a_copy_that_is_saved() {
     ] {
         sandbox.fails(args, code);
     }
+    // Of a text that nobody touched nothing is kept.
     editor(&mut sandbox, "exit 3");
-    sandbox.fails(&["edit", "pdf"], 2);
+    let error = sandbox.fails(&["edit", "pdf"], 2);
+    assert!(!error.to_string().contains("is kept"), "{error}");
+    sandbox.set("EDITOR", "");
+    let error = sandbox.fails(&["edit", "pdf"], 2);
+    assert_eq!(error["message"], "no editor is named");
+    assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_only_we_can_read_is_told() {
+    let mut sandbox = library();
+    editor(
+        &mut sandbox,
+        "printf -- '---\\nname: pdf\\ndescription: one: two\\n---\\n' > \"$2\"",
+    );
+    let saved = sandbox.json(&["edit", "pdf"]);
+    let reason = text(&saved["items"][0]["reason"]);
+    assert!(
+        reason.starts_with("strict readers can't read it: "),
+        "{reason}"
+    );
+    assert_eq!(sandbox.show("pdf")["description"], "one: two");
 }
 
 #[test]

@@ -51,8 +51,10 @@ fn a_panic_in_an_essential_task_ends_the_daemon_with_70_and_the_next_command_sta
         write(&file, "");
         let log = log(&sandbox);
         assert_eq!(log.matches("ended code=70").count(), n + 1, "{task}: {log}");
-        let shown = sandbox.shows(&format!("s{n}"), "the skill", |_| true);
-        assert_eq!(shown["description"], *task);
+        // The row of the daemon that ended may be of a file that was half written.
+        sandbox.shows(&format!("s{n}"), "the skill", |shown| {
+            shown["description"] == *task
+        });
         assert_ne!(sandbox.pid(), before);
     }
 }

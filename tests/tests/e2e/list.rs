@@ -160,6 +160,9 @@ fn an_unknown_name_suggests_near_ones() {
     assert_eq!(error["code"], "collection.not_found");
     let error = sandbox.fails(&["show", "command:beta"], 3);
     assert_eq!(error["code"], "artifact.not_found");
+    let error = sandbox.fails(&["show", "bogus:beta"], 3);
+    let hints = error["hints"].to_string();
+    assert!(hints.contains("`bogus` is no artifact kind"), "{error}");
 }
 
 #[test]
@@ -213,6 +216,7 @@ fn every_artifact_of_a_list_has_the_documented_keys() {
         "artifacts",
         "total",
         "collections",
+        "hints",
         "stale",
         "complete",
         "verified_at",
@@ -243,4 +247,60 @@ fn the_default_collection_comes_first_then_all_others() {
     );
     assert_eq!(sandbox.json(&["list"])["total"], 5);
     assert_eq!(sandbox.json(&["list", "--all"])["total"], 7);
+}
+
+#[test]
+fn a_filter_that_names_what_is_not_there_says_so() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "pdf", "About pdf");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    drop(sandbox.run(&["tag", "add", "papers", "pdf"]).ok());
+    drop(sandbox.run(&["tag", "define", "planned"]).ok());
+    drop(sandbox.run(&["group", "create", "Work", "pdf"]).ok());
+    for (args, hint) in [
+        (
+            ["list", "--tag", "paper"],
+            "there is no tag `paper`; did you mean `papers`?",
+        ),
+        (
+            ["list", "--group", "Wrok"],
+            "there is no group `Wrok`; did you mean `Work`?",
+        ),
+        (
+            ["list", "--origin", "gitlab"],
+            "there is no artifact of origin `gitlab`; there are `local`",
+        ),
+        (
+            ["list", "--tag", "quite-another"],
+            "there is no tag `quite-another`; `sm tag list` shows those that there are",
+        ),
+    ] {
+        let listed = sandbox.json(&args);
+        assert_eq!(listed["total"], 0, "{args:?}");
+        assert_eq!(listed["hints"], json!([hint]));
+        let said = sandbox.run(&args).ok();
+        assert_eq!(said.stdout, "", "{args:?}");
+        assert!(said.stderr.contains(&format!("hint: {hint}")), "{said:?}");
+    }
+    let found = sandbox.json(&["search", "pdf", "--tag", "paper"]);
+    assert_eq!(
+        found["hints"],
+        json!(["there is no tag `paper`; did you mean `papers`?"])
+    );
+    // What is there, and only has nothing, is no mistake.
+    for args in [
+        &["list", "--tag", "papers"][..],
+        &["list", "--tag", "planned"],
+        &["list", "--tag", "papers", "--type", "agent"],
+        &["list", "--group", "work"],
+        &["search", "pdf", "--tag", "planned"],
+    ] {
+        assert_eq!(sandbox.json(args)["hints"], json!([]), "{args:?}");
+    }
+    for command in [&["list"][..], &["search", "pdf"]] {
+        let args = [command, &["-c", "defualt"]].concat();
+        let error = sandbox.fails(&args, 3);
+        assert_eq!(error["code"], "collection.not_found");
+        assert!(error["hints"].to_string().contains("`default`"), "{error}");
+    }
 }

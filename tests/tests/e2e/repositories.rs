@@ -15,7 +15,7 @@ const MANIFEST: &str = "[tool.skillmeat]\nname = \"team\"\nversion = \"1.0.0\"\n
     [[tag_definitions]]\nname = \"shared\"\nslug = \"shared\"\ncolor = \"#112233\"\n";
 
 /// A repository that holds a collection, with two commits.
-fn shared(sandbox: &Sandbox) -> PathBuf {
+pub(crate) fn shared(sandbox: &Sandbox) -> PathBuf {
     let folder = sandbox.path("served/team.git");
     write(folder.join("collection.toml"), MANIFEST);
     write(folder.join(".gitignore"), "*.log\n");
@@ -26,7 +26,7 @@ fn shared(sandbox: &Sandbox) -> PathBuf {
     folder
 }
 
-fn import(sandbox: &Sandbox, url: &str) -> Value {
+pub(crate) fn import(sandbox: &Sandbox, url: &str) -> Value {
     sandbox.json(&["collection", "import", url])
 }
 
@@ -65,7 +65,7 @@ fn is_whole(sandbox: &Sandbox, url: &str) {
 }
 
 /// What stands in the folder where repositories are fetched to, and half-made collections.
-fn leftovers(sandbox: &Sandbox) -> usize {
+pub(crate) fn leftovers(sandbox: &Sandbox) -> usize {
     let count = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         let entries = entries.map(|entry| entry.unwrap().file_name());

@@ -152,3 +152,26 @@ fn damage_that_the_monthly_look_finds_is_a_warning_until_it_is_mended() {
     drop(sandbox.run(&["snapshot", "delete", &id, "--yes"]).ok());
     sandbox.status_until("no warning", |status| warning(status).is_none());
 }
+
+#[test]
+fn rows_are_kept_true_and_small_by_the_clock() {
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let all = ["safety", "verify-stale", "evict", "verify-cache"];
+    for schedule in all {
+        history::make_due(&sandbox, schedule);
+    }
+    drop(sandbox.ready());
+    for schedule in all {
+        until_true(schedule, || history::last_run(&sandbox, schedule).is_some());
+    }
+    // Each comes again, the look at everything within the hour.
+    let status = sandbox.json(&["status"]);
+    let schedules = status["schedules"].as_array().unwrap();
+    for name in all {
+        let one = schedules.iter().find(|one| one["name"] == name).unwrap();
+        assert!(text(&one["next_due"]) > text(&one["last_run"]), "{one}");
+    }
+    let safety = schedules.iter().find(|one| one["name"] == "safety");
+    assert_eq!(safety.unwrap()["every"], "1h");
+}

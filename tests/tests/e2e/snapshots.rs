@@ -419,6 +419,50 @@ fn cut_short_anywhere_a_rollback_happened_or_did_not() {
 }
 
 #[test]
+fn a_rollback_of_many_things_is_cut_short_like_one_of_few() {
+    const MANY: usize = 40;
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    let skills = sandbox.collection("default", "skills");
+    let say = |words: &str| {
+        for number in 0..MANY {
+            let file = skills.join(format!("s{number:02}/SKILL.md"));
+            write(file, format!("{words} {number}"));
+        }
+    };
+    say("then");
+    let then = state(&sandbox);
+    let id = snapshot(&sandbox, "then");
+    say("now");
+    let now = state(&sandbox);
+    for (action, left) in [
+        ("restore.write=enospc@30", &now),
+        ("restore.write=kill@30", &now),
+        ("change.placing=kill@30", &now),
+        ("change.before_rows=kill", &then),
+    ] {
+        faults.tell(action);
+        assert_ne!(sandbox.run(&["rollback", &id, "--yes"]).code, Some(0));
+        if action.contains("kill") {
+            until_dead(&sandbox, action);
+        }
+        faults.none();
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        assert!(state(&sandbox) == *left, "{action}");
+        if !action.contains("kill") {
+            let standing = fs::read_dir(&skills).unwrap().count();
+            assert_eq!(standing, MANY, "{action}: something is left beside them");
+        }
+    }
+    drop(sandbox.run(&["undo"]).ok());
+    assert!(state(&sandbox) == now);
+    drop(sandbox.run(&["rollback", &id, "--yes"]).ok());
+    assert!(state(&sandbox) == then);
+    equals_a_fresh_one(&sandbox, "rollbacks of many things");
+}
+
+#[test]
 fn the_cache_may_go_and_the_history_stays() {
     let sandbox = strange();
     let id = snapshot(&sandbox, "durable");

@@ -297,3 +297,25 @@ fn what_changed_no_file_is_told_and_not_undone() {
     drop(sandbox.run(&["redo"]).ok());
     assert_eq!(sandbox.ids(), ["skill:one"]);
 }
+
+#[test]
+fn only_what_changed_the_same_entries_is_named_as_in_the_way() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "pdf", "Pdf");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let made = text(&sandbox.json(&["group", "create", "Work"])["operation"]);
+    let added = text(&sandbox.json(&["group", "add", "Work", "pdf"])["operation"]);
+    for number in 0..8 {
+        let tag = format!("tag-{number}");
+        drop(sandbox.run(&["tag", "define", &tag]).ok());
+    }
+    let error = sandbox.fails(&["undo", &made], 4);
+    let hints = error["hints"].to_string();
+    assert!(
+        hints.contains(&format!("operation {added} is in the way")),
+        "{hints}"
+    );
+    assert!(!hints.contains("tag-"), "{hints}");
+    drop(sandbox.run(&["undo", &added]).ok());
+    drop(sandbox.run(&["undo", &made]).ok());
+}

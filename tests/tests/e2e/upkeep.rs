@@ -1,9 +1,9 @@
 //! The daemon looks after itself: what cleaners remove comes back, and a server that hangs ends.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use skillmeat_tests::home::{binary, copy, rename, replace, write};
+use skillmeat_tests::home::{binary, copy, rename, replace, skill, write};
 use skillmeat_tests::{Sandbox, daemon, until};
 
 /// A user whose daemon looks after itself every second.
@@ -32,6 +32,23 @@ fn a_socket_and_a_rendezvous_that_cleaners_remove_come_back() {
         drop(sandbox.run(&["list", "--no-autostart"]).ok());
     }
     assert_eq!(daemon::processes(sandbox.home().root()), [before.pid]);
+}
+
+#[test]
+fn a_socket_that_a_cleaner_removes_comes_back_at_once() {
+    let sandbox = Sandbox::initialised();
+    let before = daemon::rendezvous(sandbox.home()).unwrap();
+    // Long before the first of its checks of itself, which comes after a minute.
+    for _ in 0..2 {
+        let gone = Instant::now();
+        std::fs::remove_file(&before.socket).unwrap();
+        until("the socket", || before.socket.exists().then_some(()));
+        assert!(gone.elapsed() < Duration::from_secs(20));
+        drop(sandbox.run(&["list", "--no-autostart"]).ok());
+    }
+    std::fs::remove_file(sandbox.home().rendezvous()).unwrap();
+    let after = until("the rendezvous", || daemon::rendezvous(sandbox.home()));
+    assert_eq!(after, before, "it is the same daemon");
 }
 
 /// How often the threads of a process have been woken, all together.
@@ -190,4 +207,27 @@ fn above_its_memory_a_daemon_drops_caches_and_then_ends_with_70() {
             .ok(),
     );
     drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
+fn what_a_killed_daemon_left_inside_of_an_artifact_goes() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let inside = |name: &str| sandbox.collection("default", &format!("skills/one/deep/er/{name}"));
+    let ours = inside(".skillmeat-tmp-123-0-0a1b2c3d");
+    let theirs = inside(".skillmeat-tmp-notes");
+    let long_ago = SystemTime::now() - Duration::from_hours(1);
+    for path in [&ours, &theirs] {
+        write(path, "half");
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    sandbox.json(&["gc", "--dry-run"]);
+    assert!(ours.exists());
+    sandbox.json(&["gc"]);
+    assert!(!ours.exists() && theirs.exists());
+    sandbox.shows("one", "the file that is left", |shown| {
+        shown["file_count"] == 2
+    });
 }

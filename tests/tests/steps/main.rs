@@ -63,6 +63,7 @@ tests! {
     repairing_all: table::REPAIR_MORE;
     going_back: table::BACK;
     undoing: table::UNDO;
+    undoing_across_names: table::RENAMED;
     keeping_snapshots: table::SNAPSHOT;
     forgetting: table::FORGET;
 }

@@ -14,6 +14,8 @@ const FLOW: &str = "default/commands/flow.md";
 const CANVAS: &str = "work/skills/canvas/SKILL.md";
 const STRAY: &str = "default/skills/stray/SKILL.md";
 const WORK: &str = "work/agents/helper.md";
+const OFFICE: &str = "office/agents/helper.md";
+const MAIN: &str = "main/skills/pdf/SKILL.md";
 
 pub(crate) const ADD: &[Mutation] = &[
     of("add", &["add", "src/new"]).about(NEW),
@@ -149,6 +151,26 @@ pub(crate) const UNDO: &[Mutation] = &[
         .back(Back::Redo),
     of("redo", &["redo"]).after(&[&["set", "pdf", "author=Me"], &["undo"]]),
     of("undo of an older one", &["undo", "4"]).back(Back::Redo),
+];
+
+pub(crate) const RENAMED: &[Mutation] = &[
+    of("undo of one before a renaming", &["undo", "10"])
+        .after(&[&["collection", "rename", "work", "office"]])
+        .about(OFFICE)
+        .back(Back::Redo),
+    of("undo of a renaming", &["undo", "14"])
+        .after(&[
+            &["collection", "rename", "work", "office"],
+            &["set", "helper", "author=Me", "-c", "office"],
+        ])
+        .about(OFFICE)
+        .back(Back::Redo),
+    of(
+        "rollback beyond a renaming",
+        &["rollback", "THEN", "-c", "main", "--yes"],
+    )
+    .after(&[&["collection", "rename", "default", "main"]])
+    .about(MAIN),
 ];
 
 pub(crate) const SNAPSHOT: &[Mutation] = &[

@@ -178,8 +178,7 @@ fn decide(
             }
             _ => {
                 return clash(format!(
-                    "`{id}` exists already with other content; nothing was overwritten; \
-                     give it another name with `--name`"
+                    "`{id}` exists already with other content; nothing was overwritten"
                 ));
             }
         }

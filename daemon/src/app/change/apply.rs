@@ -111,7 +111,7 @@ impl App {
             .iter()
             .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
             .collect();
-        let (holds, notes) = match self.place(draft, id, moves, &touched) {
+        let (holds, notes, old) = match self.place(draft, id, moves, &touched) {
             Ok(done) => done,
             Err(error) => {
                 if let Err(failed) = self.note_failure(draft, id, &touched) {
@@ -126,7 +126,13 @@ impl App {
             id, verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(),
             "{}", asked.what
         );
-        let followed = failpoint::step("change.before_rows").and_then(|()| {
+        let followed = std::thread::scope(|scope| {
+            // Meanwhile what was replaced goes: by this thread, if there is no other.
+            let letting_go = std::thread::Builder::new().name("old-files".to_owned());
+            drop(letting_go.spawn_scoped(scope, move || {
+                old.into_iter().for_each(Placed::keep);
+            }));
+            failpoint::step("change.before_rows")?;
             // Noted before the rows are read: what changes after that is somebody else's change.
             for (_, target, _) in &touched {
                 self.ledger.note_settled(target);
@@ -156,14 +162,15 @@ impl App {
         draft.past.finish(id, State::RolledBack, self, &states)
     }
 
-    /// Lets all places change, or none. No pass looks at them until the holds are dropped.
+    /// Lets all places change, or none. No pass looks at them until the holds are dropped, and what they held before
+    /// goes with the last of what this gives.
     fn place(
         &self,
         draft: &mut Draft<'_>,
         id: i64,
         moves: Vec<Move>,
         touched: &[Touched],
-    ) -> Result<(Vec<Hold<'_>>, Vec<String>)> {
+    ) -> Result<(Vec<Hold<'_>>, Vec<String>, Vec<Placed>)> {
         let collections: BTreeSet<&str> = touched
             .iter()
             .map(|(place, ..)| served(place))
@@ -177,7 +184,7 @@ impl App {
             self.ledger.note(target);
         }
         failpoint::step("change.recorded")?;
-        let late = put_in_place(draft, moves, &|draft| {
+        let (late, old) = put_in_place(draft, moves, &|draft| {
             failpoint::step("change.placed")?;
             let renewed = renewed(self, draft, touched)?;
             let places = touched.iter();
@@ -193,7 +200,7 @@ impl App {
             finished
         })?;
         let notes = self.keep_late(draft, id, &late);
-        Ok((holds, notes))
+        Ok((holds, notes, old))
     }
 
     /// Brings the rows of these paths up to date.
@@ -289,12 +296,12 @@ fn served(place: &Place) -> &str {
 }
 
 /// Lets all places change, and does what seals it; or takes all of it back. What others still wrote to what was
-/// replaced.
+/// replaced, and all of that, which goes when it is dropped.
 pub(super) fn put_in_place(
     draft: &mut Draft<'_>,
     moves: Vec<Move>,
     seal: &dyn Fn(&mut Draft<'_>) -> Result<()>,
-) -> Result<Vec<TouchedPath>> {
+) -> Result<(Vec<TouchedPath>, Vec<Placed>)> {
     let (mut placed, mut asides) = (Vec::new(), Vec::new());
     let mut meant_to_stand = Vec::new();
     let total = moves.len();
@@ -325,10 +332,7 @@ pub(super) fn put_in_place(
     failpoint::hit("late.sealed").ok();
     let asides: Vec<_> = asides.into_iter().zip(placed).collect();
     let late = late::captured(draft, &asides);
-    for (_, one) in asides {
-        one.keep();
-    }
-    Ok(late)
+    Ok((late, asides.into_iter().map(|(_, placed)| placed).collect()))
 }
 
 /// Makes everything ready beside its place, and takes the states that are about to be replaced.

@@ -1,4 +1,5 @@
-//! What goes along when a collection gets another name: its snapshots, in the history and those of the ancestor.
+//! What goes along when a collection gets another name: its snapshots, in the history and those of the ancestor, and
+//! what is known of its files.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::past::place_of;
 use super::place::{Place, Root};
 use crate::app::App;
 use crate::store::history::operation::TouchedPath;
-use crate::store::history::snapshot;
+use crate::store::history::{known, snapshot};
 
 /// The old name of a collection and its new one.
 pub(super) type Renamed = (String, String);
@@ -28,8 +29,7 @@ pub(super) fn renamed<'t>(
 ) -> Option<Renamed> {
     let (mut old, mut new) = (None, None);
     for (place, is_there_before, is_there_after) in touched {
-        let name = place.path.strip_prefix("collections/");
-        let Some(name) = name.filter(|name| place.root == Root::Home && !name.contains('/')) else {
+        let Some(name) = collection_at(place) else {
             continue;
         };
         let side = match (is_there_before, is_there_after) {
@@ -51,17 +51,31 @@ pub(super) fn renamed_by(paths: &[TouchedPath]) -> Option<Renamed> {
     renamed(touched.map(|(place, path)| (place, path.before.is_some(), path.after.is_some())))
 }
 
-/// Has the snapshots of a collection that an operation renames follow.
-pub(super) fn carry_snapshots(
+/// Has the snapshots of a collection that an operation renames follow, and what is known of its files. Of one that
+/// goes nothing is known any more: another one of its name has other files.
+pub(super) fn carry_along(
     transaction: &Transaction<'_>,
     paths: &[TouchedPath],
     way: Way,
 ) -> rusqlite::Result<()> {
-    match (renamed_by(paths), way) {
-        (Some((old, new)), Way::There) => snapshot::rename(transaction, &old, &new),
-        (Some((old, new)), Way::Back) => snapshot::rename(transaction, &new, &old),
-        (None, _) => Ok(()),
-    }
+    let (from, to) = match (renamed_by(paths), way) {
+        (Some((old, new)), Way::There) => (old, new),
+        (Some((old, new)), Way::Back) => (new, old),
+        (None, _) => {
+            let places = paths.iter().filter(|path| path.after.is_none());
+            return places
+                .filter_map(|path| collection_at(&place_of(path)).map(str::to_owned))
+                .try_for_each(|gone| known::forget(transaction, &gone));
+        }
+    };
+    snapshot::rename(transaction, &from, &to)?;
+    known::rename(transaction, &from, &to)
+}
+
+/// The collection that a place of the home is, as a whole.
+pub(super) fn collection_at(place: &Place) -> Option<&str> {
+    let name = place.path.strip_prefix("collections/")?;
+    (place.root == Root::Home && !name.contains('/')).then_some(name)
 }
 
 impl App {

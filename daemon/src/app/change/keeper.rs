@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use skillmeat_shared::artifact::scan;
+use skillmeat_shared::artifact::{hash, scan};
 use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::history;
 use skillmeat_shared::time::Timestamp;
@@ -166,8 +166,9 @@ impl App {
             return Ok(None);
         };
         let root = PathBuf::from(&view.path);
-        if !root.join(MANIFEST).exists() {
-            // A disk that is not mounted: nothing was changed.
+        let has_manifest = |root: &Path| root.join(MANIFEST).exists();
+        if self.reach.through(&root, has_manifest) != Some(true) {
+            // A disk that is not mounted, or silent: nothing was changed.
             return Ok(None);
         }
         let rows = store.read(|connection| list::places(connection, view.row))?;
@@ -212,6 +213,9 @@ impl App {
         let Some(survey) = self.look_for_unkept(&store, name, since)? else {
             return Ok(());
         };
+        if !self.can_be_kept(&survey.root, &survey.changed) {
+            return Ok(());
+        }
         // Our own changes must not be under way.
         let _no_change = self.mutation.lock();
         let batch = self.history.batch();
@@ -254,6 +258,9 @@ impl App {
             }
             let rest = waiting.split_off(waiting.len().min(CHUNK));
             let chunk = std::mem::replace(&mut waiting, rest);
+            if !self.can_be_kept(&survey.root, &chunk) {
+                return Ok(());
+            }
             let _no_change = self.mutation.lock();
             let batch = self.history.batch();
             let mut states = Vec::new();
@@ -277,6 +284,18 @@ impl App {
             tracing::info!(target: "history", collection = name, places = states.len(), "kept for the first time");
         }
         Ok(())
+    }
+
+    /// Whether places can be read to their ends: all changes wait while they are kept.
+    fn can_be_kept(&self, root: &Path, places: &[String]) -> bool {
+        let (boundary, places) = (root.to_owned(), places.to_owned());
+        self.goes_well(root, move |beat| {
+            for place in places {
+                beat.tick();
+                // What can't be read is told when it is kept.
+                drop(hash::hash_path(&boundary.join(place), &boundary));
+            }
+        })
     }
 
     /// Waits until all texts are indexed and nobody asks for anything. False if something else is to be done

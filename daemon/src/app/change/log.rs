@@ -9,7 +9,7 @@ use skillmeat_shared::history::{Node, Tree, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
-use super::place::CONFIG;
+use super::place::{CONFIG, Place};
 use crate::app::App;
 use crate::store::history::operation::{self, Filter, Operation, TouchedPath};
 
@@ -76,23 +76,21 @@ impl App {
             0 => FEW,
             limit => limit.min(MOST),
         };
-        let places = if request.artifact.is_empty() {
-            vec![None]
+        let mut found = Vec::new();
+        if request.artifact.is_empty() {
+            let filter = Filter {
+                before: request.before,
+                limit: limit + 1,
+                ..Filter::default()
+            };
+            found = self
+                .history
+                .read(|connection| operation::list(connection, &filter))?;
         } else {
-            self.places_of(request)?
-        };
-        let mut found = self.history.read(|connection| {
-            let mut found = Vec::new();
-            for place in &places {
-                let filter = Filter {
-                    place: place.clone(),
-                    before: request.before,
-                    limit: limit + 1,
-                };
-                found.extend(operation::list(connection, &filter)?);
+            for place in self.places_of(request)? {
+                found.extend(self.operations_at(&place, request.before, limit + 1)?);
             }
-            Ok(found)
-        })?;
+        }
         found.sort_by_key(|one| std::cmp::Reverse(one.id));
         found.dedup_by_key(|one| one.id);
         if found.is_empty() && !request.artifact.is_empty() && request.before.is_none() {
@@ -110,7 +108,7 @@ impl App {
     }
 
     /// Where an artifact lies, or may have lain: it may be gone.
-    fn places_of(&self, request: &LogRequest) -> Result<Vec<Option<(String, String)>>> {
+    fn places_of(&self, request: &LogRequest) -> Result<Vec<Place>> {
         let collection = self.collection_or_default(&request.collection);
         let Ok(reference) = request.artifact.parse::<ArtifactRef>();
         let store = self.store()?;
@@ -134,7 +132,7 @@ impl App {
         paths.dedup();
         Ok(paths
             .into_iter()
-            .map(|path| Some((collection.clone(), path)))
+            .map(|path| Place::collection(&collection, path))
             .collect())
     }
 

@@ -10,11 +10,13 @@
 
 mod apply;
 mod carry;
+mod clone;
 mod deed;
 mod draft;
 mod keeper;
 mod late;
 mod log;
+mod names;
 mod outside;
 mod past;
 mod place;
@@ -32,7 +34,7 @@ use super::App;
 pub use log::{ChangedFile, LogRequest, ShownOperation};
 
 pub(in crate::app) use deed::named;
-pub(in crate::app) use draft::{Draft, Source};
+pub(in crate::app) use draft::{Draft, Source, Turn};
 pub(in crate::app) use keeper::Keeper;
 pub(in crate::app) use place::Place;
 pub(in crate::app) use progress::Progress;
@@ -187,7 +189,37 @@ impl App {
         self.change_told(asked, &|_| {}, plan)
     }
 
-    /// The same for changes of many things, whose progress is told.
+    /// A change that is told thing by thing, and summed up. `words` are its verb, and what is said of a thing that was
+    /// changed and of one that would be; `what` was asked; the plan gets the word to say.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(in crate::app) fn change_things(
+        &self,
+        collection: &str,
+        (verb, done, would): (&'static str, &'static str, &'static str),
+        what: String,
+        dry_run: bool,
+        tell: &dyn Fn(Telling),
+        plan: &dyn Fn(&'static str, &mut Draft<'_>) -> Result<Vec<ChangeItem>>,
+    ) -> Result<ChangeSummary> {
+        let asked = Asked {
+            verb,
+            what,
+            actor: Actor::CommandLine,
+            dry_run,
+            undoes: None,
+        };
+        let said = if dry_run { would } else { done };
+        let changed = self.change_told(&asked, tell, &|draft| plan(said, draft))?;
+        let results = [done, "unchanged", "failed"];
+        let items = &changed.report;
+        Ok(ChangeSummary::told(
+            collection, &results, items, &changed, tell,
+        ))
+    }
+
+    /// The same as [`change`](Self::change) for changes of many things, whose progress is told.
     ///
     /// # Errors
     /// As [`change`](Self::change).
@@ -200,6 +232,7 @@ impl App {
         // First: who opens the cache looks for changes that were cut short, and nobody else changes anything then.
         self.store()?;
         let _one_at_a_time = self.mutation.lock();
+        self.boot.tenure.check()?;
         if self.unsettled.swap(false, Ordering::Relaxed) {
             // Before anything stands on it.
             self.recover_changes();

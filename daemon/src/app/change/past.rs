@@ -10,7 +10,7 @@ use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{self, Keep, Node, Objects, restore};
 
 use super::Asked;
-use super::carry::{Way, carry_snapshots};
+use super::carry::{Way, carry_along};
 use super::outside::Missed;
 use super::place::Place;
 use crate::app::App;
@@ -19,7 +19,7 @@ use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
 use crate::store::history::{Batch, History};
 
 /// Bytes of the largest document whose entries are undone.
-const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+pub(super) const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 /// What is recorded with an operation.
 pub(in crate::app) type Along = Box<dyn Fn(&Transaction<'_>) -> rusqlite::Result<()>>;
@@ -145,8 +145,8 @@ impl<'a> Past<'a> {
             let paths = operation::paths(transaction, id)?;
             match (stood, state) {
                 (Some(State::Done), State::Done) => {}
-                (_, State::Done) => carry_snapshots(transaction, &paths, Way::There)?,
-                (Some(State::Done), _) => carry_snapshots(transaction, &paths, Way::Back)?,
+                (_, State::Done) => carry_along(transaction, &paths, Way::There)?,
+                (Some(State::Done), _) => carry_along(transaction, &paths, Way::Back)?,
                 _ => {}
             }
             for (place, node) in renewed {

@@ -1,5 +1,6 @@
 //! Where a change touches the disk.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
@@ -42,6 +43,11 @@ impl Place {
             root: Root::Collection(name.to_owned()),
             path: path.into(),
         }
+    }
+
+    /// The folder of a collection in the home.
+    pub(in crate::app) fn collection_as_whole(name: &str) -> Self {
+        Self::home(format!("collections/{name}"))
     }
 
     /// The config.
@@ -127,11 +133,14 @@ impl Place {
         rest.strip_prefix('/')
     }
 
-    /// The path on disk, below the folder of its root. What lies in a collection must not be reached through a
-    /// link that leads out of it.
+    /// The path on disk, below the folder of its root, which has no links in it. What lies in a collection must not
+    /// be reached through a link that leads out of it.
     pub(super) fn on_disk(&self, root: &Path) -> Result<PathBuf> {
         let path = fs::join(root, Path::new(&self.path))?;
         if self.root == Root::Home {
+            return Ok(path);
+        }
+        if leads_nowhere_else(root, path.parent().unwrap_or(root)) {
             return Ok(path);
         }
         let nearest = path
@@ -151,6 +160,23 @@ impl Place {
         .hint("make the link a folder, or name the folder that it leads to as `collection.path`")
         .at(path, None))
     }
+}
+
+/// Whether all folders from a root to one below it are no links, as far as they are there.
+fn leads_nowhere_else(root: &Path, folder: &Path) -> bool {
+    let Ok(rest) = folder.strip_prefix(root) else {
+        return false;
+    };
+    let mut at = root.to_path_buf();
+    for name in rest {
+        at.push(name);
+        match std::fs::symlink_metadata(&at) {
+            Ok(found) if found.is_dir() => {}
+            Err(error) => return error.kind() == ErrorKind::NotFound,
+            Ok(_) => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]

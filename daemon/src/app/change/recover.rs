@@ -3,11 +3,13 @@
 
 use std::sync::atomic::Ordering;
 
-use skillmeat_shared::{Result, fs};
+use skillmeat_shared::Result;
+use skillmeat_shared::fs::{self, Placed};
 
 use super::Draft;
 use super::apply::{put_in_place, ready};
 use super::carry::renamed_by;
+use super::names::Followed;
 use super::outside::renewed;
 use super::past::{place_of, state_of};
 use super::settings::state_of_config;
@@ -83,6 +85,7 @@ impl App {
                 .finish(operation.id, State::Done, self, &renewed)?;
             return Ok("finished");
         }
+        let changed: Vec<Followed> = changed.into_iter().map(Followed::from).collect();
         for InTheWay { place, .. } in take_back(&mut draft, &changed)? {
             tracing::warn!(
                 target: "change",
@@ -91,7 +94,8 @@ impl App {
             );
         }
         let moves = ready(&mut draft)?;
-        let late = put_in_place(&mut draft, moves, &|_| Ok(()))?;
+        let (late, old) = put_in_place(&mut draft, moves, &|_| Ok(()))?;
+        old.into_iter().for_each(Placed::keep);
         draft.past.close(operation.id, State::RolledBack, self)?;
         // The log has them; nobody waits for an answer.
         drop(self.keep_late(&mut draft, operation.id, &late));

@@ -5,17 +5,20 @@
 
 use skillmeat_shared::collection::undo::{self, Obstacle};
 use skillmeat_shared::fs::FileHash;
-use skillmeat_shared::history::Node;
+use skillmeat_shared::history::{Node, object};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::past::place_of;
+use super::carry::{Renamed, renamed_by};
+use super::clone::own_changes;
+use super::names::{Followed, Names};
+use super::past::{MAX_DOCUMENT, place_of};
 use super::settings::{not_kept, take_back_settings};
 use super::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
 use crate::app::App;
-use crate::store::history::operation::{self, Filter, Operation, State, TouchedPath};
+use crate::store::history::operation::{self, Operation, State};
 
 /// Operations that are looked through for one that is in the way.
-const LATEST: u32 = 1000;
+const LATEST: u32 = 200;
 
 /// Obstacles that are named.
 const NAMED: usize = 5;
@@ -111,8 +114,23 @@ impl App {
             dry_run,
             undoes: Some(id),
         };
+        let renamed = renamed_by(&paths);
+        let names = match &renamed {
+            // Its own place: not where somebody else has moved the collection to.
+            Some(_) => Names::default(),
+            None => self.history.read(Names::read)?,
+        };
+        let paths: Vec<Followed> = paths
+            .into_iter()
+            .map(|touched| names.follow(touched, id))
+            .collect();
         let changed = self.change_told(&asked, tell, &|draft| {
-            let obstacles = take_back(draft, &paths)?;
+            let obstacles = match &renamed {
+                Some(renamed) if is_changed_since(draft, renamed, &paths)? => {
+                    rename_back(draft, renamed, &paths)?
+                }
+                _ => take_back(draft, &paths)?,
+            };
             if obstacles.is_empty() {
                 return Ok(());
             }
@@ -136,6 +154,33 @@ impl App {
         Ok(ChangeSummary::told("", &[result], &items, &changed, tell))
     }
 
+    /// Whether a later operation changed these entries of a document. In doubt it did.
+    fn is_in_the_way(&self, id: i64, place: &Place, entries: &[String]) -> bool {
+        if entries.is_empty() || place.is_config() {
+            return true;
+        }
+        let paths = self
+            .history
+            .read(|connection| operation::paths(connection, id));
+        let touched = paths.unwrap_or_default();
+        let touched = touched.iter().find(|one| {
+            one.path == place.path && one.root.is_empty() == place.collection_name().is_empty()
+        });
+        let Some(touched) = touched else {
+            return true;
+        };
+        let text = |node: Option<&Node>| match node.and_then(Node::hash) {
+            Some(hash) => object::get(&*self.history, hash, MAX_DOCUMENT)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok()),
+            None => Some(String::new()),
+        };
+        match (text(touched.before.as_ref()), text(touched.after.as_ref())) {
+            (Some(before), Some(after)) => undo::touched(&before, &after, entries),
+            _ => true,
+        }
+    }
+
     /// The error that names what was changed since.
     fn in_the_way(&self, id: i64, word: &str, obstacles: &[InTheWay]) -> Error {
         let mut names = Vec::new();
@@ -152,19 +197,12 @@ impl App {
                 let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
                 names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
             }
-            let filter = Filter {
-                place: Some((place.collection_name().to_owned(), place.path.clone())),
-                before: None,
-                limit: LATEST,
-            };
-            let found = self
-                .history
-                .read(|connection| operation::list(connection, &filter))
-                .unwrap_or_default();
+            let found = self.operations_at(place, None, LATEST).unwrap_or_default();
             let standing = found
                 .into_iter()
-                .filter(|one| one.id > id && one.state == State::Done && one.undoes != Some(id));
-            later.extend(standing.map(|one| (one.id, one.what)));
+                .filter(|one| one.id > id && one.state == State::Done && one.undoes != Some(id))
+                .filter(|one| self.is_in_the_way(one.id, place, entries));
+            later.extend(standing.take(NAMED).map(|one| (one.id, one.what)));
         }
         later.sort();
         later.dedup();
@@ -187,7 +225,11 @@ impl App {
             .fold(error, |error, (later, what)| {
                 error.hint(format!("operation {later} is in the way: {what}"))
             });
-        error.hint("nothing was changed; undo what came later first")
+        error.hint(if later.is_empty() {
+            "nothing was changed; what is named was changed outside of `sm`"
+        } else {
+            "nothing was changed; undo what came later first"
+        })
     }
 }
 
@@ -202,23 +244,29 @@ pub(super) struct InTheWay {
 }
 
 /// Drafts that paths are as they were before an operation. What is in the way.
-pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[TouchedPath]) -> Result<Vec<InTheWay>> {
+pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[Followed]) -> Result<Vec<InTheWay>> {
     let mut obstacles = Vec::new();
-    for touched in paths {
+    for followed in paths {
+        let touched = &followed.touched;
         let place = place_of(touched);
         if place.is_config() {
             obstacles.extend(take_back_settings(draft, &place, touched)?);
             continue;
         }
         let obstacle = if place.is_document() {
-            take_back_entries(draft, &place, touched)?
+            take_back_entries(draft, &place, followed)?
         } else {
             let now = draft.state(&place)?;
-            if now == touched.after {
-                draft.restore(&place, touched.before.as_ref())?;
-                None
-            } else {
-                Some(Vec::new())
+            match own_changes(
+                draft.objects(),
+                &place,
+                (touched.after.as_ref(), now.as_ref()),
+            )? {
+                None => {
+                    draft.restore(&place, touched.before.as_ref())?;
+                    None
+                }
+                changed => changed,
             }
         };
         obstacles.extend(obstacle.map(|entries| InTheWay {
@@ -230,11 +278,48 @@ pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[TouchedPath]) -> Result<
     Ok(obstacles)
 }
 
+/// Whether something else was changed since in a collection that was renamed.
+fn is_changed_since(draft: &mut Draft<'_>, (_, new): &Renamed, paths: &[Followed]) -> Result<bool> {
+    let place = Place::collection_as_whole(new);
+    let mut made = paths.iter().map(|one| &one.touched);
+    let made = made.find(|one| place_of(one) == place);
+    let now = draft.state(&place)?;
+    Ok(now.is_some() && made.is_some_and(|made| made.after != now))
+}
+
+/// Drafts that a collection that was renamed has its old name again, with all that was changed in it since. What
+/// is in the way.
+fn rename_back(
+    draft: &mut Draft<'_>,
+    (old, new): &Renamed,
+    paths: &[Followed],
+) -> Result<Vec<InTheWay>> {
+    let mut obstacles = Vec::new();
+    let wanted = Place::collection_as_whole(old);
+    if draft.exists(&wanted)? {
+        obstacles.push(InTheWay {
+            place: wanted,
+            entries: Vec::new(),
+            is_kept: true,
+        });
+        return Ok(obstacles);
+    }
+    draft.rename_collection(new, old)?;
+    for touched in paths.iter().map(|one| &one.touched) {
+        let place = place_of(touched);
+        if place.is_config() {
+            obstacles.extend(take_back_settings(draft, &place, touched)?);
+        }
+    }
+    Ok(obstacles)
+}
+
 fn take_back_entries(
     draft: &mut Draft<'_>,
     place: &Place,
-    touched: &TouchedPath,
+    followed: &Followed,
 ) -> Result<Option<Vec<String>>> {
+    let touched = &followed.touched;
     let now = draft.read(place)?;
     let hash = now.as_deref().map(FileHash::of);
     let is = |node: Option<&Node>| node.and_then(Node::hash).copied() == hash;
@@ -244,7 +329,10 @@ fn take_back_entries(
     }
     let text = |node: Option<&Node>| -> Result<Option<String>> {
         match node.and_then(Node::hash) {
-            Some(hash) => Ok(String::from_utf8(draft.past.bytes(hash)?).ok()),
+            Some(hash) => {
+                let text = String::from_utf8(draft.past.bytes(hash)?).ok();
+                Ok(text.map(|text| followed.said_now(text)))
+            }
             None => Ok(Some(String::new())),
         }
     };

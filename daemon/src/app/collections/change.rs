@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::bundle::archive::{self, Limits};
+use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
@@ -26,6 +26,9 @@ const LIMITS: Limits = Limits {
     portable: false,
     flat: false,
 };
+
+/// What to do if an imported collection has a name that is taken.
+const IMPORTED: &str = "choose another name with `--name`";
 
 /// What is to change.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ enum Made {
 }
 
 impl App {
-    /// Changes collections as a whole.
+    /// Changes collections as a whole. What takes long before anything changes ends as soon as nobody wants it.
     ///
     /// # Errors
     /// [`Code::CollectionNotFound`], [`Code::CollectionExists`], and what fetching, unpacking and changing may
@@ -93,6 +96,7 @@ impl App {
         &self,
         request: &CollectionRequest,
         tell: &dyn Fn(Telling),
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<ChangeSummary> {
         match &request.action {
             CollectionAction::Rename { name, new_name } => {
@@ -102,7 +106,7 @@ impl App {
                 self.delete_collection(name, request.dry_run, tell)
             }
             CollectionAction::Import { source, name, copy } => {
-                let origin = self.origin(source, *copy, tell)?;
+                let origin = self.origin(source, *copy, tell, is_wanted)?;
                 self.import_collection(source, &origin, name, request.dry_run, tell)
             }
         }
@@ -162,19 +166,10 @@ impl App {
     ) -> Result<ChangeSummary> {
         artifact::name::validate(new_name)?;
         self.own(name)?;
-        self.is_free(new_name)?;
-        let place = |name: &str| Place::home(format!("collections/{name}"));
-        let is_link = std::fs::symlink_metadata(self.boot.home.collection(name))
-            .is_ok_and(|found| found.is_symlink());
+        self.is_free(new_name, "choose another name")?;
         let is_default = self.collection_or_default("") == name;
         let plan = |draft: &mut Draft<'_>| {
-            draft.rename(&place(name), &place(new_name))?;
-            // Through a link the manifest is somebody else's, too.
-            let manifest = Place::home(format!("collections/{new_name}/{MANIFEST}"));
-            if !is_link && let Some(text) = draft.text(&manifest)? {
-                let text = edit::date(&edit::rename(&text, new_name)?, self.now())?;
-                draft.write(&manifest, text.into_bytes())?;
-            }
+            draft.rename_collection(name, new_name)?;
             if is_default {
                 self.plan_default(draft, new_name)?;
             }
@@ -185,7 +180,7 @@ impl App {
         self.whole(
             ("collection.rename", what),
             words,
-            (new_name, ""),
+            (new_name, &format!("was `{name}`")),
             dry_run,
             tell,
             &plan,
@@ -205,8 +200,7 @@ impl App {
             return Err(Error::new(Code::InvalidArgument, message)
                 .hint("make another one the default first: `sm collection use NAME`"));
         }
-        let plan =
-            |draft: &mut Draft<'_>| draft.remove(&Place::home(format!("collections/{name}")));
+        let plan = |draft: &mut Draft<'_>| draft.remove(&Place::collection_as_whole(name));
         let what = format!("delete the collection `{name}`");
         let words = ("deleted", "would-delete");
         self.whole(
@@ -219,7 +213,7 @@ impl App {
         )
     }
 
-    fn is_free(&self, name: &str) -> Result<()> {
+    fn is_free(&self, name: &str, otherwise: &str) -> Result<()> {
         let is_there = self.boot.home.collection(name).symlink_metadata().is_ok()
             || self
                 .store()?
@@ -229,11 +223,17 @@ impl App {
         if !is_there {
             return Ok(());
         }
-        Err(exists(name))
+        Err(exists(name, otherwise))
     }
 
     /// Finds out what is to be imported: a folder, an archive, or a repository, which is fetched.
-    fn origin(&self, source: &str, copy: bool, tell: &dyn Fn(Telling)) -> Result<Origin> {
+    fn origin(
+        &self,
+        source: &str,
+        copy: bool,
+        tell: &dyn Fn(Telling),
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Origin> {
         let room = self.boot.home.unpacked();
         if is_url(source) {
             let url = RepositoryUrl::parse(source)?;
@@ -245,7 +245,9 @@ impl App {
                 .tempdir_in(&room)
                 .map_err(|error| Error::io("create a folder in", &room, &error))?;
             let folder = cloned.path().join("repository");
-            let submodules = git::clone(&url, &folder, &|name| ProcessEnvironment.var(name))?;
+            let is_wanted = || is_wanted() && !self.ingest.is_stopping();
+            let environment = |name: &str| ProcessEnvironment.var(name);
+            let submodules = git::clone(&url, &folder, &environment, &is_wanted)?;
             failpoint::step("import.fetched")?;
             return Ok(Origin {
                 folder,
@@ -306,12 +308,12 @@ impl App {
             name.to_owned()
         };
         artifact::name::validate(&wanted)?;
-        self.is_free(&wanted)?;
+        self.is_free(&wanted, IMPORTED)?;
         let plan = |draft: &mut Draft<'_>| {
-            let place = Place::home(format!("collections/{wanted}"));
+            let place = Place::collection_as_whole(&wanted);
             // Nothing of a folder that moved can move again.
             if draft.exists(&place)? {
-                return Err(exists(&wanted));
+                return Err(exists(&wanted, IMPORTED));
             }
             let from = match origin.taken {
                 Taken::InPlace => Source::Past(Node::Link {
@@ -335,9 +337,9 @@ impl App {
     }
 }
 
-fn exists(name: &str) -> Error {
+fn exists(name: &str, otherwise: &str) -> Error {
     let message = format!("the collection `{name}` exists already");
-    Error::new(Code::CollectionExists, message).hint("choose another name with `--name`")
+    Error::new(Code::CollectionExists, message).hint(otherwise)
 }
 
 /// What to know of a repository with submodules.

@@ -14,6 +14,7 @@ use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 use super::{App, Freshness};
 use crate::app::change::{Actor, Asked, Draft, Place, Source};
 use crate::app::ingest::OWN_WRITE;
+use crate::app::selection::unknown;
 use crate::store::collection::{self, CollectionView, GroupView};
 
 /// The key that names the default collection.
@@ -77,17 +78,16 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
         Code::CollectionNotFound,
         format!("there is no collection `{name}`"),
     );
-    let nearest = names
-        .iter()
-        .filter(|_| name.len() <= crate::app::queries::LONGEST_TYPO)
-        .map(|(_, other)| (strsim::damerau_levenshtein(other, name), other))
-        .filter(|(distance, _)| *distance <= 3)
-        .min();
-    match (names.is_empty(), nearest) {
-        (true, _) => error.hint("`sm init` makes the first one"),
-        (false, Some((_, other))) => error.hint(format!("did you mean `{other}`?")),
-        (false, None) => error.hint("`sm collection list` shows those that there are"),
+    if names.is_empty() {
+        return error.hint("`sm init` makes the first one");
     }
+    let others = names.iter().map(|(_, other)| other.as_str());
+    unknown(
+        error,
+        name,
+        others,
+        "`sm collection list` shows those that there are",
+    )
 }
 
 impl App {

@@ -41,8 +41,10 @@ impl App {
         };
         let selection = Selection::one(&request.collection, &request.artifact);
         self.curate(&work, &selection, tell, &|draft, batch| {
-            let Some(row) = batch.rows.first() else {
-                return Ok(());
+            let row = match batch.rows {
+                [] => return Ok(()),
+                [one] => one,
+                several => return Err(too_many(several)),
             };
             let result = said(request.dry_run, "would-rename", "renamed");
             match plan(&request.name, draft, batch, row) {
@@ -54,6 +56,18 @@ impl App {
             Ok(())
         })
     }
+}
+
+/// The error that a pattern means more artifacts than can have one name.
+fn too_many(rows: &[Summary]) -> Error {
+    let named = rows.iter().take(3).map(|row| format!("`{}`", id_of(row)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match rows.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("only one can have that name, and these fit: {named}{more}");
+    Error::new(Code::ArtifactAmbiguous, message).hint("name the one that is meant")
 }
 
 /// The new path; nothing if the artifact has the name already.

@@ -114,13 +114,13 @@ impl App {
                 return Ok(());
             };
             match plan(request, draft, batch, row) {
-                Ok(true) => {
+                Ok(Some(note)) => {
                     let touched: Vec<_> = batch.touched(row).into_iter().collect();
                     relock(draft, batch.collection, &touched)?;
                     let result = said(request.dry_run, "would-save", "saved");
-                    batch.done(row, result, "", &row.path);
+                    batch.done(row, result, &note, &row.path);
                 }
-                Ok(false) => batch.done(row, "unchanged", "", &row.path),
+                Ok(None) => batch.done(row, "unchanged", "", &row.path),
                 Err(error) => batch.failed(row, &error),
             }
             Ok(())
@@ -159,20 +159,20 @@ fn chosen(
     )
 }
 
-/// Whether the file changes.
+/// What to tell of it, if the file changes.
 fn plan(
     request: &SaveRequest,
     draft: &mut Draft<'_>,
     batch: &Batch<'_>,
     row: &Summary,
-) -> Result<bool> {
+) -> Result<Option<String>> {
     let place = files::place_of(batch.collection, row);
     let scan = files::scanned(draft, batch.collection, &place)?;
     let file = chosen(row, &scan, &request.file)?;
     let target = files::inside(&place, &scan, &file);
     let before = draft.read(&target)?;
     if before.as_deref() == Some(&request.content) {
-        return Ok(false);
+        return Ok(None);
     }
     if before.as_deref() != Some(&request.before) {
         // Not the code for a plan that is to be made again: this text will stay another one.
@@ -180,15 +180,17 @@ fn plan(
         return Err(Error::new(Code::FileExists, message).hint("put both together, and save that"));
     }
     let kind = Kind::from_manifest(&row.kind);
-    if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
-        valid(&file, &target, &request.content)?;
-    }
+    let note = if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
+        valid(&file, &target, &request.content)?
+    } else {
+        String::new()
+    };
     draft.write(&target, request.content.clone())?;
-    Ok(true)
+    Ok(Some(note))
 }
 
-/// Fails if nobody could read any more what the artifact is.
-fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<()> {
+/// Fails if nobody could read any more what the artifact is. What only we can read is told.
+fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<String> {
     let invalid = |message: String, line: Option<u32>| {
         Err(Error::new(Code::FrontmatterInvalid, message).at(&target.path, line))
     };
@@ -199,13 +201,19 @@ fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<()> {
         return invalid(format!("`{}` is empty", target.path), None);
     }
     let document = frontmatter::parse_file(file, content);
-    match (document.status, document.error) {
-        (ParseStatus::Fallback, Some((why, line))) => {
-            let at = line
-                .map(|line| format!(" (line {line})"))
-                .unwrap_or_default();
+    let Some((why, line)) = document.error else {
+        return Ok(String::new());
+    };
+    let at = line
+        .map(|line| format!(" (line {line})"))
+        .unwrap_or_default();
+    match document.status {
+        ParseStatus::Repaired => Ok(format!(
+            "strict readers can't read it: {why}{at}; `sm validate --fix` mends what it can"
+        )),
+        ParseStatus::Fallback => {
             invalid(format!("`{}` can't be read: {why}{at}", target.path), line)
         }
-        _ => Ok(()),
+        ParseStatus::Strict => Ok(String::new()),
     }
 }

@@ -117,7 +117,11 @@ fn plan(
     for row in batch.rows {
         match carry(request, &mut target, &owners, draft, batch, row) {
             Ok(one) => {
-                let reason = format!("to `{to}`, as `{}`", one.new);
+                let reason = if one.new == id_of(row) {
+                    format!("to `{to}`")
+                } else {
+                    format!("to `{to}`, as `{}`", one.new)
+                };
                 batch.done(row, result, &reason, &one.path);
                 moved.push(one);
             }

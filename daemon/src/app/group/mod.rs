@@ -9,7 +9,7 @@ use skillmeat_shared::collection::naming;
 use skillmeat_shared::{ArtifactId, Error, Kind, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+use super::change::{ChangeItem, ChangeSummary, Draft, Telling};
 use super::selection::{Selected, Selection, no_group};
 use crate::store::list::Summary;
 
@@ -123,29 +123,19 @@ impl App {
         tell: &dyn Fn(Telling),
     ) -> Result<ChangeSummary> {
         let collection = self.known_collection(&request.collection)?;
-        let (verb, done, would) = request.action.words();
-        let asked = Asked {
-            verb,
-            what: request.action.told(&collection),
-            actor: Actor::CommandLine,
-            dry_run: request.dry_run,
-            undoes: None,
-        };
-        let said = if request.dry_run { would } else { done };
-        let changed = self.change_told(&asked, tell, &|draft| {
-            let mut items = Vec::new();
-            self.plan_groups(&collection, &request.action, said, &mut items, draft)?;
-            Ok(items)
-        })?;
-        let results = [done, "unchanged", "failed"];
-        let items = &changed.report;
-        Ok(ChangeSummary::told(
+        let (words, what) = (request.action.words(), request.action.told(&collection));
+        self.change_things(
             &collection,
-            &results,
-            items,
-            &changed,
+            words,
+            what,
+            request.dry_run,
             tell,
-        ))
+            &|said, draft| {
+                let mut items = Vec::new();
+                self.plan_groups(&collection, &request.action, said, &mut items, draft)?;
+                Ok(items)
+            },
+        )
     }
 
     fn plan_groups(

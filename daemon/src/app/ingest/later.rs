@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::queue::Pass;
-use super::scope::merge;
+use super::pass::Pass;
 
 /// Passes and when they are due. At most one for each collection is another try.
 #[derive(Default)]
@@ -19,9 +18,7 @@ impl Later {
         match self.passes.iter_mut().find(|(_, other)| is_same(other)) {
             Some((at, other)) => {
                 *at = due.min(*at);
-                merge(&mut other.scope, pass.scope);
-                other.tries = other.tries.max(pass.tries);
-                other.waiters.extend(pass.waiters);
+                other.join(pass);
             }
             None => self.passes.push((due, pass)),
         }
@@ -59,13 +56,10 @@ mod tests {
     use super::*;
 
     fn pass(collection: &str, path: &str, tries: u32) -> Pass {
+        let scope = Scope::Paths(BTreeSet::from([path.to_owned()]));
         Pass {
-            collection: collection.to_owned(),
-            scope: Scope::Paths(BTreeSet::from([path.to_owned()])),
-            reason: "test",
-            looks: 0,
             tries,
-            waiters: Vec::new(),
+            ..Pass::new(collection, scope, "test")
         }
     }
 

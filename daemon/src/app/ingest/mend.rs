@@ -15,8 +15,10 @@ use skillmeat_shared::health::DISK_FULL;
 use skillmeat_shared::reconcile::{Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::queue::{Change, Pass};
+use super::pass::Pass;
+use super::queue::Change;
 use super::{App, REOPEN, RowsState};
+use crate::lifecycle::Policy;
 use crate::store::{Store, meta, migrate};
 
 /// The longest pause before a pass that failed is tried again.
@@ -24,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// When to try again what failed for want of room, or else.
 pub(in crate::app) const AGAIN: Duration = Duration::from_secs(3);
+
+/// How much nicer than others the comparison of pages is.
+const NICE: i32 = 10;
 
 /// Free bytes below which a disk counts as full, once it was.
 const ROOM: u64 = 16 * 1024 * 1024;
@@ -86,12 +91,9 @@ impl App {
         }
         self.boot.health.stir();
         let again = Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason: "retry",
             looks,
             tries: tries.saturating_add(1),
-            waiters: Vec::new(),
+            ..Pass::new(collection, scope, "retry")
         };
         let pause = Duration::from_secs(1 << tries.min(6)).min(LONGEST_PAUSE);
         self.ingest.later(again, pause);
@@ -123,6 +125,10 @@ impl App {
             None
         };
         if let Some(why) = why {
+            // At the place of a home that was moved it would be another daemon's.
+            if self.boot.tenure.check().is_err() {
+                return;
+            }
             tracing::warn!(target: "store", "{why}; it is built anew");
             if let Err(error) = self.rebuild(store, targets) {
                 tracing::error!(target: "store", "can't build the cache anew: {error}");
@@ -131,6 +137,23 @@ impl App {
             }
         }
         self.look_for_room(store);
+    }
+
+    /// Has a database that was not closed in order compared with the sums of its pages, if need be.
+    pub(super) fn prove(&self, store: &Arc<Store>) {
+        if !store.is_unproven() {
+            return;
+        }
+        let store = Arc::clone(store);
+        let work = move || {
+            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+                tracing::debug!(target: "store", "the proof works like everybody else: {error}");
+            }
+            store.prove();
+        };
+        self.boot
+            .supervisor
+            .spawn_thread("proof", Policy::Background, work);
     }
 
     fn look_for_room(&self, store: &Store) {
@@ -182,6 +205,7 @@ impl App {
         let result = match change {
             Change::Restore(file) => {
                 self.forget_freshness();
+                self.ingest.disown(None);
                 let restored = store.restore(&file);
                 if restored.is_ok() {
                     self.look_anew(store, targets);
@@ -189,6 +213,9 @@ impl App {
                 restored
             }
             Change::Down(version) => {
+                self.ingest.disown(None);
+                // It is closed for good then: nobody would compare it later.
+                store.prove();
                 store.close();
                 let moved = migrate::move_file(store.path(), version);
                 let (result, why) = match moved {
@@ -230,6 +257,7 @@ impl App {
 
     /// All rows are of unknown age now.
     fn look_anew(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) {
+        self.prove(store);
         self.log_event("cache.rebuilt", "", "");
         self.indexer.wake();
         targets.clear();

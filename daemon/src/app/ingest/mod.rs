@@ -1,45 +1,49 @@
 //! From hints to rows: one thread takes what is dirty and runs passes.
 
+mod behind;
 mod later;
 mod mend;
 mod pace;
+mod pass;
+mod passing;
 mod queue;
+mod refresh;
 mod scope;
 mod tally;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
 };
-use skillmeat_shared::reconcile::{self, Context, Report, Scope, Target};
-use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::reconcile::{Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
 
+use super::schedule::SAFETY;
 use super::{App, Ears, RowsState};
 use crate::lifecycle::Policy;
-use crate::store::{Opened, Store, collection};
+use crate::store::{Opened, Store, collection, text};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
 pub(super) use mend::AGAIN;
+use pass::Pass;
+use queue::Work;
 pub(super) use queue::{Change, Hold, Ingest};
-use queue::{Pass, Work, draining};
-use scope::merge;
 pub(super) use scope::scope_of;
 pub use tally::Tally;
 
-/// When files as young as the clock's resolution are looked at again: first soon, then once more for file
-/// systems that keep whole seconds.
-const SECOND_LOOKS: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(2200)];
-
-/// When a loss of many artifacts is looked at again before it is believed.
-const DOUBT: Duration = Duration::from_secs(1);
-
 /// How long to wait before a cache that can't be opened is tried again by itself.
 const REOPEN: Duration = Duration::from_mins(1);
+
+/// How long the second look at the start waits for texts that are to be indexed, if they are many.
+const AFTER_TEXTS: Duration = Duration::from_secs(3);
+
+/// Artifacts whose texts are many.
+const MANY_TEXTS: u64 = 1000;
 
 /// The reason of the passes with which the daemon begins.
 const STARTUP: &str = "startup";
@@ -47,22 +51,18 @@ const STARTUP: &str = "startup";
 /// The reason of passes over what we changed ourselves.
 pub(super) const OWN_WRITE: &str = "own-write";
 
-/// Threads that read files during a pass.
-const READERS: usize = 2;
+/// A whole collection, believing what sizes and times say.
+const ALL: Scope = Scope::All {
+    force: false,
+    confirmed: false,
+};
 
 impl App {
     /// Translates what the watcher saw of a collection.
     pub(super) fn note_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
         tracing::debug!(target: "watch", root, why, "dirty");
         match dirty {
-            Dirty::All => self.ingest.submit(
-                root,
-                Scope::All {
-                    force: false,
-                    confirmed: false,
-                },
-                why,
-            ),
+            Dirty::All => self.ingest.submit(root, ALL, why),
             Dirty::Paths(paths) => {
                 if let Some(scope) = scope_of(&paths) {
                     self.ingest.submit(root, scope, "watch");
@@ -93,6 +93,7 @@ impl App {
             self.recover_changes();
             self.recall_damage();
         }
+        self.prove(&store);
         // The process before us may have ended with texts that were still to be indexed.
         self.indexer.wake();
         let config = self.config();
@@ -123,13 +124,14 @@ impl App {
             self.set_rows(self.rows_state());
             if !is_watching && self.ingest.has_no_passes() {
                 is_watching = true;
-                self.watch_and_look_again(&targets);
+                self.watch_and_look_again(&store, &targets);
             }
             let (work, idle) = self.ingest.next();
             failpoint::hit("task.ingest").ok();
             match work {
                 Work::Stop => return,
                 Work::Pass(pass) => self.run_pass(&store, &targets, pass, idle),
+                Work::Late(late) => self.take_late(&targets, *late),
                 Work::Home => self.look_at_home(&store, &mut targets, "watch"),
                 Work::Config => {
                     self.reload_config();
@@ -138,7 +140,11 @@ impl App {
                 Work::Rebuild(waiters) => {
                     let result = self.rebuild(&store, &mut targets);
                     for waiter in waiters {
-                        drop(waiter.send(result.clone()));
+                        // Asked for here, before the passes that fill the new cache: theirs are the numbers.
+                        let passes = result.clone().map(|()| {
+                            self.ask_for(targets.keys().map(String::as_str), false, "rebuild")
+                        });
+                        drop(waiter.send(passes));
                     }
                 }
                 Work::Change(change, waiter) => {
@@ -149,6 +155,7 @@ impl App {
                 Work::Forget(name, waiter) => {
                     // On this thread, and without its target: a pass would find it missing, and write its row anew.
                     targets.remove(&name);
+                    self.ingest.disown(Some(&name));
                     let removed =
                         store.write(move |transaction| collection::remove(transaction, &name));
                     drop(waiter.send(removed));
@@ -158,15 +165,18 @@ impl App {
         }
     }
 
-    fn watch_and_look_again(&self, targets: &HashMap<String, Target>) {
+    fn watch_and_look_again(&self, store: &Store, targets: &HashMap<String, Target>) {
         let all: Vec<Target> = targets.values().cloned().collect();
         self.watch_targets(&all);
+        // After a first index, the texts are of more use than what may have changed within a second.
+        let waiting = store.read(text::outstanding).map_or(0, |(texts, _)| texts);
         for target in all {
-            let scope = Scope::All {
-                force: false,
-                confirmed: false,
-            };
-            self.ingest.submit(&target.name, scope, "safety");
+            let pass = Pass::new(&target.name, ALL, SAFETY);
+            if waiting < MANY_TEXTS {
+                self.ingest.push(pass);
+            } else {
+                self.ingest.later(pass, AFTER_TEXTS);
+            }
             // The process before us may have ended before all was kept.
             self.keeper.note(&target.name, self.boot.started_at);
         }
@@ -245,12 +255,17 @@ impl App {
             }
         };
         found.retain(|target| {
-            let is_gone = !target.external && target.path.symlink_metadata().is_err();
+            let is_gone = !target.external
+                && self
+                    .reach
+                    .through(&target.path, |path| path.symlink_metadata().is_err())
+                    == Some(true);
             !(is_gone && self.forget_if_removed(store, &target.name))
         });
         if reason == STARTUP {
             for target in &found {
-                super::home::sweep_collection(&target.path);
+                self.reach
+                    .through(&target.path, super::home::sweep_collection);
             }
         }
         let known: HashSet<String> = store
@@ -282,200 +297,19 @@ impl App {
         let before = std::mem::take(targets);
         for target in found {
             let changed = before.get(&target.name).is_none_or(|old| *old != target);
-            let gone = !target.path.is_dir();
-            if changed || gone {
-                self.ingest.submit(
-                    &target.name,
-                    Scope::All {
-                        force: false,
-                        confirmed: false,
-                    },
-                    reason,
-                );
+            if changed || self.reach.through(&target.path, Path::is_dir) != Some(true) {
+                self.ingest.submit(&target.name, ALL, reason);
             }
             targets.insert(target.name.clone(), target);
         }
     }
 
-    fn run_pass(
-        &self,
-        store: &Arc<Store>,
-        targets: &HashMap<String, Target>,
-        pass: Pass,
-        idle: bool,
-    ) {
-        let Pass {
-            collection,
-            scope,
-            reason,
-            looks,
-            tries,
-            waiters,
-        } = pass;
-        let Some(target) = targets.get(&collection) else {
-            for waiter in waiters {
-                drop(waiter.send(Err(super::collections::not_found(&collection))));
-            }
-            return;
-        };
-        let started = Instant::now();
-        let at = self.now();
-        let context = Context {
-            clock: &*self.clock,
-            threads: READERS,
-            is_cancelled: &|| self.ingest.is_stopping(),
-        };
-        let result = reconcile::reconcile(target, &**store, &scope, &context);
-        let duration = started.elapsed();
-        self.ingest.rest(&collection, duration);
-        match &result {
-            Ok(report) => {
-                // A second look at young files is the same ingest once more.
-                if looks == 0 {
-                    self.counters
-                        .ingested(report.read.saturating_sub(report.failed), report.failed);
-                }
-                self.ingest.note(reason, report, duration, self.now(), idle);
-                let is_whole = matches!(scope, Scope::All { .. });
-                if is_whole || (tries > 0 && !self.ingest.tries_again(&collection)) {
-                    self.pass_went_well(&collection);
-                }
-                self.after_pass(&collection, &scope, report, (at, reason), looks);
-                tracing::debug!(
-                    target: "ingest",
-                    collection, reason, verified = report.verified, read = report.read,
-                    added = report.added, changed = report.changed, removed = report.removed,
-                    ms = duration.as_millis(),
-                    "pass"
-                );
-            }
-            Err(error) => {
-                self.counters.ingested(0, 1);
-                self.pass_failed(&collection, scope, (looks, tries), error);
-            }
-        }
-        for waiter in waiters {
-            // Who asked may have given up.
-            drop(waiter.send(result.clone().map(|report| (report, duration))));
-        }
-    }
-
-    fn after_pass(
-        &self,
-        collection: &str,
-        scope: &Scope,
-        report: &Report,
-        (at, reason): (Timestamp, &'static str),
-        looks: usize,
-    ) {
-        if report.cancelled {
-            return;
-        }
-        {
-            let mut table = self
-                .freshness
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let reachable = report.state != Some(reconcile::CollectionState::Unreachable);
-            match scope {
-                Scope::All { .. } if reachable && !report.doubtful => {
-                    table.verified(collection, at, reason);
-                }
-                Scope::All { .. } | Scope::Paths(_) => {
-                    table.verified_rows(collection, &report.rows, at);
-                }
-            }
-            table.building.remove(collection);
-        }
-        // Not every way in which a folder goes has an event: the watch must know, to see it come back.
-        if report.state == Some(reconcile::CollectionState::Unreachable)
-            && let Some(watcher) = self.watcher.get()
-        {
-            watcher.look_again(collection);
-        }
-        if report.added + report.changed + report.removed > 0 || report.collection_changed {
-            self.announce_change();
-            self.indexer.wake();
-            self.keeper.note(collection, at);
-            if matches!(scope, Scope::All { .. }) && reason != OWN_WRITE {
-                // Perhaps nobody told of it.
-                self.lasts.forget(collection);
-            }
-        }
-        let again = |scope: Scope, looks: usize| Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason: "settle",
-            looks,
-            tries: 0,
-            waiters: Vec::new(),
-        };
-        if report.doubtful {
-            self.ingest.later(
-                again(
-                    Scope::All {
-                        force: false,
-                        confirmed: true,
-                    },
-                    0,
-                ),
-                DOUBT,
-            );
-        }
-        if !report.young.is_empty()
-            && let Some(pause) = SECOND_LOOKS.get(looks)
-        {
-            let paths: BTreeSet<String> = report.young.iter().cloned().collect();
-            let mut scope = Scope::Paths(BTreeSet::new());
-            merge(&mut scope, Scope::Paths(paths));
-            self.ingest.later(again(scope, looks + 1), *pause);
-        }
-    }
-
     /// Makes an empty cache and asks for passes over everything.
     fn rebuild(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) -> Result<()> {
+        self.ingest.disown(None);
         self.rebuild_store(store)?;
         targets.clear();
         self.look_at_home(store, targets, "rebuild");
         Ok(())
-    }
-
-    /// Runs passes over collections and sums up what they did.
-    pub fn refresh(
-        &self,
-        collections: &[String],
-        force: bool,
-        reason: &'static str,
-    ) -> Result<Tally> {
-        let waiting: Vec<_> = collections
-            .iter()
-            .map(|name| {
-                self.ingest.request(
-                    name,
-                    Scope::All {
-                        force,
-                        confirmed: false,
-                    },
-                    reason,
-                )
-            })
-            .collect();
-        let mut tally = Tally {
-            reason,
-            ..Tally::default()
-        };
-        for receiver in waiting {
-            let (report, duration) = receiver.recv().map_err(|_| draining())??;
-            tally.add(&report, duration, self.now());
-        }
-        Ok(tally)
-    }
-
-    /// Compares one collection, or all, with their files now.
-    pub fn refresh_cache(&self, collection: &str, force: bool) -> Result<Tally> {
-        let store = self.store()?;
-        let asked = self.asked(&store, collection, collection.is_empty())?;
-        let names: Vec<String> = asked.into_iter().map(|(_, name)| name).collect();
-        self.refresh(&names, force, "request")
     }
 }

@@ -10,27 +10,17 @@ use skillmeat_shared::reconcile::{Report, Scope};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
+use super::behind::{Behind, Fence, Late};
 use super::later::Later;
 use super::pace::Pace;
-use super::scope::merge;
+use super::pass::Pass;
 use super::tally::Tally;
 
 /// Before passes the thread looks this often whether the cache's file is still there.
 const SELF_CHECK: Duration = Duration::from_secs(1);
 
-type Waiter = SyncSender<Result<(Report, Duration)>>;
-
-/// A pass that is asked for.
-pub(super) struct Pass {
-    pub(super) collection: String,
-    pub(super) scope: Scope,
-    pub(super) reason: &'static str,
-    /// How often young files were looked at again already.
-    pub(super) looks: usize,
-    /// How often it failed already.
-    pub(super) tries: u32,
-    pub(super) waiters: Vec<Waiter>,
-}
+/// Get the reports of passes.
+pub(in crate::app) type Passes = Vec<Receiver<Result<(Report, Duration)>>>;
 
 #[derive(Default)]
 struct Queue {
@@ -38,12 +28,16 @@ struct Queue {
     later: Later,
     /// Collections that a mutation is changing: they are looked at when it is done.
     held: HashMap<String, usize>,
+    /// The collection over which a pass runs.
+    running: Option<String>,
     /// How long passes rest after one another.
     pace: Pace,
+    /// Passes that did not move.
+    behind: Behind,
     home: bool,
     config: bool,
     retry: bool,
-    rebuild: Vec<SyncSender<Result<()>>>,
+    rebuild: Vec<SyncSender<Result<Passes>>>,
     /// Collections that are no more.
     gone: Vec<(String, SyncSender<Result<()>>)>,
     change: Option<(Change, SyncSender<Result<()>>)>,
@@ -97,13 +91,26 @@ pub(in crate::app) enum Change {
 /// What the thread does next.
 pub(super) enum Work {
     Pass(Pass),
+    /// A pass that was left behind has ended.
+    Late(Box<Late>),
     Home,
     Config,
-    Rebuild(Vec<SyncSender<Result<()>>>),
+    Rebuild(Vec<SyncSender<Result<Passes>>>),
     Change(Change, SyncSender<Result<()>>),
     Forget(String, SyncSender<Result<()>>),
     Check,
     Stop,
+}
+
+impl Queue {
+    /// At most one pass waits for each collection.
+    fn add(&mut self, pass: Pass) {
+        let mut waiting = self.passes.iter_mut();
+        match waiting.find(|other| other.collection == pass.collection) {
+            Some(other) => other.join(pass),
+            None => self.passes.push(pass),
+        }
+    }
 }
 
 impl Ingest {
@@ -111,43 +118,20 @@ impl Ingest {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, pass: Pass) {
+    /// Asks for this pass.
+    pub(super) fn push(&self, pass: Pass) {
         let mut queue = self.queue();
         if queue.stopping {
             return;
         }
-        match queue
-            .passes
-            .iter_mut()
-            .find(|other| other.collection == pass.collection)
-        {
-            Some(other) => {
-                let widens = matches!(other.scope, Scope::Paths(_))
-                    && matches!(pass.scope, Scope::All { .. });
-                if widens {
-                    other.reason = pass.reason;
-                }
-                merge(&mut other.scope, pass.scope);
-                other.waiters.extend(pass.waiters);
-                other.looks = other.looks.min(pass.looks);
-                other.tries = other.tries.max(pass.tries);
-            }
-            None => queue.passes.push(pass),
-        }
+        queue.add(pass);
         drop(queue);
         self.wake.notify_all();
     }
 
     /// Asks for a pass and does not wait.
     pub(in crate::app) fn submit(&self, collection: &str, scope: Scope, reason: &'static str) {
-        self.push(Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason,
-            looks: 0,
-            tries: 0,
-            waiters: Vec::new(),
-        });
+        self.push(Pass::new(collection, scope, reason));
     }
 
     /// Asks for a pass; the receiver gets its report.
@@ -159,12 +143,8 @@ impl Ingest {
     ) -> Receiver<Result<(Report, Duration)>> {
         let (waiter, receiver) = sync_channel(1);
         self.push(Pass {
-            collection: collection.to_owned(),
-            scope,
-            reason,
-            looks: 0,
-            tries: 0,
             waiters: vec![waiter],
+            ..Pass::new(collection, scope, reason)
         });
         receiver
     }
@@ -181,9 +161,14 @@ impl Ingest {
             .map_err(|_| draining())?
     }
 
-    /// Keeps passes away from a collection until the guard is dropped.
+    /// Keeps passes away from a collection until the guard is dropped. Waits for the end of one that runs: it would see
+    /// half of what is changed then.
     pub(in crate::app) fn hold(&self, collection: &str) -> Hold<'_> {
-        *self.queue().held.entry(collection.to_owned()).or_default() += 1;
+        let mut queue = self.queue();
+        *queue.held.entry(collection.to_owned()).or_default() += 1;
+        let runs = |queue: &mut Queue| queue.running.as_deref() == Some(collection);
+        let waited = self.wake.wait_while(queue, runs);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
         Hold {
             ingest: self,
             collection: collection.to_owned(),
@@ -208,8 +193,8 @@ impl Ingest {
         self.wake.notify_all();
     }
 
-    /// Has the cache dropped and its passes queued anew, and waits for that.
-    pub(in crate::app) fn rebuild(&self) -> Result<()> {
+    /// Has the cache dropped, and waits for that. The passes fill it anew.
+    pub(in crate::app) fn rebuild(&self) -> Result<Passes> {
         let (waiter, receiver) = sync_channel(1);
         {
             let mut queue = self.queue();
@@ -274,6 +259,7 @@ impl Ingest {
         // Dropping the waiters tells those who wait.
         queue.passes.clear();
         queue.later.clear();
+        queue.behind.clear();
         queue.rebuild.clear();
         queue.gone.clear();
         queue.change = None;
@@ -281,7 +267,8 @@ impl Ingest {
         self.wake.notify_all();
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    /// Whether the daemon ends.
+    pub(in crate::app) fn is_stopping(&self) -> bool {
         self.queue().stopping
     }
 
@@ -328,6 +315,9 @@ impl Ingest {
     pub(super) fn next(&self) -> (Work, bool) {
         let mut idle = false;
         let mut queue = self.queue();
+        if queue.running.take().is_some() {
+            self.wake.notify_all();
+        }
         let check = *queue.checked.get_or_insert_with(Instant::now) + SELF_CHECK;
         loop {
             if queue.stopping {
@@ -335,6 +325,9 @@ impl Ingest {
             }
             if !queue.rebuild.is_empty() {
                 return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
+            }
+            if let Some(late) = queue.behind.take_late() {
+                return (Work::Late(Box::new(late)), idle);
             }
             if let Some((collection, waiter)) = queue.gone.pop() {
                 return (Work::Forget(collection, waiter), idle);
@@ -350,17 +343,7 @@ impl Ingest {
             }
             let now = Instant::now();
             while let Some(pass) = queue.later.take_due(now) {
-                match queue
-                    .passes
-                    .iter_mut()
-                    .find(|other| other.collection == pass.collection)
-                {
-                    Some(other) => {
-                        merge(&mut other.scope, pass.scope);
-                        other.tries = other.tries.max(pass.tries);
-                    }
-                    None => queue.passes.push(pass),
-                }
+                queue.add(pass);
             }
             // Before the passes: they would write to a file that is gone, however many there are.
             let is_due = queue.check_at.is_some_and(|due| due <= now);
@@ -374,12 +357,15 @@ impl Ingest {
                 let rests = queue.pace.rests_until(&pass.collection, now);
                 rests.filter(|_| pass.waiters.is_empty())
             };
-            let free = queue
-                .passes
-                .iter()
-                .position(|p| !queue.held.contains_key(&p.collection) && rest(p).is_none());
+            let is_free = |pass: &Pass| {
+                let name = &pass.collection;
+                !queue.held.contains_key(name) && !queue.behind.holds(name) && rest(pass).is_none()
+            };
+            let free = queue.passes.iter().position(is_free);
             if let Some(at) = free {
-                return (Work::Pass(queue.passes.remove(at)), idle);
+                let pass = queue.passes.remove(at);
+                queue.running = Some(pass.collection.clone());
+                return (Work::Pass(pass), idle);
             }
             let rested = queue.passes.iter().filter_map(rest).min();
             idle = true;
@@ -439,6 +425,23 @@ impl Ingest {
     pub(super) fn tries_again(&self, collection: &str) -> bool {
         self.queue().later.tries_again(collection)
     }
+
+    /// The passes that were left behind.
+    pub(super) fn behind<T>(&self, with: impl FnOnce(&mut Behind) -> T) -> T {
+        with(&mut self.queue().behind)
+    }
+
+    /// A pass that was left behind has ended.
+    pub(super) fn came_back(&self, collection: &str, report: Option<Result<Report>>) {
+        self.behind(|behind| behind.came_back(collection, report));
+        self.wake.notify_all();
+    }
+
+    /// Lets no pass that was left behind write any more: one collection's, or all.
+    pub(super) fn disown(&self, collection: Option<&str>) {
+        let fences = self.behind(|behind| behind.fences(collection));
+        fences.iter().for_each(Fence::close);
+    }
 }
 
 /// The error for whoever waits when the process ends.
@@ -447,49 +450,4 @@ pub(super) fn draining() -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALL: Scope = Scope::All {
-        force: false,
-        confirmed: false,
-    };
-
-    #[test]
-    fn nobody_waits_for_a_thread_that_has_ended() {
-        let ingest = Ingest::default();
-        ingest.stop();
-        assert_eq!(ingest.rebuild().unwrap_err().code, Code::DaemonDraining);
-        let ran = ingest.run("c", ALL, "request");
-        assert_eq!(ran.unwrap_err().code, Code::DaemonDraining);
-    }
-
-    #[test]
-    fn a_busy_collection_rests_but_for_those_who_wait() {
-        let ingest = Ingest::default();
-        (0..20).for_each(|_| ingest.rest("busy", Duration::from_mins(1)));
-        ingest.submit("busy", ALL, "watch");
-        ingest.submit("calm", ALL, "watch");
-        let next = || match ingest.next().0 {
-            Work::Pass(pass) => pass.collection,
-            _ => String::new(),
-        };
-        assert_eq!(next(), "calm");
-        let _waiter = ingest.request("busy", ALL, "request");
-        assert_eq!(next(), "busy");
-    }
-
-    #[test]
-    fn endless_passes_do_not_keep_the_cache_from_being_looked_for() {
-        let ingest = Ingest::default();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            assert!(Instant::now() < deadline, "only passes for 20 s");
-            ingest.submit("c", ALL, "ttl");
-            if matches!(ingest.next().0, Work::Check) {
-                break;
-            }
-        }
-        assert!(matches!(ingest.next().0, Work::Pass(_)), "and they go on");
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ use skillmeat_shared::search::{
     self, Query, Snippet, Vocabulary, snippet_of_files, snippet_of_line,
 };
 
+use super::filters::{self, Wanted};
 use super::{App, Freshness};
 use crate::store::list::Summary;
 use crate::store::search::{self as index, Filter, Hit};
@@ -108,6 +109,8 @@ pub struct Searched {
     pub unindexed: u64,
     /// How fresh the rows are.
     pub freshness: Freshness,
+    /// What the filters name that is not there, if nothing passes them.
+    pub hints: Vec<String>,
 }
 
 /// Words of an index, as they were at a time.
@@ -184,7 +187,13 @@ impl App {
             if tiers.hits.is_empty() && query.terms.len() > 1 {
                 tiers = look(connection, &query, true, request.scope, &filter, limit)?;
             }
+            let wanted = Wanted {
+                tags: &filter.tags,
+                group: "",
+                origin: "",
+            };
             Ok(Searched {
+                hints: filters::hints(connection, &asked, &wanted, tiers.hits.len() as u64)?,
                 hits: describe(connection, &query, &tiers)?,
                 more: tiers.more,
                 corrections,

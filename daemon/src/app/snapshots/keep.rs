@@ -124,6 +124,9 @@ impl App {
             max_bytes: config.config.history_max_size_mb.saturating_mul(1 << 20),
         };
         let collected = self.history.collect(limits, dry_run)?;
+        if !dry_run {
+            self.sweep_artifacts()?;
+        }
         tracing::info!(
             target: "history",
             operations = collected.operations, objects = collected.objects, bytes = collected.bytes,

@@ -5,6 +5,7 @@ mod archive;
 mod compare;
 mod damage;
 mod keep;
+mod name;
 mod present;
 mod restore;
 
@@ -349,10 +350,7 @@ impl App {
         let views = store.read(crate::store::collection::all)?;
         let view = views.into_iter().find(|view| view.name == name);
         let path = PathBuf::from(view.ok_or_else(|| collections::not_found(name))?.path);
-        std::fs::canonicalize(&path).map_err(|error| Error {
-            code: Code::CollectionUnreachable,
-            ..Error::io("open", &path, &error)
-        })
+        self.real_root(&path)
     }
 
     /// The ancestor's snapshots of a collection, and what is wrong with their index.

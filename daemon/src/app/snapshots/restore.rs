@@ -17,16 +17,19 @@ use skillmeat_shared::history::{Node, Objects, capture, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
+use super::name::Called;
 use super::{How, Opened, Origin, artifacts_in};
 use crate::app::App;
-use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
+use crate::app::change::{
+    Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling, Turn,
+};
 use crate::store::history::{Batch, snapshot};
 
 /// What the snapshot before a rollback says; the ancestor's say the same.
 const BEFORE: &str = "[auto] Before rollback";
 
 /// Bytes of the largest manifest of a snapshot that is looked into.
-const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
+pub(super) const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 
 /// How far below the collection things are put back as a whole: artifacts lie two levels down.
 const LEVELS: usize = 2;
@@ -140,15 +143,23 @@ fn everything(
     draft: &mut Draft<'_>,
 ) -> Result<Vec<ChangeItem>> {
     let is_dry = dry.is_some();
+    let called = Called::new(name, &draft.root(name)?);
     let (changes, parts) = {
-        let objects: &dyn Objects = dry.unwrap_or_else(|| draft.objects());
+        let batch = dry.unwrap_or_else(|| draft.objects());
+        let objects: &dyn Objects = batch;
         let changes = diff::diff(objects, Some(now), Some(then), LEVELS)?;
+        let changes = changes
+            .into_iter()
+            .map(|change| called.as_now(batch, change));
+        let changes = changes.collect::<Result<Vec<_>>>()?;
+        let changes = changes.into_iter().flatten().collect();
         let changes = whole(objects, changes, now, then)?;
         let parts = changes.iter().map(|change| parts(objects, change));
         let parts = parts.collect::<Result<Vec<_>>>()?;
         (changes, parts)
     };
     let mut items = Vec::new();
+    let mut turns = Vec::new();
     for (change, parts) in changes.into_iter().zip(parts) {
         let Some(path) = change.path.to_str() else {
             let message = format!("`{}` is not UTF-8", change.path.display());
@@ -169,11 +180,16 @@ fn everything(
             } else {
                 format!("{path}/{inner}")
             };
-            draft.turn(&Place::collection(name, inner), part.before, part.after)?;
+            turns.push(Turn {
+                place: Place::collection(name, inner),
+                before: part.before,
+                after: part.after,
+            });
         }
         let place = Place::collection(name, path);
         draft.believe(&place, change.before, change.after);
     }
+    draft.turn(turns)?;
     Ok(items)
 }
 

@@ -11,7 +11,7 @@ use skillmeat_shared::collection::naming;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+use super::change::{ChangeItem, ChangeSummary, Draft, Telling};
 use super::curation::relock::{Touched, relock};
 use super::selection::{Selection, no_tag};
 use crate::store::list::{self, Query, Summary};
@@ -121,27 +121,15 @@ impl App {
         tell: &dyn Fn(Telling),
     ) -> Result<ChangeSummary> {
         let collection = self.known_collection(&request.collection)?;
-        let (verb, done, would) = request.action.words();
-        let asked = Asked {
-            verb,
-            what: request.action.told(&collection),
-            actor: Actor::CommandLine,
-            dry_run: request.dry_run,
-            undoes: None,
-        };
-        let said = if request.dry_run { would } else { done };
-        let changed = self.change_told(&asked, tell, &|draft| {
-            self.plan_tags(&collection, &request.action, said, draft)
-        })?;
-        let results = [done, "unchanged", "failed"];
-        let items = &changed.report;
-        Ok(ChangeSummary::told(
+        let (words, what) = (request.action.words(), request.action.told(&collection));
+        self.change_things(
             &collection,
-            &results,
-            items,
-            &changed,
+            words,
+            what,
+            request.dry_run,
             tell,
-        ))
+            &|said, draft| self.plan_tags(&collection, &request.action, said, draft),
+        )
     }
 
     fn plan_tags(

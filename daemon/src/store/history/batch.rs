@@ -1,15 +1,18 @@
 //! Objects that are kept together with what names them.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rusqlite::Transaction;
-use skillmeat_shared::Result;
 use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{Keep, Objects};
+use skillmeat_shared::{Error, Result};
 
+use super::moment::Moment;
 use super::object::{self, Packed, Packer};
 use super::{History, lock};
 
@@ -17,10 +20,21 @@ use super::{History, lock};
 const FULL: usize = 8 * 1024 * 1024;
 
 /// Questions from which on a list of all objects is worth its while.
-const MANY: u64 = 200;
+const MANY: u64 = 5_000;
 
 /// Objects up to which it is: 32 bytes each.
 const MOST: u64 = 500_000;
+
+/// Bytes of lists that are held together, at most; and of one of them.
+const HELD: usize = 8 * 1024 * 1024;
+const HELD_OF_ONE: u64 = 2 * 1024 * 1024;
+
+/// The bytes of lists that were read: trees of large folders, which are read several times.
+#[derive(Default)]
+struct Held {
+    lists: HashMap<FileHash, Arc<[u8]>>,
+    bytes: usize,
+}
 
 #[derive(Default)]
 struct Pending {
@@ -32,6 +46,8 @@ struct Pending {
 /// objects go to the disk before, but nothing names them yet.
 pub struct Batch<'a> {
     history: &'a History,
+    moment: Moment<'a>,
+    held: Mutex<Held>,
     pending: Mutex<Pending>,
     packers: Mutex<Vec<Packer>>,
     stored: AtomicU64,
@@ -45,6 +61,8 @@ impl<'a> Batch<'a> {
     pub(super) fn new(history: &'a History) -> Self {
         Self {
             history,
+            moment: Moment::new(history),
+            held: Mutex::default(),
             pending: Mutex::default(),
             packers: Mutex::default(),
             stored: AtomicU64::new(0),
@@ -64,6 +82,7 @@ impl<'a> Batch<'a> {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
         let pending = std::mem::take(&mut *lock(&self.pending));
+        self.moment.pass();
         self.history.write(|transaction| {
             object::insert(transaction, pending.objects.iter())?;
             work(transaction)
@@ -82,6 +101,7 @@ impl<'a> Batch<'a> {
         }
         let full = std::mem::take(&mut *pending);
         drop(pending);
+        self.moment.pass();
         self.history
             .write(|transaction| object::insert(transaction, full.objects.iter()))
     }
@@ -89,29 +109,40 @@ impl<'a> Batch<'a> {
     /// Whether the database has an object. Thousands of questions are answered from one list.
     fn is_kept(&self, hash: &FileHash) -> Result<bool> {
         if self.asked.fetch_add(1, Ordering::Relaxed) < MANY {
-            return self.history.has(hash);
+            return self.moment.ask(|connection| object::has(connection, hash));
         }
         let known = self.known.get_or_init(|| {
-            let all = self
-                .history
-                .read(|connection| object::all(connection, MOST));
+            let all = self.moment.ask(|connection| object::all(connection, MOST));
             all.ok().flatten()
         });
         match known {
             Some(known) if known.contains(hash) => Ok(true),
             // What others kept meanwhile is kept once all the same.
             Some(_) => Ok(false),
-            None => self.history.has(hash),
+            None => self.moment.ask(|connection| object::has(connection, hash)),
         }
     }
 
     fn load(&self, hash: &FileHash) -> Result<Option<Packed>> {
         let waiting = lock(&self.pending).objects.get(hash).cloned();
-        match waiting {
-            Some(packed) => Ok(Some(packed)),
-            None => self
-                .history
-                .read(|connection| object::load(connection, hash)),
+        if waiting.is_some() {
+            return Ok(waiting);
+        }
+        let load = || self.moment.ask(|connection| object::load(connection, hash));
+        if let Some(packed) = load()? {
+            return Ok(Some(packed));
+        }
+        // It may have been written since.
+        self.moment.pass();
+        load()
+    }
+
+    /// Has a list at hand when it is read once more, if there is room for it.
+    fn hold(&self, hash: &FileHash, bytes: Vec<u8>) {
+        let mut held = lock(&self.held);
+        if held.bytes + bytes.len() <= HELD {
+            held.bytes += bytes.len();
+            held.lists.insert(*hash, bytes.into());
         }
     }
 }
@@ -129,7 +160,30 @@ impl Objects for Batch<'_> {
     }
 
     fn copy_to(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {
-        object::copy(&|hash| self.load(hash), hash, into)
+        let held = lock(&self.held).lists.get(hash).cloned();
+        if let Some(bytes) = held {
+            return into
+                .write_all(&bytes)
+                .map_err(|error| Error::io("write", Path::new("object"), &error));
+        }
+        let first = self.load(hash)?;
+        let is_held = first
+            .as_ref()
+            .is_some_and(|packed| packed.is_list() && packed.size <= HELD_OF_ONE);
+        let first = Cell::new(first);
+        let load = |other: &FileHash| match first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.load(other),
+        };
+        if !is_held {
+            return object::copy(&load, hash, into);
+        }
+        let mut bytes = Vec::new();
+        object::copy(&load, hash, &mut bytes)?;
+        into.write_all(&bytes)
+            .map_err(|error| Error::io("write", Path::new("object"), &error))?;
+        self.hold(hash, bytes);
+        Ok(())
     }
 }
 

@@ -123,7 +123,7 @@ impl History {
             while steps.next()?.is_some() {}
             drop(steps);
             drop(statement);
-            super::super::evict::checkpoint(connection)
+            super::super::checkpoint::empty_log(connection)
         })
     }
 

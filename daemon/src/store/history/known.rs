@@ -52,6 +52,23 @@ pub fn around(connection: &Connection, root: &str, path: &str) -> rusqlite::Resu
     Ok(found)
 }
 
+/// Forgets all places of a root.
+pub fn forget(connection: &Connection, root: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM known WHERE root = ?1")?
+        .execute([root])
+        .map(drop)
+}
+
+/// Has the places of a root be those of another name.
+pub fn rename(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
+    forget(connection, to)?;
+    connection
+        .prepare_cached("UPDATE known SET root = ?2 WHERE root = ?1")?
+        .execute([from, to])
+        .map(drop)
+}
+
 /// Notes the state of a place; `None` forgets it.
 pub fn set(
     connection: &Connection,

@@ -9,6 +9,7 @@ mod batch;
 pub mod collect;
 pub mod damage;
 pub mod known;
+mod moment;
 mod object;
 mod open;
 pub mod operation;
@@ -29,6 +30,9 @@ use skillmeat_shared::{Code, Error, Result};
 use super::sql_hit;
 pub use batch::Batch;
 
+/// Connections that are kept for those who read next.
+const READERS: usize = 2;
+
 /// How long a collection of garbage waits for open batches.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -48,6 +52,29 @@ fn sql_error(error: &rusqlite::Error) -> Error {
     }
 }
 
+/// Connections that only read, while nobody uses them.
+#[derive(Debug, Default)]
+struct Readers {
+    idle: Vec<Connection>,
+    /// Which file they are of: one that was deleted is followed by another one at its path.
+    generation: u64,
+}
+
+impl Readers {
+    /// The file is another one.
+    fn begin_anew(&mut self) {
+        self.idle.clear();
+        self.generation += 1;
+    }
+}
+
+/// A connection that only reads, in use.
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    generation: u64,
+}
+
 /// Who uses the objects.
 #[derive(Debug, Default)]
 struct Users {
@@ -61,7 +88,7 @@ pub struct History {
     path: PathBuf,
     is_local: bool,
     writer: Mutex<Option<Connection>>,
-    reader: Mutex<Option<Connection>>,
+    readers: Mutex<Readers>,
     users: Mutex<Users>,
     left: Condvar,
 }
@@ -77,7 +104,7 @@ impl History {
             path: path.to_owned(),
             is_local,
             writer: Mutex::new(None),
-            reader: Mutex::new(None),
+            readers: Mutex::default(),
             users: Mutex::default(),
             left: Condvar::new(),
         }
@@ -115,7 +142,7 @@ impl History {
             // Of a file that was deleted only its open connections are left.
             Some(connection) if super::files::identity(&self.path).is_some() => connection,
             _ => {
-                *lock(&self.reader) = None;
+                lock(&self.readers).begin_anew();
                 slot.insert(open::writer(&self.path, self.is_local)?)
             }
         };
@@ -124,22 +151,43 @@ impl History {
 
     /// Runs `work` on a connection that only reads.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let is_open = lock(&self.reader).is_some();
-        if !is_open {
+        let reader = self.reader()?;
+        let outcome = {
+            // All that it reads is of one moment; it ends with a rollback, which gives nothing up.
+            let moment = reader.connection.unchecked_transaction();
+            moment.and_then(|moment| work(&moment))
+        };
+        self.give_back(reader);
+        outcome.map_err(|error| sql_error(&error))
+    }
+
+    /// A connection that only reads, which nobody else uses.
+    fn reader(&self) -> Result<Reader> {
+        let has_one = !lock(&self.readers).idle.is_empty();
+        if !has_one {
             // Makes and migrates it, if need be.
             self.with_writer(|_| Ok(()))?;
         }
-        let mut slot = lock(&self.reader);
-        let connection = match slot.as_mut() {
+        let (idle, generation) = {
+            let mut readers = lock(&self.readers);
+            (readers.idle.pop(), readers.generation)
+        };
+        let connection = match idle {
             Some(connection) => connection,
-            None => slot.insert(open::reader(&self.path)?),
+            None => open::reader(&self.path)?,
         };
-        let read = || {
-            // All that it reads is of one moment; it ends with a rollback, which gives nothing up.
-            let moment = connection.unchecked_transaction()?;
-            work(&moment)
-        };
-        read().map_err(|error| sql_error(&error))
+        Ok(Reader {
+            connection,
+            generation,
+        })
+    }
+
+    /// Keeps a connection for whoever reads next.
+    fn give_back(&self, reader: Reader) {
+        let mut readers = lock(&self.readers);
+        if reader.generation == readers.generation && readers.idle.len() < READERS {
+            readers.idle.push(reader.connection);
+        }
     }
 
     /// Begins to keep objects.
@@ -201,10 +249,9 @@ impl History {
 
     /// Closes the connections that nobody uses; they are opened again when they are needed.
     pub fn rest(&self) {
-        for slot in [&self.reader, &self.writer] {
-            if let Ok(mut slot) = slot.try_lock() {
-                *slot = None;
-            }
+        lock(&self.readers).idle.clear();
+        if let Ok(mut slot) = self.writer.try_lock() {
+            *slot = None;
         }
     }
 }

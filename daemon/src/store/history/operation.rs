@@ -95,6 +95,8 @@ pub struct TouchedPath {
 pub struct Filter {
     /// Only those that touch this path of this root, or something below or above it.
     pub place: Option<(String, String)>,
+    /// Only those with larger numbers.
+    pub after: i64,
     /// Only those with smaller numbers.
     pub before: Option<i64>,
     /// At most so many.
@@ -234,26 +236,52 @@ pub fn paths(connection: &Connection, id: i64) -> rusqlite::Result<Vec<TouchedPa
         .collect()
 }
 
+/// What operations that took place did to this folder of the home and in it, by their numbers, the oldest first.
+pub fn in_folder_of_home(
+    connection: &Connection,
+    folder: &str,
+) -> rusqlite::Result<Vec<(i64, TouchedPath)>> {
+    connection
+        .prepare_cached(
+            "SELECT operation, root, path, before, after FROM operation_path JOIN operation ON id = operation
+             WHERE root = '' AND path > ?1 || '/' AND path < ?1 || '0' AND state IN ('done', 'undone')
+             ORDER BY operation, path",
+        )?
+        .query_map([folder], |row| {
+            let touched = TouchedPath {
+                root: row.get(1)?,
+                path: row.get(2)?,
+                before: node_at(row, 3)?,
+                after: node_at(row, 4)?,
+            };
+            Ok((row.get(0)?, touched))
+        })?
+        .collect()
+}
+
 /// Operations, the newest first.
 pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Operation>> {
     let below = filter.before.unwrap_or(i64::MAX);
     let Some((root, path)) = &filter.place else {
         return connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM operation WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+                "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id > ?3 ORDER BY id DESC LIMIT ?2"
             ))?
-            .query_map(params![below, filter.limit], decode)?
+            .query_map(params![below, filter.limit, filter.after], decode)?
             .collect();
     };
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id IN (
+            "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id > ?5 AND id IN (
                  SELECT operation FROM operation_path
                  WHERE root = ?3 AND (path = ?4 OR substr(path, 1, length(?4) + 1) = ?4 || '/'
                      OR substr(?4, 1, length(path) + 1) = path || '/'))
              ORDER BY id DESC LIMIT ?2"
         ))?
-        .query_map(params![below, filter.limit, root, path], decode)?
+        .query_map(
+            params![below, filter.limit, root, path, filter.after],
+            decode,
+        )?
         .collect()
 }
 

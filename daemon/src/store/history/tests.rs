@@ -3,7 +3,8 @@ use std::path::Path;
 
 use skillmeat_shared::history::restore::restore;
 use skillmeat_shared::history::seen::Seen as _;
-use skillmeat_shared::history::{capture, capture_collection, object as port};
+use skillmeat_shared::history::tree::Entry;
+use skillmeat_shared::history::{Tree, capture, capture_collection, object as port};
 use skillmeat_shared::time::Timestamp;
 
 use super::collect::Limits;
@@ -104,6 +105,58 @@ fn what_was_not_committed_is_named_by_nothing() {
     };
     assert_eq!(failed.unwrap_err().code, Code::HistoryUnavailable);
     assert_eq!(count(&history, "object"), 0);
+}
+
+#[test]
+fn a_batch_finds_what_was_written_since_its_first_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = fresh(folder.path());
+    let batch = history.batch();
+    let theirs = FileHash::of(b"theirs");
+    assert!(!batch.has(&theirs).unwrap());
+    let other = history.batch();
+    port::put(&other, b"theirs").unwrap();
+    other.commit(|_| Ok(())).unwrap();
+    assert_eq!(port::get(&batch, &theirs, 99).unwrap(), b"theirs");
+    // Once it is full it writes itself.
+    let mut noise: Vec<u8> = (0..port::PART / 32)
+        .flat_map(|at| FileHash::of(&at.to_le_bytes()).0)
+        .collect();
+    let kept: Vec<FileHash> = (0..10)
+        .map(|number| {
+            noise[0] = number;
+            port::put(&batch, &noise).unwrap()
+        })
+        .collect();
+    assert!(count(&history, "object") > 1, "it was not full");
+    for hash in &kept {
+        assert!(batch.has(hash).unwrap());
+        assert_eq!(port::get(&batch, hash, u64::MAX).unwrap().len(), port::PART);
+    }
+}
+
+#[test]
+fn a_list_is_the_same_when_it_is_read_again_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = fresh(folder.path());
+    let entries = (0..2000_u32).map(|number| Entry {
+        name: format!("{number}").into(),
+        node: Node::Folder {
+            mode: 0o700,
+            hash: FileHash::of(&number.to_le_bytes()),
+        },
+    });
+    let tree = Tree::new(entries.collect()).unwrap();
+    let batch = history.batch();
+    let hash = tree.keep(&batch, None).unwrap();
+    assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
+    batch.commit(|_| Ok(())).unwrap();
+    let batch = history.batch();
+    for _ in 0..2 {
+        assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
+        let error = port::get(&batch, &hash, 100).unwrap_err();
+        assert_eq!(error.code, Code::FileTooLarge);
+    }
 }
 
 #[test]

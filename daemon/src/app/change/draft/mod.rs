@@ -29,6 +29,7 @@ use crate::store::history::Batch;
 use crate::store::list::{self, Existing};
 pub(in crate::app) use thing::Source;
 pub(super) use thing::{After, Before};
+pub(in crate::app) use whole::Turn;
 
 /// What the draft says of one place.
 #[derive(Debug)]
@@ -134,10 +135,7 @@ impl<'a> Draft<'a> {
                 .ok_or_else(|| collections::not_found(collection))?
                 .path
         };
-        let root = std::fs::canonicalize(&path).map_err(|error| Error {
-            code: Code::CollectionUnreachable,
-            ..Error::io("open", &path, &error)
-        })?;
+        let root = self.app.real_root(&path)?;
         self.roots.insert(collection.to_owned(), root.clone());
         Ok(root)
     }

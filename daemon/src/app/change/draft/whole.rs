@@ -4,13 +4,27 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::collection::{MANIFEST, edit};
 use skillmeat_shared::fs::{self, Staged};
 use skillmeat_shared::history::Node;
+use skillmeat_shared::history::restore::restore;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::thing::{Thing, inside};
 use super::{After, Before, Draft, Source, Touch, changed, no_folder};
 use crate::app::change::Place;
+use crate::store::history::Batch;
+
+/// Things from which on two threads make them ready sooner than one.
+const MANY: usize = 16;
+
+/// A place that goes from one state to another.
+#[derive(Debug)]
+pub(in crate::app) struct Turn {
+    pub(in crate::app) place: Place,
+    pub(in crate::app) before: Option<Node>,
+    pub(in crate::app) after: Option<Node>,
+}
 
 impl Draft<'_> {
     /// Drafts a file or folder. What stands there is replaced as a whole.
@@ -41,20 +55,43 @@ impl Draft<'_> {
         self.draft_whole(place, After::Thing(thing))
     }
 
-    /// Drafts that a place goes from one state, which it was just seen in and which must hold until the draft is
-    /// applied, to another. Its objects must be kept.
-    pub(in crate::app) fn turn(
-        &mut self,
-        place: &Place,
-        before: Option<Node>,
-        after: Option<Node>,
-    ) -> Result<()> {
-        let before = before.map_or(Before::Absent, |node| Before::Thing(Some(node)));
-        self.note_state(place, before)?;
-        match after {
-            Some(node) => self.put(place, Source::Past(node)),
-            None => self.remove(place),
+    /// Drafts that places go from one state, which they were just seen in and which must hold until the draft is
+    /// applied, to another. Their objects must be kept. No place lies in another one.
+    pub(in crate::app) fn turn(&mut self, turns: Vec<Turn>) -> Result<()> {
+        let mut waiting = Vec::new();
+        for turn in turns {
+            let before = turn
+                .before
+                .map_or(Before::Absent, |node| Before::Thing(Some(node)));
+            self.note_state(&turn.place, before)?;
+            match turn.after {
+                None => self.remove(&turn.place)?,
+                Some(node) if self.is_dry || self.outer(&turn.place).is_some() => {
+                    self.put(&turn.place, Source::Past(node))?;
+                }
+                Some(node) => {
+                    let staged = self.reserve(&turn.place);
+                    waiting.push((turn.place, self.noting(staged)?, node));
+                }
+            }
         }
+        let made = make_all(self.past.batch(), &waiting);
+        let made = self.noting(made)?;
+        for ((place, staged, node), is_exact) in waiting.into_iter().zip(made) {
+            self.past.made(staged.path());
+            let thing = Thing::staged(staged, is_exact.then_some(node));
+            let drafted = self.draft_whole(&place, After::Thing(thing));
+            self.noting(drafted)?;
+        }
+        Ok(())
+    }
+
+    /// A name beside a place, for what is to stand there.
+    fn reserve(&mut self, place: &Place) -> Result<Staged> {
+        let target = self.on_disk(place)?;
+        self.make_room(&target)?;
+        let room = self.room(place, &target)?;
+        Ok(Staged::reserve(&target, room.as_deref()))
     }
 
     /// Tells of which state something is that known places are part of, before the draft and after it.
@@ -227,6 +264,25 @@ impl Draft<'_> {
         self.noting(outcome)
     }
 
+    /// Drafts that a collection of the home is called something else.
+    ///
+    /// # Errors
+    /// As [`rename`](Self::rename); [`Code::ManifestInvalid`].
+    pub(in crate::app) fn rename_collection(&mut self, old: &str, new: &str) -> Result<()> {
+        let from = Place::collection_as_whole(old);
+        let is_link =
+            std::fs::symlink_metadata(self.on_disk(&from)?).is_ok_and(|found| found.is_symlink());
+        let place = Place::collection_as_whole(new);
+        self.rename(&from, &place)?;
+        // Through a link the manifest is somebody else's, too.
+        let manifest = Place::home(format!("{}/{MANIFEST}", place.path));
+        if !is_link && let Some(text) = self.text(&manifest)? {
+            let text = edit::date(&edit::rename(&text, new)?, self.now())?;
+            self.write(&manifest, text.into_bytes())?;
+        }
+        Ok(())
+    }
+
     fn rename_whole(&mut self, from: &Place, to: &Place) -> Result<()> {
         let (source, target) = (self.on_disk(from)?, self.on_disk(to)?);
         if !self.exists(from)? {
@@ -316,6 +372,29 @@ impl Draft<'_> {
         );
         Ok(())
     }
+}
+
+/// Makes states of the past ready, on several threads if they are many: whether each is that very state.
+fn make_all(objects: &Batch<'_>, wanted: &[(Place, Staged, Node)]) -> Result<Vec<bool>> {
+    let make = |(_, staged, node): &(Place, Staged, Node)| restore(node, objects, staged.path());
+    let (mine, theirs) = wanted.split_at(if wanted.len() < MANY {
+        wanted.len()
+    } else {
+        wanted.len() / 2
+    });
+    std::thread::scope(|scope| {
+        let theirs = (!theirs.is_empty())
+            .then(|| scope.spawn(|| theirs.iter().map(make).collect::<Result<Vec<bool>>>()));
+        let mut made = mine.iter().map(make).collect::<Result<Vec<bool>>>();
+        if let Some(theirs) = theirs {
+            let theirs = theirs.join().unwrap_or_else(|_| {
+                let message = "a thread that makes files ready panicked";
+                Err(Error::new(Code::Internal, message))
+            });
+            made = made.and_then(|made| Ok([made, theirs?].concat()));
+        }
+        made
+    })
 }
 
 fn tell(target: &Path, notes: &[Problem]) {

@@ -98,7 +98,7 @@ pub(super) fn entries(text: &str, region: Range<usize>) -> Vec<Entry> {
         };
         let colon = at + own + length;
         let value = value(text, colon, own);
-        let lines = at..next_line(text, value.range.end);
+        let lines = at..kept_blanks(text, &value);
         at = lines.end;
         found.push(Entry {
             key,
@@ -111,6 +111,19 @@ pub(super) fn entries(text: &str, region: Range<usize>) -> Vec<Entry> {
         });
     }
     found
+}
+
+/// The start of the line after a value, and after the blank lines behind it if it is a block that keeps them.
+fn kept_blanks(text: &str, value: &Value) -> usize {
+    let mut end = next_line(text, value.range.end);
+    let header = line(text, value.range.start);
+    let sign = header.split_whitespace().next().unwrap_or_default();
+    if value.form == Form::Block && sign.contains('+') {
+        while end < text.len() && line(text, end).trim().is_empty() {
+            end = next_line(text, end);
+        }
+    }
+    end
 }
 
 /// The key that a line begins with, and the bytes up to behind its colon.

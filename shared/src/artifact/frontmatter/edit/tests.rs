@@ -215,6 +215,11 @@ fn fields_stand_where_they_count() {
 fn tags_keep_the_form_of_their_list() {
     check(&[
         (
+            "a: |+\n  -\n  a\n\n",
+            add(&["new"]),
+            "a: |+\n  -\n  a\n\ntags: [new]\n",
+        ),
+        (
             "tags:\n  - a # first\n  - 'b'\nz: 1\n",
             add(&["c", "d e"]),
             "tags:\n  - a # first\n  - 'b'\n  - c\n  - d e\nz: 1\n",

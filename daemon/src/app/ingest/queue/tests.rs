@@ -1,0 +1,66 @@
+//! Who waits for whom.
+
+use super::*;
+
+const ALL: Scope = Scope::All {
+    force: false,
+    confirmed: false,
+};
+
+#[test]
+fn nobody_waits_for_a_thread_that_has_ended() {
+    let ingest = Ingest::default();
+    ingest.stop();
+    assert_eq!(ingest.rebuild().unwrap_err().code, Code::DaemonDraining);
+    let ran = ingest.run("c", ALL, "request");
+    assert_eq!(ran.unwrap_err().code, Code::DaemonDraining);
+}
+
+#[test]
+fn a_busy_collection_rests_but_for_those_who_wait() {
+    let ingest = Ingest::default();
+    (0..20).for_each(|_| ingest.rest("busy", Duration::from_mins(1)));
+    ingest.submit("busy", ALL, "watch");
+    ingest.submit("calm", ALL, "watch");
+    let next = || match ingest.next().0 {
+        Work::Pass(pass) => pass.collection,
+        _ => String::new(),
+    };
+    assert_eq!(next(), "calm");
+    let _waiter = ingest.request("busy", ALL, "request");
+    assert_eq!(next(), "busy");
+}
+
+#[test]
+fn who_changes_a_collection_waits_for_the_pass_over_it() {
+    let ingest = Ingest::default();
+    ingest.submit("c", ALL, "watch");
+    assert!(matches!(ingest.next().0, Work::Pass(_)));
+    drop(ingest.hold("other"));
+    std::thread::scope(|scope| {
+        let (tell, told) = sync_channel(1);
+        let changed = &ingest;
+        scope.spawn(move || {
+            let _held = changed.hold("c");
+            tell.send(()).unwrap();
+        });
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
+        ingest.submit("d", ALL, "watch");
+        assert!(matches!(ingest.next().0, Work::Pass(_)));
+        told.recv().unwrap();
+    });
+}
+
+#[test]
+fn endless_passes_do_not_keep_the_cache_from_being_looked_for() {
+    let ingest = Ingest::default();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        assert!(Instant::now() < deadline, "only passes for 20 s");
+        ingest.submit("c", ALL, "ttl");
+        if matches!(ingest.next().0, Work::Check) {
+            break;
+        }
+    }
+    assert!(matches!(ingest.next().0, Work::Pass(_)), "and they go on");
+}
