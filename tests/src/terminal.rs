@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -16,6 +17,7 @@ pub struct Terminal {
     child: Child,
     keys: File,
     seen: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -45,7 +47,7 @@ impl Terminal {
             keys.try_clone().unwrap(),
         );
         let shown = Arc::clone(&seen);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // At the end: an error, as nobody has the other side any more.
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
@@ -54,7 +56,12 @@ impl Terminal {
                 shown.push_str(&text);
             }
         });
-        Self { child, keys, seen }
+        Self {
+            child,
+            keys,
+            seen,
+            reader,
+        }
     }
 
     /// All that was shown so far, what was typed included.
@@ -80,6 +87,10 @@ impl Terminal {
     #[track_caller]
     pub fn end(mut self) -> (Option<i32>, String) {
         let status = until("the end of the command", || self.child.try_wait().unwrap());
+        // Its last words may still be on their way.
+        until("the end of the screen", || {
+            self.reader.is_finished().then_some(())
+        });
         (status.code(), self.screen())
     }
 }
