@@ -35,14 +35,7 @@ impl App {
                 let rows =
                     store.write(move |transaction| artifact::invalidate(transaction, &of, None))?;
                 done.rows += rows as u64;
-                self.ingest.submit(
-                    &name,
-                    Scope::All {
-                        force: false,
-                        confirmed: false,
-                    },
-                    "request",
-                );
+                self.ingest.submit(&name, Scope::WHOLE, "request");
                 done.collections.push(name);
             }
             return Ok(done);

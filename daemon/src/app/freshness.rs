@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use skillmeat_shared::Error;
+use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
@@ -235,14 +236,7 @@ impl App {
             let stale = self.stale_of(connection, (*row, name))?;
             freshness.stale += stale;
             if stale > 0 {
-                self.ingest.submit(
-                    name,
-                    skillmeat_shared::reconcile::Scope::All {
-                        force: false,
-                        confirmed: false,
-                    },
-                    "ttl",
-                );
+                self.ingest.submit(name, Scope::WHOLE, "ttl");
             }
         }
         let table = self

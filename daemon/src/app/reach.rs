@@ -274,11 +274,7 @@ impl App {
             .and_then(|store| store.read(collection::all).ok());
         for view in views.unwrap_or_default() {
             if Path::new(&view.path) == path {
-                let scope = Scope::All {
-                    force: false,
-                    confirmed: false,
-                };
-                self.ingest.submit(&view.name, scope, "watch");
+                self.ingest.submit(&view.name, Scope::WHOLE, "watch");
                 self.keeper.note(&view.name, self.boot.started_at);
             }
         }

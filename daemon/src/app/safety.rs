@@ -32,11 +32,7 @@ impl App {
     pub(super) fn look_at_everything(&self, reason: &'static str) {
         for (root, _) in self.roots() {
             self.reach.ask(&root.path);
-            let scope = Scope::All {
-                force: false,
-                confirmed: false,
-            };
-            self.ingest.submit(&root.name, scope, reason);
+            self.ingest.submit(&root.name, Scope::WHOLE, reason);
         }
         let all_answer = self
             .roots()

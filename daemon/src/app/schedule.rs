@@ -168,14 +168,7 @@ impl App {
                     .is_ok_and(|stale| stale > 0)
             };
             if is_due || has_stale() {
-                self.ingest.submit(
-                    &name,
-                    Scope::All {
-                        force: false,
-                        confirmed: false,
-                    },
-                    "ttl",
-                );
+                self.ingest.submit(&name, Scope::WHOLE, "ttl");
             }
         }
     }

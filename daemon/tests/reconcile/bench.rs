@@ -12,10 +12,7 @@ use skillmeat_shared::time::{Clock, SystemClock, Timestamp};
 use skillmeatd::store::{Store, artifact};
 use tempfile::TempDir;
 
-pub(crate) const ALL: Scope = Scope::All {
-    force: false,
-    confirmed: false,
-};
+pub(crate) const ALL: Scope = Scope::WHOLE;
 
 /// A clock that runs ahead, so that files count as old without waiting for them to age.
 pub(crate) struct Ahead(pub(crate) AtomicI64);

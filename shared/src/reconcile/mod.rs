@@ -51,6 +51,14 @@ pub enum Scope {
     Paths(BTreeSet<String>),
 }
 
+impl Scope {
+    /// Everything, believing what sizes and times say.
+    pub const WHOLE: Self = Self::All {
+        force: false,
+        confirmed: false,
+    };
+}
+
 /// What the rows say of a collection.
 #[derive(Debug, Clone)]
 pub struct KnownCollection {

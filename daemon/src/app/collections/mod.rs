@@ -187,11 +187,7 @@ impl App {
 
     /// Waits until a collection that was just made has its rows.
     fn settle(&self, name: &str) -> Result<()> {
-        let scope = Scope::All {
-            force: false,
-            confirmed: false,
-        };
-        self.ingest.run(name, scope, OWN_WRITE).map(|_| ())
+        self.ingest.run(name, Scope::WHOLE, OWN_WRITE).map(|_| ())
     }
 
     /// Makes a collection the default one; returns the name of the one before.

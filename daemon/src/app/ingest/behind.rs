@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use skillmeat_shared::reconcile::{Report, Target};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::ALL;
 use super::pass::Pass;
 use super::passing::Start;
+use skillmeat_shared::reconcile::Scope;
 
 /// Whether a pass may write still.
 #[derive(Clone, Default)]
@@ -134,7 +134,7 @@ impl Late {
         match self.report.filter(|_| counts) {
             Some(report) => Ok((self.left, report)),
             None => Err(Pass {
-                scope: ALL,
+                scope: Scope::WHOLE,
                 ..self.left.pass
             }),
         }
@@ -156,7 +156,7 @@ mod tests {
                 path: format!("/{name}").into(),
                 external: false,
             },
-            pass: Pass::new(name, ALL, "test"),
+            pass: Pass::new(name, Scope::WHOLE, "test"),
             start: Start::at(Timestamp::default(), false),
             fence: Fence::default(),
             is_silent,

@@ -51,18 +51,12 @@ const STARTUP: &str = "startup";
 /// The reason of passes over what we changed ourselves.
 pub(super) const OWN_WRITE: &str = "own-write";
 
-/// A whole collection, believing what sizes and times say.
-const ALL: Scope = Scope::All {
-    force: false,
-    confirmed: false,
-};
-
 impl App {
     /// Translates what the watcher saw of a collection.
     pub(super) fn note_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
         tracing::debug!(target: "watch", root, why, "dirty");
         match dirty {
-            Dirty::All => self.ingest.submit(root, ALL, why),
+            Dirty::All => self.ingest.submit(root, Scope::WHOLE, why),
             Dirty::Paths(paths) => {
                 if let Some(scope) = scope_of(&paths) {
                     self.ingest.submit(root, scope, "watch");
@@ -171,7 +165,7 @@ impl App {
         // After a first index, the texts are of more use than what may have changed within a second.
         let waiting = store.read(text::outstanding).map_or(0, |(texts, _)| texts);
         for target in all {
-            let pass = Pass::new(&target.name, ALL, SAFETY);
+            let pass = Pass::new(&target.name, Scope::WHOLE, SAFETY);
             if waiting < MANY_TEXTS {
                 self.ingest.push(pass);
             } else {
@@ -298,7 +292,7 @@ impl App {
         for target in found {
             let changed = before.get(&target.name).is_none_or(|old| *old != target);
             if changed || self.reach.through(&target.path, Path::is_dir) != Some(true) {
-                self.ingest.submit(&target.name, ALL, reason);
+                self.ingest.submit(&target.name, Scope::WHOLE, reason);
             }
             targets.insert(target.name.clone(), target);
         }

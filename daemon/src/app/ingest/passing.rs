@@ -15,7 +15,7 @@ use skillmeat_shared::time::Timestamp;
 use super::behind::{Fence, Late, Left};
 use super::pass::Pass;
 use super::scope::merge;
-use super::{ALL, App, OWN_WRITE};
+use super::{App, OWN_WRITE};
 use crate::app::errand::{self, Beat, Waited};
 use crate::app::reach::SILENT;
 use crate::store::Store;
@@ -112,7 +112,7 @@ impl App {
             Ok(Waited::Silent) => {
                 if !is_silent {
                     fence.close();
-                    let again = Pass::new(&target.name, ALL, "watch");
+                    let again = Pass::new(&target.name, Scope::WHOLE, "watch");
                     self.ingest.behind(|behind| behind.leave(left(again, true)));
                 }
                 reconcile::leave_alone(target, &**store, SILENT)

@@ -16,10 +16,7 @@ pub(super) fn merge(into: &mut Scope, other: Scope) {
         (Scope::Paths(paths), Scope::Paths(more)) => {
             paths.extend(more);
             if paths.len() > MANY_PATHS {
-                *into = Scope::All {
-                    force: false,
-                    confirmed: false,
-                };
+                *into = Scope::WHOLE;
             }
         }
         (Scope::Paths(_), all) => *into = all,
@@ -68,10 +65,7 @@ pub(in crate::app) fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
                 wanted.insert(skillmeat_shared::collection::MANIFEST.to_owned());
             }
             Place::Container => {
-                return Some(Scope::All {
-                    force: false,
-                    confirmed: false,
-                });
+                return Some(Scope::WHOLE);
             }
             // An entry of the manifest may name a path outside of the usual folders.
             Place::Ignored => wanted.extend(ancestors(path)),

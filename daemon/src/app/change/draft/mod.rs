@@ -161,11 +161,7 @@ impl<'a> Draft<'a> {
         let store = self.app.store()?;
         if !self.app.is_verified(collection) {
             // The rows are still to come, or those of the process before us: files may have changed since.
-            let all = Scope::All {
-                force: false,
-                confirmed: false,
-            };
-            self.app.ingest.run(collection, all, OWN_WRITE)?;
+            self.app.ingest.run(collection, Scope::WHOLE, OWN_WRITE)?;
         }
         let asked = self.app.asked(&store, collection, false)?;
         let Some((row, _)) = asked.first().cloned() else {

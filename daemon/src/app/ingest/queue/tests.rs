@@ -2,17 +2,12 @@
 
 use super::*;
 
-const ALL: Scope = Scope::All {
-    force: false,
-    confirmed: false,
-};
-
 #[test]
 fn nobody_waits_for_a_thread_that_has_ended() {
     let ingest = Ingest::default();
     ingest.stop();
     assert_eq!(ingest.rebuild().unwrap_err().code, Code::DaemonDraining);
-    let ran = ingest.run("c", ALL, "request");
+    let ran = ingest.run("c", Scope::WHOLE, "request");
     assert_eq!(ran.unwrap_err().code, Code::DaemonDraining);
 }
 
@@ -20,21 +15,21 @@ fn nobody_waits_for_a_thread_that_has_ended() {
 fn a_busy_collection_rests_but_for_those_who_wait() {
     let ingest = Ingest::default();
     (0..20).for_each(|_| ingest.rest("busy", Duration::from_mins(1)));
-    ingest.submit("busy", ALL, "watch");
-    ingest.submit("calm", ALL, "watch");
+    ingest.submit("busy", Scope::WHOLE, "watch");
+    ingest.submit("calm", Scope::WHOLE, "watch");
     let next = || match ingest.next().0 {
         Work::Pass(pass) => pass.collection,
         _ => String::new(),
     };
     assert_eq!(next(), "calm");
-    let _waiter = ingest.request("busy", ALL, "request");
+    let _waiter = ingest.request("busy", Scope::WHOLE, "request");
     assert_eq!(next(), "busy");
 }
 
 #[test]
 fn who_changes_a_collection_waits_for_the_pass_over_it() {
     let ingest = Ingest::default();
-    ingest.submit("c", ALL, "watch");
+    ingest.submit("c", Scope::WHOLE, "watch");
     assert!(matches!(ingest.next().0, Work::Pass(_)));
     drop(ingest.hold("other"));
     std::thread::scope(|scope| {
@@ -45,7 +40,7 @@ fn who_changes_a_collection_waits_for_the_pass_over_it() {
             tell.send(()).unwrap();
         });
         assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
-        ingest.submit("d", ALL, "watch");
+        ingest.submit("d", Scope::WHOLE, "watch");
         assert!(matches!(ingest.next().0, Work::Pass(_)));
         told.recv().unwrap();
     });
@@ -57,7 +52,7 @@ fn endless_passes_do_not_keep_the_cache_from_being_looked_for() {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         assert!(Instant::now() < deadline, "only passes for 20 s");
-        ingest.submit("c", ALL, "ttl");
+        ingest.submit("c", Scope::WHOLE, "ttl");
         if matches!(ingest.next().0, Work::Check) {
             break;
         }
