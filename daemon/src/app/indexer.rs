@@ -28,7 +28,7 @@ const TRANSACTION: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Batches that are read ahead of the writer.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// Artifacts whose texts are evicted first; then twice as many, and so on, since the index is merged each time.
 const EVICTED_AT_ONCE: usize = 200;

@@ -174,7 +174,9 @@ fn apply_change<'a>(
         }
         Change::Remove { row, id } => {
             unindex(transaction, *row, index)?;
-            counts.take_out(transaction, *row)?;
+            if let Some(before) = summary_of(transaction, *row)? {
+                counts.take_out(&before);
+            }
             transaction
                 .prepare_cached("DELETE FROM artifact WHERE id = ?1")?
                 .execute([row])?;
@@ -198,8 +200,8 @@ fn apply_change<'a>(
                 Some(row) => summary_of(transaction, *row)?,
                 None => None,
             };
-            if let Some(row) = row {
-                counts.take_out(transaction, *row)?;
+            if let Some(before) = &before {
+                counts.take_out(before);
             }
             let id = put(
                 transaction,
@@ -210,7 +212,10 @@ fn apply_change<'a>(
                 entry_hash,
                 row_hash,
             )?;
-            counts.put_in(artifact, bytes_of(artifact));
+            // A row that vanished meanwhile is not written either.
+            if row.is_none() || before.is_some() {
+                counts.put_in(artifact, bytes_of(artifact));
+            }
             if *differs {
                 let stays = before
                     .as_ref()

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Transaction, params};
 use skillmeat_shared::reconcile::ArtifactRow;
+
+use super::difference::Summary;
 
 /// Kind and status.
 type Class = (String, String);
@@ -20,20 +22,10 @@ impl Counts {
         sum.1 += bytes;
     }
 
-    /// The row of an artifact is about to be taken away or overwritten.
-    pub(super) fn take_out(
-        &mut self,
-        transaction: &Transaction<'_>,
-        row: i64,
-    ) -> rusqlite::Result<()> {
-        let counted: Option<(Class, i64)> = transaction
-            .prepare_cached("SELECT kind, status, size FROM artifact WHERE id = ?1")?
-            .query_row([row], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))
-            .optional()?;
-        if let Some((class, bytes)) = counted {
-            self.add(class, -1, -bytes);
-        }
-        Ok(())
+    /// A row is about to be taken away or overwritten.
+    pub(super) fn take_out(&mut self, before: &Summary) {
+        let class = (before.kind.clone(), before.status.clone());
+        self.add(class, -1, -before.size);
     }
 
     /// The row of an artifact is written.

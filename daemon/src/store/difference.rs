@@ -8,12 +8,13 @@ use super::artifact::json;
 
 /// What there is to compare of a row that is overwritten.
 pub(super) struct Summary {
-    id: String,
+    pub(super) kind: String,
     name: String,
     aliases: String,
     title: Option<String>,
     author: Option<String>,
-    status: String,
+    pub(super) status: String,
+    pub(super) size: i64,
     content_hash: Option<String>,
     description: Option<String>,
     tags: String,
@@ -28,12 +29,12 @@ pub(super) fn summary_of(
     use rusqlite::OptionalExtension as _;
     transaction
         .prepare_cached(
-            "SELECT kind || ':' || name, status, content_hash, description, tags, path, name, aliases, title, author
+            "SELECT kind, status, content_hash, description, tags, path, name, aliases, title, author, size
              FROM artifact WHERE id = ?1",
         )?
         .query_row([row], |row| {
             Ok(Summary {
-                id: row.get(0)?,
+                kind: row.get(0)?,
                 status: row.get(1)?,
                 content_hash: row.get(2)?,
                 description: row.get(3)?,
@@ -43,6 +44,7 @@ pub(super) fn summary_of(
                 aliases: row.get(7)?,
                 title: row.get(8)?,
                 author: row.get(9)?,
+                size: row.get(10)?,
             })
         })
         .optional()
@@ -62,8 +64,8 @@ pub(super) fn is_found_as_before(before: &Summary, now: &ArtifactRow) -> bool {
 /// What changed, in words.
 pub(super) fn difference(before: &Summary, now: &ArtifactRow) -> String {
     let mut words = Vec::new();
-    if before.id != now.id.to_string() {
-        words.push(format!("was {}", before.id));
+    if before.kind != now.id.kind.as_str() || before.name != now.id.name {
+        words.push(format!("was {}:{}", before.kind, before.name));
     }
     if before.status != now.status.as_str() {
         words.push(format!("{} -> {}", before.status, now.status));

@@ -188,23 +188,17 @@ fn serve(
     let mut is_behind = false;
     loop {
         let message = if is_behind {
-            match receiver.recv_timeout(PAUSE) {
-                Err(RecvTimeoutError::Timeout) => {
-                    is_behind = false;
-                    checkpoints.settle(&connection);
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                Ok(message) => message,
-            }
+            receiver.recv_timeout(PAUSE)
         } else {
-            match receiver.recv() {
-                Err(_) => break,
-                Ok(message) => message,
-            }
+            receiver.recv().map_err(RecvTimeoutError::from)
         };
         match message {
-            Message::Run(job) => {
+            Err(RecvTimeoutError::Timeout) => {
+                is_behind = false;
+                checkpoints.settle(&connection);
+            }
+            Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => return false,
+            Ok(Message::Run(job)) => {
                 let outcome =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut connection)));
                 if outcome.is_err() {
@@ -212,12 +206,12 @@ fn serve(
                 }
                 is_behind = checkpoints.after_write(&connection);
             }
-            Message::Empty(reply) => {
+            Ok(Message::Empty(reply)) => {
                 // The caller may have given up waiting.
                 drop(reply.send(checkpoints.empty(&connection)));
             }
-            Message::Compare(reply) => drop(reply.send(checkpoints.compare())),
-            Message::Close => {
+            Ok(Message::Compare(reply)) => drop(reply.send(checkpoints.compare())),
+            Ok(Message::Close) => {
                 let closed = sql_hit("shutdown.before_checkpoint")
                     .and_then(|()| checkpoints.close(&connection));
                 if let Err(error) = &closed {
@@ -225,8 +219,6 @@ fn serve(
                 }
                 return closed.unwrap_or(false);
             }
-            Message::Stop => break,
         }
     }
-    false
 }

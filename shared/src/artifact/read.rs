@@ -234,14 +234,14 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        let Some(hash) = &mut self.hash else {
+        if let Some(hash) = &mut self.hash {
+            hash.update(&self.head);
+        }
+        let is_whole = self.head.len() < MANIFEST_BYTES;
+        self.head.truncate(MANIFEST_BYTES);
+        let Some(hash) = self.hash.as_mut().filter(|_| !is_whole) else {
             return Ok(());
         };
-        hash.update(&self.head);
-        if self.head.len() < MANIFEST_BYTES {
-            return Ok(());
-        }
-        self.head.truncate(MANIFEST_BYTES);
         let done = stream(file, hash);
         if !matches!(done, Ok(true)) {
             // Half of the file is in the hash: it can't be told what it would be a hash of.

@@ -160,6 +160,18 @@ fn is_silent(sandbox: &Sandbox) {
     assert!(codes(&status["warnings"]).contains(&"collection-unreachable".to_owned()));
 }
 
+/// The rows of a silent disk are served, and nobody waits to hear that it can't be changed. All others go on: seen,
+/// changed, compared.
+fn harms_only_itself(sandbox: &Sandbox) {
+    assert_eq!(sandbox.show("far")["description"], "Away");
+    let error = sandbox.fails(&["tag", "add", "x", "far", "--collection", "team"], 3);
+    assert_eq!(error["code"], "collection.unreachable", "{error}");
+    skill(&sandbox.collection("default", "skills"), "one", "Edited");
+    sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
+    sandbox.json(&["group", "create", "some", "one"]);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+}
+
 #[test]
 fn a_disk_that_does_not_answer_harms_only_itself() {
     let mut sandbox = Sandbox::initialised();
@@ -203,15 +215,7 @@ fn a_disk_that_does_not_answer_harms_only_itself() {
     command.stdin(Stdio::from(server.try_clone().unwrap()));
     let child = serve(&sandbox, command);
     is_silent(&sandbox);
-    // Its rows are served, and nobody waits to hear that it can't be changed.
-    assert_eq!(sandbox.show("far")["description"], "Away");
-    let error = sandbox.fails(&["tag", "add", "x", "far", "--collection", "team"], 3);
-    assert_eq!(error["code"], "collection.unreachable", "{error}");
-    // All others go on: seen, changed, compared.
-    skill(&sandbox.collection("default", "skills"), "one", "Edited");
-    sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
-    sandbox.json(&["group", "create", "some", "one"]);
-    drop(sandbox.run(&["cache", "refresh"]).ok());
+    harms_only_itself(&sandbox);
     // The server goes; then the disk that the mount hid is there again.
     drop(server);
     let mut unmount = sandbox.command(Path::new("/usr/bin/nsenter"));
@@ -277,13 +281,7 @@ fn a_disk_that_falls_silent_while_it_is_read_harms_only_itself() {
     skill(&skills, "far", "Changed");
     until("silence", || server.is_silent().then_some(()));
     is_silent(&sandbox);
-    assert_eq!(sandbox.show("far")["description"], "Away");
-    let error = sandbox.fails(&["tag", "add", "x", "far", "--collection", "team"], 3);
-    assert_eq!(error["code"], "collection.unreachable", "{error}");
-    skill(&sandbox.collection("default", "skills"), "one", "Edited");
-    sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
-    sandbox.json(&["group", "create", "some", "one"]);
-    drop(sandbox.run(&["cache", "refresh"]).ok());
+    harms_only_itself(&sandbox);
     server.answer_again();
     sandbox.shows("far", "what changed meanwhile", |shown| {
         shown["description"] == "Changed"
