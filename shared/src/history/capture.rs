@@ -26,6 +26,7 @@ use crate::{Code, Error, Result};
 
 mod again;
 
+use again::Stays;
 pub use again::{Again, capture_again};
 
 /// The most files and folders of one capture.
@@ -98,9 +99,6 @@ type Remembered = Option<(Look, FileHash)>;
 
 /// A name in a folder, its state, and what may be remembered of it.
 type Found = (OsString, Node, Remembered);
-
-/// Of a folder: entries that stay, and what is remembered of its files that do.
-type Stays = (Vec<Entry>, Vec<(OsString, Look, FileHash)>);
 
 /// What one thread carries along.
 #[derive(Default)]
@@ -203,7 +201,7 @@ impl<'a> Walk<'a> {
         let wanted: Vec<&OsStr> = wanted.iter().map(OsString::as_os_str).collect();
         let taken = self.all(&opened, path, depth, &wanted, known.as_ref(), hands)?;
         drop(opened);
-        self.seal(path, taken, (Vec::new(), Vec::new()), known.as_ref())
+        self.seal(path, taken, Stays::default(), known.as_ref())
     }
 
     /// The names in a folder that belong to its state.
@@ -232,18 +230,22 @@ impl<'a> Walk<'a> {
         &self,
         path: &[u8],
         taken: Vec<Found>,
-        (mut entries, mut files): Stays,
+        Stays { tree, mut files }: Stays<'_>,
         known: Option<&SeenFolder>,
     ) -> Result<FileHash> {
-        entries.reserve(taken.len());
+        let mut entries = Vec::with_capacity(taken.len());
         for (name, node, look) in taken {
             if let Some((look, hash)) = look {
                 files.push((name.clone(), look, hash));
             }
             entries.push(Entry { name, node });
         }
-        let tree = Tree::new(entries)?;
-        let hash = tree.keep(self.objects, known.map(|known| &known.tree))?;
+        let now = Tree::new(entries)?;
+        let kept = known.map(|known| &known.tree);
+        let hash = match tree {
+            Some((before, looked)) => before.changed(looked, &now).keep(self.objects, kept)?,
+            None => now.keep(self.objects, kept)?,
+        };
         if let Some(seen) = self.seen {
             files.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
             let now = SeenFolder { tree: hash, files };

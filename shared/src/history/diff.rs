@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::capture::MAX_DEPTH;
 use super::object::Objects;
-use super::tree::{Entry, Node, Tree};
+use super::packed::{Packed, PackedEntries, PackedEntry};
+use super::tree::{Node, Tree};
 use crate::Result;
 
 /// One path that differs.
@@ -28,12 +29,12 @@ pub fn diff(
     levels: usize,
 ) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
+    let levels = levels.min(MAX_DEPTH);
     compare(
         objects,
         PathBuf::new(),
-        before,
-        after,
-        levels.min(MAX_DEPTH),
+        (before, after),
+        levels,
         &mut changes,
     )?;
     Ok(changes)
@@ -42,8 +43,7 @@ pub fn diff(
 fn compare(
     objects: &dyn Objects,
     path: PathBuf,
-    before: Option<&Node>,
-    after: Option<&Node>,
+    (before, after): (Option<&Node>, Option<&Node>),
     levels: usize,
     changes: &mut Vec<Change>,
 ) -> Result<()> {
@@ -69,10 +69,19 @@ fn compare(
         if hash == new_hash {
             return Ok(());
         }
-        let old = Tree::load(objects, hash)?;
-        let new = Tree::load(objects, new_hash)?;
-        return merge(old.entries(), new.entries(), |name, before, after| {
-            compare(objects, path.join(name), before, after, levels - 1, changes)
+        let old = Packed::load(objects, hash)?;
+        let new = Packed::load(objects, new_hash)?;
+        return merge(old.entries(), new.entries(), |before, after| {
+            let Some(name) = before.or(after).map(|entry| entry.name) else {
+                return Ok(());
+            };
+            let node = |entry: Option<PackedEntry<'_>>| {
+                entry.map(|entry| Node::decode(entry.node)).transpose()
+            };
+            let (before, after) = (node(before)?, node(after)?);
+            let path = path.join(name);
+            let sides = (before.as_ref(), after.as_ref());
+            compare(objects, path, sides, levels - 1, changes)
         });
     }
     changes.push(Change {
@@ -83,13 +92,13 @@ fn compare(
     Ok(())
 }
 
-/// Goes through two sorted lists side by side.
+/// Goes through two sorted lists side by side, and shows what differs.
 fn merge(
-    old: &[Entry],
-    new: &[Entry],
-    mut visit: impl FnMut(&Path, Option<&Node>, Option<&Node>) -> Result<()>,
+    old: PackedEntries<'_>,
+    new: PackedEntries<'_>,
+    mut visit: impl FnMut(Option<PackedEntry<'_>>, Option<PackedEntry<'_>>) -> Result<()>,
 ) -> Result<()> {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let (mut old, mut new) = (old.peekable(), new.peekable());
     loop {
         let order = match (old.peek(), new.peek()) {
             (None, None) => return Ok(()),
@@ -99,12 +108,8 @@ fn merge(
         };
         let before = order.is_le().then(|| old.next()).flatten();
         let after = order.is_ge().then(|| new.next()).flatten();
-        if let Some(one) = before.or(after) {
-            visit(
-                Path::new(&one.name),
-                before.map(|entry| &entry.node),
-                after.map(|entry| &entry.node),
-            )?;
+        if before.map(|entry| entry.node) != after.map(|entry| entry.node) {
+            visit(before, after)?;
         }
     }
 }

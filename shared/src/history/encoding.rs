@@ -3,6 +3,7 @@
 use crate::fs::FileHash;
 
 /// What is left to read.
+#[derive(Debug)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {

@@ -18,6 +18,7 @@ pub mod export;
 mod folder;
 mod memory;
 pub mod object;
+mod packed;
 pub mod restore;
 pub mod retention;
 pub mod seen;

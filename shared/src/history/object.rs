@@ -28,6 +28,9 @@ pub trait Keep: Objects {
 
     /// Keeps bytes that are the parts, which are kept already, one after the other.
     fn put_list(&self, hash: &FileHash, size: u64, parts: &[FileHash]) -> Result<()>;
+
+    /// What was kept is likely to be read soon.
+    fn have_at_hand(&self, _hash: &FileHash, _bytes: &[u8]) {}
 }
 
 /// Keeps some bytes, however many, and gives their hash.

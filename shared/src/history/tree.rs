@@ -4,22 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use super::encoding::{Cursor, put_text};
-use super::object::{self, Keep, Objects};
+use super::object::{Keep, Objects};
+use super::packed::{Encoding, Packed};
 use crate::fs::FileHash;
 use crate::{Code, Error, Result};
-
-/// How every encoded tree begins.
-const MAGIC: &[u8] = b"tree1\n";
-
-/// Bytes of the largest tree that is read back: a folder of some hundred thousand entries.
-const MAX_TREE: u64 = 64 * 1024 * 1024;
-
-/// Trees of more bytes than this are kept in parts, so that one changed entry of a large folder does not cost
-/// the whole list again.
-const LARGE: usize = 16 * 1024;
-
-/// One entry in so many ends a part of a large tree.
-const PART_OF: u8 = 64;
 
 /// The state of one path: of a file, a link, or a folder with all that is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,7 +56,7 @@ impl Node {
         bytes
     }
 
-    fn encode_into(&self, bytes: &mut Vec<u8>) {
+    pub(super) fn encode_into(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::File { mode, size, hash } => {
                 bytes.push(b'f');
@@ -99,6 +87,18 @@ impl Node {
         Self::decode_from(&mut cursor)
             .filter(|_| cursor.is_at_end())
             .ok_or_else(|| damaged("a node"))
+    }
+
+    /// The bytes of the node that comes next.
+    pub(super) fn skip<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+        let all = cursor.0;
+        match cursor.byte()? {
+            b'f' => cursor.take(2 + 8 + 32).map(drop)?,
+            b'l' => cursor.text().map(drop)?,
+            b'd' => cursor.take(2 + 32).map(drop)?,
+            _ => return None,
+        }
+        all.get(..all.len() - cursor.0.len())
     }
 
     fn decode_from(cursor: &mut Cursor<'_>) -> Option<Self> {
@@ -177,54 +177,22 @@ impl Tree {
             .map(|entry| &entry.node)
     }
 
-    /// The one encoding of these entries, and where it may be cut.
-    fn encode(&self) -> (Vec<u8>, Vec<usize>) {
-        let mut bytes = Vec::with_capacity(MAGIC.len() + self.entries.len() * 64);
-        let mut cuts = Vec::new();
-        bytes.extend(MAGIC);
+    fn encoded(&self) -> Encoding {
+        let mut encoding = Encoding::of(self.entries.len());
         for entry in &self.entries {
-            // Names of files have at most 255 bytes anywhere.
-            put_text(&mut bytes, entry.name.as_bytes());
-            entry.node.encode_into(&mut bytes);
-            // By the name alone: other entries that come and go move no cut.
-            if is_cut(&entry.name) {
-                cuts.push(bytes.len());
-            }
+            encoding.push(&entry.name, |bytes| entry.node.encode_into(bytes));
         }
-        (bytes, cuts)
+        encoding
     }
 
     /// The hash of the encoding.
     pub fn hash(&self) -> FileHash {
-        FileHash::of(&self.encode().0)
+        FileHash::of(&self.encoded().bytes)
     }
 
     /// Keeps it, unless it is `known` to be kept, and gives its hash.
     pub fn keep(&self, objects: &dyn Keep, known: Option<&FileHash>) -> Result<FileHash> {
-        let (bytes, cuts) = self.encode();
-        let hash = FileHash::of(&bytes);
-        if known == Some(&hash) {
-            return Ok(hash);
-        }
-        if bytes.len() <= LARGE || cuts.is_empty() {
-            objects.put(&hash, &bytes)?;
-            return Ok(hash);
-        }
-        let mut parts = Vec::with_capacity(cuts.len() + 1);
-        let mut rest = bytes.as_slice();
-        let mut done = 0;
-        for cut in cuts {
-            if let Some((part, after)) = rest.split_at_checked(cut - done) {
-                parts.push(object::put(objects, part)?);
-                rest = after;
-                done = cut;
-            }
-        }
-        if !rest.is_empty() {
-            parts.push(object::put(objects, rest)?);
-        }
-        objects.put_list(&hash, bytes.len() as u64, &parts)?;
-        Ok(hash)
+        self.encoded().keep(objects, known)
     }
 
     /// Reads a tree back.
@@ -232,7 +200,9 @@ impl Tree {
     /// # Errors
     /// [`Code::HistoryDamaged`] if it is missing, or is no tree in its one encoding.
     pub fn load(objects: &dyn Objects, hash: &FileHash) -> Result<Self> {
-        Self::decode(&object::get(objects, hash, MAX_TREE)?)
+        Ok(Self {
+            entries: Packed::load(objects, hash)?.unpack(),
+        })
     }
 
     /// Reads what was encoded. Nothing else is believed: names decide where files are written.
@@ -240,28 +210,13 @@ impl Tree {
     /// # Errors
     /// [`Code::HistoryDamaged`] for anything that is not the one encoding of a tree.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        Self::try_decode(bytes).ok_or_else(|| damaged("a tree"))
-    }
-
-    fn try_decode(bytes: &[u8]) -> Option<Self> {
-        let mut cursor = Cursor(bytes.strip_prefix(MAGIC)?);
-        let mut entries: Vec<Entry> = Vec::new();
-        while !cursor.is_at_end() {
-            let name = OsStr::from_bytes(cursor.text()?).to_owned();
-            let node = Node::decode_from(&mut cursor)?;
-            let is_sorted = entries
-                .last()
-                .is_none_or(|last| last.name.as_bytes() < name.as_bytes());
-            if !is_name(&name) || !is_sorted {
-                return None;
-            }
-            entries.push(Entry { name, node });
-        }
-        Some(Self { entries })
+        Ok(Self {
+            entries: Packed::checked(bytes.to_vec())?.unpack(),
+        })
     }
 }
 
-fn is_name(name: &OsStr) -> bool {
+pub(super) fn is_name(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     !bytes.is_empty()
         && bytes.len() <= 1024
@@ -269,15 +224,7 @@ fn is_name(name: &OsStr) -> bool {
         && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'))
 }
 
-fn is_cut(name: &OsStr) -> bool {
-    let sum = name.as_bytes().iter().fold(0_u32, |sum, byte| {
-        sum.wrapping_mul(16_777_619) ^ u32::from(*byte)
-    });
-    let [_, _, mixed, _] = sum.wrapping_mul(0x9E37_79B1).to_le_bytes();
-    mixed.is_multiple_of(PART_OF)
-}
-
-fn damaged(what: &str) -> Error {
+pub(super) fn damaged(what: &str) -> Error {
     Error::new(
         Code::HistoryDamaged,
         format!("the history holds {what} that can't be read"),
@@ -287,6 +234,9 @@ fn damaged(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::packed::{MAGIC, Packed};
     use proptest::prelude::*;
 
     use super::super::MemoryObjects;
@@ -398,7 +348,7 @@ mod tests {
         ) {
             let entries = entries.into_iter().map(|(name, node)| entry(&name, node)).collect();
             let tree = Tree::new(entries).unwrap();
-            let (bytes, _) = tree.encode();
+            let bytes = tree.encoded().bytes;
             prop_assert_eq!(&Tree::decode(&bytes).unwrap(), &tree);
             for entry in tree.entries() {
                 prop_assert_eq!(&Node::decode(&entry.node.encode()).unwrap(), &entry.node);
@@ -406,10 +356,34 @@ mod tests {
         }
 
         #[test]
+        fn a_tree_that_changes_is_encoded_like_any_other(
+            before in prop::collection::btree_map("[a-f]{1,2}", node(), 0..20),
+            touched in prop::collection::btree_map("[a-f]{1,2}", prop::option::of(node()), 0..10),
+        ) {
+            let entries = |all: &BTreeMap<String, Node>| {
+                let all = all.iter().map(|(name, node)| entry(name.as_bytes(), node.clone()));
+                Tree::new(all.collect()).unwrap()
+            };
+            let packed = Packed::checked(entries(&before).encoded().bytes).unwrap();
+            let gone = touched.keys().map(OsStr::new).collect();
+            let come: BTreeMap<_, _> = touched
+                .iter()
+                .filter_map(|(name, node)| Some((name.clone(), node.clone()?)))
+                .collect();
+            let changed = packed.changed(&gone, &entries(&come));
+            let mut after = before;
+            after.retain(|name, _| !touched.contains_key(name));
+            after.extend(come);
+            let whole = entries(&after).encoded();
+            prop_assert_eq!(&changed.bytes, &whole.bytes);
+            prop_assert_eq!(&changed.cuts, &whole.cuts);
+        }
+
+        #[test]
         fn any_bytes_are_refused_or_are_the_one_encoding(mut bytes in prop::collection::vec(any::<u8>(), 0..200), real: bool) {
             if real {
                 let tree = Tree::new(vec![entry(b"a", file(b"1")), entry(b"b", file(b"2"))]).unwrap();
-                let (mut whole, _) = tree.encode();
+                let mut whole = tree.encoded().bytes;
                 for (at, byte) in bytes.iter().enumerate().take(3) {
                     let at = (at * 29 + usize::from(*byte)) % whole.len();
                     whole[at] ^= byte;
@@ -417,7 +391,7 @@ mod tests {
                 bytes = whole;
             }
             if let Ok(tree) = Tree::decode(&bytes) {
-                prop_assert_eq!(tree.encode().0, bytes);
+                prop_assert_eq!(tree.encoded().bytes, bytes);
             }
         }
     }

@@ -25,14 +25,15 @@ const MANY: u64 = 5_000;
 /// Objects up to which it is: 32 bytes each.
 const MOST: u64 = 500_000;
 
-/// Bytes of lists that are held together, at most; and of one of them.
+/// Bytes of parts that are held together, at most; and of a list of which they are held.
 const HELD: usize = 8 * 1024 * 1024;
 const HELD_OF_ONE: u64 = 2 * 1024 * 1024;
 
-/// The bytes of lists that were read: trees of large folders, which are read several times.
+/// The bytes of parts of lists: trees of large folders, which are read several times, and in which later states have
+/// most parts in common. All of them are kept, or are about to be.
 #[derive(Default)]
 struct Held {
-    lists: HashMap<FileHash, Arc<[u8]>>,
+    parts: HashMap<FileHash, Arc<[u8]>>,
     bytes: usize,
 }
 
@@ -108,6 +109,9 @@ impl<'a> Batch<'a> {
 
     /// Whether the database has an object. Thousands of questions are answered from one list.
     fn is_kept(&self, hash: &FileHash) -> Result<bool> {
+        if lock(&self.held).parts.contains_key(hash) {
+            return Ok(true);
+        }
         if self.asked.fetch_add(1, Ordering::Relaxed) < MANY {
             return self.moment.ask(|connection| object::has(connection, hash));
         }
@@ -137,13 +141,18 @@ impl<'a> Batch<'a> {
         load()
     }
 
-    /// Has a list at hand when it is read once more, if there is room for it.
-    fn hold(&self, hash: &FileHash, bytes: Vec<u8>) {
-        let mut held = lock(&self.held);
-        if held.bytes + bytes.len() <= HELD {
-            held.bytes += bytes.len();
-            held.lists.insert(*hash, bytes.into());
-        }
+    fn copy_part(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {
+        let held = lock(&self.held).parts.get(hash).cloned();
+        let bytes = if let Some(bytes) = held {
+            bytes
+        } else {
+            let mut bytes = Vec::new();
+            object::copy(&|other: &FileHash| self.load(other), hash, &mut bytes)?;
+            self.have_at_hand(hash, &bytes);
+            bytes.into()
+        };
+        into.write_all(&bytes)
+            .map_err(|error| Error::io("write", Path::new("object"), &error))
     }
 }
 
@@ -160,30 +169,20 @@ impl Objects for Batch<'_> {
     }
 
     fn copy_to(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {
-        let held = lock(&self.held).lists.get(hash).cloned();
-        if let Some(bytes) = held {
-            return into
-                .write_all(&bytes)
-                .map_err(|error| Error::io("write", Path::new("object"), &error));
-        }
         let first = self.load(hash)?;
-        let is_held = first
+        let held = first
             .as_ref()
-            .is_some_and(|packed| packed.is_list() && packed.size <= HELD_OF_ONE);
+            .filter(|first| first.size <= HELD_OF_ONE)
+            .and_then(object::parts);
+        if let Some(parts) = held {
+            return parts.iter().try_for_each(|part| self.copy_part(part, into));
+        }
         let first = Cell::new(first);
         let load = |other: &FileHash| match first.take() {
             Some(first) => Ok(Some(first)),
             None => self.load(other),
         };
-        if !is_held {
-            return object::copy(&load, hash, into);
-        }
-        let mut bytes = Vec::new();
-        object::copy(&load, hash, &mut bytes)?;
-        into.write_all(&bytes)
-            .map_err(|error| Error::io("write", Path::new("object"), &error))?;
-        self.hold(hash, bytes);
-        Ok(())
+        object::copy(&load, hash, into)
     }
 }
 
@@ -204,5 +203,13 @@ impl Keep for Batch<'_> {
             return Ok(());
         }
         self.add(hash, object::list(size, parts))
+    }
+
+    fn have_at_hand(&self, hash: &FileHash, bytes: &[u8]) {
+        let mut held = lock(&self.held);
+        if held.bytes + bytes.len() <= HELD && !held.parts.contains_key(hash) {
+            held.bytes += bytes.len();
+            held.parts.insert(*hash, bytes.into());
+        }
     }
 }

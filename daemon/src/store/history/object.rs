@@ -19,12 +19,6 @@ pub(super) struct Packed {
     pub(super) data: Vec<u8>,
 }
 
-impl Packed {
-    pub(super) fn is_list(&self) -> bool {
-        self.packing == Packing::List
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Plain,

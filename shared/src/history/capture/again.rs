@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{Captured, Entry, Found, Hands, Walk, folder};
+use super::{Captured, Entry, Found, Hands, Look, Walk, folder};
 use crate::fs::FileHash;
 use crate::history::diff::{self, Change};
 use crate::history::object::Keep;
+use crate::history::packed::{Packed, PackedEntry};
 use crate::history::seen::Seen;
 use crate::history::tree::{Node, Tree};
 use crate::{Code, Error, Result};
@@ -60,6 +61,15 @@ pub fn capture_again(
     Ok((captured, later.looked))
 }
 
+/// What of a folder stays as it was.
+#[derive(Default)]
+pub(super) struct Stays<'a> {
+    /// Its tree before, and the names in it that were looked at anew.
+    pub(super) tree: Option<(&'a Packed, &'a BTreeSet<&'a OsStr>)>,
+    /// What is remembered of its files that stay.
+    pub(super) files: Vec<(OsString, Look, FileHash)>,
+}
+
 struct Later<'a> {
     walk: Walk<'a>,
     changed: &'a BTreeSet<PathBuf>,
@@ -87,23 +97,21 @@ impl Later<'_> {
                 _ => None,
             };
             match as_before {
-                Some(node) => stays.push(Entry {
-                    name: name.clone(),
-                    node,
-                }),
+                Some(node) => stays.push((name.clone(), node, None)),
                 None => wanted.push(name.as_os_str()),
             }
         }
         let mut hands = Hands::default();
-        let taken = self
+        let mut taken = self
             .walk
             .all(&opened, b"", 0, &wanted, known.as_ref(), &mut hands)?;
-        let is_looked = |entry: &&Entry| !stays.iter().any(|other| other.name == entry.name);
+        let is_looked = |entry: &&Entry| !stays.iter().any(|(name, ..)| *name == entry.name);
         let gone = before.entries().iter().filter(is_looked);
         self.looked(Path::new(""), gone, &taken);
+        taken.extend(stays);
         let hash = self
             .walk
-            .seal(b"", taken, (stays, Vec::new()), known.as_ref())?;
+            .seal(b"", taken, Stays::default(), known.as_ref())?;
         Ok(Node::Folder { mode, hash })
     }
 
@@ -130,26 +138,27 @@ impl Later<'_> {
             let hash = *before;
             return Ok(Some(Node::Folder { mode, hash }));
         }
-        let before = Tree::load(self.walk.objects, before)?;
+        let before = Packed::load(self.walk.objects, before)?;
         let known = self.walk.known(path);
-        let is_same = |name: &OsString| !changed.contains(name.as_os_str());
-        let (entries, gone): (Vec<Entry>, Vec<Entry>) = before
-            .into_entries()
-            .into_iter()
-            .partition(|entry| is_same(&entry.name));
+        let gone = before
+            .entries()
+            .filter(|entry| changed.contains(entry.name));
+        let gone: Vec<Entry> = gone.filter_map(PackedEntry::unpack).collect();
         let mut files = known
             .as_ref()
             .map_or_else(Vec::new, |known| known.files.clone());
-        files.retain(|(name, ..)| is_same(name));
+        files.retain(|(name, ..)| !changed.contains(name.as_os_str()));
         let wanted: Vec<&OsStr> = changed.iter().copied().collect();
         let mut hands = Hands::default();
         let taken = self
             .walk
             .all(&opened, path, 1, &wanted, known.as_ref(), &mut hands)?;
         self.looked(Path::new(name), gone.iter(), &taken);
-        let hash = self
-            .walk
-            .seal(path, taken, (entries, files), known.as_ref())?;
+        let stays = Stays {
+            tree: Some((&before, &changed)),
+            files,
+        };
+        let hash = self.walk.seal(path, taken, stays, known.as_ref())?;
         Ok(Some(Node::Folder { mode, hash }))
     }
 
