@@ -12,7 +12,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
 
 use super::count::Counts;
-use super::difference::{difference, is_found_as_before, summary_of};
+use super::difference::{Summary, difference, is_found_as_before, summary_of};
 use super::event::{self, NewEvent};
 use super::index::IndexChanges;
 use super::{Store, collection, sql_hit, text};
@@ -206,7 +206,7 @@ fn apply_change<'a>(
             let id = put(
                 transaction,
                 collection,
-                *row,
+                (*row, before.as_ref()),
                 artifact,
                 seen,
                 entry_hash,
@@ -295,10 +295,16 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 });
 
 // A row never changes its collection; and to write a foreign key costs as much as a trigger does.
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
+static UPDATE: LazyLock<String> = LazyLock::new(|| update(&[]));
+
+// An index is written again if one of its columns is set, whether or not it has another value then.
+static UPDATE_IN_PLACE: LazyLock<String> = LazyLock::new(|| update(&["kind", "name", "path"]));
+
+fn update(stay: &[&str]) -> String {
     let sets: Vec<String> = (1..)
         .zip(COLUMNS)
         .skip(1)
+        .filter(|(_, name)| !stay.contains(name))
         .map(|(at, name)| format!("{name} = ?{at}"))
         .collect();
     format!(
@@ -306,7 +312,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
         sets.join(", "),
         COLUMNS.len() + 1
     )
-});
+}
 
 fn bytes_of(artifact: &ArtifactRow) -> i64 {
     i64::try_from(artifact.size).unwrap_or(i64::MAX)
@@ -315,7 +321,7 @@ fn bytes_of(artifact: &ArtifactRow) -> i64 {
 fn put(
     transaction: &Transaction<'_>,
     collection: i64,
-    row: Option<i64>,
+    (row, before): (Option<i64>, Option<&Summary>),
     artifact: &ArtifactRow,
     seen: &Seen,
     entry_hash: &[u8; 16],
@@ -366,8 +372,12 @@ fn put(
     ];
     if let Some(row) = row {
         let values: Vec<&dyn ToSql> = values.into_iter().chain([&row as &dyn ToSql]).collect();
+        let statement = match before {
+            Some(before) if before.is_in_place(artifact) => &UPDATE_IN_PLACE,
+            _ => &UPDATE,
+        };
         transaction
-            .prepare_cached(&UPDATE)?
+            .prepare_cached(statement)?
             .execute(values.as_slice())?;
         return Ok(row);
     }

@@ -21,6 +21,17 @@ pub(super) struct Summary {
     path: String,
 }
 
+impl Summary {
+    /// Whether the artifact is called as before, and stands where it did.
+    pub(super) fn is_in_place(&self, now: &ArtifactRow) -> bool {
+        self.is_called(now) && self.path == now.path
+    }
+
+    fn is_called(&self, now: &ArtifactRow) -> bool {
+        self.kind == now.id.kind.as_str() && self.name == now.id.name
+    }
+}
+
 /// What a row says before it is overwritten.
 pub(super) fn summary_of(
     transaction: &Transaction<'_>,
@@ -64,7 +75,7 @@ pub(super) fn is_found_as_before(before: &Summary, now: &ArtifactRow) -> bool {
 /// What changed, in words.
 pub(super) fn difference(before: &Summary, now: &ArtifactRow) -> String {
     let mut words = Vec::new();
-    if before.kind != now.id.kind.as_str() || before.name != now.id.name {
+    if !before.is_called(now) {
         words.push(format!("was {}:{}", before.kind, before.name));
     }
     if before.status != now.status.as_str() {
