@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use skillmeat_proto::v1;
+use skillmeat_proto::v1::change_event::Event;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error};
 
 use super::change::{self, Words};
 use super::db::agreed;
-use super::{Context, Outcome};
+use super::{Context, Failure, Outcome};
 use crate::cli::{RestoreArtifactArgs, RollbackArgs};
 use crate::output::escape::escape;
 use crate::output::units;
@@ -22,17 +23,35 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         0 => "the whole collection".to_owned(),
         count => units::count(count as u64, "artifact"),
     };
-    if !args.dry_run {
-        let id = escape(&args.id);
-        agreed(args.yes, &format!("take {what} back to `{id}`?"))?;
-    }
     let request = v1::RollbackRequest {
         collection: args.of.collection.unwrap_or_default(),
         id: args.id,
         artifacts,
         dry_run: args.dry_run,
     };
+    if !(args.dry_run || args.yes) {
+        let would = preview(context, request.clone()).await?;
+        let id = escape(&request.id);
+        agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
+    }
     go_back(context, request, "roll back", false).await
+}
+
+/// What going back would do, for who is asked. An error if it can't be done at all.
+async fn preview(context: &mut Context, request: v1::RollbackRequest) -> Result<String, Failure> {
+    let session = context.session_for(LONG).await?;
+    let request = v1::RollbackRequest {
+        dry_run: true,
+        ..request
+    };
+    let mut stream = session.stream(request).await?;
+    let mut would = String::new();
+    while let Some(message) = session.next(&mut stream).await? {
+        if let Some(Event::Summary(summary)) = message.event {
+            would = tally(&summary);
+        }
+    }
+    Ok(would)
 }
 
 pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) -> Outcome {

@@ -87,14 +87,19 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
     let error = sandbox.fails(&["rollback", &id], 2);
     assert!(error["hints"].to_string().contains("--yes"), "{error}");
     assert_eq!(sandbox.ids(), ["skill:one"]);
+    // Who is asked knows what it would do, and nobody is asked for what can't be done.
     let ask = |answer: &str| {
         let mut asking = on_terminal(&sandbox, &["rollback", &id]);
-        asking.answer(
-            &format!("take the whole collection back to `{id}`? [y/N]"),
-            answer,
+        let question = format!(
+            "0 would be restored, 1 would be removed in `default`; \
+             take the whole collection back to `{id}`? [y/N]"
         );
+        asking.answer(&question, answer);
         asking.end()
     };
+    let (code, screen) = on_terminal(&sandbox, &["rollback", "20200101-000000-000000"]).end();
+    assert_eq!(code, Some(3), "{screen}");
+    assert!(!screen.contains("take the"), "{screen}");
     for no in ["n", "", "yess"] {
         let (code, screen) = ask(no);
         assert_eq!(code, Some(130), "{screen}");
