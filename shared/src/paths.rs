@@ -255,8 +255,8 @@ pub fn host_key(read: &dyn Fn(&Path) -> Option<String>) -> String {
     .unwrap_or_else(|| "local".to_owned())
 }
 
-/// Makes a folder that only the user may enter, with its parents. An existing one of the user is
-/// tightened to mode 0700.
+/// Makes a folder that only the user may enter, with its parents. Of an existing one of the user the rights of others
+/// are taken away. The user's own stay as they are: where a daemon is found depends on whether it may write.
 ///
 /// # Errors
 /// [`Code::HomeUnusable`] if it can't be made, is no folder, or belongs to somebody else.
@@ -298,7 +298,8 @@ pub fn ensure_private_dir(path: &Path) -> Result<()> {
     if open == 0 {
         return Ok(());
     }
-    match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
+    let tight = fs::Permissions::from_mode(found.mode() & 0o700);
+    match fs::set_permissions(path, tight) {
         // A home on a read-only disk can still be read.
         Err(error) if error.kind() != Io::ReadOnlyFilesystem => Err(explain(&error)),
         _ => Ok(()),
@@ -436,6 +437,17 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         ensure_private_dir(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_forbids_to_write_goes_on_to_do_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+        ensure_private_dir(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o500);
     }
 
     #[test]
