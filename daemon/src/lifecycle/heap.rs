@@ -15,15 +15,28 @@ mod glibc {
     /// Above this, an allocation has pages of its own, which go back when it is freed.
     const OWN_PAGES: libc::c_int = 512 * 1024;
 
-    /// Free bytes that each heap may keep at its end, which [`give_back`] does not reach: there are up to eight heaps for
-    /// each core. A first index is no slower with this than with four times as much.
+    /// Free bytes that each heap may keep at its end, which [`give_back`] does not reach. A first index is no slower
+    /// with this than with four times as much.
     const KEPT: libc::c_int = 1024 * 1024;
 
+    /// Heaps besides one for each core. By itself the allocator makes up to eight for each core, and threads that come
+    /// and go leave free pieces in all of them. With fewer than this, those wait for each other that index.
+    const MORE: usize = 3;
+
+    /// Heaps at most.
+    const MOST: usize = 16;
+
     pub(super) fn limit() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let heaps = (cores + MORE).min(MOST);
         // By itself the allocator raises both to what was once freed in one piece, up to 64 MB for each thread.
         for (name, value) in [
             (libc::M_MMAP_THRESHOLD, OWN_PAGES),
             (libc::M_TRIM_THRESHOLD, KEPT),
+            (
+                libc::M_ARENA_MAX,
+                libc::c_int::try_from(heaps).unwrap_or(libc::c_int::MAX),
+            ),
         ] {
             // SAFETY: takes numbers, and takes the allocator's locks itself. If it refuses, nothing changes.
             let _accepted = unsafe { libc::mallopt(name, value) };
