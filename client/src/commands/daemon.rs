@@ -11,6 +11,7 @@ use skillmeat_shared::paths::Home;
 use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::service::{Ask, Manager};
 use skillmeat_shared::{Code, Error, config};
+use tokio::time::{Instant, sleep};
 
 use super::{Context, Failure, Outcome, logs, status};
 use crate::cli::DaemonCommand;
@@ -22,6 +23,11 @@ use crate::service::Control;
 const AFTER_DRAIN: Duration = Duration::from_secs(10);
 /// How long a daemon that is ended by force may take to end in good order.
 const AFTER_TERM: Duration = Duration::from_secs(5);
+/// How long what is between two states may stay there: a daemon puts a socket back that was removed, and a killed
+/// one listens until the kernel has closed what it had open.
+const BACK_AGAIN: Duration = Duration::from_secs(1);
+/// The rest between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long to wait for whoever is starting a daemon.
 pub(super) const START_LOCK: Duration = Duration::from_secs(15);
 
@@ -51,6 +57,8 @@ pub(super) async fn run(context: &mut Context, command: DaemonCommand) -> Outcom
             report_stop(context, pid)
         }
         DaemonCommand::Restart { force } => {
+            // Not stopped if it could not be started again.
+            connect::program(&context.env)?;
             stop(context, force).await?;
             start(context).await
         }
@@ -78,14 +86,11 @@ pub(super) fn foreground(context: &mut Context) -> Outcome {
 async fn start(context: &mut Context) -> Outcome {
     let home = context.home()?;
     let deadline = context.deadline(CALL);
-    let running = connect::existing(&home, deadline).await?;
-    let started = running.is_none();
-    let session = match running {
-        Some(session) => session,
-        None => connect::connect(&home, &context.env, Autostart::Asked, deadline).await?,
-    };
-    // A process that listens and does not answer is no daemon that runs.
+    let before = Rendezvous::load(&home.rendezvous())?.map(|found| found.instance);
+    let session = connect::connect(&home, &context.env, Autostart::Asked, deadline).await?;
+    // A process that listens and does not answer is no daemon that runs. One that was just killed may still listen.
     let status = status::ask(&session).await?;
+    let started = before.as_ref() != Some(&status.instance);
     if context.out.json {
         context.out.document(&Started {
             running: true,
@@ -149,7 +154,7 @@ pub(super) async fn stop_held(
     home: &Home,
     force: bool,
 ) -> Result<Option<u32>, Failure> {
-    let reached = connect::existing(home, context.deadline(CALL)).await;
+    let reached = reachable(context, home).await;
     let asked = match reached {
         Ok(Some(session)) => shut_down(&session).await.map(Some),
         Ok(None) => Ok(None),
@@ -198,6 +203,37 @@ pub(super) async fn stop_held(
     Ok(pid)
 }
 
+/// The daemon that runs. One that owns the home without a socket puts it back in a moment.
+async fn reachable(context: &Context, home: &Home) -> skillmeat_shared::Result<Option<Session>> {
+    let give_up = Instant::now() + BACK_AGAIN;
+    loop {
+        let session = connect::existing(home, context.deadline(CALL)).await?;
+        if session.is_some() || Instant::now() >= give_up || !connect::is_owned(home)? {
+            return Ok(session);
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// What the daemon that runs says of itself. One that ends as it is asked does not run.
+async fn answering(
+    context: &Context,
+    home: &Home,
+) -> skillmeat_shared::Result<Option<v1::StatusResponse>> {
+    let give_up = Instant::now() + BACK_AGAIN;
+    loop {
+        let Some(session) = connect::existing(home, context.deadline(CALL)).await? else {
+            return Ok(None);
+        };
+        match status::ask(&session).await {
+            Err(error) if error.code == Code::DaemonUnavailable && Instant::now() < give_up => {
+                sleep(LOOK_AGAIN).await;
+            }
+            answer => return answer.map(Some),
+        }
+    }
+}
+
 /// The process that the rendezvous names.
 fn named(home: &Home) -> Option<u32> {
     Rendezvous::load(&home.rendezvous())
@@ -238,7 +274,7 @@ fn report_stop(context: &mut Context, pid: Option<u32>) -> Outcome {
 
 async fn show(context: &mut Context) -> Outcome {
     let home = context.home()?;
-    let Some(session) = connect::existing(&home, context.deadline(CALL)).await? else {
+    let Some(answer) = answering(context, &home).await? else {
         if connect::is_owned_or_starting(&home)? {
             return Err(Error::new(
                 Code::DaemonUnreachableOwner,
@@ -267,7 +303,6 @@ async fn show(context: &mut Context) -> Outcome {
         }
         return Err(Failure::Told(Code::DaemonUnavailable.kind().exit_code()));
     };
-    let answer = status::ask(&session).await?;
     if context.out.json {
         context.out.document(&status::Daemon::from(&answer))?;
         return Ok(());

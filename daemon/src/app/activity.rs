@@ -25,6 +25,12 @@ impl Default for Activity {
     }
 }
 
+impl Activity {
+    pub(super) fn open_calls(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+}
+
 /// A call that is under way until this is dropped.
 #[derive(Debug)]
 pub struct Busy(std::sync::Arc<App>);
@@ -52,7 +58,7 @@ impl App {
 
     /// How long nobody has asked for anything; `None` while calls or passes are under way.
     pub(super) fn quiet_for(&self) -> Option<Duration> {
-        if self.activity.open.load(Ordering::Acquire) > 0 || self.ingest.is_busy() {
+        if self.activity.open_calls() > 0 || self.ingest.is_busy() {
             return None;
         }
         let last = self

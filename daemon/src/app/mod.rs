@@ -379,6 +379,10 @@ impl Application for App {
         drop(self.ready.set(report));
     }
 
+    fn open_calls(&self) -> usize {
+        self.activity.open_calls()
+    }
+
     fn idle_for(&self) -> Option<Duration> {
         self.quiet_for()
     }

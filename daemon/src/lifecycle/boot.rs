@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
@@ -40,6 +40,11 @@ const EXIT_UNUSABLE: u8 = 78;
 
 /// The whole shutdown takes no longer; what hangs then is cut off.
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// How long answers may be on their way to those who read them, after the last call is done.
+const LINGER: Duration = Duration::from_millis(300);
+/// How often it is looked whether calls are open while they are waited for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the daemon until it is told to stop. Call it from `main` and nowhere else: it closes every
 /// descriptor above the standard streams.
@@ -88,7 +93,8 @@ const fn manager(args: &Args, given: &Given) -> &'static str {
 const fn exit_code(error: &Error) -> u8 {
     match error.code {
         Code::DaemonAlreadyRunning | Code::DaemonUnreachableOwner => EXIT_ALREADY_RUNNING,
-        Code::Internal => EXIT_FAILED,
+        // These may pass by themselves.
+        Code::Internal | Code::DiskFull | Code::FileIo => EXIT_FAILED,
         _ => EXIT_UNUSABLE,
     }
 }
@@ -292,7 +298,7 @@ fn own<A: Application>(
     } else {
         drain_timeout
     };
-    if !supervisor.wait_for(|name| name == serve::SERVER, patience) {
+    if !has_drained(&*application, &supervisor, patience) {
         tracing::warn!("open calls were cut off");
     }
     application.drain();
@@ -303,6 +309,28 @@ fn own<A: Application>(
     drop(placed);
     end.lock.free();
     Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
+}
+
+/// Waits until all calls have their answers. Whether they have.
+fn has_drained(application: &dyn Application, supervisor: &Supervisor, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let mut since = Instant::now();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if supervisor.wait_for(|name| name == serve::SERVER, left.min(LOOK)) {
+            return true;
+        }
+        if application.open_calls() > 0 {
+            since = Instant::now();
+        }
+        // The server waits for all connections, also for those of clients that say nothing or are stopped.
+        if since.elapsed() >= LINGER {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
+    }
 }
 
 /// Passes a failpoint on the way out, which no failure may block.

@@ -91,6 +91,8 @@ pub trait Application: Send + Sync + 'static {
     /// Takes what to call whenever readiness changes: true when all is served, false otherwise. Called
     /// before [`start`](Self::start).
     fn on_ready(&self, report: Box<dyn Fn(bool) + Send + Sync>);
+    /// Calls whose answers are not complete.
+    fn open_calls(&self) -> usize;
     /// How long nobody has asked for anything; `None` while work is under way.
     fn idle_for(&self) -> Option<Duration>;
     /// After how long without a call the process should end by itself; `None` is never.

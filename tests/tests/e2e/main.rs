@@ -27,6 +27,7 @@ mod database;
 mod disks;
 mod doctor;
 mod edit;
+mod ending;
 mod external;
 mod failing;
 mod faults;
