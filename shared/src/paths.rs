@@ -231,6 +231,11 @@ impl Home {
         self.run_dir().join("last-start.json")
     }
 
+    /// Room that is kept on the disk for a start of the daemon.
+    pub fn reserve(&self) -> PathBuf {
+        self.run_dir().join("reserve")
+    }
+
     /// Held while the config is changed.
     pub fn config_lock(&self) -> PathBuf {
         self.run_dir().join("locks").join("config.lock")

@@ -22,6 +22,7 @@ use super::activation::{Given, Handed};
 use super::lock::Lock;
 use super::placed::{self, Placed};
 use super::program::{self, Program};
+use super::reserve::Reserve;
 use super::selfcheck::SelfCheck;
 use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
@@ -197,6 +198,7 @@ fn own<A: Application>(
     let instance = new_instance(started_at);
     let lock = Arc::new(Lock::acquire(&home, &instance)?);
     failpoint::step("boot.after_lock")?;
+    let reserve = Reserve::take(home.reserve());
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -272,6 +274,8 @@ fn own<A: Application>(
     if home.is_read_only() {
         self_check.add(end_when_writable(&health, home.clone(), shutdown.clone()));
     }
+    let kept = reserve.clone();
+    self_check.add(move |_| kept.keep());
     self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
     self_check.add(end_when_idle(weak, shutdown.clone()));
     let reachable = Arc::downgrade(&placed);
@@ -307,6 +311,7 @@ fn own<A: Application>(
     runtime.shutdown_timeout(Duration::from_secs(1));
     pass("shutdown.before_cleanup");
     drop(placed);
+    reserve.keep();
     end.lock.free();
     Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
 }

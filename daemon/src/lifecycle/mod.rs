@@ -16,6 +16,7 @@ pub mod memory;
 mod ping;
 mod placed;
 mod program;
+mod reserve;
 mod selfcheck;
 mod serve;
 pub mod shutdown;

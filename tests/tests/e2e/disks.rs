@@ -106,6 +106,52 @@ fn a_disk_that_is_full_and_then_has_room_again() {
 }
 
 #[test]
+fn a_daemon_starts_on_a_full_disk_and_serves_what_is_there() {
+    let sandbox = Sandbox::new();
+    skill(&sandbox.path("src"), "one", "Plain");
+    let root = sandbox.home().root().to_owned();
+    // Full while it is stopped, and once more after it was killed.
+    let script = format!(
+        "mkdir -p '{0}'; mount -t tmpfs -o size=24m none '{0}'; chmod 700 '{0}'; exec /bin/sh -c '
+            set -e
+            sm=$1
+            \"$sm\" init
+            \"$sm\" add --all src
+            \"$sm\" search plain
+            \"$sm\" daemon stop
+            dd if=/dev/zero of=\"{0}/filler\" bs=4k 2>dd.txt || true
+            \"$sm\" list --json >list.json
+            \"$sm\" show one --json >show.json
+            \"$sm\" search plain --json >found.json
+            \"$sm\" doctor --json >doctor.json || true
+            if \"$sm\" collection create work --json 2>refused.json; then exit 9; fi
+            kill -9 $(\"$sm\" daemon status --json | tr , \"\\n\" | grep -m1 pid | tr -dc 0-9)
+            \"$sm\" list --json >again.json
+            rm \"{0}/filler\"
+            \"$sm\" collection create work
+            \"$sm\" daemon stop
+        ' sh \"$1\"",
+        root.display()
+    );
+    let Some(mut command) = in_namespace(&sandbox, &script) else {
+        return;
+    };
+    command.arg("sh").arg(binary("sm"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(sandbox.path(name)).unwrap()).unwrap()
+    };
+    assert_eq!(said("list.json")["total"], 1);
+    assert_eq!(said("show.json")["description"], "Plain");
+    assert_eq!(said("found.json")["hits"].as_array().unwrap().len(), 1);
+    assert_eq!(said("again.json")["total"], 1);
+    assert_eq!(said("refused.json")["error"]["code"], "file.disk_full");
+    let found = said("doctor.json").to_string();
+    assert!(found.contains("disk-space-low"), "{found}");
+}
+
+#[test]
 fn a_home_on_a_read_only_disk_is_read() {
     let sandbox = Sandbox::initialised();
     skill(&sandbox.collection("default", "skills"), "one", "Plain");
