@@ -136,11 +136,23 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The platform for which this machine's compiler builds.
+fn host() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap().to_owned()
+}
+
 /// Names of all packages that each crate of ours is built with (tests aside).
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--offline", "--locked"])
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--format-version=1", "--offline", "--locked"]);
+    // What only other systems are built with was never downloaded here.
+    let output = command
+        .args(["--filter-platform", &host()])
         .current_dir(root())
         .output()
         .unwrap();
