@@ -17,6 +17,7 @@ use crate::artifact::frontmatter::{self, Document};
 use crate::artifact::hash::{self, Feed, Hashes};
 use crate::artifact::scan::{self, Entry, EntryKind, Scan};
 use crate::artifact::{Metadata, ParseStatus, Problem, content, metadata};
+use crate::collection::spelling;
 use crate::fs::copy;
 use crate::kind::Shape;
 use crate::{ArtifactId, Kind, Result};
@@ -80,7 +81,7 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
         metadata: metadata::extract(kind, name, &document),
         texts,
         problems,
-        manifest_file: manifest.map(|path| path.display().to_string()),
+        manifest_file: manifest.map(|path| spelling::spell(&path)),
     })
 }
 
@@ -268,7 +269,7 @@ impl<'a> Reader<'a> {
             self.bytes_left -= text.len();
             self.files_left -= 1;
         }
-        let path = entry.path.display().to_string();
+        let path = spelling::spell(&entry.path);
         self.texts.push((is_manifest, FileText { path, text }));
     }
 

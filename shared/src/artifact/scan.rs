@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::artifact::Problem;
+use crate::collection::spelling;
 use crate::{Code, Error, Result};
 
 /// Files and folders that one scan looks at before it gives up.
@@ -202,7 +203,7 @@ fn label(artifact: &Path, entry: &Path, is_file: bool) -> String {
     } else {
         artifact.join(entry)
     };
-    path.display().to_string()
+    spelling::spell(&path)
 }
 
 /// Walks one artifact: the file or folder at `path`. `boundary` is the collection's folder: symlinks

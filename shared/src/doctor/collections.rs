@@ -13,7 +13,7 @@ use super::{
 };
 use crate::Code;
 use crate::artifact::{Problem, Status, scan};
-use crate::collection::{LOCK, MANIFEST, layout};
+use crate::collection::{LOCK, MANIFEST, layout, spelling};
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
 
@@ -167,8 +167,11 @@ fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
             );
         }
         Status::Unmanaged => {
-            let message = format!("`{id}` of `{name}` is not in the manifest");
             let path = artifact.path.as_deref().unwrap_or_default();
+            let mut message = format!("`{id}` of `{name}` is not in the manifest");
+            if let Err(error) = spelling::plain(path) {
+                message = format!("{message}: {}; {}", error.message, spelling::hint(path));
+            }
             findings.push(
                 Finding::new(&ARTIFACT_ORPHAN, id.to_string(), message)
                     .at(collection.path.join(path), None),
@@ -237,7 +240,7 @@ pub(super) fn files(
         .collect();
     let outside = format!("leads out of `{name}`");
     for path in artifacts.iter().filter_map(|one| one.path.as_deref()) {
-        let place = root.join(path);
+        let place = spelling::on_disk(root, path);
         match scan::scan(&place, root) {
             Ok(scan) => {
                 let read = scan.entries.iter().filter(|entry| entry.kind.is_readable());
@@ -252,7 +255,7 @@ pub(super) fn files(
                         _ => return None,
                     };
                     let path = problem.path.as_deref().unwrap_or(path);
-                    Some(finding(diagnosis, &root.join(path), what))
+                    Some(finding(diagnosis, &spelling::on_disk(root, path), what))
                 }));
             }
             Err(error) if error.code == Code::FileOutside => {

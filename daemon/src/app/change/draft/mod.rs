@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit, lockfile};
+use skillmeat_shared::collection::{MANIFEST, edit, lockfile, spelling};
 use skillmeat_shared::fs::{self, FileHash};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
@@ -152,7 +152,7 @@ impl<'a> Draft<'a> {
         let root = self.root(name)?;
         let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = (name.clone(), folder.to_owned());
-        if self.inside.contains(&folder) {
+        if self.inside.contains(&folder) && spelling::is_plain(&place.path) {
             return fs::join(&root, Path::new(&place.path));
         }
         let path = place.on_disk(&root)?;
