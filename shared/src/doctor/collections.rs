@@ -1,6 +1,6 @@
 //! Damage in collections: manifests, and artifacts that only one side knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -14,6 +14,7 @@ use super::{
 use crate::Code;
 use crate::artifact::{Problem, Status, scan};
 use crate::collection::{LOCK, MANIFEST, layout, spelling};
+use crate::id::ArtifactId;
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
 
@@ -106,8 +107,14 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
         };
         findings.push(of_problem(diagnosis, collection, problem));
     }
+    let servers: HashSet<&ArtifactId> = audit
+        .artifacts
+        .iter()
+        .filter(|artifact| artifact.status == Status::Declared)
+        .map(|artifact| &artifact.id)
+        .collect();
     for artifact in &audit.artifacts {
-        findings.extend(of_artifact(collection, artifact));
+        findings.extend(of_artifact(collection, artifact, &servers));
     }
     findings.extend(clashes(collection, &audit.artifacts));
     let may_read = |path: &Path| access(path, Access::READ_OK).is_ok();
@@ -144,7 +151,11 @@ fn without_manifest(collection: &Collection) -> Option<Finding> {
     })
 }
 
-fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
+fn of_artifact(
+    collection: &Collection,
+    artifact: &Audited,
+    servers: &HashSet<&ArtifactId>,
+) -> Vec<Finding> {
     let (name, id) = (&collection.name, &artifact.id);
     let mut findings: Vec<Finding> = artifact
         .problems
@@ -169,6 +180,11 @@ fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
         Status::Unmanaged => {
             let path = artifact.path.as_deref().unwrap_or_default();
             let mut message = format!("`{id}` of `{name}` is not in the manifest");
+            if servers.contains(id) {
+                message = format!(
+                    "the files at `{path}` of `{name}` are not in the manifest, which declares a server `{id}`"
+                );
+            }
             if let Err(error) = spelling::plain(path) {
                 message = format!("{message}: {}; {}", error.message, spelling::hint(path));
             }
