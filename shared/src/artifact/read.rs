@@ -127,7 +127,8 @@ fn document_problems(
     document: &Document,
 ) -> Vec<Problem> {
     let Some(manifest) = manifest else {
-        let wanted = metadata::required_file(kind).filter(|_| !scan.is_file);
+        // Of a folder that can't be listed nobody knows what it has.
+        let wanted = metadata::required_file(kind).filter(|_| !scan.is_file && !scan.is_closed());
         let problem = wanted.map(|wanted| {
             let message = format!("the folder has no {wanted}");
             Problem::new("artifact.no_manifest", message).at(scan.label(Path::new("")), None)

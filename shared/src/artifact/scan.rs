@@ -173,6 +173,12 @@ impl Scan {
             .fold(0, |sum, entry| sum.saturating_add(entry.size))
     }
 
+    /// Whether the artifact's own folder can't be listed.
+    pub fn is_closed(&self) -> bool {
+        let is_itself = |entry: &Entry| entry.path.as_os_str().is_empty();
+        self.entries.iter().any(is_itself)
+    }
+
     /// Where an entry's file is, in the artifact at `path`.
     pub(crate) fn location(&self, path: &Path, entry: &Entry) -> PathBuf {
         if self.is_file {
@@ -198,7 +204,7 @@ impl Scan {
 }
 
 fn label(artifact: &Path, entry: &Path, is_file: bool) -> String {
-    let path = if is_file {
+    let path = if is_file || entry.as_os_str().is_empty() {
         artifact.to_owned()
     } else {
         artifact.join(entry)

@@ -173,7 +173,10 @@ fn take_reading(
     texts: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<FileText>> {
-    artifact.files = scan.entries.iter().map(file_row).collect();
+    // A folder that can't be listed is an entry of itself, and none of its files.
+    let is_inside = |entry: &&scan::Entry| !entry.path.as_os_str().is_empty();
+    let inside = scan.entries.iter().filter(is_inside);
+    artifact.files = inside.map(file_row).collect();
     artifact.file_count = scan.file_count();
     artifact.size = scan.total_size();
     artifact.content_hash = reading.hashes.content;
