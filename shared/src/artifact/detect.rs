@@ -174,10 +174,11 @@ fn file(path: &Path) -> Result<Option<Kind>> {
     if is(".mcp.json") || is("mcp.json") {
         return Ok(Some(Kind::Mcp));
     }
-    let around: Vec<Kind> = full
-        .ancestors()
-        .skip(1)
-        .take(2)
+    // Of a link, the place where it stands counts before the one that it leads to.
+    let named = std::path::absolute(path).unwrap_or_else(|_| full.clone());
+    let around: Vec<Kind> = [&named, &full]
+        .into_iter()
+        .flat_map(|path| path.ancestors().skip(1).take(2))
         .filter_map(|p| p.file_name())
         .filter_map(container)
         .collect();
