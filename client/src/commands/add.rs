@@ -163,7 +163,12 @@ pub(super) fn tally(summary: &v1::ChangeSummary) -> String {
     } else {
         String::new()
     };
-    text + &also + &change::rest(summary)
+    let nothing = if summary.counts.iter().all(|one| one.count == 0) {
+        ": nothing there is told as one; `sm add PATH --type TYPE` says what a file or folder is"
+    } else {
+        ""
+    };
+    text + &also + &change::rest(summary) + nothing
 }
 
 fn hints(code: Code, item: &v1::ChangeItem) -> Vec<String> {
@@ -210,6 +215,8 @@ mod tests {
             tally(&summary(1, 0, false)),
             "1 artifact added to `work`, 2 skipped"
         );
+        let nothing = tally(&v1::ChangeSummary::default());
+        assert!(nothing.contains("--type"), "{nothing}");
         assert_eq!(
             tally(&summary(0, 2, true)),
             "2 artifacts would be replaced in `work`, 2 skipped"

@@ -62,7 +62,7 @@ pub(crate) fn text(error: &Error, verbose: bool, paint: Paint) -> String {
     for hint in &error.hints {
         text.push_str(&paint.apply(Tone::Label, "hint:"));
         text.push(' ');
-        text.push_str(&paragraph(hint));
+        text.push_str(&escape(hint));
         text.push('\n');
     }
     text
@@ -113,6 +113,15 @@ mod tests {
         assert_eq!(
             text(&error, false, Paint::off()),
             "error: can't read `/a/b`: gone\n"
+        );
+    }
+
+    #[test]
+    fn a_hint_stays_on_its_line() {
+        let error = Error::new(Code::ArtifactNotFound, "no").hint("did you mean `new\nline`?");
+        assert_eq!(
+            text(&error, false, Paint::off()),
+            "error: no\nhint: did you mean `new\\nline`?\n"
         );
     }
 

@@ -224,11 +224,15 @@ fn first_problem(view: &CollectionView) -> String {
     let Some(path) = &problem.path else {
         return problem.message.clone();
     };
+    let place = format!("{}/{path}", view.path);
+    if problem.message.contains(&place) {
+        return problem.message.clone();
+    }
     let line = problem
         .line
         .map(|line| format!(":{line}"))
         .unwrap_or_default();
-    format!("{}/{path}{line}: {}", view.path, problem.message)
+    format!("{place}{line}: {}", problem.message)
 }
 
 fn history_finding(aside: &Path) -> Finding {

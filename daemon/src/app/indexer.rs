@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skillmeat_shared::artifact::{read, scan};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::{Kind, Result};
 
@@ -121,7 +122,7 @@ impl Indexer {
 /// Reads the texts of an artifact; nothing if its files are gone or can't be read: the watcher will tell.
 fn read_texts(waiting: &Waiting) -> Packed {
     let root = Path::new(&waiting.root);
-    let path = root.join(&waiting.path);
+    let path = spelling::on_disk(root, &waiting.path);
     let kind = Kind::from_manifest(&waiting.kind);
     let texts = scan::scan(&path, root).map(|scan| read::texts(&kind, &path, &scan));
     Packed::new(&texts.unwrap_or_default())

@@ -467,13 +467,13 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
     error.hint(format!("did you mean {}?", list.join(" or ")))
 }
 
-/// Edits that may make a name another one: more would name what nobody meant.
+/// Edits that may make a name another one: more would name what nobody meant, and one is all of a letter.
 pub(super) fn tolerance(name: &str) -> usize {
-    (name.chars().count() / 3).clamp(1, 3)
+    let letters = name.chars().count();
+    (letters / 3).clamp(1, 3).min(letters.saturating_sub(1))
 }
 
-/// The nearest names: few edits, or one contains the other. None for what is too long to be a name mistyped:
-/// comparing takes time by its length.
+/// The nearest names: few edits, or one contains the other. None for what takes too long to compare.
 fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
     if wanted.len() > LONGEST_TYPO {
         return Vec::new();

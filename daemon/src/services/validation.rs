@@ -2,6 +2,7 @@
 
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::validate::Finding;
+use skillmeat_shared::collection::spelling;
 
 use super::change::item;
 use super::curation::selection;
@@ -39,7 +40,7 @@ fn validation(one: Validation) -> v1::Validation {
     v1::Validation {
         id: one.id,
         collection: one.collection,
-        path: one.path.display().to_string(),
+        path: spelling::spell(&one.path),
         findings: one.findings.into_iter().map(finding).collect(),
     }
 }

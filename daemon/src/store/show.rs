@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use skillmeat_shared::Kind;
+use skillmeat_shared::artifact::Problem;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::list::{self, Summary};
@@ -23,7 +24,7 @@ pub struct Detail {
     pub parse_line: Option<u32>,
     pub manifest: Option<String>,
     pub lock: Option<String>,
-    pub problems: Vec<skillmeat_shared::artifact::Problem>,
+    pub problems: Vec<Problem>,
     pub files: Vec<File>,
     pub groups: Vec<(String, u32)>,
 }
@@ -42,7 +43,7 @@ pub struct File {
     pub modified_at: i64,
 }
 
-/// Artifacts of a name, in one collection or in all; managed ones first. Failing that, those of the same name in
+/// Artifacts of a name, in one collection or in all; managed ones first, and files before a mere declaration. Failing that, those of the same name in
 /// another normal form: systems differ in how they write a letter with a mark.
 pub fn find(
     connection: &Connection,
@@ -90,7 +91,9 @@ fn find_as_written(
         sql.push_str(" AND a.kind = ?");
         values.push(Value::Text(kind.as_str().to_owned()));
     }
-    sql.push_str(" ORDER BY a.status = 'unmanaged', c.name, a.kind, a.path LIMIT 100");
+    sql.push_str(
+        " ORDER BY a.status = 'declared', a.status = 'unmanaged', c.name, a.kind, a.path LIMIT 100",
+    );
     let found: Vec<Summary> = connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), list::read)?
@@ -215,5 +218,34 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
         )?
         .query_map([row], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
+    let twins = twins(connection, &detail.summary)?;
+    detail.problems.extend(twins);
     Ok(Some(detail))
+}
+
+/// What else in the collection has the id of an artifact: who asks for the one should know of the other.
+fn twins(connection: &Connection, of: &Summary) -> rusqlite::Result<Vec<Problem>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT b.name, b.status, b.path, b.source FROM artifact a
+         JOIN artifact b ON b.name = a.name AND b.collection_id = a.collection_id AND b.kind = a.kind AND b.id <> a.id
+         WHERE a.id = ?1 ORDER BY b.path LIMIT 100",
+    )?;
+    let found = statement.query_map([of.row], |row| {
+        let (name, status): (String, String) = (row.get(0)?, row.get(1)?);
+        let (path, source): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+        // The column folds case.
+        Ok((name == of.name).then(|| match status.as_str() {
+            "declared" => {
+                let source = source.map(|source| format!(", from `{source}`"));
+                format!(
+                    "the manifest declares a server of this name, too, in `[[mcp_servers]]`{}",
+                    source.unwrap_or_default()
+                )
+            }
+            _ => format!("another one of this name, which is {status}, lies at `{path}`"),
+        }))
+    })?;
+    let said = found.collect::<rusqlite::Result<Vec<Option<String>>>>()?;
+    let problem = |message| Problem::new("artifact.twin", message);
+    Ok(said.into_iter().flatten().map(problem).collect())
 }

@@ -174,10 +174,11 @@ fn file(path: &Path) -> Result<Option<Kind>> {
     if is(".mcp.json") || is("mcp.json") {
         return Ok(Some(Kind::Mcp));
     }
-    let around: Vec<Kind> = full
-        .ancestors()
-        .skip(1)
-        .take(2)
+    // Of a link, the place where it stands counts before the one that it leads to.
+    let named = std::path::absolute(path).unwrap_or_else(|_| full.clone());
+    let around: Vec<Kind> = [&named, &full]
+        .into_iter()
+        .flat_map(|path| path.ancestors().skip(1).take(2))
         .filter_map(|p| p.file_name())
         .filter_map(container)
         .collect();
@@ -252,6 +253,13 @@ pub fn check(kind: &Kind, path: &Path) -> Result<()> {
         };
         return Err(error.hint("name another kind with `--type`, or mend the files"));
     };
+    if stat.is_dir() && leads_out(path, &manifest) {
+        let message = format!(
+            "`{}` is a link that leads out of the folder, which a copy leaves out",
+            manifest.display()
+        );
+        return Err(invalid(message).hint("put the file itself in its place and add it again"));
+    }
     let bytes = read::read_head(&manifest, SETTINGS_BYTES)
         .map_err(|error| Error::io("read", &manifest, &error))?;
     let fault = match std::str::from_utf8(crate::artifact::content::whole_characters(&bytes)) {
@@ -266,6 +274,37 @@ pub fn check(kind: &Kind, path: &Path) -> Result<()> {
         Err(_) => "is not UTF-8",
     };
     Err(invalid(format!("`{}` {fault}", manifest.display())).hint("mend the file and add it again"))
+}
+
+/// Whether a file of a folder is a link, or behind one, that leads out of the folder.
+fn leads_out(folder: &Path, file: &Path) -> bool {
+    match (fs::canonicalize(folder), fs::canonicalize(file)) {
+        (Ok(folder), Ok(file)) => !file.starts_with(folder),
+        _ => true,
+    }
+}
+
+/// Why a copy of what was found in a tree would not have the file that makes it an artifact.
+pub(crate) fn is_not_copied(kind: &Kind, path: &Path) -> Option<String> {
+    let (folder, manifest) = if path.is_dir() {
+        (path, folder_manifest(kind, path).ok().flatten()?)
+    } else {
+        (path.parent()?, path.to_owned())
+    };
+    leads_out(folder, &manifest).then(|| {
+        let name = manifest.strip_prefix(folder).unwrap_or(&manifest);
+        format!(
+            "`{}` is a link that leads out of its folder",
+            name.display()
+        )
+    })
+}
+
+/// Whether a file of this name, in any case, makes its folder an artifact.
+pub(crate) fn is_manifest(name: &OsStr) -> bool {
+    MANIFESTS
+        .iter()
+        .any(|(manifest, _)| name.eq_ignore_ascii_case(manifest))
 }
 
 fn takes_file(kind: &Kind, path: &Path) -> bool {

@@ -133,6 +133,9 @@ impl Search<'_> {
 
     fn add(&mut self, kind: Kind, path: &Path, name: Option<String>, place: &Place) {
         let name = name.or_else(|| crate::artifact::name::default_name(path, &kind));
+        if let Some(reason) = detect::is_not_copied(&kind, path) {
+            return self.skip(path, reason);
+        }
         match name {
             Some(name) => {
                 let plugin = place.plugin.clone();
@@ -236,6 +239,12 @@ impl Search<'_> {
                 let hidden = name.starts_with('.') && !name.starts_with(".claude");
                 if !hidden && name != "node_modules" && name != "__pycache__" {
                     listing.folders.push(path);
+                }
+            } else if kind.is_symlink() && detect::is_manifest(&entry.file_name()) {
+                match fs::metadata(&path) {
+                    Ok(found) if found.is_file() => listing.files.push(path),
+                    Ok(_) => {}
+                    Err(_) => self.skip(&path, "a link that leads nowhere"),
                 }
             } else if kind.is_symlink() && (path.is_dir() || is_markdown(&path)) {
                 linked.push(path);

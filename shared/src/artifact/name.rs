@@ -19,7 +19,7 @@ pub fn validate(name: &str) -> Result<()> {
     let fault = if name.is_empty() {
         "is empty"
     } else if name == "." || name == ".." {
-        "names a folder, not an artifact"
+        "stands for a folder that is there already"
     } else if name.starts_with('.') {
         "starts with a dot"
     } else if name.contains(['/', '\\']) {

@@ -17,6 +17,7 @@ use crate::artifact::frontmatter::{self, Document};
 use crate::artifact::hash::{self, Feed, Hashes};
 use crate::artifact::scan::{self, Entry, EntryKind, Scan};
 use crate::artifact::{Metadata, ParseStatus, Problem, content, metadata};
+use crate::collection::spelling;
 use crate::fs::copy;
 use crate::kind::Shape;
 use crate::{ArtifactId, Kind, Result};
@@ -80,7 +81,7 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
         metadata: metadata::extract(kind, name, &document),
         texts,
         problems,
-        manifest_file: manifest.map(|path| path.display().to_string()),
+        manifest_file: manifest.map(|path| spelling::spell(&path)),
     })
 }
 
@@ -126,7 +127,8 @@ fn document_problems(
     document: &Document,
 ) -> Vec<Problem> {
     let Some(manifest) = manifest else {
-        let wanted = metadata::required_file(kind).filter(|_| !scan.is_file);
+        // Of a folder that can't be listed nobody knows what it has.
+        let wanted = metadata::required_file(kind).filter(|_| !scan.is_file && !scan.is_closed());
         let problem = wanted.map(|wanted| {
             let message = format!("the folder has no {wanted}");
             Problem::new("artifact.no_manifest", message).at(scan.label(Path::new("")), None)
@@ -268,7 +270,7 @@ impl<'a> Reader<'a> {
             self.bytes_left -= text.len();
             self.files_left -= 1;
         }
-        let path = entry.path.display().to_string();
+        let path = spelling::spell(&entry.path);
         self.texts.push((is_manifest, FileText { path, text }));
     }
 

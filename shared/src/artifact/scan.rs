@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::artifact::Problem;
+use crate::collection::spelling;
 use crate::{Code, Error, Result};
 
 /// Files and folders that one scan looks at before it gives up.
@@ -172,6 +173,12 @@ impl Scan {
             .fold(0, |sum, entry| sum.saturating_add(entry.size))
     }
 
+    /// Whether the artifact's own folder can't be listed.
+    pub fn is_closed(&self) -> bool {
+        let is_itself = |entry: &Entry| entry.path.as_os_str().is_empty();
+        self.entries.iter().any(is_itself)
+    }
+
     /// Where an entry's file is, in the artifact at `path`.
     pub(crate) fn location(&self, path: &Path, entry: &Entry) -> PathBuf {
         if self.is_file {
@@ -197,12 +204,12 @@ impl Scan {
 }
 
 fn label(artifact: &Path, entry: &Path, is_file: bool) -> String {
-    let path = if is_file {
+    let path = if is_file || entry.as_os_str().is_empty() {
         artifact.to_owned()
     } else {
         artifact.join(entry)
     };
-    path.display().to_string()
+    spelling::spell(&path)
 }
 
 /// Walks one artifact: the file or folder at `path`. `boundary` is the collection's folder: symlinks

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::{Component, Path, PathBuf};
 
-use super::{LOCK, MANIFEST};
+use super::{LOCK, MANIFEST, spelling};
 use crate::fs::atomic::TEMP_PREFIX;
 use crate::{Code, Error, Kind, Result};
 
@@ -37,9 +37,9 @@ pub struct Found {
     pub kind: Kind,
     /// The name that its file or folder has.
     pub name: String,
-    /// Where it is, relative to the collection, with `/`.
+    /// Where it is, relative to the collection, with `/`, as [`spelling`] has it.
     pub path: String,
-    /// The same path if its name is not UTF-8; `name` and `path` hold replacement characters then.
+    /// The same path as it is on disk, if `name` and `path` spell it in another way.
     pub raw: Option<PathBuf>,
 }
 
@@ -168,7 +168,8 @@ pub fn found_at(root: &Path, path: &str) -> Option<Found> {
     let container = CONTAINERS
         .into_iter()
         .find(|known| *known == container && !leads_out(root, known))?;
-    let name = OsStr::new(name);
+    let name = spelling::unspell(name).into_os_string();
+    let name = name.as_os_str();
     if name.is_empty() || Path::new(name).components().count() != 1 || is_ignored(name) {
         return None;
     }
@@ -219,7 +220,7 @@ pub fn classify(relative: &Path) -> Place {
                         .any(|shape| kind_of(known, name, shape).is_some())
             });
             held.map_or(Place::Ignored, |known| {
-                Place::Artifact(format!("{known}/{}", name.to_string_lossy()))
+                Place::Artifact(format!("{known}/{}", spelling::spell(Path::new(name))))
             })
         }
     }
@@ -254,22 +255,19 @@ fn shape_of(path: &Path) -> Option<Shape> {
 
 fn artifact(container: &str, name: &OsStr, shape: Shape) -> Option<Found> {
     let kind = kind_of(container, name, shape)?;
-    let file = name.to_string_lossy();
+    let file = spelling::spell(Path::new(name));
     // A folder is named by the whole of its name, but for the deprecated `commands/x.md/`.
     let stem = match (shape, container) {
         (Shape::File, _) | (_, "commands" | "agents" | "souls") => file
             .rsplit_once('.')
-            .map_or(file.as_ref(), |(stem, _)| stem),
-        (Shape::Folder, _) => file.as_ref(),
+            .map_or(file.as_str(), |(stem, _)| stem),
+        (Shape::Folder, _) => file.as_str(),
     };
     Some(Found {
         kind,
         name: stem.to_owned(),
         path: format!("{container}/{file}"),
-        raw: name
-            .to_str()
-            .is_none()
-            .then(|| Path::new(container).join(name)),
+        raw: (name != file.as_str()).then(|| Path::new(container).join(name)),
     })
 }
 
@@ -429,10 +427,24 @@ mod tests {
     fn a_name_that_is_no_text_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        fs::create_dir_all(root.join("skills").join(OsStr::from_bytes(b"a\xff"))).unwrap();
-        let found = list(root).unwrap().remove(0);
-        assert_eq!(found.name, "a\u{fffd}");
-        assert!(root.join(found.raw.unwrap()).is_dir());
+        for name in [&b"a\xff"[..], b"a\xfe", br"a\xff"] {
+            fs::create_dir_all(root.join("skills").join(OsStr::from_bytes(name))).unwrap();
+        }
+        let found = list(root).unwrap();
+        assert_eq!(
+            ids(&found),
+            [
+                r"skill:a\x5cxff skills/a\x5cxff",
+                r"skill:a\xfe skills/a\xfe",
+                r"skill:a\xff skills/a\xff",
+            ]
+        );
+        for one in found {
+            assert_eq!(found_at(root, &one.path), Some(one.clone()));
+            let raw = one.raw.unwrap();
+            assert!(root.join(&raw).is_dir());
+            assert_eq!(classify(&raw), Place::Artifact(one.path));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod membership;
 pub mod naming;
 pub mod ratings;
+pub mod spelling;
 pub mod undo;
 
 /// The manifest's name in the collection's folder.

@@ -1,6 +1,6 @@
 //! Damage in collections: manifests, and artifacts that only one side knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::Code;
 use crate::artifact::{Problem, Status, scan};
-use crate::collection::{LOCK, MANIFEST, layout};
+use crate::collection::{LOCK, MANIFEST, layout, spelling};
+use crate::id::ArtifactId;
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
 
@@ -106,8 +107,14 @@ pub fn examine(collection: &Collection) -> Vec<Finding> {
         };
         findings.push(of_problem(diagnosis, collection, problem));
     }
+    let servers: HashSet<&ArtifactId> = audit
+        .artifacts
+        .iter()
+        .filter(|artifact| artifact.status == Status::Declared)
+        .map(|artifact| &artifact.id)
+        .collect();
     for artifact in &audit.artifacts {
-        findings.extend(of_artifact(collection, artifact));
+        findings.extend(of_artifact(collection, artifact, &servers));
     }
     findings.extend(clashes(collection, &audit.artifacts));
     let may_read = |path: &Path| access(path, Access::READ_OK).is_ok();
@@ -144,7 +151,11 @@ fn without_manifest(collection: &Collection) -> Option<Finding> {
     })
 }
 
-fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
+fn of_artifact(
+    collection: &Collection,
+    artifact: &Audited,
+    servers: &HashSet<&ArtifactId>,
+) -> Vec<Finding> {
     let (name, id) = (&collection.name, &artifact.id);
     let mut findings: Vec<Finding> = artifact
         .problems
@@ -167,8 +178,16 @@ fn of_artifact(collection: &Collection, artifact: &Audited) -> Vec<Finding> {
             );
         }
         Status::Unmanaged => {
-            let message = format!("`{id}` of `{name}` is not in the manifest");
             let path = artifact.path.as_deref().unwrap_or_default();
+            let mut message = format!("`{id}` of `{name}` is not in the manifest");
+            if servers.contains(id) {
+                message = format!(
+                    "the files at `{path}` of `{name}` are not in the manifest, which declares a server `{id}`"
+                );
+            }
+            if let Err(error) = spelling::plain(path) {
+                message = format!("{message}: {}; {}", error.message, spelling::hint(path));
+            }
             findings.push(
                 Finding::new(&ARTIFACT_ORPHAN, id.to_string(), message)
                     .at(collection.path.join(path), None),
@@ -237,7 +256,7 @@ pub(super) fn files(
         .collect();
     let outside = format!("leads out of `{name}`");
     for path in artifacts.iter().filter_map(|one| one.path.as_deref()) {
-        let place = root.join(path);
+        let place = spelling::on_disk(root, path);
         match scan::scan(&place, root) {
             Ok(scan) => {
                 let read = scan.entries.iter().filter(|entry| entry.kind.is_readable());
@@ -252,7 +271,7 @@ pub(super) fn files(
                         _ => return None,
                     };
                     let path = problem.path.as_deref().unwrap_or(path);
-                    Some(finding(diagnosis, &root.join(path), what))
+                    Some(finding(diagnosis, &spelling::on_disk(root, path), what))
                 }));
             }
             Err(error) if error.code == Code::FileOutside => {

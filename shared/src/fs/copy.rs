@@ -5,7 +5,7 @@
 //! replaced by what they lead to, and a link out of it is left out, since the artifact would otherwise take
 //! along whatever it points at.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -69,12 +69,7 @@ pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
     let folder = dst.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, &error))?;
     let temporary = Temporary::adopt(Temporary::name_in(folder));
-    let mut copy = Copy {
-        root: root.clone(),
-        notes: Vec::new(),
-        entries: 0,
-        bytes: 0,
-    };
+    let mut copy = Copy::of(root.clone());
     if root.is_dir() {
         let target = fs::canonicalize(folder).map_err(|error| Error::io("read", folder, &error))?;
         if target.starts_with(&root) {
@@ -89,6 +84,19 @@ pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
     Ok(copy.notes)
 }
 
+/// What a copy of the file or folder `src` leaves out, as [`copy_artifact`] would note it.
+///
+/// # Errors
+/// As [`copy_artifact`], of what can be told without reading files.
+pub fn left_out(src: &Path) -> Result<Vec<Problem>> {
+    let root = fs::canonicalize(src).map_err(|error| Error::io("read", src, &error))?;
+    let mut copy = Copy::of(root.clone());
+    if root.is_dir() {
+        copy.survey(&root, &mut Vec::new())?;
+    }
+    Ok(copy.notes)
+}
+
 struct Copy {
     root: PathBuf,
     notes: Vec<Problem>,
@@ -97,30 +105,28 @@ struct Copy {
 }
 
 impl Copy {
+    const fn of(root: PathBuf) -> Self {
+        Self {
+            root,
+            notes: Vec::new(),
+            entries: 0,
+            bytes: 0,
+        }
+    }
+
     /// Copies a folder. `above` holds the real paths of the folders that it lies in.
     fn folder(&mut self, from: &Path, to: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
         self.count(from)?;
         if above.len() >= MAX_DEPTH {
-            return Err(
-                self.too_large(from, &format!("its folders lie more than {MAX_DEPTH} deep"))
-            );
+            return Err(self.too_deep(from));
         }
         let found = fs::metadata(from).map_err(|error| Error::io("read", from, &error))?;
         hit("copy.folder")
             .and_then(|()| fs::DirBuilder::new().mode(0o700).create(to))
             .map_err(|error| Error::io("create", to, &error))?;
-        let mut names = Vec::new();
-        for entry in fs::read_dir(from).map_err(|error| Error::io("read", from, &error))? {
-            let entry = entry.map_err(|error| Error::io("read", from, &error))?;
-            names.push(entry.file_name());
-            if names.len() > MAX_ENTRIES {
-                return Err(self.too_many(from));
-            }
-        }
-        names.sort();
         above.push(from.to_path_buf());
-        for name in names.iter().filter(|name| !is_excluded(name)) {
-            self.entry(&from.join(name), &to.join(name), above)?;
+        for name in self.names(from)? {
+            self.entry(&from.join(&name), &to.join(&name), above)?;
         }
         above.pop();
         // The user must be able to change and remove what is theirs.
@@ -130,7 +136,31 @@ impl Copy {
         sync_folder(to)
     }
 
+    /// The names in a folder that are copied, in their order.
+    fn names(&self, folder: &Path) -> Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error))? {
+            let entry = entry.map_err(|error| Error::io("read", folder, &error))?;
+            names.push(entry.file_name());
+            if names.len() > MAX_ENTRIES {
+                return Err(self.too_many(folder));
+            }
+        }
+        names.retain(|name| !is_excluded(name));
+        names.sort();
+        Ok(names)
+    }
+
     fn entry(&mut self, from: &Path, to: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+        match self.real(from, above)? {
+            Some((real, true)) => self.folder(&real, to, above),
+            Some((real, false)) => self.file(&real, to),
+            None => Ok(()),
+        }
+    }
+
+    /// What a copy of an entry is made of, and whether that is a folder; nothing if it is left out, which is noted.
+    fn real(&mut self, from: &Path, above: &[PathBuf]) -> Result<Option<(PathBuf, bool)>> {
         let kind = fs::symlink_metadata(from)
             .map_err(|error| Error::io("read", from, &error))?
             .file_type();
@@ -142,7 +172,7 @@ impl Copy {
                         "link.outside",
                         "leads out of the artifact and was left out",
                     );
-                    return Ok(());
+                    return Ok(None);
                 }
                 Ok(real) if real == self.root || above.contains(&real) => {
                     self.note(
@@ -150,30 +180,45 @@ impl Copy {
                         "link.loop",
                         "leads to a folder that it lies in and was left out",
                     );
-                    return Ok(());
+                    return Ok(None);
                 }
                 Ok(real) => real,
                 Err(_) => {
                     self.note(from, "link.broken", "leads nowhere and was left out");
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         } else {
             from.to_path_buf()
         };
         let found = fs::metadata(&real).map_err(|error| Error::io("read", &real, &error))?;
-        if found.is_dir() {
-            self.folder(&real, to, above)
-        } else if found.is_file() {
-            self.file(&real, to)
-        } else {
-            self.note(
-                from,
-                "file.special",
-                "is a pipe, socket or device and was left out",
-            );
-            Ok(())
+        if found.is_dir() || found.is_file() {
+            return Ok(Some((real, found.is_dir())));
         }
+        self.note(
+            from,
+            "file.special",
+            "is a pipe, socket or device and was left out",
+        );
+        Ok(None)
+    }
+
+    /// Walks as a copy would, and only notes what that leaves out.
+    fn survey(&mut self, from: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+        self.count(from)?;
+        if above.len() >= MAX_DEPTH {
+            return Err(self.too_deep(from));
+        }
+        above.push(from.to_path_buf());
+        for name in self.names(from)? {
+            match self.real(&from.join(name), above)? {
+                Some((real, true)) => self.survey(&real, above)?,
+                Some((real, false)) => self.count(&real)?,
+                None => {}
+            }
+        }
+        above.pop();
+        Ok(())
     }
 
     fn file(&mut self, from: &Path, to: &Path) -> Result<()> {
@@ -231,6 +276,10 @@ impl Copy {
             at,
             &format!("it has more than {MAX_ENTRIES} files and folders"),
         )
+    }
+
+    fn too_deep(&self, at: &Path) -> Error {
+        self.too_large(at, &format!("its folders lie more than {MAX_DEPTH} deep"))
     }
 
     fn too_large(&self, at: &Path, why: &str) -> Error {
@@ -345,6 +394,7 @@ mod tests {
         .unwrap();
         let dst = folder.path().join("dst");
         let notes = copy_artifact(&src, &dst).unwrap();
+        assert_eq!(left_out(&src).unwrap(), notes);
         let mut notes: Vec<_> = notes
             .iter()
             .map(|note| (note.code.as_str(), note.path.as_deref().unwrap()))

@@ -7,6 +7,7 @@ use super::look::look_at_manifest;
 use super::row::CollectionState;
 use super::{Context, Scope};
 use crate::artifact::{Problem, Status};
+use crate::collection::spelling;
 use crate::id::ArtifactId;
 use crate::time::SystemClock;
 use crate::{Error, Result};
@@ -73,7 +74,9 @@ pub fn audit(root: &Path) -> Result<Audit> {
         let status = match (&candidate.server, &kept.entry, &candidate.path) {
             (Some(_), _, _) => Status::Declared,
             (None, None, _) => Status::Unmanaged,
-            (None, Some(_), Some(path)) if root.join(path).symlink_metadata().is_ok() => {
+            (None, Some(_), Some(path))
+                if spelling::on_disk(root, path).symlink_metadata().is_ok() =>
+            {
                 Status::Managed
             }
             (None, Some(_), _) => Status::Missing,

@@ -9,6 +9,7 @@ use crate::artifact::read::{self, FileText, Reading};
 use crate::artifact::scan::{self, EntryKind, Scan};
 use crate::artifact::{Metadata, Problem, Status};
 use crate::collection::manifest::{Entry, McpServer};
+use crate::collection::spelling;
 use crate::error::Code;
 use crate::time::Timestamp;
 
@@ -32,7 +33,7 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
         return Files::Unreadable(Problem::new("link.outside", message).at(path, None));
     }
     let at = context.clock.now();
-    match scan::scan(&root.join(path), root) {
+    match scan::scan(&spelling::on_disk(root, path), root) {
         Ok(scan) => {
             let seen = Seen {
                 signature: scan.signature(),
@@ -52,7 +53,8 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
 
 /// Whether a file stands where a folder above the path should be, so that nothing can be there.
 fn lies_in_a_file(root: &Path, path: &str) -> bool {
-    let mut above = Path::new(path).ancestors().skip(1);
+    let path = spelling::unspell(path);
+    let mut above = path.ancestors().skip(1);
     above.any(|above| root.join(above).is_file())
 }
 
@@ -114,7 +116,7 @@ pub(super) fn build(
     let mut failed = false;
     match files {
         Files::Present(scan, _) => {
-            let full = root.join(&path);
+            let full = spelling::on_disk(root, &path);
             match read::read(&candidate.id.kind, &candidate.id.name, &full, scan, texts) {
                 Ok(reading) => {
                     built_texts = take_reading(&mut artifact, scan, reading, texts, &mut problems);
@@ -143,6 +145,10 @@ pub(super) fn build(
     if let Some(entry) = &kept.entry {
         complete(&mut artifact, entry);
     }
+    if spelling::unspell(&path).to_str().is_none() {
+        let message = format!("its name is not UTF-8; {}", spelling::hint(&path));
+        problems.push(Problem::new("name.encoding", message).at(path.as_str(), None));
+    }
     if !candidate.id.kind.is_recognised() {
         problems.push(Problem::new(
             "kind.unknown",
@@ -167,7 +173,10 @@ fn take_reading(
     texts: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<FileText>> {
-    artifact.files = scan.entries.iter().map(file_row).collect();
+    // A folder that can't be listed is an entry of itself, and none of its files.
+    let is_inside = |entry: &&scan::Entry| !entry.path.as_os_str().is_empty();
+    let inside = scan.entries.iter().filter(is_inside);
+    artifact.files = inside.map(file_row).collect();
     artifact.file_count = scan.file_count();
     artifact.size = scan.total_size();
     artifact.content_hash = reading.hashes.content;
@@ -180,7 +189,7 @@ fn take_reading(
 
 fn file_row(entry: &scan::Entry) -> FileRow {
     FileRow {
-        path: entry.path.to_string_lossy().into_owned(),
+        path: spelling::spell(&entry.path),
         size: entry.size,
         kind: match entry.kind {
             EntryKind::File => "file",

@@ -7,9 +7,9 @@ use super::reach::takes_in;
 use super::{EntryColumns, Kept, Known, Scope};
 use crate::Result;
 use crate::artifact::{Problem, Status};
-use crate::collection::layout;
 use crate::collection::lockfile::Lockfile;
 use crate::collection::manifest::{Entry, Manifest, McpServer};
+use crate::collection::{layout, spelling};
 use crate::fs::contain;
 use crate::id::ArtifactId;
 use crate::kind::{Kind, Shape};
@@ -77,10 +77,7 @@ fn place(root: &Path, entry: &Entry) -> Result<Option<String>, Problem> {
         .flatten();
     let full = resolved.as_deref().unwrap_or(written);
     match contain::join(root, full.strip_prefix(root).unwrap_or(written)) {
-        Ok(path) => Ok(path
-            .strip_prefix(root)
-            .ok()
-            .map(|path| path.to_string_lossy().into_owned())),
+        Ok(path) => Ok(path.strip_prefix(root).ok().map(spelling::spell)),
         Err(error) => Err(Problem::new("entry.path", error.message)),
     }
 }

@@ -237,3 +237,29 @@ fn a_batch_tells_how_far_it_is() {
     let answer = sandbox.run(&["set", "*", "author=You"]).ok();
     assert!(!answer.stderr.contains("planning"), "{answer:?}");
 }
+
+#[test]
+fn hints_are_of_what_helps() {
+    let sandbox = Sandbox::new();
+    let source = skill(&sandbox.path("src"), "a", "Short");
+    let error = sandbox.fails(&["add", source.to_str().unwrap(), "-c", "nope"], 3);
+    assert_eq!(error["hints"][0], "`sm init --name nope` makes it");
+    drop(sandbox.run(&["init", "--name", "nope"]).ok());
+    drop(
+        sandbox
+            .run(&["add", source.to_str().unwrap(), "-c", "nope"])
+            .ok(),
+    );
+    // One letter is no misspelling of another.
+    let error = sandbox.fails(&["show", ":"], 3);
+    assert!(
+        !error["hints"].to_string().contains("did you mean"),
+        "{error}"
+    );
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    let empty = sandbox.run(&["add", "--all", "empty", "-c", "nope"]).ok();
+    assert!(
+        empty.stderr.contains("--type") || empty.stdout.contains("--type"),
+        "{empty:?}"
+    );
+}

@@ -416,3 +416,62 @@ fn adding_follows_no_link_out_of_the_source() {
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert_eq!(sandbox.show("linked")["status"], "managed");
 }
+
+#[test]
+fn what_a_copy_leaves_out_is_told() {
+    let sandbox = Sandbox::initialised();
+    let source = sandbox.path("src/skills/linked");
+    skill(&sandbox.path("src/skills"), "linked", "Has links");
+    for name in ["a.md", "b.md", "c.md"] {
+        symlink("/etc/passwd", source.join(name)).unwrap();
+    }
+    symlink(".", source.join("loop")).unwrap();
+    mknodat(CWD, source.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let source = source.to_str().unwrap();
+    let told = "`skills/linked` is copied without `a.md` (a link that leads out of it), \
+                `b.md` (a link that leads out of it), `c.md` (a link that leads out of it) and 2 more";
+    let planned = sandbox.json(&["add", source, "--dry-run"]);
+    assert_eq!(planned["notes"], json!([told]));
+    let added = sandbox.run(&["add", source]).ok();
+    assert!(
+        added.stderr.contains(told) || added.stdout.contains(told),
+        "{added:?}"
+    );
+    drop(sandbox.run(&["remove", "linked", "--yes"]).ok());
+    assert_eq!(sandbox.json(&["add", source])["notes"], json!([told]));
+}
+
+#[test]
+fn an_artifact_whose_manifest_would_not_be_copied_is_not_added() {
+    let sandbox = Sandbox::initialised();
+    let tree = sandbox.path("src");
+    write(
+        tree.join("shared/text.md"),
+        "---\ndescription: Shared\n---\n",
+    );
+    skill(&tree.join("skills"), "fine", "Its own");
+    for (folder, file) in [("skills/lk", "SKILL.md"), ("odd/agent", "AGENT.md")] {
+        std::fs::create_dir_all(tree.join(folder)).unwrap();
+        symlink("../../shared/text.md", tree.join(folder).join(file)).unwrap();
+        let error = sandbox.fails(&["add", tree.join(folder).to_str().unwrap()], 2);
+        assert_eq!(error["code"], "artifact.invalid");
+        let message = text(&error["message"]);
+        assert!(
+            message.contains(file) && message.contains("a link"),
+            "{message}"
+        );
+    }
+    assert!(sandbox.ids().is_empty());
+    assert!(!sandbox.collection("default", "skills/lk").exists());
+    let added = sandbox.json(&["add", "--all", tree.to_str().unwrap()]);
+    assert_eq!((&added["added"], &added["skipped"]), (&json!(1), &json!(2)));
+    let skipped = added["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| text(&item["source"]).ends_with("skills/lk"))
+        .unwrap();
+    assert_eq!(skipped["result"], "skipped");
+    assert!(text(&skipped["reason"]).contains("SKILL.md"), "{skipped}");
+    assert_eq!(sandbox.ids(), ["skill:fine"]);
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use skillmeat_tests::home::{codes, rename, replace, skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
@@ -19,6 +19,46 @@ fn two_collections() -> Sandbox {
         );
     }
     sandbox
+}
+
+#[test]
+fn a_server_and_files_of_one_name_are_told_apart() {
+    let sandbox = Sandbox::initialised();
+    write(
+        sandbox.collection("default", "mcp/fs/mcp.json"),
+        r#"{"mcpServers":{"fs":{"command":"run"}}}"#,
+    );
+    let text_of = std::fs::read_to_string(manifest(&sandbox)).unwrap();
+    let server = "\n[[mcp_servers]]\nname = \"fs\"\nrepo = \"some/where\"\n";
+    write(manifest(&sandbox), text_of + server);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    for status in ["unmanaged", "managed"] {
+        let shown = sandbox.show("mcp:fs");
+        assert_eq!(
+            (&shown["status"], &shown["path"]),
+            (&json!(status), &json!("mcp/fs"))
+        );
+        let twin = shown["problems"].as_array().unwrap().iter();
+        let twin: Vec<_> = twin.filter(|one| one["code"] == "artifact.twin").collect();
+        assert!(
+            text(&twin[0]["message"]).contains("`some/where`"),
+            "{shown}"
+        );
+        if status == "unmanaged" {
+            for command in [&["collection", "validate"][..], &["doctor"]] {
+                let told = sandbox.run(command).stdout;
+                let says = "which declares a server `mcp:fs`";
+                assert!(told.contains("mcp/fs") && told.contains(says), "{told}");
+            }
+            let folder = sandbox.collection("default", "mcp/fs");
+            drop(sandbox.run(&["add", folder.to_str().unwrap()]).ok());
+        }
+    }
+    drop(sandbox.run(&["remove", "--yes", "mcp:fs"]).ok());
+    let left = sandbox.show("mcp:fs");
+    assert_eq!(left["status"], "declared");
+    assert_eq!(codes(&left["problems"]), Vec::<String>::new());
+    assert!(!sandbox.collection("default", "mcp/fs").exists());
 }
 
 fn manifest(sandbox: &Sandbox) -> PathBuf {

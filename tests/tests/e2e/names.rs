@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::home::{codes, skill, text, write};
 
 const ODD: &[&str] = &[
     "with space",
@@ -103,7 +103,93 @@ fn names_that_are_no_text_are_told_and_stop_nothing() {
     drop(sandbox.run(&["cache", "refresh"]).ok());
     assert_eq!(sandbox.show("good")["description"], "Fine");
     assert_eq!(sandbox.show("good")["file_count"], 2);
-    drop(sandbox.run(&["list"]).ok());
+    assert_eq!(sandbox.ids(), [r"skill:bad\xff\xfename", "skill:good"]);
+    let shown = sandbox.show(r"skill:bad\xff\xfename");
+    assert_eq!(shown["description"], "odd");
+    assert_eq!(shown["status"], "unmanaged");
+    assert_eq!(shown["path"], r"skills/bad\xff\xfename");
+    assert_eq!(shown["files"][0]["path"], "SKILL.md");
+    assert_eq!(codes(&shown["problems"]), ["name.encoding"]);
+    let status = sandbox.json(&["status"]);
+    assert_eq!(status["artifacts"], 2, "{status}");
+    let checked = sandbox.run(&["validate", "--json"]).stdout;
+    assert!(checked.contains(r"bad\\xff\\xfename"), "{checked}");
+    let told = sandbox.run(&["doctor", "--json"]).stdout;
+    assert!(told.contains("not UTF-8"), "{told}");
+}
+
+#[test]
+fn names_that_are_no_text_are_each_one_of_their_own_and_only_read() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::initialised();
+    let skills = sandbox.collection("default", "skills");
+    let names = [&b"bad\xff"[..], b"bad\xfe", br"bad\xff", b"fine"];
+    for (name, word) in names.iter().zip(["first", "second", "third", "fourth"]) {
+        let place = skills.join(std::ffi::OsStr::from_bytes(name));
+        let text = format!("---\ndescription: The {word}\n---\nBody {word}.\n");
+        write(place.join("SKILL.md"), text);
+    }
+    let command = std::ffi::OsStr::from_bytes(b"c\xff.md");
+    write(
+        sandbox.collection("default", "commands").join(command),
+        "---\ndescription: A command\n---\n",
+    );
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let odd = [
+        (r"skill:bad\xff", "The first"),
+        (r"skill:bad\xfe", "The second"),
+        (r"skill:bad\x5cxff", "The third"),
+        (r"command:c\xff", "A command"),
+    ];
+    for (id, description) in odd {
+        assert_eq!(sandbox.show(id)["description"], description, "{id}");
+    }
+    assert_eq!(sandbox.ids().len(), 5);
+    let found = sandbox.json(&["search", "first", "--in", "content"]);
+    assert_eq!(
+        found["hits"][0]["artifact"]["id"], r"skill:bad\xff",
+        "{found}"
+    );
+    // A change that the watch tells of is seen.
+    write(
+        skills
+            .join(std::ffi::OsStr::from_bytes(b"bad\xff"))
+            .join("SKILL.md"),
+        "---\ndescription: Another\n---\n",
+    );
+    sandbox.shows(r"skill:bad\xff", "the change", |shown| {
+        shown["description"] == "Another"
+    });
+    let before = sandbox.json(&["collection", "show"]);
+    for (id, _) in odd {
+        for args in [
+            &["remove", "--yes", id][..],
+            &["rename", id, "other"],
+            &["tag", "add", "one", id],
+            &["set", id, "description=x"],
+            &["copy", id, "--to", "default", "--as", "other"],
+            &["edit", id],
+        ] {
+            let answer = sandbox.run(args);
+            assert_ne!(answer.code, Some(0), "{args:?}: {answer:?}");
+            let told = answer.stdout.clone() + &answer.stderr;
+            assert!(told.contains("not UTF-8"), "{args:?}: {answer:?}");
+        }
+    }
+    drop(sandbox.run(&["repair", "orphans", "--execute"]));
+    assert_eq!(
+        sandbox.json(&["collection", "show"])["artifacts"],
+        before["artifacts"]
+    );
+    assert_eq!(sandbox.ids().len(), 5);
+    for name in names {
+        assert!(
+            skills
+                .join(std::ffi::OsStr::from_bytes(name))
+                .join("SKILL.md")
+                .is_file()
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `sm collection validate`: what is wrong in a collection, from its rows.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::{Code, Error};
@@ -103,6 +105,8 @@ async fn artifacts(
 ) -> Result<(), Error> {
     let session = context.session().await?;
     let mut token = String::new();
+    let mut declared = HashSet::new();
+    let mut unmanaged = Vec::new();
     loop {
         let request = v1::ListArtifactsRequest {
             collection: collection.to_owned(),
@@ -112,6 +116,9 @@ async fn artifacts(
         };
         let answer: v1::ListArtifactsResponse = session.call(request).await?;
         for artifact in &answer.artifacts {
+            if artifact.status == "declared" {
+                declared.insert(artifact.id.clone());
+            }
             match artifact.status.as_str() {
                 "missing" => {
                     let message = format!(
@@ -120,10 +127,7 @@ async fn artifacts(
                     );
                     findings.push(finding("error", "artifact.missing", message));
                 }
-                "unmanaged" => {
-                    let message = format!("`{}` is not in the manifest", artifact.id);
-                    findings.push(finding("warning", "artifact.unmanaged", message));
-                }
+                "unmanaged" => unmanaged.push((artifact.id.clone(), artifact.path.clone())),
                 _ if artifact.problem_count > 0 => {
                     let problems = units::count(artifact.problem_count.into(), "problem");
                     let message = format!(
@@ -137,9 +141,18 @@ async fn artifacts(
         }
         token = answer.next_page_token;
         if token.is_empty() {
-            return Ok(());
+            break;
         }
     }
+    for (id, path) in unmanaged {
+        let message = if declared.contains(&id) {
+            format!("the files at `{path}` are not in the manifest, which declares a server `{id}`")
+        } else {
+            format!("`{id}` is not in the manifest")
+        };
+        findings.push(finding("warning", "artifact.unmanaged", message));
+    }
+    Ok(())
 }
 
 fn text(context: &mut Context, report: &Report) -> Outcome {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use skillmeat_shared::artifact::{hash, scan};
-use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
@@ -293,7 +293,10 @@ impl App {
             for place in places {
                 beat.tick();
                 // What can't be read is told when it is kept.
-                drop(hash::hash_path(&boundary.join(place), &boundary));
+                drop(hash::hash_path(
+                    &spelling::on_disk(&boundary, &place),
+                    &boundary,
+                ));
             }
         })
     }
@@ -331,7 +334,7 @@ impl App {
 
 /// Where a place is; a document that is a link, where that leads.
 fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
-    let place = fs::join(root, Path::new(path))?;
+    let place = fs::join(root, &spelling::unspell(path))?;
     if path == MANIFEST || path == LOCK {
         fs::resolve(&place)
     } else {

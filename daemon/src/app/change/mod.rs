@@ -244,11 +244,13 @@ impl App {
             let planned = plan(&mut draft).and_then(|report| {
                 draft.is_whole()?;
                 let steps = draft.steps();
-                let (operation, notes) = if asked.dry_run || steps.is_empty() {
-                    (None, Vec::new())
+                let mut notes = draft.copied_without();
+                let operation = if asked.dry_run || steps.is_empty() {
+                    None
                 } else {
-                    let (id, notes) = self.apply(asked, &mut draft)?;
-                    (Some(id.to_string()), notes)
+                    let (id, late) = self.apply(asked, &mut draft)?;
+                    notes.extend(late);
+                    Some(id.to_string())
                 };
                 Ok(Changed {
                     report,

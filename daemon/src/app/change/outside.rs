@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 use skillmeat_shared::Result;
-use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
+use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
 use skillmeat_shared::history::Node;
 
 use super::past;
@@ -189,7 +189,7 @@ fn above_or_below(place: &Place, target: &Path, other: &Place) -> Option<PathBuf
         return Some(if rest.is_empty() {
             target.to_path_buf()
         } else {
-            target.join(rest)
+            spelling::on_disk(target, rest)
         });
     }
     let rest = place.below(other)?;

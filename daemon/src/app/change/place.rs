@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use skillmeat_shared::collection::{LOCK, MANIFEST, layout};
+use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
 use skillmeat_shared::fs;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -140,6 +140,7 @@ impl Place {
         if self.root == Root::Home {
             return Ok(path);
         }
+        spelling::plain(&self.path)?;
         if leads_nowhere_else(root, path.parent().unwrap_or(root)) {
             return Ok(path);
         }

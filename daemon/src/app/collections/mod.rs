@@ -79,7 +79,7 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
         format!("there is no collection `{name}`"),
     );
     if names.is_empty() {
-        return error.hint("`sm init` makes the first one");
+        return error.hint(format!("`sm init --name {name}` makes it"));
     }
     let others = names.iter().map(|(_, other)| other.as_str());
     unknown(

@@ -21,6 +21,7 @@ use skillmeat_shared::collection::edit::{self, Key};
 use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::ratings::{self, Rating};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
 use super::App;
@@ -171,15 +172,24 @@ impl App {
             // Only what the rows say of the files as they are can be chosen.
             draft.existing(&collection)?;
             let selected = self.select(&collection, selection)?;
+            let (rows, unspoken): (Vec<Summary>, Vec<Summary>) = selected
+                .rows
+                .into_iter()
+                .partition(|row| spelling::is_plain(&row.path));
             let mut batch = Batch {
                 collection: &collection,
-                rows: &selected.rows,
+                rows: &rows,
                 entries: Entries::of(draft, &collection)?,
                 items: Vec::new(),
                 progress: Progress::new(tell),
             };
             for (name, error) in &selected.failed {
                 batch.items.push(failed(name, error));
+            }
+            for row in &unspoken {
+                if let Err(error) = spelling::plain(&row.path) {
+                    batch.failed(row, &error);
+                }
             }
             plan(draft, &mut batch)?;
             Ok(batch.items)

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use skillmeat_shared::artifact::{ParseStatus, frontmatter, metadata};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -62,6 +63,7 @@ impl App {
             .find(|one| one.name == name)
             .map(|one| PathBuf::from(one.path))
             .ok_or_else(|| collections::not_found(&name))?;
+        spelling::plain(&row.path)?;
         let artifact_root = root.join(&row.path);
         let id = id_of(&row).to_string();
         if row.path.is_empty() || !artifact_root.exists() {

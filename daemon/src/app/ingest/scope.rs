@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::collection::layout::{self, Place};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::reconcile::Scope;
 
 /// Paths beyond which a pass looks at the whole collection instead.
@@ -42,7 +43,7 @@ fn ancestors(path: &Path) -> Vec<String> {
     }
     path.ancestors()
         .filter(|part| !part.as_os_str().is_empty())
-        .map(|part| part.to_string_lossy().into_owned())
+        .map(spelling::spell)
         .collect()
 }
 

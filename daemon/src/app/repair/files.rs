@@ -5,6 +5,7 @@ use skillmeat_shared::collection::edit::{self, Key, NewEntry};
 use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::maintenance::{Home, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -128,6 +129,10 @@ impl Site<'_, '_> {
                 || entries.iter().any(|entry| entry.id == one.id);
             if is_taken {
                 self.tell(&one.id, "skipped", "another artifact has the name");
+                continue;
+            }
+            if let Err(error) = spelling::plain(&one.path) {
+                self.fail(&one.id, &error);
                 continue;
             }
             let full = root.join(&one.path);

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use skillmeat_shared::collection::edit::{self, Key};
 use skillmeat_shared::collection::layout::{self, Found};
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history::diff::{self, Change};
 use skillmeat_shared::history::{Node, Objects, capture, object};
 use skillmeat_shared::id::ArtifactRef;
@@ -212,7 +212,7 @@ fn parts(objects: &dyn Objects, change: &Change) -> Result<Vec<Change>> {
     // A folder whose mode changed is put back with all that is in it.
     let is_a_part = |part: &Change| {
         let is_turned = is_folder(&part.before) && is_folder(&part.after);
-        !is_turned && part.path.to_str().is_some()
+        !is_turned && part.path.to_str().is_some_and(spelling::is_plain)
     };
     if inner.len() > FEW || !inner.iter().all(is_a_part) {
         return Ok(vec![whole()]);
@@ -233,7 +233,7 @@ fn whole(
         if change.path.as_os_str().is_empty() {
             continue;
         }
-        let is_spelled = change.path.to_str().is_some();
+        let is_spelled = change.path.to_str().is_some_and(spelling::is_plain);
         let folder = change
             .path
             .parent()

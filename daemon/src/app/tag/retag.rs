@@ -5,6 +5,7 @@ use std::path::Path;
 use skillmeat_shared::artifact::frontmatter::edit::{self as fields, Change as FieldChange};
 use skillmeat_shared::artifact::{metadata, scan};
 use skillmeat_shared::collection::edit::{Change, Key};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::{ArtifactId, Code, Result};
 
 use super::{Plan, id_of};
@@ -113,6 +114,7 @@ impl Plan<'_, '_> {
 
     /// Changes the tags in an artifact's own file; whether there was something to change.
     fn retag_file(&mut self, id: &ArtifactId, path: &str, to: &Retag) -> Result<bool> {
+        spelling::plain(path)?;
         let root = self.draft.root(self.collection)?;
         let full = root.join(path);
         let scan = scan::scan(&full, &root)?;

@@ -159,3 +159,22 @@ fn a_readme_is_no_artifact_by_itself() {
         assert_eq!(error.code, Code::ArtifactUndetected, "{name}");
     }
 }
+
+#[test]
+fn a_link_is_told_by_the_folder_that_it_stands_in() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["shared", "agents", "elsewhere"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    let put = |path: &str| crate::fs::write(&dir.path().join(path), b"Do it", 0o600).unwrap();
+    put("shared/one.md");
+    put("agents/two.md");
+    for (to, at, kind) in [
+        ("../shared/one.md", "agents/one.md", Kind::Agent),
+        ("../agents/two.md", "elsewhere/two.md", Kind::Agent),
+        ("../shared/one.md", "elsewhere/one.md", Kind::Command),
+    ] {
+        std::os::unix::fs::symlink(to, dir.path().join(at)).unwrap();
+        assert_eq!(detect(&dir.path().join(at)).unwrap(), kind, "{at}");
+    }
+}

@@ -130,6 +130,27 @@ fn links_and_loops_are_left_alone() {
 }
 
 #[test]
+fn what_a_copy_would_have_no_manifest_of_is_told_and_left_out() {
+    let dir = tree(&[
+        ("shared/text.md", "x"),
+        ("skills/inner/docs/real.md", "x"),
+        ("skills/out/agents/a.md", AGENT),
+        ("hooks/h/notes.txt", "x"),
+        ("skills/lost/notes.txt", "x"),
+    ]);
+    let link = |to: &str, at: &str| {
+        std::os::unix::fs::symlink(to, dir.path().join("repo").join(at)).unwrap();
+    };
+    link("docs/real.md", "skills/inner/SKILL.md");
+    link("../../shared/text.md", "skills/out/SKILL.md");
+    link("../../shared/text.md", "hooks/h/hooks.json");
+    link("nowhere", "skills/lost/SKILL.md");
+    let (candidates, skipped) = found(&dir);
+    assert_eq!(candidates, ["skill:inner skills/inner -"]);
+    assert_eq!(skipped, ["hooks/h", "skills/lost/SKILL.md", "skills/out"]);
+}
+
+#[test]
 fn progress_counts_up_and_the_root_must_be_a_folder() {
     let dir = tree(&[("a/SKILL.md", "x"), ("b/SKILL.md", "x")]);
     let mut counts = Vec::new();

@@ -185,3 +185,23 @@ fn what_is_wrong_with_the_manifest_is_a_problem() {
     assert_eq!(codes(&reading), [("artifact.no_manifest", "")]);
     assert_eq!(reading.metadata, Metadata::default());
 }
+
+#[test]
+fn of_a_folder_that_can_not_be_listed_nothing_else_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scan = scan(dir.path(), dir.path().parent().unwrap()).unwrap();
+    scan.complete = false;
+    scan.entries.push(Entry {
+        path: std::path::PathBuf::new(),
+        kind: EntryKind::Unreadable,
+        size: 0,
+        mtime_ns: 0,
+        ctime_ns: 0,
+        inode: 0,
+        mode: 0,
+    });
+    let reading = read(&Kind::Skill, "x", dir.path(), &scan, false).unwrap();
+    assert_eq!(codes(&reading), []);
+    let name = dir.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(scan.label(Path::new("")), name);
+}

@@ -10,8 +10,9 @@ mod whole;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit, lockfile};
+use skillmeat_shared::collection::{MANIFEST, edit, lockfile, spelling};
 use skillmeat_shared::fs::{self, FileHash};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
@@ -54,6 +55,8 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) made: Vec<PathBuf>,
     /// States of places before the draft and after it, where these need not be looked at.
     pub(super) believed: BTreeMap<Place, (Option<Node>, Option<Node>)>,
+    /// What the copies leave out of what they are copies of.
+    left_out: BTreeMap<Place, Vec<Problem>>,
     /// Why what was drafted may be a part of what was meant.
     broken: Option<Error>,
 }
@@ -78,6 +81,7 @@ impl<'a> Draft<'a> {
             inside: BTreeSet::new(),
             made: Vec::new(),
             believed: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             broken: None,
         }
     }
@@ -148,7 +152,7 @@ impl<'a> Draft<'a> {
         let root = self.root(name)?;
         let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = (name.clone(), folder.to_owned());
-        if self.inside.contains(&folder) {
+        if self.inside.contains(&folder) && spelling::is_plain(&place.path) {
             return fs::join(&root, Path::new(&place.path));
         }
         let path = place.on_disk(&root)?;

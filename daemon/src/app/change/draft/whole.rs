@@ -18,6 +18,9 @@ use crate::store::history::Batch;
 /// Things from which on two threads make them ready sooner than one.
 const MANY: usize = 16;
 
+/// What a copy leaves out that is named one by one.
+const NAMED: usize = 3;
+
 /// A place that goes from one state to another.
 #[derive(Debug)]
 pub(in crate::app) struct Turn {
@@ -41,6 +44,10 @@ impl Draft<'_> {
 
     fn put_whole(&mut self, place: &Place, from: Source) -> Result<()> {
         let target = self.on_disk(place)?;
+        if let (true, Source::Disk(path)) = (self.is_dry, &from) {
+            let notes = fs::copy::left_out(path)?;
+            self.note_left_out(place, notes);
+        }
         if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
             return self.put_inside(&outer, place, from);
         }
@@ -129,7 +136,7 @@ impl Draft<'_> {
         match from {
             Source::Disk(source) => {
                 let notes = fs::copy::copy_artifact(&source, &path)?;
-                tell(&target, &notes);
+                self.note_left_out(place, notes);
                 Ok(())
             }
             Source::Ours(made) => fs::set_aside(&made, &path),
@@ -144,7 +151,7 @@ impl Draft<'_> {
         match from {
             Source::Disk(source) => {
                 let (staged, notes) = Staged::artifact(&source, target, room.as_deref())?;
-                tell(target, &notes);
+                self.note_left_out(place, notes);
                 Ok(Thing::staged(staged, None))
             }
             Source::Ours(made) => {
@@ -192,6 +199,41 @@ impl Draft<'_> {
     /// Drafts nothing for a file or folder after all: what stands there stays.
     pub(in crate::app) fn leave(&mut self, place: &Place) {
         self.touches.remove(place);
+        self.left_out
+            .retain(|other, _| other.below(place).is_none());
+    }
+
+    fn note_left_out(&mut self, place: &Place, notes: Vec<Problem>) {
+        if !notes.is_empty() {
+            self.left_out.insert(place.clone(), notes);
+        }
+    }
+
+    /// What copies leave out, a sentence for each.
+    pub(in crate::app::change) fn copied_without(&self) -> Vec<String> {
+        let said = |(place, notes): (&Place, &Vec<Problem>)| {
+            let mut without: Vec<(&str, &str)> = notes
+                .iter()
+                .map(|note| (note.path.as_deref().unwrap_or_default(), what(&note.code)))
+                .collect();
+            without.sort_unstable();
+            without.dedup();
+            let named: Vec<String> = without
+                .iter()
+                .take(NAMED)
+                .map(|(path, what)| format!("`{path}` ({what})"))
+                .collect();
+            let more = match without.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "`{}` is copied without {}{more}",
+                place.path,
+                named.join(", ")
+            )
+        };
+        self.left_out.iter().map(said).collect()
     }
 
     /// Drafts the removal of a file or folder. Nothing stands there: nothing happens.
@@ -397,8 +439,12 @@ fn make_all(objects: &Batch<'_>, wanted: &[(Place, Staged, Node)]) -> Result<Vec
     })
 }
 
-fn tell(target: &Path, notes: &[Problem]) {
-    for note in notes {
-        tracing::info!(target: "change", to = %target.display(), "{}", note.message);
+/// Why a copy leaves something out.
+fn what(code: &str) -> &'static str {
+    match code {
+        "link.outside" => "a link that leads out of it",
+        "link.loop" => "a link to a folder that it lies in",
+        "link.broken" => "a link that leads nowhere",
+        _ => "a pipe, socket or device",
     }
 }

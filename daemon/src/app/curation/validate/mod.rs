@@ -9,6 +9,7 @@ use skillmeat_shared::artifact::validate::{
     Finding, Fix, Severity, Subject, settings_files, validate,
 };
 use skillmeat_shared::artifact::{frontmatter, metadata, scan};
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::fs::{Expected, read_bounded, swap};
 use skillmeat_shared::{Code, Error, Kind, Result};
 
@@ -149,7 +150,7 @@ impl App {
             let artifact = Artifact {
                 id: id_of(row).to_string(),
                 kind: Kind::from_manifest(&row.kind),
-                path: Path::new(&root.path).join(&row.path),
+                path: spelling::on_disk(Path::new(&root.path), &row.path),
             };
             done.look(&artifact, &name, request.strict);
         }
