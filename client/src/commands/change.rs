@@ -55,11 +55,11 @@ struct Change<'a> {
 /// What became of one thing.
 #[derive(Serialize)]
 struct Item<'a> {
-    id: &'a str,
+    id: Option<&'a str>,
     result: &'a str,
     reason: Option<&'a str>,
     code: Option<&'a str>,
-    source: &'a str,
+    source: Option<&'a str>,
     path: Option<&'a str>,
 }
 
@@ -213,11 +213,11 @@ fn document<'a>(items: &'a [v1::ChangeItem], summary: &'a v1::ChangeSummary) -> 
         items: items
             .iter()
             .map(|item| Item {
-                id: &item.id,
+                id: filled(&item.id),
                 result: &item.result,
                 reason: filled(&item.reason),
                 code: filled(&item.code),
-                source: &item.source,
+                source: filled(&item.source),
                 path: filled(&item.path),
             })
             .collect(),
