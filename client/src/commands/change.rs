@@ -40,7 +40,8 @@ impl Words<'_> {
 /// The JSON of every command that changes something.
 #[derive(Serialize)]
 struct Change<'a> {
-    collection: &'a str,
+    /// None for what is about no collection, or about several.
+    collection: Option<&'a str>,
     dry_run: bool,
     items: Vec<Item<'a>>,
     /// Items by result, each under its name.
@@ -208,7 +209,7 @@ fn document<'a>(items: &'a [v1::ChangeItem], summary: &'a v1::ChangeSummary) -> 
         other => other.replace('-', "_"),
     };
     Change {
-        collection: &summary.collection,
+        collection: filled(&summary.collection),
         dry_run: summary.dry_run,
         items: items
             .iter()

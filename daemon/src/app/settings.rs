@@ -1,6 +1,7 @@
 //! Changing the config, as an operation like others.
 
 use skillmeat_shared::config::record::shows_value;
+use skillmeat_shared::config::value::Unit;
 use skillmeat_shared::config::{self, keys};
 use skillmeat_shared::{Code, Error, Result};
 
@@ -74,9 +75,10 @@ impl App {
             undoes: None,
         };
         if let ConfigAction::Set { key, value } = action
-            && keys::find(key).is_some_and(|known| known.name == DEFAULT_COLLECTION)
+            && let Some(known) = keys::find(key).filter(|known| known.name == DEFAULT_COLLECTION)
+            && let Ok(name) = known.kind.parse(value, Unit::Plain)
         {
-            self.heed_default(value.trim())?;
+            self.heed_default(name.as_str().unwrap_or_default())?;
         }
         let _turn = config::turn(&self.boot.home)?;
         let changed = self.change(&asked, &|draft| self.plan_config(action, draft))?;
