@@ -17,6 +17,10 @@ pub struct Args {
     #[arg(long, hide = true)]
     pub startup_report: bool,
 
+    /// Say in JSON that it serves, or why it does not, as `sm --json` does
+    #[arg(long, hide = true, conflicts_with = "startup_report")]
+    pub json: bool,
+
     /// Which service manager runs this process
     #[arg(long, hide = true, value_enum, conflicts_with = "startup_report")]
     pub manager: Option<Manager>,

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -279,5 +281,38 @@ impl Error {
             return failed.hint("make room on that disk, then try again");
         }
         failed
+    }
+}
+
+/// An error as scripts read it.
+#[derive(Debug, Serialize)]
+pub struct ErrorJson<'a> {
+    code: &'static str,
+    message: &'a str,
+    hints: &'a [String],
+    path: Option<String>,
+    line: Option<u32>,
+}
+
+impl<'a> From<&'a Error> for ErrorJson<'a> {
+    fn from(error: &'a Error) -> Self {
+        Self {
+            code: error.code.as_str(),
+            message: &error.message,
+            hints: &error.hints,
+            path: error.path.as_ref().map(|path| path.display().to_string()),
+            line: error.line,
+        }
+    }
+}
+
+impl ErrorJson<'_> {
+    /// The object that a failed program prints on standard error, in one line with its end.
+    pub fn to_line(&self) -> String {
+        #[derive(Serialize)]
+        struct Report<'a> {
+            error: &'a ErrorJson<'a>,
+        }
+        serde_json::to_string(&Report { error: self }).unwrap_or_default() + "\n"
     }
 }

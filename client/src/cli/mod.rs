@@ -32,7 +32,7 @@ pub(crate) use repair::{RepairArgs, RepairCommand};
 pub(crate) use service::{ServiceArgs, ServiceCommand};
 pub(crate) use settings::{
     CacheCommand, CollectionCommand, ConfigCommand, InitArgs, InvalidateArgs, ManArgs, RefreshArgs,
-    Shell,
+    Shell, StatusArgs,
 };
 pub(crate) use snapshot::{
     GcArgs, HistoryArgs, OfCollections, OneSnapshot, PruneArgs, RestoreArtifactArgs, RollbackArgs,
@@ -312,8 +312,9 @@ stay. The daemon does this by itself once a week.")]
     /// Show the state of the daemon and of the collections
     #[command(after_help = "Examples:
   sm status
+  sm status -c work
   sm status --json | jq .daemon.state")]
-    Status,
+    Status(Late<StatusArgs>),
     /// Look for what is wrong with the home, the daemon and the system, and mend what is safe
     #[command(after_help = "Examples:
   sm doctor

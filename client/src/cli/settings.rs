@@ -28,11 +28,7 @@ pub(crate) enum CollectionCommand {
     #[command(after_help = "Examples:
   sm collection show
   sm collection show work")]
-    Show {
-        /// The collection [default: the default one]
-        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        name: Option<String>,
-    },
+    Show(WhichCollection),
     /// Make a collection the default one
     #[command(after_help = "Examples:
   sm collection use work")]
@@ -86,11 +82,7 @@ Of a collection that was imported in place only the link is removed; its folder 
   sm collection validate work --json
 
 Exits with 9 if there is an error among the findings.")]
-    Validate {
-        /// The collection [default: the default one]
-        #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        name: Option<String>,
-    },
+    Validate(WhichCollection),
     /// Write a collection to a .tar.gz
     #[command(after_help = "Examples:
   sm collection export work work.tar.gz
@@ -132,6 +124,24 @@ fetched. A password or token in the URL is used for fetching and kept nowhere.")
     },
 }
 
+/// One collection, named in either way.
+#[derive(Debug, Args)]
+pub(crate) struct WhichCollection {
+    /// The collection [default: the default one]
+    #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    name: Option<String>,
+    /// The same, as other commands take it
+    #[arg(long, short, value_name = "COLLECTION", conflicts_with = "name", add = ArgValueCompleter::new(collections))]
+    collection: Option<String>,
+}
+
+impl WhichCollection {
+    /// Its name, if one is given.
+    pub(crate) fn into_name(self) -> Option<String> {
+        self.name.or(self.collection)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
     /// Show size, freshness and hit rate of the cache
@@ -154,6 +164,13 @@ pub(crate) enum CacheCommand {
     #[command(after_help = "Examples:
   sm cache clear")]
     Clear,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this collection [default: every collection]
+    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    pub(crate) collection: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -40,7 +40,8 @@ impl Words<'_> {
 /// The JSON of every command that changes something.
 #[derive(Serialize)]
 struct Change<'a> {
-    collection: &'a str,
+    /// None for what is about no collection, or about several.
+    collection: Option<&'a str>,
     dry_run: bool,
     items: Vec<Item<'a>>,
     /// Items by result, each under its name.
@@ -55,11 +56,11 @@ struct Change<'a> {
 /// What became of one thing.
 #[derive(Serialize)]
 struct Item<'a> {
-    id: &'a str,
+    id: Option<&'a str>,
     result: &'a str,
     reason: Option<&'a str>,
     code: Option<&'a str>,
-    source: &'a str,
+    source: Option<&'a str>,
     path: Option<&'a str>,
 }
 
@@ -208,16 +209,16 @@ fn document<'a>(items: &'a [v1::ChangeItem], summary: &'a v1::ChangeSummary) -> 
         other => other.replace('-', "_"),
     };
     Change {
-        collection: &summary.collection,
+        collection: filled(&summary.collection),
         dry_run: summary.dry_run,
         items: items
             .iter()
             .map(|item| Item {
-                id: &item.id,
+                id: filled(&item.id),
                 result: &item.result,
                 reason: filled(&item.reason),
                 code: filled(&item.code),
-                source: &item.source,
+                source: filled(&item.source),
                 path: filled(&item.path),
             })
             .collect(),

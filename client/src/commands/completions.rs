@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
+use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::deployment::agents::Agents;
 use skillmeat_shared::paths::{Home, ProcessEnvironment};
@@ -29,6 +30,26 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const HELP_WIDTH: usize = 60;
 /// More than anybody reads.
 const MOST: u32 = 200;
+
+/// What bash runs before it shows candidates. It puts them into the line as they are, so they are quoted there,
+/// unless a quote is open.
+const QUOTE_FOR_BASH: &str = r#"
+    if [[ "${COMP_WORDS[COMP_CWORD]}" != [\"\']* ]]; then
+        local at quoted
+        for at in "${!COMPREPLY[@]}"; do
+            printf -v quoted '%q' "${COMPREPLY[at]}"
+            COMPREPLY[at]=$quoted
+        done
+    fi
+}
+"#;
+
+/// The JSON of `sm completions`.
+#[derive(Serialize)]
+struct Script<'a> {
+    shell: &'a str,
+    script: &'a str,
+}
 
 /// Answers a shell that asks for completions. `None` if this is an ordinary run.
 pub(crate) fn complete() -> Option<ExitCode> {
@@ -59,8 +80,26 @@ pub(super) fn run(context: &mut Context, shell: Shell) -> Outcome {
         .ok_or_else(|| Error::new(Code::Internal, format!("no completions for `{name}`")))?;
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, "sm", "sm", "sm", &mut script)?;
-    context.out.raw(&script)?;
+    if shell == Shell::Bash {
+        script = quoting(&String::from_utf8_lossy(&script)).into_bytes();
+    }
+    if context.out.json {
+        let script = &String::from_utf8_lossy(&script);
+        context.out.document(&Script {
+            shell: name,
+            script,
+        })?;
+    } else {
+        context.out.raw(&script)?;
+    }
     Ok(())
+}
+
+/// The script for bash with quotes around what it takes and gives. No name has a backslash of its own.
+fn quoting(script: &str) -> String {
+    script
+        .replacen(r#"="$2""#, r#"="${2//\\/}""#, 1)
+        .replacen("\n}\n", QUOTE_FOR_BASH, 1)
 }
 
 /// Names of artifacts that begin like this.

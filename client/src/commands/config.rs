@@ -48,7 +48,7 @@ struct SettingJson<'a> {
 #[derive(Serialize)]
 struct ListJson<'a> {
     settings: Vec<SettingJson<'a>>,
-    problems: Vec<crate::output::error::ErrorJson<'a>>,
+    problems: Vec<skillmeat_shared::error::ErrorJson<'a>>,
 }
 
 /// The JSON of `sm config set` and `unset`.
@@ -58,6 +58,15 @@ struct ChangeJson<'a> {
     changed: bool,
     path: String,
     /// None if no daemon ran that could have noted it.
+    operation: Option<String>,
+}
+
+/// The JSON of `sm config edit`.
+#[derive(Serialize)]
+struct EditJson {
+    changed: bool,
+    path: String,
+    /// None if nothing was changed, or no daemon ran that could have noted it.
     operation: Option<String>,
 }
 
@@ -138,7 +147,7 @@ fn get(context: &mut Context, key: &str) -> Outcome {
     let loaded = load(context)?;
     let setting = loaded.setting(key)?;
     if context.out.json {
-        context.out.document(&SettingJson::from(setting))?;
+        context.out.document(&SettingJson::from(&*setting))?;
     } else {
         context.out.line(&plain(&setting.value))?;
         context.out.flush()?;
@@ -175,7 +184,11 @@ fn by_daemon(context: &Context, action: Action) -> Result<Option<v1::ChangeConfi
 const fn is_of_config(code: Code) -> bool {
     matches!(
         code,
-        Code::ConfigInvalid | Code::ConfigUnknownKey | Code::FileChanged | Code::FileTooLarge
+        Code::ConfigInvalid
+            | Code::ConfigUnknownKey
+            | Code::CollectionNotFound
+            | Code::FileChanged
+            | Code::FileTooLarge
     )
 }
 
@@ -372,28 +385,42 @@ fn edit(context: &mut Context) -> Outcome {
     };
     if before.as_deref() == Some(edited.as_slice()) {
         remove(&copy);
-        context.out.note("nothing was changed");
-        return Ok(());
+        return edited_to(context, &path, false, String::new());
     }
     let action = Action::Replace(v1::ReplaceConfig {
         before,
         text: edited.clone(),
     });
     let saved = match by_daemon(context, action) {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => fs::swap(&path, &expected, &edited),
+        Ok(Some(answer)) => Ok(answer.operation),
+        Ok(None) => fs::swap(&path, &expected, &edited).map(|()| String::new()),
         Err(error) => Err(error),
     };
     match saved {
-        Ok(()) => {
+        Ok(operation) => {
             remove(&copy);
-            context.out.note(&format!("saved {}", path.display()));
-            Ok(())
+            edited_to(context, &path, true, operation)
         }
         Err(error) => Err(error
             .hint(format!("your text is in `{}`", copy.display()))
             .into()),
     }
+}
+
+/// Says what became of the file.
+fn edited_to(context: &mut Context, path: &Path, changed: bool, operation: String) -> Outcome {
+    if context.out.json {
+        context.out.document(&EditJson {
+            changed,
+            path: path.display().to_string(),
+            operation: Some(operation).filter(|operation| !operation.is_empty()),
+        })?;
+    } else if changed {
+        context.out.note(&format!("saved {}", path.display()));
+    } else {
+        context.out.note("nothing was changed");
+    }
+    Ok(())
 }
 
 /// Removes the copy. It is of no more use; if it can't be removed it does no harm.

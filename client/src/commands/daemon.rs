@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long to wait for whoever is starting a daemon.
 pub(super) const START_LOCK: Duration = Duration::from_secs(15);
 
-/// The JSON of `sm daemon start` and `restart`.
+/// The JSON of `sm daemon start` and `restart`; of `run` the daemon itself says it.
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 struct Started {
@@ -74,7 +74,12 @@ pub(super) fn foreground(context: &mut Context) -> Outcome {
     let home = context.home()?;
     let program = connect::program(&context.env)?;
     context.out.flush()?;
-    let error = Command::new(&program).arg("--home").arg(home.root()).exec();
+    let mut daemon = Command::new(&program);
+    daemon.arg("--home").arg(home.root());
+    if context.out.json {
+        daemon.arg("--json");
+    }
+    let error = daemon.exec();
     let io = Error::io("start", &program, &error);
     Err(Error {
         code: Code::DaemonStartFailed,

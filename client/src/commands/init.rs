@@ -68,6 +68,7 @@ pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
         context.out.field("adopted", &folder)?;
     }
     if answer.artifacts == 0 && adopted.is_none() {
+        context.out.flush()?;
         context
             .out
             .note("next: `sm add PATH` adds an artifact, `sm add --all FOLDER` all of a folder");

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error};
 use tokio::time::sleep;
 
@@ -20,6 +22,37 @@ const TAIL: u64 = 4 << 20;
 const CHUNK: usize = 64 * 1024;
 /// How often the file is looked at.
 const REST: Duration = Duration::from_millis(200);
+
+/// The JSON of one line. What is no line of the daemon is all message.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Entry<'a> {
+    at: Option<&'a str>,
+    level: Option<&'a str>,
+    target: Option<&'a str>,
+    message: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(line: &'a str) -> Self {
+        Self::parse(line).unwrap_or(Self {
+            message: line,
+            ..Self::default()
+        })
+    }
+
+    fn parse(line: &'a str) -> Option<Self> {
+        let (at, rest) = line.split_once(' ')?;
+        Timestamp::parse(at)?;
+        let (level, rest) = rest.split_once(' ')?;
+        let (target, message) = rest.split_once(": ")?;
+        Some(Self {
+            at: Some(at),
+            level: Some(level),
+            target: Some(target),
+            message,
+        })
+    }
+}
 
 pub(super) async fn run(context: &mut Context, args: LogsArgs) -> Outcome {
     let path = context.home()?.log_file();
@@ -70,6 +103,12 @@ fn print(out: &mut Output, bytes: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(bytes);
+    if out.json {
+        for line in text.lines() {
+            out.json_line(&Entry::of(line))?;
+        }
+        return Ok(());
+    }
     out.line(&paragraph(text.trim_end_matches('\n')))?;
     Ok(out.flush()?)
 }
@@ -170,6 +209,19 @@ mod tests {
         assert_eq!(log.more().unwrap(), b"");
         file.write_all(b"f\nfour\n").unwrap();
         assert_eq!(log.more().unwrap(), b"half\nfour\n");
+    }
+
+    #[test]
+    fn a_line_has_its_parts() {
+        let line = "2026-11-20T15:47:26.161Z INFO watch: a: b count=2";
+        let entry = Entry::of(line);
+        assert_eq!(entry.at, Some("2026-11-20T15:47:26.161Z"));
+        assert_eq!((entry.level, entry.target), (Some("INFO"), Some("watch")));
+        assert_eq!(entry.message, "a: b count=2");
+        for line in ["", "Traceback: no line of ours", "one two three: four"] {
+            let entry = Entry::of(line);
+            assert_eq!((entry.at, entry.message), (None, line));
+        }
     }
 
     #[test]

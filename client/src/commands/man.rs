@@ -4,43 +4,74 @@ use std::io;
 use std::path::Path;
 
 use clap_mangen::Man;
+use serde::Serialize;
 use skillmeat_shared::{Error, fs};
 
 use super::{Context, Outcome};
 use crate::cli::ManArgs;
 use crate::output::units::count;
 
+/// The JSON of `sm man`.
+#[derive(Serialize)]
+struct Page<'a> {
+    page: &'a str,
+}
+
+/// The JSON of `sm man --dir`.
+#[derive(Serialize)]
+struct Written {
+    dir: String,
+    files: Vec<String>,
+}
+
 pub(super) fn run(context: &mut Context, args: &ManArgs) -> Outcome {
     let mut command = crate::command().disable_help_subcommand(true);
     command.build();
     let Some(dir) = &args.dir else {
         let page = render(command, "sm")?;
-        context.out.raw(&page)?;
+        if context.out.json {
+            let page = &String::from_utf8_lossy(&page);
+            context.out.document(&Page { page })?;
+        } else {
+            context.out.raw(&page)?;
+        }
         return Ok(());
     };
     std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
-    let pages = write(&command, "sm", dir)?;
-    context.out.note(&format!(
-        "wrote {} to {}",
-        count(pages, "page"),
-        dir.display()
-    ));
+    let mut files = Vec::new();
+    write(&command, "sm", dir, &mut files)?;
+    if context.out.json {
+        let dir = dir.display().to_string();
+        context.out.document(&Written { dir, files })?;
+    } else {
+        context.out.note(&format!(
+            "wrote {} to {}",
+            count(files.len() as u64, "page"),
+            dir.display()
+        ));
+    }
     Ok(())
 }
 
-/// Writes the page of a command and the pages of the commands below it. How many.
-fn write(command: &clap::Command, name: &str, dir: &Path) -> Result<u64, Error> {
-    let path = dir.join(format!("{name}.1"));
+/// Writes the page of a command and the pages of the commands below it, and notes their names.
+fn write(
+    command: &clap::Command,
+    name: &str,
+    dir: &Path,
+    files: &mut Vec<String>,
+) -> Result<(), Error> {
+    let file = format!("{name}.1");
+    let path = dir.join(&file);
     let page = render(command.clone(), name).map_err(|error| Error::io("write", &path, &error))?;
     fs::write(&path, &page, 0o644)?;
-    let mut pages = 1;
+    files.push(file);
     for child in command
         .get_subcommands()
         .filter(|child| !child.is_hide_set())
     {
-        pages += write(child, &format!("{name}-{}", child.get_name()), dir)?;
+        write(child, &format!("{name}-{}", child.get_name()), dir, files)?;
     }
-    Ok(pages)
+    Ok(())
 }
 
 fn render(command: clap::Command, name: &str) -> io::Result<Vec<u8>> {

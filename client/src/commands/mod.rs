@@ -227,7 +227,7 @@ async fn ask(command: Command, context: &mut Context) -> Outcome {
         Command::Restore(Late(args)) => rollback::restore(context, args).await,
         Command::Gc(Late(args)) => gc::run(context, args).await,
         Command::Doctor(Late(args)) => doctor::run(context, args).await,
-        Command::Status => status::run(context).await,
+        Command::Status(Late(args)) => status::run(context, args).await,
         Command::Watch(Late(args)) => watch::run(context, args).await,
         Command::Cache(Late(command)) => cache::run(context, command).await,
         Command::Db(Late(command)) => db::run(context, command).await,

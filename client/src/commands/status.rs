@@ -7,6 +7,7 @@ use skillmeat_shared::time::Timestamp;
 
 use super::collection::{counts, state_tone};
 use super::{Context, Outcome, now};
+use crate::cli::StatusArgs;
 use crate::connect::Session;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
@@ -210,17 +211,20 @@ pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::Statu
     session.call(v1::StatusRequest {}).await
 }
 
-pub(super) async fn run(context: &mut Context) -> Outcome {
+pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     let session = context.session().await?;
     // First, as this answer waits for the first rows: the numbers of the other one would be those from before.
     let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> =
         session.call(v1::ListCollectionsRequest {}).await;
-    let status = ask(&session).await?;
-    let collections = match collections {
+    let mut status = ask(&session).await?;
+    let mut collections = match collections {
         // A daemon that can't open its rows must still be able to say so.
-        Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
-        answer => answer?,
+        Err(_) if status.state == "degraded" => Vec::new(),
+        answer => answer?.collections,
     };
+    if let Some(name) = args.collection {
+        collections = vec![only(&session, &mut status, name).await?];
+    }
     if context.out.json {
         context.out.document(&Status {
             home: status.home.clone(),
@@ -228,7 +232,7 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
             artifacts: status.artifacts,
             stale: status.stale_artifacts,
             daemon: Daemon::from(&status),
-            collections: json::all(collections.collections),
+            collections: json::all(collections),
             by_status: json::all(status.artifacts_by_status),
             roots: json::all(status.roots),
             schedules: json::all(status.schedules),
@@ -251,8 +255,31 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     };
     out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
     out.field("stale", &status.stale_artifacts.to_string())?;
-    roots(context, &status, &collections.collections)?;
+    roots(context, &status, &collections)?;
     warnings(context, &status)
+}
+
+/// One collection; what the status counts and watches is narrowed to it.
+async fn only(
+    session: &Session,
+    status: &mut v1::StatusResponse,
+    name: String,
+) -> skillmeat_shared::Result<v1::Collection> {
+    let answer: v1::ShowCollectionResponse =
+        session.call(v1::ShowCollectionRequest { name }).await?;
+    let one = answer.collection.unwrap_or_default();
+    status.artifacts = one.artifacts;
+    status.artifacts_by_status = one
+        .by_status
+        .iter()
+        .map(|count| v1::StatusCount {
+            name: count.name.clone(),
+            count: count.count,
+        })
+        .collect();
+    status.stale_artifacts = one.stale;
+    status.roots.retain(|root| root.collection == one.name);
+    Ok(one)
 }
 
 /// What the daemon is, label by label.

@@ -1,38 +1,10 @@
 //! How an error looks: `error:`, the place, `hint:` lines; or one JSON object.
 
-use serde::Serialize;
+use skillmeat_shared::error::ErrorJson;
 use skillmeat_shared::{Code, Error};
 
 use super::escape::{escape, paragraph};
 use super::style::{Paint, Tone};
-
-/// The JSON shape of a failed command, printed on standard error.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    error: ErrorJson<'a>,
-}
-
-/// The JSON shape of an error.
-#[derive(Debug, Serialize)]
-pub(crate) struct ErrorJson<'a> {
-    code: &'static str,
-    message: &'a str,
-    hints: &'a [String],
-    path: Option<String>,
-    line: Option<u32>,
-}
-
-impl<'a> From<&'a Error> for ErrorJson<'a> {
-    fn from(error: &'a Error) -> Self {
-        Self {
-            code: error.code.as_str(),
-            message: &error.message,
-            hints: &error.hints,
-            path: error.path.as_ref().map(|path| path.display().to_string()),
-            line: error.line,
-        }
-    }
-}
 
 /// The error as lines for a person.
 pub(crate) fn text(error: &Error, verbose: bool, paint: Paint) -> String {
@@ -70,11 +42,7 @@ pub(crate) fn text(error: &Error, verbose: bool, paint: Paint) -> String {
 
 /// The error as one JSON object, on one line.
 pub(crate) fn json(error: &Error) -> String {
-    serde_json::to_string(&Report {
-        error: error.into(),
-    })
-    .unwrap_or_default()
-        + "\n"
+    ErrorJson::from(error).to_line()
 }
 
 #[cfg(test)]

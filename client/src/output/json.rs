@@ -11,6 +11,11 @@ pub(crate) fn moment(nanos: i64) -> Option<String> {
     (nanos != 0).then(|| Timestamp(nanos).to_rfc3339())
 }
 
+/// A moment as a manifest spells it; `None` for a text that is none. Without a zone it is in UTC.
+fn spelled(text: &str) -> Option<String> {
+    Timestamp::parse(text).map(Timestamp::to_rfc3339)
+}
+
 /// A text, `None` if it is empty.
 pub(crate) fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
@@ -302,8 +307,8 @@ impl From<v1::Collection> for Collection {
             size: from.size,
             stale: from.stale,
             version: from.manifest_version,
-            created: from.created,
-            updated: from.updated,
+            created: from.created.as_deref().and_then(spelled),
+            updated: from.updated.as_deref().and_then(spelled),
             verified_at: from.verified_at.and_then(moment),
             problems: all(from.problems),
         }
@@ -454,5 +459,16 @@ mod tests {
     fn moments_are_rfc_3339() {
         assert_eq!(moment(1_000_000_000).unwrap(), "1970-01-01T00:00:01.000Z");
         assert_eq!(moment(0), None);
+        let of = |created: &str| {
+            let from = v1::Collection {
+                created: Some(created.to_owned()),
+                ..Default::default()
+            };
+            Collection::from(from).created
+        };
+        let utc = Some("2026-11-20T15:47:26.161Z".to_owned());
+        assert_eq!(of("2026-11-20T15:47:26.161388"), utc);
+        assert_eq!(of("2026-11-20T16:47:26.161+01:00"), utc);
+        assert_eq!(of("yesterday"), None);
     }
 }

@@ -27,6 +27,7 @@ mod schedule;
 mod searching;
 mod selection;
 mod settings;
+mod shown;
 mod snapshots;
 mod status;
 mod tag;
@@ -70,11 +71,12 @@ pub use database::{Current, Migrated, Migration};
 pub use freshness::{Freshness, FullPass};
 pub use group::{GroupAction, GroupRequest};
 pub use ingest::Tally;
-pub use queries::{ListRequest, Listed, Shown};
+pub use queries::{ListRequest, Listed};
 pub use repair::RepairRequest;
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
 pub use settings::ConfigAction;
+pub use shown::Shown;
 pub use snapshots::{
     Collected, Compared, Difference, HeldArtifact, Made, RollbackRequest, SnapshotView,
 };
@@ -245,9 +247,11 @@ impl App {
             loaded.config.log_max_size_mb.saturating_mul(1024 * 1024),
             usize::try_from(loaded.config.log_max_files).unwrap_or(usize::MAX),
         );
-        let before = self.config();
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-        let now = self.config();
+        let now = Arc::new(loaded);
+        let before = {
+            let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *config, Arc::clone(&now))
+        };
         if let Some(scheduler) = self.scheduler.get() {
             scheduler.set_period(
                 schedule::VERIFY,
@@ -267,7 +271,10 @@ impl App {
         } else if now.config.cache_max_size_mb < before.config.cache_max_size_mb {
             self.indexer.look_at_size();
         }
-        self.log_event("config.changed", "", "");
+        // The watcher sees our own writes, too.
+        if *before != *now {
+            self.log_event("config.changed", "", "");
+        }
     }
 
     /// Appends an event of the home and tells subscribers.

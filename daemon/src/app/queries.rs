@@ -1,11 +1,10 @@
 //! Reading artifacts: pages, one in full, names for completion, and what a name means.
 
 use skillmeat_shared::id::ArtifactRef;
-use skillmeat_shared::reconcile::Kept;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::filters;
-use super::{App, Freshness};
+use super::{App, Freshness, Shown};
 use crate::store::list::{self, Cursor, Query, Sort, Summary};
 use crate::store::{Store, collection, show};
 
@@ -55,72 +54,6 @@ pub struct Listed {
     pub collections: Vec<String>,
     /// What the filters name that is not there, if nothing passes them.
     pub hints: Vec<String>,
-}
-
-/// An artifact in full.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Everything known of it.
-    pub detail: show::Detail,
-    /// How fresh that is.
-    pub freshness: Freshness,
-}
-
-impl Shown {
-    fn kept(&self) -> Kept {
-        let of = |text: &Option<String>| text.as_deref().map(str::to_owned);
-        Kept {
-            entry: of(&self.detail.manifest).and_then(|text| serde_json::from_str(&text).ok()),
-            lock: of(&self.detail.lock).and_then(|text| serde_json::from_str(&text).ok()),
-        }
-    }
-
-    /// The manifest's entry as JSON, as it stands there; empty without one.
-    pub fn manifest_json(&self) -> String {
-        match self.kept().entry {
-            Some(entry) => entry.raw.to_string(),
-            // The declaration of an MCP server.
-            None => self.detail.manifest.clone().unwrap_or_default(),
-        }
-    }
-
-    /// The lock's entry as JSON, as it stands there; empty without one.
-    pub fn lock_json(&self) -> String {
-        self.kept()
-            .lock
-            .map(|lock| lock.raw.to_string())
-            .unwrap_or_default()
-    }
-
-    /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
-    pub fn modified(&self) -> Option<bool> {
-        let recorded = self.kept().lock?.content_hash?;
-        Some(*self.detail.summary.content_hash.as_ref()? != recorded)
-    }
-
-    /// Fields in which the manifest and the artifact's files disagree: field, files, manifest.
-    pub fn differences(&self) -> Vec<(&'static str, Option<String>, Option<String>)> {
-        let Some(entry) = self.kept().entry else {
-            return Vec::new();
-        };
-        if self.detail.summary.status != "managed" {
-            return Vec::new();
-        }
-        let own = &self.detail.summary;
-        let said = &entry.metadata;
-        [
-            ("title", &own.title, &said.title),
-            ("description", &own.description, &said.description),
-            ("author", &own.author, &said.author),
-            ("license", &own.license, &said.license),
-            ("version", &own.version, &said.version),
-        ]
-        .into_iter()
-        // What the manifest leaves out, it does not deny.
-        .filter(|(_, own, said)| said.is_some() && own != said)
-        .map(|(field, own, said)| (field, own.clone(), said.clone()))
-        .collect()
-    }
 }
 
 fn some(text: String) -> Option<String> {

@@ -1,11 +1,14 @@
 //! Changing the config, as an operation like others.
 
 use skillmeat_shared::config::record::shows_value;
+use skillmeat_shared::config::value::Unit;
 use skillmeat_shared::config::{self, keys};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
 use super::change::{Actor, Asked, Draft, Place};
+use super::collections::{DEFAULT_COLLECTION, not_found_near};
+use crate::store::collection;
 
 /// Bytes of the largest config.
 const MAX_BYTES: usize = 1 << 20;
@@ -61,7 +64,7 @@ impl App {
     /// Changes the config. Whether it was another one before, and the operation that it is known as.
     ///
     /// # Errors
-    /// [`Code::ConfigUnknownKey`] and [`Code::ConfigInvalid`] for what can't be set; [`Code::FileChanged`] if
+    /// [`Code::CollectionNotFound`] for a default one that is not there; [`Code::ConfigUnknownKey`] and [`Code::ConfigInvalid`] for what can't be set; [`Code::FileChanged`] if
     /// somebody else wrote; what a change may fail with.
     pub fn change_config(&self, action: &ConfigAction) -> Result<(bool, Option<String>)> {
         let asked = Asked {
@@ -71,9 +74,30 @@ impl App {
             dry_run: false,
             undoes: None,
         };
+        if let ConfigAction::Set { key, value } = action
+            && let Some(known) = keys::find(key).filter(|known| known.name == DEFAULT_COLLECTION)
+            && let Ok(name) = known.kind.parse(value, Unit::Plain)
+        {
+            self.heed_default(name.as_str().unwrap_or_default())?;
+        }
         let _turn = config::turn(&self.boot.home)?;
         let changed = self.change(&asked, &|draft| self.plan_config(action, draft))?;
         Ok((changed.report, changed.operation))
+    }
+
+    /// Refuses a default collection that is not there: every command would fail that names none.
+    fn heed_default(&self, name: &str) -> Result<()> {
+        // Without rows nobody can tell, and the config must be possible to mend all the same.
+        let Some(store) = self.gate.open() else {
+            return Ok(());
+        };
+        let names = store.read(collection::names)?;
+        let has_row = names.iter().any(|(_, other)| other == name);
+        if has_row || names.is_empty() || self.boot.home.collection(name).exists() {
+            return Ok(());
+        }
+        let create = format!("`sm collection create {name}` makes one of that name");
+        Err(not_found_near(name, &names).hint(create))
     }
 
     fn plan_config(&self, action: &ConfigAction, draft: &mut Draft<'_>) -> Result<bool> {

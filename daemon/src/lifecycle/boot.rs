@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
+use skillmeat_shared::error::ErrorJson;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{HOME_READ_ONLY, Health};
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
@@ -61,6 +62,7 @@ pub fn run<A: Application>(args: &Args, build: impl FnOnce(Boot) -> Result<Arc<A
     failpoint::arm(std::env::var(failpoint::VARIABLE).ok());
     let mut announce = Announce {
         to_starter: args.startup_report,
+        json: args.json,
         manager: manager(args, &given),
         home: None,
     };
@@ -411,6 +413,8 @@ fn limit_shutdown(
 struct Announce {
     /// By a report in one line, instead of words for a person.
     to_starter: bool,
+    /// In JSON, for a script that runs us in the foreground.
+    json: bool,
     manager: &'static str,
     home: Option<Home>,
 }
@@ -423,6 +427,15 @@ impl Announce {
             if let Err(error) = descriptors::leave_streams() {
                 tracing::warn!(%error, "the starter's streams stay open");
             }
+        } else if self.json {
+            let started = serde_json::json!({
+                "running": true,
+                "started": true,
+                "pid": at.pid,
+                "version": at.version,
+                "socket": at.socket,
+            });
+            say(&format!("{started}\n"));
         } else {
             say(&format!(
                 "skillmeatd {} serving {} on {}\n",
@@ -448,16 +461,21 @@ impl Announce {
         if self.to_starter {
             say(&report.to_line());
         } else {
-            let mut text = format!("error: {error}\n");
-            for hint in &error.hints {
-                text.push_str("  hint: ");
-                text.push_str(hint);
-                text.push('\n');
-            }
+            let text = if self.json {
+                ErrorJson::from(error).to_line()
+            } else {
+                words(error)
+            };
             // Nobody is left to hear that standard error is closed.
             drop(std::io::stderr().write_all(text.as_bytes()));
         }
     }
+}
+
+/// The error for a person.
+fn words(error: &Error) -> String {
+    let hints = error.hints.iter().map(|hint| format!("  hint: {hint}\n"));
+    hints.fold(format!("error: {error}\n"), |text, hint| text + &hint)
 }
 
 fn say(text: &str) {

@@ -136,6 +136,16 @@ pub fn extract(kind: &Kind, name: &str, document: &Document) -> Metadata {
     }
 }
 
+/// The metadata in the fields that are kept of a manifest file. What its body and the spelling of its numbers tell
+/// is not in there.
+pub fn of_fields(kind: &Kind, fields: Map<String, Value>) -> Metadata {
+    let document = Document {
+        fields,
+        ..Document::default()
+    };
+    extract(kind, "", &document)
+}
+
 /// Where fields may stand beside the top level: a workflow's own table, and the open skill format's
 /// `metadata`.
 fn nested<'a>(kind: &Kind, document: &'a Document) -> Option<&'a Map<String, Value>> {

@@ -11,11 +11,11 @@ const UNITS: [(&str, u64); 6] = [
     ("w", 604_800_000),
 ];
 
-/// Reads a duration. A number without a unit counts seconds. `None` if the text is none.
+/// Reads a duration. Only zero needs no unit: nobody knows which one is meant. `None` if the text is none.
 pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return seconds.checked_mul(1000).map(Duration::from_millis);
+    if text == "0" {
+        return Some(Duration::ZERO);
     }
     let mut rest = text;
     let mut total: u64 = 0;
@@ -80,7 +80,6 @@ mod tests {
             ("1h 30 m", 5_400_000),
             ("250ms", 250),
             ("2W", 1_209_600_000),
-            ("45", 45_000),
             (" 0 ", 0),
         ];
         for (text, millis) in cases {
@@ -89,6 +88,7 @@ mod tests {
         for bad in [
             "",
             "m",
+            "45",
             "5x",
             "-1s",
             "1.5h",

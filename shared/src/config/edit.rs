@@ -10,6 +10,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use super::keys::{self, Key};
 use super::load::{MAX_BYTES, evaluate, syntax};
+use super::tables;
 use super::unknown_key;
 use super::value::{Kind, Unit};
 use crate::document::{self, Lines, SyntaxError};
@@ -51,14 +52,30 @@ pub fn set(home: &Home, key: &str, text: &str) -> Result<()> {
 }
 
 /// What `text` means as the value of a key, and where it is written.
-fn valued(key: &str, text: &str) -> Result<(Vec<String>, Value)> {
+fn valued(key: &str, text: &str) -> Result<Vec<(Vec<String>, Value)>> {
+    let key = tables::spelled(key);
     let (name, value) = match keys::find(key) {
         Some(known) if known.kind == Kind::Open => return Err(whole_table(known)),
         Some(known) => (known.name, typed(known, key, text)?),
-        None if keys::open_table(key).is_some() => (key, untyped(text)),
-        None => return Err(unknown_key(key)),
+        None if keys::open_table(key).is_none() => return Err(unknown_key(key)),
+        None if tables::is_table(key) => return table_of(key, text),
+        None => (key, untyped(text)),
     };
-    Ok((segments(name)?, value))
+    Ok(vec![(segments(name)?, value)])
+}
+
+/// The keys of a table with their values, each to be written as one of its own.
+fn table_of(key: &str, text: &str) -> Result<Vec<(Vec<String>, Value)>> {
+    let pairs = tables::pairs(key, text).map_err(|wanted| {
+        let message = format!("`{text}` is no value for `{key}`");
+        Error::new(Code::ConfigInvalid, message).hint(format!("it must be {wanted}"))
+    })?;
+    let table = segments(key)?;
+    let within = |name: String| [table.as_slice(), &[name]].concat();
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (within(name), value))
+        .collect())
 }
 
 /// The text of the config at `path` with a key set.
@@ -66,9 +83,10 @@ fn valued(key: &str, text: &str) -> Result<(Vec<String>, Value)> {
 /// # Errors
 /// As [`set`] has them.
 pub fn with(path: &Path, text: &str, key: &str, value: &str) -> Result<String> {
-    let (segments, value) = valued(key, value)?;
     let mut document = parse(path, text)?;
-    put(&mut document, path, key, &segments, value)?;
+    for (segments, value) in valued(key, value)? {
+        put(&mut document, path, key, &segments, value)?;
+    }
     Ok(document::restore(text, &document.to_string()))
 }
 
@@ -90,7 +108,7 @@ pub(super) fn put(
     let (last, tables) = segments.split_last().ok_or_else(|| unknown_key(key))?;
     let mut at: &mut dyn TableLike = document.as_table_mut();
     for name in tables {
-        let item = at.entry(name).or_insert_with(|| Item::Table(Table::new()));
+        let item = at.entry(name).or_insert_with(|| Item::Table(inner()));
         at = item.as_table_like_mut().ok_or_else(|| {
             Error::new(
                 Code::ConfigInvalid,
@@ -102,6 +120,13 @@ pub(super) fn put(
     }
     document::put(at, last, value);
     Ok(())
+}
+
+/// A new table, whose name is written only if it holds more than tables.
+fn inner() -> Table {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    table
 }
 
 /// Removes a key, in all its spellings. Whether the file held it.
@@ -117,6 +142,7 @@ pub fn unset(home: &Home, key: &str) -> Result<bool> {
 /// # Errors
 /// As [`set`] has them.
 pub fn without(path: &Path, text: &str, key: &str) -> Result<Option<String>> {
+    let key = tables::spelled(key);
     let names: Vec<String> = match keys::find(key) {
         Some(known) => std::iter::once(known.name)
             .chain(known.aliases.iter().map(|(alias, _)| *alias))
@@ -137,7 +163,15 @@ pub fn without(path: &Path, text: &str, key: &str) -> Result<Option<String>> {
     if !removed && keys::find(key).is_none() && keys::open_table(key).is_none() {
         return Err(unknown_key(key));
     }
-    Ok(removed.then(|| document::restore(text, &document.to_string())))
+    Ok(removed.then(|| {
+        let left = document.to_string();
+        // The blank line below a first line that goes.
+        let begun = left.trim_start_matches(['\r', '\n']);
+        let is_blank = text
+            .trim_start_matches('\u{feff}')
+            .starts_with(['\r', '\n']);
+        document::restore(text, if is_blank { &left } else { begun })
+    }))
 }
 
 fn whole_table(key: &Key) -> Error {
@@ -145,10 +179,7 @@ fn whole_table(key: &Key) -> Error {
         Code::ConfigInvalid,
         format!("`{}` is a table and can't be set as a whole", key.name),
     )
-    .hint(format!(
-        "set one of its keys, such as `{}.x`, or use `sm config edit`",
-        key.name
-    ))
+    .hint("set one of the keys in it, or use `sm config edit`")
 }
 
 fn typed(known: &Key, spelled: &str, text: &str) -> Result<Value> {
@@ -178,7 +209,7 @@ fn typed(known: &Key, spelled: &str, text: &str) -> Result<Value> {
 }
 
 /// A value of a key that is only kept: TOML if it is some, else text.
-fn untyped(text: &str) -> Value {
+pub(super) fn untyped(text: &str) -> Value {
     text.trim().parse::<Value>().map_or_else(
         |_| Value::from(text),
         |mut value| {

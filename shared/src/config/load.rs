@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, KEYS, Key};
 use super::value::{Kind, Level, Secret, Unit, mask};
-use super::{Config, Loaded, Origin, Setting, WatchBackend, duration, unknown_key};
+use super::{Config, Loaded, Origin, Setting, WatchBackend, duration, tables, unknown_key};
 use crate::document::{self, Lines, SyntaxError};
 use crate::paths::{Environment, Home, expand_tilde};
 use crate::{Code, Error};
@@ -62,6 +62,10 @@ pub(super) fn evaluate(
     for key in KEYS {
         let (value, origin) = layers(key, &found, path, env, &mut problems);
         if key.kind == Kind::Open {
+            if let Some((DeValue::Table(table), _)) = found.known.get(key.name) {
+                let wrong = tables::wrong(key.name, table, &lines);
+                problems.extend(wrong.into_iter().map(|one| unfit(one, path)));
+            }
             flatten(key.name, &value, &origin, &mut kept);
             continue;
         }
@@ -99,6 +103,14 @@ pub(super) fn evaluate(
         settings,
         problems,
     }
+}
+
+/// The problem of a key in a table that is only kept: name, line, and what it must be.
+fn unfit((name, line, wanted): (String, u32, &str), path: &Path) -> Error {
+    let message = format!("`{name}` in the config must be {wanted}");
+    Error::new(Code::ConfigInvalid, message)
+        .hint(format!("mend the line, or run `sm config unset {name}`"))
+        .at(path, Some(line))
 }
 
 /// The error for a config that is no TOML.
@@ -321,7 +333,7 @@ fn flatten(name: &str, value: &Value, origin: &Origin, into: &mut Vec<Setting>) 
                 origin: origin.clone(),
                 secret,
                 description: "",
-                kind: "any",
+                kind: tables::ANY,
                 used: false,
             });
         }

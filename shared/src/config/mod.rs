@@ -4,6 +4,7 @@
 //! and the next layer counts, so that a slip in the file never stops the program. The file is edited, never
 //! rewritten: comments, order and unknown keys stay.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ mod edit;
 pub mod keys;
 mod load;
 pub mod record;
+mod tables;
 pub mod value;
 
 pub use edit::{check, default_text, protect, set, turn, unset, with, without};
@@ -188,7 +190,7 @@ pub struct Setting {
 }
 
 /// The config as it was found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The values.
     pub config: Config,
@@ -200,15 +202,16 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The setting with this name, in any of its spellings.
+    /// The setting with this name, in any of its spellings; or all of a table that is only kept.
     ///
     /// # Errors
     /// [`Code::ConfigUnknownKey`], with the name that was probably meant.
-    pub fn setting(&self, name: &str) -> Result<&Setting> {
-        let known = keys::find(name).map_or(name, |key| key.name);
-        self.settings
-            .iter()
-            .find(|setting| setting.key == known)
+    pub fn setting(&self, name: &str) -> Result<Cow<'_, Setting>> {
+        let known = keys::find(name).map_or(tables::spelled(name), |key| key.name);
+        let found = self.settings.iter().find(|setting| setting.key == known);
+        found
+            .map(Cow::Borrowed)
+            .or_else(|| tables::gathered(&self.settings, known).map(Cow::Owned))
             .ok_or_else(|| unknown_key(name))
     }
 }

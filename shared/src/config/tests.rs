@@ -212,6 +212,75 @@ fn tables_that_are_only_kept_are_shown() {
 }
 
 #[test]
+fn tables_of_the_ancestor_are_checked_and_written_as_tables() {
+    let sample = Sample::new("[settings]\n");
+    let weights = "trust=0.5, quality = 0.3,match=0.2";
+    for spelled in ["score-weights", "scoring.weights"] {
+        set(&sample.home, spelled, weights).unwrap();
+        let text = "[settings]\n\n[scoring.weights]\ntrust = 0.5\nquality = 0.3\nmatch = 0.2\n";
+        assert_eq!(sample.text(), text);
+        let loaded = sample.load();
+        assert_eq!(loaded.problems, []);
+        let whole = loaded.setting(spelled).unwrap();
+        assert_eq!(whole.key, "scoring.weights");
+        assert_eq!(whole.value["quality"], 0.3);
+        assert!(unset(&sample.home, spelled).unwrap());
+        assert_eq!(sample.text(), "[settings]\n");
+    }
+    set(
+        &sample.home,
+        "instances.a",
+        "{ url = \"u\", edition = \"local\" }",
+    )
+    .unwrap();
+    let loaded = sample.load();
+    assert_eq!(loaded.setting("instances.a.url").unwrap().value, "u");
+    for (key, text) in [
+        ("score-weights", "trust=1"),
+        ("score-weights", "trust=0.5,quality=0.5,match=0.5"),
+        ("score-weights", "trust=a,quality=0.5,match=0.5"),
+        ("platform.x", "y"),
+        ("instances.a", "{ url ="),
+        ("similarity.thresholds", "high=0.5,partial=0.5"),
+    ] {
+        let error = set(&sample.home, key, text).unwrap_err();
+        assert_eq!(error.code, Code::ConfigInvalid, "{key} {text}");
+        assert!(error.hints[0].contains("a table"), "{error:?}");
+    }
+    let sample = Sample::new(
+        "[platform]\nx = 1\n[platform.defaults]\ncodex = \"y\"\n[scoring.weights]\ntrust = 1.0\n\
+         quality = \"0.5\"\nmatch = 0\n[similarity.thresholds]\nhigh = 0.5\nlow = 0.6\n[memory]\nfederation = true\n",
+    );
+    assert_eq!(
+        problems(&sample.load()),
+        [2, 4, 5, 9].map(|line| (Code::ConfigInvalid, Some(line)))
+    );
+}
+
+#[test]
+fn a_duration_has_its_unit() {
+    let sample = Sample::new("[cache]\nttl = \"6\"\nmetadata_ttl = 30\n[daemon]\nidle_exit = 0\n");
+    let loaded = sample.load();
+    assert_eq!(
+        problems(&loaded),
+        [2, 3].map(|line| (Code::ConfigInvalid, Some(line)))
+    );
+    assert!(loaded.problems[0].message.contains("with its unit"));
+    assert_eq!(loaded.config.cache_ttl, Duration::from_hours(6));
+    assert_eq!(loaded.config.daemon_idle_exit, Duration::ZERO);
+    let error = set(&sample.home, "cache.ttl", "6").unwrap_err();
+    assert_eq!(error.code, Code::ConfigInvalid);
+    assert!(error.hints[0].contains("`1h30m`"), "{error:?}");
+}
+
+#[test]
+fn a_first_line_leaves_no_blank_one() {
+    let sample = Sample::new("github-token = \"a\"\n\n[settings]\n");
+    assert!(unset(&sample.home, "github-token").unwrap());
+    assert_eq!(sample.text(), "[settings]\n");
+}
+
+#[test]
 fn setting_a_key_keeps_everything_else() {
     let text = "# mine\n[settings]\n  default-collection = \"default\" # why\nupdate-strategy = \"prompt\"\n\n\
                 [unknown]\nx = [ 1,2 ]\n";
@@ -337,7 +406,7 @@ fn a_text_can_be_checked_before_it_is_kept() {
     let found = |text: &str| check(&sample.home, text, &Env::new()).len();
     assert_eq!(found(default_text()), 0);
     assert_eq!(found("a = "), 1);
-    assert_eq!(found("[cache]\nttl = 1\nmax = 2\n"), 1);
+    assert_eq!(found("[cache]\nttl = \"1s\"\nmax = 2\n"), 1);
 }
 
 #[test]

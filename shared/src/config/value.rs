@@ -70,7 +70,9 @@ impl Kind {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Duration { min, max } => {
                 let [min, max] = [min, max].map(|secs| duration::format(Duration::from_secs(secs)));
-                format!("a duration from {min} to {max}, such as `90s`, `30m` or `1h30m`")
+                format!(
+                    "a duration from {min} to {max} with its unit, such as `90s`, `30m` or `1h30m`"
+                )
             }
             Self::Level => "one of `error`, `warning`, `info`, `debug`, `trace`".to_owned(),
             Self::Choice(words) => format!("one of `{}`", words.join("`, `")),
@@ -192,7 +194,7 @@ impl Kind {
 /// How a number in a duration is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// As it is written; a bare number counts seconds.
+    /// As it is written; a duration has its unit.
     Plain,
     /// As hours.
     Hours,

@@ -38,6 +38,66 @@ fn init_sets_up_a_home_and_twice_is_harmless() {
 }
 
 #[test]
+fn one_collection_is_named_in_the_same_way_everywhere() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "One");
+        let source = source.to_str().unwrap();
+        drop(sandbox.run(&["add", source, "-c", "work"]).ok());
+    }
+    let shown = sandbox.json(&["collection", "show", "-c", "work"]);
+    assert_eq!(
+        (text(&shown["name"]), &shown["artifacts"]),
+        ("work".to_owned(), &json!(2))
+    );
+    // Whatever the manifest says, scripts get one spelling.
+    let created = text(&shown["created"]);
+    assert!(created.ends_with('Z') && created.len() == 24, "{created}");
+    assert_eq!(
+        sandbox.json(&["collection", "validate", "-c", "work"])["collection"],
+        "work"
+    );
+    let status = sandbox.json(&["status", "-c", "work"]);
+    assert_eq!(status["artifacts"], 2);
+    assert_eq!(
+        status["by_status"],
+        json!([{"name": "managed", "count": 2}])
+    );
+    let named = |list: &str| {
+        status[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| text(&one["path"]))
+            .collect::<Vec<_>>()
+    };
+    let path = sandbox.collection("work", "").display().to_string();
+    assert_eq!(named("collections"), [path.trim_end_matches('/')]);
+    assert!(
+        named("roots")
+            .iter()
+            .all(|root| root.starts_with(path.trim_end_matches('/'))),
+        "{status}"
+    );
+    let error = sandbox.fails(&["status", "-c", "wrok"], 3);
+    assert!(error["hints"].to_string().contains("`work`"), "{error}");
+    drop(
+        sandbox
+            .run(&["collection", "show", "work", "-c", "work"])
+            .exits(2),
+    );
+    let manifest = std::fs::read_to_string(sandbox.collection("work", "collection.toml")).unwrap();
+    assert!(manifest.starts_with("[collection]\n"), "{manifest}");
+    // A failed item has no id that it could be called by.
+    let done = sandbox
+        .run(&["add", "/nonexistent", "/neither", "--json"])
+        .exits(9)
+        .json();
+    assert!(done["items"][0]["id"].is_null(), "{done}");
+}
+
+#[test]
 fn a_folder_becomes_a_collection_when_it_gets_its_manifest() {
     let sandbox = Sandbox::initialised();
     sandbox.stop();

@@ -81,6 +81,52 @@ fn unknown_keys_get_a_suggestion_and_wrong_values_a_reason() {
 }
 
 #[test]
+fn a_default_collection_that_is_not_there_is_refused() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    let before = std::fs::read(sandbox.home().config()).unwrap();
+    for key in ["default-collection", "settings.default-collection"] {
+        let error = sandbox.fails(&["config", "set", key, "wrok"], 3);
+        assert_eq!(error["code"], "collection.not_found");
+        assert!(error["hints"].to_string().contains("`work`"), "{error}");
+    }
+    assert_eq!(std::fs::read(sandbox.home().config()).unwrap(), before);
+    drop(
+        sandbox
+            .run(&["config", "set", "default-collection", "work"])
+            .ok(),
+    );
+    assert_eq!(sandbox.json(&["status"])["default_collection"], "work");
+}
+
+#[test]
+fn weights_are_set_as_the_ancestor_spells_them() {
+    let sandbox = Sandbox::initialised();
+    let set = [
+        "config",
+        "set",
+        "score-weights",
+        "trust=0.5,quality=0.3,match=0.2",
+    ];
+    drop(sandbox.run(&set).ok());
+    let weights = sandbox.json(&["config", "get", "score-weights"]);
+    assert_eq!(weights["key"], "scoring.weights");
+    assert_eq!(
+        weights["value"],
+        json!({"trust": 0.5, "quality": 0.3, "match": 0.2})
+    );
+    let file = std::fs::read_to_string(sandbox.home().config()).unwrap();
+    assert!(file.contains("[scoring.weights]\ntrust = 0.5\n"), "{file}");
+    assert_eq!(sandbox.json(&["config", "list"])["problems"], json!([]));
+    drop(sandbox.fails(&["config", "set", "cache.ttl", "6"], 2));
+    drop(sandbox.fails(&["config", "set", "platform.x", "y"], 2));
+    assert_eq!(
+        std::fs::read_to_string(sandbox.home().config()).unwrap(),
+        file
+    );
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let mut sandbox = Sandbox::initialised();
     drop(sandbox.run(&["config", "set", "cache.ttl", "3h"]).ok());

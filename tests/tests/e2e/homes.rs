@@ -171,6 +171,35 @@ fn where_manifest_and_files_differ_show_says_so() {
 }
 
 #[test]
+fn what_only_the_manifest_says_is_not_said_to_be_in_the_files() {
+    let sandbox = Sandbox::initialised();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let head = std::fs::read_to_string(&manifest).unwrap();
+    let entry = "[[artifacts]]\nname = \"odd\"\ntype = \"skill\"\npath = \"skills/odd\"\norigin = \"local\"\n\
+                 added = \"2026-11-20T15:47:33.275064\"\ntags = [\"manifest-tag\", \"b\"]\n\n[artifacts.metadata]\n\
+                 author = \"Ada\"\nversion = \"1.10\"\ntools = [\"Read\", \"Bash\"]\ndependencies = [\"pypdf\"]\n";
+    write(
+        &manifest,
+        head.replace("artifacts = []\n\n", "") + "\n" + entry,
+    );
+    write(
+        sandbox.collection("default", "skills/odd/SKILL.md"),
+        "---\nname: odd\ndescription: Odd\nversion: 1.10\nlicense: MIT\ntags: [b, file-tag]\n\
+         tools: Bash, Read\n---\nText\n",
+    );
+    let shown = sandbox.shows("odd", "the entry", |shown| shown["author"] == "Ada");
+    assert_eq!(
+        shown["differences"],
+        json!([
+            {"field": "author", "in_files": null, "in_manifest": "Ada"},
+            {"field": "tags", "in_files": "b, file-tag", "in_manifest": "manifest-tag, b"},
+            {"field": "dependencies", "in_files": null, "in_manifest": "pypdf"},
+        ])
+    );
+    assert_eq!(shown["tags"], json!(["manifest-tag", "b", "file-tag"]));
+}
+
+#[test]
 fn reading_changes_no_file() {
     let sandbox = Sandbox::from_fixture("git");
     sandbox.ready();

@@ -151,6 +151,78 @@ fn names_are_completed_from_the_daemon_and_never_start_one() {
 }
 
 #[test]
+fn bash_gets_names_that_it_can_put_into_a_line() {
+    let bash = std::path::Path::new("/bin/bash");
+    if !bash.is_file() {
+        return;
+    }
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "With Space", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let script = sandbox.path("sm.bash");
+    write(&script, sandbox.run(&["completions", "bash"]).ok().stdout);
+    // What bash sets before it calls the function: the words as they are typed, and the last one without its quote.
+    let reply = |typed: &str, unquoted: &str| {
+        let mut command = sandbox.command(bash);
+        let test = "source \"$1\"; PATH=$2:$PATH; COMP_WORDS=(sm show \"$3\"); COMP_CWORD=2; COMP_TYPE=9; \
+                    _clap_complete_sm sm \"$4\" show; printf '%s\\n' \"${COMPREPLY[@]}\"";
+        let folder = binary("sm").parent().unwrap().to_owned();
+        command.args(["-c", test, "bash"]).arg(&script).arg(folder);
+        command.args([typed, unquoted]);
+        output(command).ok().stdout
+    };
+    assert_eq!(reply("With", "With"), "With\\ Space\n");
+    assert_eq!(reply("With\\ Sp", "With\\ Sp"), "With\\ Space\n");
+    assert_eq!(reply("\"With Sp", "With Sp"), "With Space\n");
+}
+
+#[test]
+fn with_json_every_command_prints_json() {
+    let mut sandbox = Sandbox::new();
+    let folder = sandbox.path("man");
+    let man = sandbox.json(&["man", "--dir", folder.to_str().unwrap()]);
+    assert_eq!(man["dir"], folder.to_str().unwrap());
+    assert!(man["files"].to_string().contains("\"sm-add.1\""), "{man}");
+    let man = sandbox.json(&["man"]);
+    assert!(man["page"].as_str().unwrap().contains(".TH SM 1"));
+    let script = sandbox.json(&["completions", "bash"]);
+    assert_eq!(script["shell"], "bash");
+    assert!(script["script"].as_str().unwrap().contains("SM_COMPLETE"));
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.set("EDITOR", "true");
+    let path = sandbox.home().config().display().to_string();
+    assert_eq!(
+        sandbox.json(&["config", "edit"]),
+        serde_json::json!({"changed": false, "path": path, "operation": null})
+    );
+    sandbox.set("EDITOR", "printf '[log]\\nlevel = \"debug\"\\n' >");
+    let edited = sandbox.json(&["config", "edit"]);
+    assert_eq!(edited["changed"], true);
+    assert!(edited["operation"].is_string(), "{edited}");
+    let log = sandbox.run(&["daemon", "logs", "--json"]).ok().stdout;
+    let lines = log.lines();
+    let lines: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines.iter().any(|line| line["level"] == "INFO"), "{log}");
+    for line in &lines {
+        assert!(line["at"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(line["message"].is_string(), "{line}");
+    }
+    let mut follow = sandbox.stream(&["daemon", "logs", "-f", "-n", "1", "--json"]);
+    assert!(follow.json()["target"].is_string());
+    let second = sandbox.fails(&["daemon", "run"], 75);
+    assert_eq!(second["code"], "daemon.already_running");
+    sandbox.stop();
+    let mut first = sandbox.stream(&["daemon", "run", "--json"]);
+    let served = first.json();
+    assert_eq!(
+        (&served["running"], &served["pid"]),
+        (&true.into(), &first.pid().into())
+    );
+}
+
+#[test]
 fn manual_pages_of_all_commands() {
     let sandbox = Sandbox::new();
     let page = sandbox.run(&["man"]).ok().stdout;

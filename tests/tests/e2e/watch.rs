@@ -49,6 +49,24 @@ fn a_file_that_is_saved_is_served_soon() {
 }
 
 #[test]
+fn a_change_of_the_config_is_told_once() {
+    let sandbox = with_skill();
+    let (mut stream, _) = watch(&sandbox, &[]);
+    for minutes in 1..=4 {
+        let value = format!("{minutes}m");
+        drop(sandbox.json(&["config", "set", "cache.metadata_ttl", &value]));
+    }
+    // The watcher tells of this after it has told of the config.
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    write(&file, describe("The last one"));
+    let events = stream.json_until(|event| is(event, "artifact.changed", "skill:one"));
+    let told = events
+        .iter()
+        .filter(|event| event["kind"] == "config.changed");
+    assert_eq!(told.count(), 4, "{events:#?}");
+}
+
+#[test]
 fn every_way_in_which_editors_save() {
     let sandbox = with_skill();
     let folder = sandbox.collection("default", "skills/one");

@@ -24,7 +24,9 @@ struct Use {
 pub(super) async fn run(context: &mut Context, command: CollectionCommand) -> Outcome {
     match command {
         CollectionCommand::List => list(context).await,
-        CollectionCommand::Show { name } => show(context, name.unwrap_or_default()).await,
+        CollectionCommand::Show(which) => {
+            show(context, which.into_name().unwrap_or_default()).await
+        }
         CollectionCommand::Use { name } => choose(context, name).await,
         CollectionCommand::Create { name } => create(context, name).await,
         CollectionCommand::Rename {
@@ -35,7 +37,7 @@ pub(super) async fn run(context: &mut Context, command: CollectionCommand) -> Ou
         CollectionCommand::Delete { name, yes, dry_run } => {
             change::delete(context, name, yes, dry_run).await
         }
-        CollectionCommand::Validate { name } => validate::run(context, name).await,
+        CollectionCommand::Validate(which) => validate::run(context, which.into_name()).await,
         CollectionCommand::Export { name, file, force } => {
             change::export(context, name, &file, force).await
         }

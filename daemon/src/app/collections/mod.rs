@@ -18,7 +18,7 @@ use crate::app::selection::unknown;
 use crate::store::collection::{self, CollectionView, GroupView};
 
 /// The key that names the default collection.
-const DEFAULT_COLLECTION: &str = "settings.default-collection";
+pub(super) const DEFAULT_COLLECTION: &str = "settings.default-collection";
 
 /// Mode of the files that we write into collections.
 const MODE: u32 = 0o600;

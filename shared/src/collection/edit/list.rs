@@ -227,7 +227,8 @@ pub(super) fn with_ends_of(text: &str, new: &str) -> String {
     }
 }
 
-/// The bytes of `key = []`, with its line if nothing else stands on it.
+/// The bytes of `key = []`, with its line if nothing else stands on it. At the top of the file the blank lines
+/// below go along.
 fn statement(
     text: &str,
     lines: &std::ops::Range<usize>,
@@ -235,11 +236,16 @@ fn statement(
     end: usize,
 ) -> std::ops::Range<usize> {
     let behind = text.get(end..lines.end).unwrap_or_default();
-    if behind.trim().is_empty() {
-        lines.clone()
-    } else {
-        key..end
+    if !behind.trim().is_empty() {
+        return key..end;
     }
+    let above = text.get(..lines.start).unwrap_or_default();
+    if !above.trim_start_matches('\u{feff}').is_empty() {
+        return lines.clone();
+    }
+    let below = text.get(lines.end..).unwrap_or_default();
+    let blank = below.len() - below.trim_start_matches(['\r', '\n']).len();
+    lines.start..lines.end + blank
 }
 
 /// The text of an item, without what stands around it.
