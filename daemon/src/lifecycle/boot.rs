@@ -273,13 +273,7 @@ fn own<A: Application>(
         self_check.add(look);
     }
     let weak = Arc::downgrade(&application);
-    if home.is_read_only() {
-        self_check.add(end_when_writable(&health, home.clone(), shutdown.clone()));
-    }
-    let kept = reserve.clone();
-    self_check.add(move |_| kept.keep());
-    self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
-    self_check.add(end_when_idle(weak, shutdown.clone()));
+    add_checks(&self_check, (&health, &home, &reserve), &weak, &shutdown);
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -304,9 +298,7 @@ fn own<A: Application>(
     } else {
         drain_timeout
     };
-    if !has_drained(&*application, &supervisor, patience) {
-        tracing::warn!("open calls were cut off");
-    }
+    drain(&*application, &supervisor, patience);
     application.drain();
     drop(application);
     drop(context);
@@ -318,24 +310,25 @@ fn own<A: Application>(
     Ok(shutdown.reason().map_or(EXIT_OK, |reason| reason.exit))
 }
 
-/// Waits until all calls have their answers. Whether they have.
-fn has_drained(application: &dyn Application, supervisor: &Supervisor, patience: Duration) -> bool {
+/// Waits until all calls have their answers.
+fn drain(application: &dyn Application, supervisor: &Supervisor, patience: Duration) {
     let deadline = Instant::now() + patience;
     let mut since = Instant::now();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if supervisor.wait_for(|name| name == serve::SERVER, left.min(LOOK)) {
-            return true;
+            return;
         }
         if application.open_calls() > 0 {
             since = Instant::now();
         }
         // The server waits for all connections, also for those of clients that say nothing or are stopped.
         if since.elapsed() >= LINGER {
-            return true;
+            return;
         }
         if left.is_zero() {
-            return false;
+            tracing::warn!("open calls were cut off");
+            return;
         }
     }
 }
@@ -345,6 +338,23 @@ fn pass(name: &'static str) {
     if let Err(error) = failpoint::hit(name) {
         tracing::warn!(%error, "`{name}` failed");
     }
+}
+
+/// Has the process look after its home, its memory, and whether it is needed.
+fn add_checks(
+    self_check: &SelfCheck,
+    (health, home, reserve): (&Arc<Health>, &Home, &Reserve),
+    application: &Weak<dyn Application>,
+    shutdown: &Shutdown,
+) {
+    if home.is_read_only() {
+        self_check.add(end_when_writable(health, home.clone(), shutdown.clone()));
+    }
+    let kept = reserve.clone();
+    self_check.add(move |_| kept.keep());
+    let (health, weak) = (Arc::clone(health), application.clone());
+    self_check.add(memory::look_after(health, weak, shutdown.clone()));
+    self_check.add(end_when_idle(application.clone(), shutdown.clone()));
 }
 
 /// The check that ends a process which nobody needs.

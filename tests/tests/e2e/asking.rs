@@ -91,7 +91,7 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
     let ask = |answer: &str| {
         let mut asking = on_terminal(&sandbox, &["rollback", &id]);
         let question = format!(
-            "0 would be restored, 1 would be removed in `default`; \
+            "2 would be restored, 1 would be removed in `default`; \
              take the whole collection back to `{id}`? [y/N]"
         );
         asking.answer(&question, answer);

@@ -10,14 +10,14 @@ use skillmeat_tests::{Sandbox, daemon, until};
 const SOON: Duration = Duration::from_secs(5);
 
 fn pid(sandbox: &Sandbox) -> u32 {
-    daemon::rendezvous(&sandbox.home()).unwrap().pid
+    daemon::rendezvous(sandbox.home()).unwrap().pid
 }
 
 #[test]
 fn clients_that_say_nothing_delay_no_end() {
     let sandbox = Sandbox::initialised();
     drop(sandbox.run(&["daemon", "start"]).ok());
-    let socket = daemon::rendezvous(&sandbox.home()).unwrap().socket;
+    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
     let held = (silent(&socket), stuck(&socket));
     let mut watching = sandbox.stream(&["watch", "--json"]);
     watching.line();
@@ -25,7 +25,7 @@ fn clients_that_say_nothing_delay_no_end() {
     drop(sandbox.run(&["daemon", "restart"]).ok());
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     drop(held);
-    let _silent = silent(&daemon::rendezvous(&sandbox.home()).unwrap().socket);
+    let _silent = silent(&daemon::rendezvous(sandbox.home()).unwrap().socket);
     sandbox.signal(Signal::TERM);
     let begun = Instant::now();
     drop(sandbox.run(&["list"]).ok());
@@ -67,7 +67,7 @@ fn a_daemon_that_could_not_be_started_again_is_not_stopped() {
 fn one_whose_socket_was_just_removed_is_stopped_in_order() {
     let sandbox = Sandbox::initialised();
     drop(sandbox.run(&["daemon", "start"]).ok());
-    std::fs::remove_file(daemon::rendezvous(&sandbox.home()).unwrap().socket).unwrap();
+    std::fs::remove_file(daemon::rendezvous(sandbox.home()).unwrap().socket).unwrap();
     drop(sandbox.run(&["daemon", "stop"]).ok());
     until("its end", || {
         daemon::processes(sandbox.home().root())
