@@ -81,7 +81,14 @@ pub fn plain(spelled: &str) -> Result<()> {
 
 /// How a name that is no text becomes one.
 pub fn hint(spelled: &str) -> String {
-    format!("rename it on disk; shells of today know it as `$'{spelled}'`")
+    let mut quoted = String::new();
+    for chunk in unspell(spelled).as_os_str().as_bytes().utf8_chunks() {
+        quoted.push_str(&chunk.valid().replace('\\', r"\\").replace('\'', r"\'"));
+        for byte in chunk.invalid() {
+            write!(quoted, "\\x{byte:02x}").ok();
+        }
+    }
+    format!("rename it on disk; bash and zsh know it as `$'{quoted}'`")
 }
 
 /// The byte that is spelled behind a backslash, and what follows: one that no UTF-8 begins with by itself, or the
@@ -121,6 +128,7 @@ mod tests {
             assert_eq!(unspell(spelled), path(bytes));
             assert_eq!(is_plain(spelled), bytes == spelled.as_bytes(), "{spelled}");
         }
+        assert!(hint(r"a\b's\xff").ends_with(r"`$'a\\b\'s\xff'`"));
         let told = |spelled: &str| plain(spelled).map_err(|error| error.message);
         assert!(told(r"a\xff").unwrap_err().contains("is not UTF-8"));
         assert!(told(r"a\x5cxff").unwrap_err().contains("reads like"));
