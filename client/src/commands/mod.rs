@@ -147,6 +147,16 @@ impl Context {
     }
 }
 
+/// The error that something is not there: as long as files are still being read it may be.
+pub(crate) fn missing(error: Error, what: &str, freshness: &v1::Freshness) -> Error {
+    if freshness.complete {
+        return error;
+    }
+    let message = format!("{what} may be among the files that are still being read");
+    Error::new(Code::CacheUnavailable, message)
+        .hint("try again in a moment; `sm status` tells when the daemon is `ready`")
+}
+
 /// The time now.
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()

@@ -1,5 +1,7 @@
 //! `sm status`, and what `sm daemon status` shows of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::paths::Home;
@@ -210,16 +212,34 @@ pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::Statu
     session.call(v1::StatusRequest {}).await
 }
 
+/// Takes the numbers of the collections: those of the daemon are of another moment.
+fn count(status: &mut v1::StatusResponse, collections: &[v1::Collection]) {
+    let mut by_status = BTreeMap::new();
+    for one in collections.iter().flat_map(|one| &one.by_status) {
+        *by_status.entry(one.name.clone()).or_insert(0) += one.count;
+    }
+    status.artifacts = collections.iter().map(|one| one.artifacts).sum();
+    status.stale_artifacts = collections.iter().map(|one| one.stale).sum();
+    let counts = by_status.into_iter();
+    status.artifacts_by_status = counts
+        .map(|(name, count)| v1::StatusCount { name, count })
+        .collect();
+}
+
 pub(super) async fn run(context: &mut Context) -> Outcome {
     let session = context.session().await?;
     // First, as this answer waits for the first rows: the numbers of the other one would be those from before.
     let collections: skillmeat_shared::Result<v1::ListCollectionsResponse> =
         session.call(v1::ListCollectionsRequest {}).await;
-    let status = ask(&session).await?;
+    let mut status = ask(&session).await?;
     let collections = match collections {
         // A daemon that can't open its rows must still be able to say so.
         Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
-        answer => answer?,
+        answer => {
+            let answer = answer?;
+            count(&mut status, &answer.collections);
+            answer
+        }
     };
     if context.out.json {
         context.out.document(&Status {
@@ -252,7 +272,11 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
     out.field("stale", &status.stale_artifacts.to_string())?;
     roots(context, &status, &collections.collections)?;
-    warnings(context, &status)
+    reasons(context, &status, &collections.collections)?;
+    warnings(context, &status)?;
+    context.out.flush()?;
+    context.note_freshness(&collections.freshness.unwrap_or_default());
+    Ok(())
 }
 
 /// What the daemon is, label by label.

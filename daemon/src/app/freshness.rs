@@ -66,6 +66,16 @@ impl Building {
     fn is_over<'a>(&self, mut collections: impl Iterator<Item = &'a String>) -> bool {
         !self.unknown && !collections.any(|name| self.collections.contains(name))
     }
+
+    /// Whether a collection that was asked, by its name or with all others, has no row yet.
+    pub(super) fn hides(&self, asked: &[(i64, String)], all: bool) -> bool {
+        if all {
+            let has_row = |name: &String| asked.iter().any(|(_, asked)| asked == name);
+            !self.collections.iter().all(has_row)
+        } else {
+            asked.is_empty()
+        }
+    }
 }
 
 /// Whether a moment lies further back than `ttl`, or in the future, which only a clock set back explains.

@@ -145,13 +145,11 @@ impl App {
         let store = self.store()?;
         loop {
             let instance = store.instance();
-            let mut listed = self.list_of(&store, request.clone())?;
+            let listed = self.list_of(&store, request.clone())?;
             if store.instance() != instance {
                 // The database was made anew in between, and rows of one mean nothing in the other.
                 continue;
             }
-            let is_to_come = listed.collections.is_empty() && !request.all_collections;
-            listed.freshness.complete &= !is_to_come;
             self.counters.read(listed.freshness.complete);
             return Ok(listed);
         }
@@ -216,14 +214,21 @@ impl App {
         let listed = store.read(|connection| {
             let (rows, cursor) = list::page(connection, &query)?;
             let total = list::total(connection, &query)?;
+            let mut freshness = self.freshness_of(connection, &asked, &building)?;
+            freshness.complete &= !building.hides(&asked, request.all_collections);
             Ok(Listed {
                 rows,
                 total,
-                hints: filters::hints(connection, &asked, &(&query).into(), total)?,
+                // What a filter names may stand in files that are still to be read.
+                hints: if freshness.complete {
+                    filters::hints(connection, &asked, &(&query).into(), total)?
+                } else {
+                    Vec::new()
+                },
                 next: cursor
                     .and_then(|cursor| serde_json::to_string(&cursor).ok())
                     .unwrap_or_default(),
-                freshness: self.freshness_of(connection, &asked, &building)?,
+                freshness,
                 collections: asked.iter().map(|(_, name)| name.clone()).collect(),
             })
         })?;

@@ -191,7 +191,7 @@ impl App {
                 Ok(rows) => selected
                     .rows
                     .extend(rows.into_iter().filter(|row| seen.insert(row.row))),
-                Err(error) => selected.failed.push((name.clone(), error)),
+                Err(error) => selected.failed.push((name.clone(), self.told(error))),
             }
         }
         Ok(selected)

@@ -44,6 +44,7 @@ mod mounts;
 mod names;
 mod outside;
 mod permissions;
+mod rebuilding;
 mod renaming;
 mod repair;
 mod repositories;

@@ -177,9 +177,12 @@ impl App {
                 });
             }
             let mut tiers = look(connection, &query, false, request.scope, &filter, limit)?;
+            let (unindexed, evicted) = text::outstanding(connection)?;
+            let mut freshness = self.freshness_of(connection, &asked, &building)?;
+            freshness.complete &= !building.hides(&asked, request.collection.is_empty());
             if tiers.hits.is_empty() {
-                let (waiting, _) = text::outstanding(connection)?;
-                corrections = correct(connection, &mut query, waiting > 0, nearest)?;
+                let has_gaps = unindexed + evicted > 0 || !freshness.complete;
+                corrections = correct(connection, &mut query, has_gaps, nearest)?;
                 if !corrections.is_empty() {
                     tiers = look(connection, &query, false, request.scope, &filter, limit)?;
                 }
@@ -193,12 +196,21 @@ impl App {
                 origin: "",
             };
             Ok(Searched {
-                hints: filters::hints(connection, &asked, &wanted, tiers.hits.len() as u64)?,
+                hints: if freshness.complete {
+                    filters::hints(connection, &asked, &wanted, tiers.hits.len() as u64)?
+                } else {
+                    Vec::new()
+                },
                 hits: describe(connection, &query, &tiers)?,
                 more: tiers.more,
                 corrections,
-                unindexed: text::outstanding(connection)?.0,
-                freshness: self.freshness_of(connection, &asked, &building)?,
+                unindexed,
+                evicted: if request.scope == SearchScope::Metadata {
+                    0
+                } else {
+                    evicted
+                },
+                freshness,
             })
         })?;
         self.counters.read(searched.freshness.complete);
