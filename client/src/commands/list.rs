@@ -26,6 +26,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
             hints: last.hints,
             stale: freshness.stale,
             complete: freshness.complete,
+            outdated: json::all(freshness.outdated),
             verified_at: freshness.verified_at.and_then(json::moment),
         })?;
         return Ok(());
@@ -55,6 +56,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
     });
     context.note_hints(&last.hints);
     context.note_freshness(&freshness);
+    context.note_outdated(&freshness);
     Ok(())
 }
 

@@ -45,7 +45,7 @@ use skillmeat_shared::{Code, Error};
 use crate::cli::{Cli, Command, DaemonCommand, Globals, Late};
 use crate::connect::{self, Autostart, CALL, Session};
 use crate::output::Output;
-use crate::output::escape::escape;
+use crate::output::escape::{escape, one_line};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -129,6 +129,15 @@ impl Context {
     pub(crate) fn note_hints(&self, hints: &[String]) {
         for hint in hints {
             self.out.note(&format!("hint: {}", escape(hint)));
+        }
+    }
+
+    /// Says so if an answer may be older than what is on disk.
+    pub(crate) fn note_outdated(&self, freshness: &v1::Freshness) {
+        for one in &freshness.outdated {
+            let (name, reason) = (escape(&one.collection), one_line(&one.reason));
+            self.out
+                .warning(&format!("what is shown of `{name}` may be old: {reason}"));
         }
     }
 

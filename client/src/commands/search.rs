@@ -27,6 +27,7 @@ struct Search {
     hints: Vec<String>,
     stale: u64,
     complete: bool,
+    outdated: Vec<json::Outdated>,
 }
 
 /// One artifact that matches.
@@ -124,7 +125,8 @@ fn document(query: &[u8], answer: v1::SearchResponse) -> Search {
         unindexed: answer.unindexed,
         hints: answer.hints,
         stale: freshness.stale,
-        complete: freshness.complete,
+        complete: freshness.complete && answer.evicted == 0,
+        outdated: json::all(freshness.outdated),
     }
 }
 
@@ -188,6 +190,11 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
         }
     }
     context.out.flush()?;
+    let freshness = answer.freshness.clone().unwrap_or_default();
+    // Why something may be missing comes before that it is.
+    note_gaps(context, answer);
+    context.note_freshness(&freshness);
+    context.note_outdated(&freshness);
     if answer.hits.is_empty() {
         let query = String::from_utf8_lossy(query);
         context

@@ -355,6 +355,37 @@ fn roots(
     watches(context, status)
 }
 
+/// Why a collection is not as it should be, as long as no warning says it: those wait for what lasts.
+fn reasons(
+    context: &mut Context,
+    status: &v1::StatusResponse,
+    collections: &[v1::Collection],
+) -> Outcome {
+    // A folder elsewhere needs no manifest.
+    let is_fine =
+        |one: &v1::Collection| one.state == "ok" || (one.external && one.state == "no-manifest");
+    for one in collections.iter().filter(|one| !is_fine(one)) {
+        let mut warnings = status.warnings.iter();
+        let Some(problem) = one.problems.first() else {
+            continue;
+        };
+        if warnings.any(|warning| warning.subject == one.name) {
+            continue;
+        }
+        let place = match (&problem.path, problem.line) {
+            (Some(path), Some(line)) => format!("{}/{path}:{line}: ", one.path),
+            (Some(path), None) => format!("{}/{path}: ", one.path),
+            (None, _) => String::new(),
+        };
+        let out = &mut context.out;
+        let label = out.paint.apply(Tone::Warn, "warning:");
+        let (name, state) = (escape(&one.name), escape(&one.state));
+        let why = one_line(&format!("{place}{}", problem.message));
+        out.line(&format!("{label} `{name}` is {state}: {why}"))?;
+    }
+    Ok(())
+}
+
 /// How collections are watched, and when they were last looked at.
 fn watches(context: &mut Context, status: &v1::StatusResponse) -> Outcome {
     if status.roots.is_empty() {

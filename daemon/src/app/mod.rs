@@ -68,7 +68,7 @@ pub use curation::{
     TransferRequest, ValidateRequest, Validated, Validation,
 };
 pub use database::{Current, Migrated, Migration};
-pub use freshness::{Freshness, FullPass};
+pub use freshness::{Freshness, FullPass, Outdated};
 pub use group::{GroupAction, GroupRequest};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed, Shown};
