@@ -107,6 +107,8 @@ pub struct Searched {
     pub corrections: Vec<(String, String)>,
     /// Artifacts whose texts are not in the index yet.
     pub unindexed: u64,
+    /// Artifacts whose texts were to be searched and left the index to save space.
+    pub evicted: u64,
     /// How fresh the rows are.
     pub freshness: Freshness,
     /// What the filters name that is not there, if nothing passes them.
@@ -189,6 +191,10 @@ impl App {
             }
             if tiers.hits.is_empty() && query.terms.len() > 1 {
                 tiers = look(connection, &query, true, request.scope, &filter, limit)?;
+            }
+            if tiers.hits.is_empty() {
+                // Of no use: nothing is shown for them either.
+                corrections.clear();
             }
             let wanted = Wanted {
                 tags: &filter.tags,
