@@ -48,6 +48,7 @@ pub(super) struct Daemon {
     log_file: String,
     memory_bytes: Option<u64>,
     last_seq: Option<u64>,
+    log_instance: Option<String>,
     error: Option<ErrorJson>,
     tasks: Vec<Task>,
 }
@@ -124,6 +125,7 @@ impl Daemon {
             log_file: home.log_file().display().to_string(),
             memory_bytes: None,
             last_seq: None,
+            log_instance: None,
             error: None,
             tasks: Vec::new(),
         }
@@ -159,6 +161,7 @@ impl From<&v1::StatusResponse> for Daemon {
             log_file: from.log_file.clone(),
             memory_bytes: Some(from.memory_bytes),
             last_seq: Some(from.last_seq),
+            log_instance: json::filled(from.log_instance.clone()),
             error,
             tasks: from.tasks.iter().map(task).collect(),
         }
@@ -300,7 +303,11 @@ pub(super) fn daemon(context: &mut Context, status: &v1::StatusResponse) -> Outc
         out.field("instance", &escape(&status.instance))?;
         out.field("started by", &escape(&status.manager))?;
         out.field("log", &escape(&status.log_file))?;
-        out.field("last event", &status.last_seq.to_string())?;
+        let last = match status.log_instance.as_str() {
+            "" => status.last_seq.to_string(),
+            log => format!("{}:{}", escape(log), status.last_seq),
+        };
+        out.field("last event", &last)?;
         let tasks: Vec<String> = status
             .tasks
             .iter()
