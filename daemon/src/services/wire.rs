@@ -3,6 +3,7 @@
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::ratings::Ratings;
+use skillmeat_shared::reconcile::Failure;
 
 use crate::app::{App, Freshness, Outdated, Tally};
 use crate::store::list::Summary;
@@ -105,5 +106,6 @@ pub(super) fn tally(tally: &Tally) -> v1::ReconcileReport {
         changed: tally.counts.changed,
         removed: tally.counts.removed,
         failed: tally.counts.failed,
+        failures: tally.counts.failures.iter().map(failure).collect(),
     }
 }
