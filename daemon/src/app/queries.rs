@@ -127,18 +127,6 @@ fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Kinds as requests spell them, checked.
-pub(super) fn kinds_of(texts: &[String]) -> Result<Vec<String>> {
-    texts
-        .iter()
-        .map(|text| {
-            // A kind that no program knows may still stand in a manifest.
-            let known = text.parse::<Kind>();
-            known.map(|kind| kind.as_str().to_owned())
-        })
-        .collect()
-}
-
 impl App {
     /// A page of artifacts.
     pub fn list(&self, request: &ListRequest) -> Result<Listed> {
@@ -186,7 +174,7 @@ impl App {
         };
         let query = Query {
             collection: one,
-            kinds: kinds_of(&request.kinds)?,
+            kinds: self.kinds_of(store, &request.kinds)?,
             tags: request.tags,
             group: some(request.group),
             origin: some(request.origin),

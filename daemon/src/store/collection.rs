@@ -353,6 +353,14 @@ pub fn tag_definitions(
         .collect()
 }
 
+/// The kinds of all artifacts.
+pub fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT DISTINCT kind FROM artifact_count WHERE artifacts > 0")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
 /// Where the artifacts of a collection come from.
 pub fn origins(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<String>> {
     connection

@@ -158,7 +158,7 @@ impl App {
                 [] if !request.collection.is_empty() => Some(0),
                 _ => None,
             },
-            kinds: super::queries::kinds_of(&request.kinds)?,
+            kinds: self.kinds_of(&store, &request.kinds)?,
             tags: request.tags.clone(),
         };
         let limit = if request.limit == 0 {
