@@ -56,6 +56,7 @@ mod shell;
 mod snapshots;
 mod storms;
 mod tags;
+mod telling;
 mod together;
 mod trail;
 mod undo;
