@@ -96,7 +96,7 @@ fn wrong_arguments_exit_2() {
     assert!(machine.fails(&["lst"], 2).contains("list"));
     machine.fails(&[], 2);
     machine.fails(&["list", "--limit", "many"], 2);
-    machine.fails(&["list", "--type", "rubbish"], 2);
+    machine.fails(&["add", ".", "--type", "rubbish"], 2);
     let error = json(&machine.fails(&["list", "--json", "--colour"], 2));
     assert_eq!(error["error"]["code"], "usage.invalid_argument");
     assert!(

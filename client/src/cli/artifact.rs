@@ -21,6 +21,14 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
     })
 }
 
+/// Reads a kind that artifacts are chosen by: the daemon knows which ones there are.
+#[expect(clippy::unnecessary_wraps, reason = "parsers of values may fail")]
+pub(super) fn any_kind(text: &str) -> Result<Kind, String> {
+    Ok(text
+        .parse()
+        .unwrap_or_else(|_| Kind::Other(text.trim().into())))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     /// Files, folders, archives, an agent's folder, or patterns of them; `-` reads paths from standard input
@@ -69,7 +77,7 @@ pub(crate) enum SortBy {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only this kind; may be given again for more kinds
-    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = kind, add = ArgValueCompleter::new(kinds))]
+    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = any_kind, add = ArgValueCompleter::new(kinds))]
     pub(crate) kinds: Vec<Kind>,
     /// Only artifacts with this tag; given again: with all of them
     #[arg(long = "tag", value_name = "TAG", add = ArgValueCompleter::new(tags))]
@@ -124,7 +132,7 @@ pub(crate) struct SearchArgs {
     #[arg(required = true, value_name = "QUERY")]
     pub(crate) query: Vec<OsString>,
     /// Only this kind; may be given again for more kinds
-    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = kind, add = ArgValueCompleter::new(kinds))]
+    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = any_kind, add = ArgValueCompleter::new(kinds))]
     pub(crate) kinds: Vec<Kind>,
     /// Only artifacts with this tag; given again: with all of them
     #[arg(long = "tag", value_name = "TAG", add = ArgValueCompleter::new(tags))]

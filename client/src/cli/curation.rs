@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use skillmeat_shared::Kind;
 
-use super::artifact::kind;
+use super::artifact::any_kind;
 use crate::commands::completions::{artifacts, collections, groups, kinds, tags};
 
 /// Which artifacts of a collection a command is about.
@@ -23,7 +23,7 @@ pub(crate) struct SelectArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FilterArgs {
     /// Only this type; may be given again for more types
-    #[arg(id = "kinds", long = "type", short = 't', value_name = "TYPE", value_parser = kind, add = ArgValueCompleter::new(kinds))]
+    #[arg(id = "kinds", long = "type", short = 't', value_name = "TYPE", value_parser = any_kind, add = ArgValueCompleter::new(kinds))]
     pub(crate) kinds: Vec<Kind>,
     /// Only artifacts with this tag; given again: with all of them
     #[arg(id = "tags", long = "tag", value_name = "TAG", add = ArgValueCompleter::new(tags))]

@@ -441,7 +441,7 @@ mod tests {
             "sm add",
             "sm list --all -c work",
             "sm search",
-            "sm list --type rubbish",
+            "sm add . --type rubbish",
             "sm completions tcsh",
         ] {
             assert!(Cli::try_parse_from(text.split(' ')).is_err(), "{text}");

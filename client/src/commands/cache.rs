@@ -9,11 +9,14 @@ use skillmeat_shared::time::Timestamp;
 use super::show::reference;
 use super::{Context, Outcome, now};
 use crate::cli::{CacheCommand, InvalidateArgs, RefreshArgs};
-use crate::output::escape::escape;
+use crate::output::escape::{escape, one_line};
 use crate::output::{json, units};
 
 /// Reading every file of a large home from a slow disk takes its time.
 const LONG: Duration = Duration::from_mins(10);
+
+/// Failures that are named unless more are asked for.
+const FAILURES: usize = 5;
 
 /// The JSON of `sm cache status`; part of `sm status`.
 #[derive(Serialize)]
@@ -52,6 +55,15 @@ struct Report {
     changed: u64,
     removed: u64,
     failed: u64,
+    failures: Vec<Failure>,
+}
+
+/// An artifact whose files can't be read.
+#[derive(Serialize)]
+struct Failure {
+    collection: String,
+    path: String,
+    reason: String,
 }
 
 /// The JSON of `sm cache invalidate`.
@@ -74,6 +86,17 @@ impl From<v1::ReconcileReport> for Report {
             changed: from.changed,
             removed: from.removed,
             failed: from.failed,
+            failures: json::all(from.failures),
+        }
+    }
+}
+
+impl From<v1::ReconcileFailure> for Failure {
+    fn from(from: v1::ReconcileFailure) -> Self {
+        Self {
+            collection: from.collection,
+            path: from.path,
+            reason: from.reason,
         }
     }
 }
@@ -195,8 +218,32 @@ fn print_report(context: &mut Context, answer: v1::RefreshCacheResponse) -> Outc
         context.out.document(&Report::from(report))?;
     } else {
         context.out.note(&words(&report));
+        failures(context, &report);
     }
     Ok(())
+}
+
+/// What failed, and why.
+fn failures(context: &Context, report: &v1::ReconcileReport) {
+    let most = if context.out.verbose {
+        report.failures.len()
+    } else {
+        FAILURES
+    };
+    let mut shown = 0;
+    for failure in report.failures.iter().take(most) {
+        let (path, name) = (one_line(&failure.path), one_line(&failure.collection));
+        let reason = one_line(&failure.reason);
+        context
+            .out
+            .warning(&format!("`{path}` of `{name}`: {reason}"));
+        shown += 1;
+    }
+    let more = report.failed.saturating_sub(shown);
+    if shown > 0 && more > 0 {
+        let more = format!("and {more} more (`--verbose` names up to a hundred)");
+        context.out.note(&more);
+    }
 }
 
 async fn refresh(context: &mut Context, args: RefreshArgs) -> Outcome {

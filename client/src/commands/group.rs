@@ -9,7 +9,7 @@ use skillmeat_shared::{Code, Error};
 use super::change::{self, Words};
 use super::curation::PATIENCE;
 use super::selection::{is_single, select, selection};
-use super::{Context, Outcome};
+use super::{Context, Outcome, missing};
 use crate::cli::{GroupCommand, Looks, SelectArgs, Where};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
@@ -308,6 +308,11 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
         })?;
         return Ok(());
     }
+    let freshness = answer.freshness.clone().unwrap_or_default();
+    if answer.groups.is_empty() && !freshness.complete {
+        context.note_freshness(&freshness);
+        return Ok(());
+    }
     if answer.groups.is_empty() {
         context.out.note(&format!(
             "no groups in `{}`; `sm group create NAME` makes one",
@@ -332,17 +337,20 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
         ]);
     }
     context.out.table(&table)?;
-    context.note_freshness(&answer.freshness.unwrap_or_default());
+    context.note_freshness(&freshness);
     Ok(())
 }
 
 async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome {
     let answer = collection(context, of).await?;
     let collection = name_of(&answer);
+    let freshness = answer.freshness.unwrap_or_default();
     let found = answer.groups.into_iter().find(|group| group.name == name);
     let group = found.ok_or_else(|| {
-        let message = format!("there is no group `{name}` in `{collection}`");
-        Error::new(Code::GroupNotFound, message).hint("`sm group list` shows those that there are")
+        let what = format!("group `{name}` in `{collection}`");
+        let error = Error::new(Code::GroupNotFound, format!("there is no {what}"));
+        let error = error.hint("`sm group list` shows those that there are");
+        missing(error, &what, &freshness)
     })?;
     if context.out.json {
         context.out.document(&One {
@@ -369,6 +377,6 @@ async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome 
         out.line(&line)?;
     }
     context.out.flush()?;
-    context.note_freshness(&answer.freshness.unwrap_or_default());
+    context.note_freshness(&freshness);
     Ok(())
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
             hints: last.hints,
             stale: freshness.stale,
             complete: freshness.complete,
+            outdated: json::all(freshness.outdated),
             verified_at: freshness.verified_at.and_then(json::moment),
         })?;
         return Ok(());
@@ -41,11 +42,12 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
         _ => String::new(),
     };
     let total = last.total;
-    context.out.note(&if shown == 0 && is_filtered(&args) {
-        format!("no artifact{place} matches")
-    } else if shown == 0 && !freshness.complete {
+    context.out.note(&if total == 0 && is_filtered(&args) {
+        let yet = if freshness.complete { "" } else { " yet" };
+        format!("no artifact{place} matches{yet}")
+    } else if total == 0 && !freshness.complete {
         "no artifacts yet".to_owned()
-    } else if shown == 0 {
+    } else if total == 0 {
         format!("no artifacts{place}; add some with `sm add PATH`")
     } else if u64::try_from(shown).is_ok_and(|shown| shown < total) {
         format!("{shown} of {}{place}", units::count(total, "artifact"))
@@ -54,6 +56,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
     });
     context.note_hints(&last.hints);
     context.note_freshness(&freshness);
+    context.note_outdated(&freshness);
     Ok(())
 }
 
@@ -63,7 +66,6 @@ fn is_filtered(args: &ListArgs) -> bool {
         || args.group.is_some()
         || args.origin.is_some()
         || args.status.is_some()
-        || args.limit == Some(0)
 }
 
 /// All pages, up to the limit. What the last page says stands for all of them.

@@ -45,7 +45,7 @@ use skillmeat_shared::{Code, Error};
 use crate::cli::{Cli, Command, DaemonCommand, Globals, Late};
 use crate::connect::{self, Autostart, CALL, Session};
 use crate::output::Output;
-use crate::output::escape::escape;
+use crate::output::escape::{escape, one_line};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -132,6 +132,15 @@ impl Context {
         }
     }
 
+    /// Says so if an answer may be older than what is on disk.
+    pub(crate) fn note_outdated(&self, freshness: &v1::Freshness) {
+        for one in &freshness.outdated {
+            let (name, reason) = (escape(&one.collection), one_line(&one.reason));
+            self.out
+                .warning(&format!("what is shown of `{name}` may be old: {reason}"));
+        }
+    }
+
     /// Says so if an answer may lack rows.
     pub(crate) fn note_freshness(&self, freshness: &v1::Freshness) {
         if !freshness.complete {
@@ -145,6 +154,16 @@ impl Context {
             ));
         }
     }
+}
+
+/// The error that something is not there: as long as files are still being read it may be.
+pub(crate) fn missing(error: Error, what: &str, freshness: &v1::Freshness) -> Error {
+    if freshness.complete {
+        return error;
+    }
+    let message = format!("{what} may be among the files that are still being read");
+    Error::new(Code::CacheUnavailable, message)
+        .hint("try again in a moment; `sm status` tells when the daemon is `ready`")
 }
 
 /// The time now.

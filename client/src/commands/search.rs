@@ -24,9 +24,11 @@ struct Search {
     more: bool,
     corrections: Vec<Correction>,
     unindexed: u64,
+    evicted: u64,
     hints: Vec<String>,
     stale: u64,
     complete: bool,
+    outdated: Vec<json::Outdated>,
 }
 
 /// One artifact that matches.
@@ -122,9 +124,11 @@ fn document(query: &[u8], answer: v1::SearchResponse) -> Search {
             })
             .collect(),
         unindexed: answer.unindexed,
+        evicted: answer.evicted,
         hints: answer.hints,
         stale: freshness.stale,
-        complete: freshness.complete,
+        complete: freshness.complete && answer.evicted == 0,
+        outdated: json::all(freshness.outdated),
     }
 }
 
@@ -188,6 +192,11 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
         }
     }
     context.out.flush()?;
+    let freshness = answer.freshness.clone().unwrap_or_default();
+    // Why something may be missing comes before that it is.
+    note_gaps(context, answer);
+    context.note_freshness(&freshness);
+    context.note_outdated(&freshness);
     if answer.hits.is_empty() {
         let query = String::from_utf8_lossy(query);
         context
@@ -201,14 +210,26 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
         ));
     }
     context.note_hints(&answer.hints);
+    Ok(())
+}
+
+/// Says so if not all texts were searched.
+fn note_gaps(context: &Context, answer: &v1::SearchResponse) {
     if answer.unindexed > 0 {
         context.out.note(&format!(
             "the text of {} is not in the index yet",
             units::count(answer.unindexed, "artifact")
         ));
     }
-    context.note_freshness(&answer.freshness.unwrap_or_default());
-    Ok(())
+    if answer.evicted > 0 {
+        context.out.note(&format!(
+            "the text of {} left the index to save space and was not searched",
+            units::count(answer.evicted, "artifact")
+        ));
+        context
+            .out
+            .note("hint: raise `cache.max_size_mb` to have all texts searched");
+    }
 }
 
 /// The snippet on one line of so many columns, with its matches in colour. Ranges that do not fit the text

@@ -46,12 +46,13 @@ pub(super) async fn run(context: &mut Context, args: ShowArgs) -> Outcome {
     if context.out.json {
         context
             .out
-            .document(&json::Show::new(artifact, freshness.complete))?;
+            .document(&json::Show::new(artifact, freshness))?;
         return Ok(());
     }
     text(context, &artifact)?;
     context.out.flush()?;
     context.note_freshness(&freshness);
+    context.note_outdated(&freshness);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! `sm status`, and what `sm daemon status` shows of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::paths::Home;
@@ -47,6 +49,7 @@ pub(super) struct Daemon {
     log_file: String,
     memory_bytes: Option<u64>,
     last_seq: Option<u64>,
+    log_instance: Option<String>,
     error: Option<ErrorJson>,
     tasks: Vec<Task>,
 }
@@ -123,6 +126,7 @@ impl Daemon {
             log_file: home.log_file().display().to_string(),
             memory_bytes: None,
             last_seq: None,
+            log_instance: None,
             error: None,
             tasks: Vec::new(),
         }
@@ -158,6 +162,7 @@ impl From<&v1::StatusResponse> for Daemon {
             log_file: from.log_file.clone(),
             memory_bytes: Some(from.memory_bytes),
             last_seq: Some(from.last_seq),
+            log_instance: json::filled(from.log_instance.clone()),
             error,
             tasks: from.tasks.iter().map(task).collect(),
         }
@@ -211,6 +216,20 @@ pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::Statu
     session.call(v1::StatusRequest {}).await
 }
 
+/// Takes the numbers of the collections: those of the daemon are of another moment.
+fn count(status: &mut v1::StatusResponse, collections: &[v1::Collection]) {
+    let mut by_status = BTreeMap::new();
+    for one in collections.iter().flat_map(|one| &one.by_status) {
+        *by_status.entry(one.name.clone()).or_insert(0) += one.count;
+    }
+    status.artifacts = collections.iter().map(|one| one.artifacts).sum();
+    status.stale_artifacts = collections.iter().map(|one| one.stale).sum();
+    let counts = by_status.into_iter();
+    status.artifacts_by_status = counts
+        .map(|(name, count)| v1::StatusCount { name, count })
+        .collect();
+}
+
 pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     let session = context.session().await?;
     // First, as this answer waits for the first rows: the numbers of the other one would be those from before.
@@ -219,11 +238,15 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     let mut status = ask(&session).await?;
     let mut collections = match collections {
         // A daemon that can't open its rows must still be able to say so.
-        Err(_) if status.state == "degraded" => Vec::new(),
-        answer => answer?.collections,
+        Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
+        answer => {
+            let answer = answer?;
+            count(&mut status, &answer.collections);
+            answer
+        }
     };
     if let Some(name) = args.collection {
-        collections = vec![only(&session, &mut status, name).await?];
+        collections.collections = vec![only(&session, &mut status, name).await?];
     }
     if context.out.json {
         context.out.document(&Status {
@@ -232,7 +255,7 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
             artifacts: status.artifacts,
             stale: status.stale_artifacts,
             daemon: Daemon::from(&status),
-            collections: json::all(collections),
+            collections: json::all(collections.collections),
             by_status: json::all(status.artifacts_by_status),
             roots: json::all(status.roots),
             schedules: json::all(status.schedules),
@@ -255,8 +278,12 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     };
     out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
     out.field("stale", &status.stale_artifacts.to_string())?;
-    roots(context, &status, &collections)?;
-    warnings(context, &status)
+    roots(context, &status, &collections.collections)?;
+    reasons(context, &status, &collections.collections)?;
+    warnings(context, &status)?;
+    context.out.flush()?;
+    context.note_freshness(&collections.freshness.unwrap_or_default());
+    Ok(())
 }
 
 /// One collection; what the status counts and watches is narrowed to it.
@@ -303,7 +330,11 @@ pub(super) fn daemon(context: &mut Context, status: &v1::StatusResponse) -> Outc
         out.field("instance", &escape(&status.instance))?;
         out.field("started by", &escape(&status.manager))?;
         out.field("log", &escape(&status.log_file))?;
-        out.field("last event", &status.last_seq.to_string())?;
+        let last = match status.log_instance.as_str() {
+            "" => status.last_seq.to_string(),
+            log => format!("{}:{}", escape(log), status.last_seq),
+        };
+        out.field("last event", &last)?;
         let tasks: Vec<String> = status
             .tasks
             .iter()
@@ -356,6 +387,37 @@ fn roots(
     context.out.line("")?;
     context.out.table(&table)?;
     watches(context, status)
+}
+
+/// Why a collection is not as it should be, as long as no warning says it: those wait for what lasts.
+fn reasons(
+    context: &mut Context,
+    status: &v1::StatusResponse,
+    collections: &[v1::Collection],
+) -> Outcome {
+    // A folder elsewhere needs no manifest.
+    let is_fine =
+        |one: &v1::Collection| one.state == "ok" || (one.external && one.state == "no-manifest");
+    for one in collections.iter().filter(|one| !is_fine(one)) {
+        let mut warnings = status.warnings.iter();
+        let Some(problem) = one.problems.first() else {
+            continue;
+        };
+        if warnings.any(|warning| warning.subject == one.name) {
+            continue;
+        }
+        let place = match (&problem.path, problem.line) {
+            (Some(path), Some(line)) => format!("{}/{path}:{line}: ", one.path),
+            (Some(path), None) => format!("{}/{path}: ", one.path),
+            (None, _) => String::new(),
+        };
+        let out = &mut context.out;
+        let label = out.paint.apply(Tone::Warn, "warning:");
+        let (name, state) = (escape(&one.name), escape(&one.state));
+        let why = one_line(&format!("{place}{}", problem.message));
+        out.line(&format!("{label} `{name}` is {state}: {why}"))?;
+    }
+    Ok(())
 }
 
 /// How collections are watched, and when they were last looked at.

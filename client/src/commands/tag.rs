@@ -7,7 +7,7 @@ use skillmeat_shared::{Code, Error};
 
 use super::group::{Asked, PLACE, at, change, collection};
 use super::selection::{is_single, selection};
-use super::{Context, Outcome};
+use super::{Context, Outcome, missing};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
@@ -151,7 +151,7 @@ fn tag(name: String, artifacts: u64, found: Option<v1::TagDefinition>) -> Tag {
 
 async fn list(context: &mut Context, name: Option<String>) -> Outcome {
     let answer = collection(context, name).await?;
-    let freshness = answer.freshness.unwrap_or_default();
+    let freshness = answer.freshness.clone().unwrap_or_default();
     let collection = answer.collection.as_ref().map(|one| one.name.clone());
     let collection = collection.unwrap_or_default();
     let tags = tags_of(answer);
@@ -161,6 +161,10 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
             total: tags.len(),
             tags,
         })?;
+        return Ok(());
+    }
+    if tags.is_empty() && !freshness.complete {
+        context.note_freshness(&freshness);
         return Ok(());
     }
     if tags.is_empty() {
@@ -194,13 +198,16 @@ async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome 
     let answer = collection(context, of).await?;
     let collection = answer.collection.as_ref().map(|one| one.name.clone());
     let collection = collection.unwrap_or_default();
+    let freshness = answer.freshness.clone().unwrap_or_default();
     let same = |one: &str| one.to_lowercase() == name.to_lowercase();
     let found = tags_of(answer)
         .into_iter()
         .find(|tag| same(&tag.name) || tag.slug.as_deref().is_some_and(same));
     let tag = found.ok_or_else(|| {
-        let message = format!("there is no tag `{name}` in `{collection}`");
-        Error::new(Code::TagNotFound, message).hint("`sm tag list` shows those that there are")
+        let what = format!("tag `{name}` in `{collection}`");
+        let error = Error::new(Code::TagNotFound, format!("there is no {what}"));
+        let error = error.hint("`sm tag list` shows those that there are");
+        missing(error, &what, &freshness)
     })?;
     let members = carrying(context, &collection, &tag.name).await?;
     if context.out.json {

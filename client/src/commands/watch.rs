@@ -42,9 +42,10 @@ pub(super) async fn run(context: &mut Context, args: WatchArgs) -> Outcome {
             continue;
         }
         if event.continuous == Some(false) {
+            // Also to who wants to hear little: what follows can't be understood without.
             context
                 .out
-                .warning("events were lost: what was shown before may be out of date");
+                .alarm("events were lost: what was shown before may be out of date");
         }
         if context.out.quiet && event.kind.starts_with("stream.") {
             continue;

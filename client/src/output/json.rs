@@ -103,6 +103,24 @@ impl From<v1::ArtifactSummary> for Artifact {
     }
 }
 
+/// A collection whose rows may be older than what is on disk.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outdated {
+    collection: String,
+    state: String,
+    reason: String,
+}
+
+impl From<v1::Outdated> for Outdated {
+    fn from(from: v1::Outdated) -> Self {
+        Self {
+            collection: from.collection,
+            state: from.state,
+            reason: from.reason,
+        }
+    }
+}
+
 /// `sm list`.
 #[derive(Debug, Serialize)]
 pub(crate) struct List {
@@ -112,6 +130,7 @@ pub(crate) struct List {
     pub(crate) hints: Vec<String>,
     pub(crate) stale: u64,
     pub(crate) complete: bool,
+    pub(crate) outdated: Vec<Outdated>,
     pub(crate) verified_at: Option<String>,
 }
 
@@ -221,11 +240,12 @@ pub(crate) struct Show {
     pub(crate) differences: Vec<Difference>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) complete: bool,
+    pub(crate) outdated: Vec<Outdated>,
 }
 
 impl Show {
     /// The shape of an answer.
-    pub(crate) fn new(from: v1::Artifact, complete: bool) -> Self {
+    pub(crate) fn new(from: v1::Artifact, freshness: v1::Freshness) -> Self {
         Self {
             summary: from.summary.unwrap_or_default().into(),
             absolute_path: filled(from.absolute_path),
@@ -243,7 +263,8 @@ impl Show {
             memberships: all(from.groups),
             differences: all(from.differences),
             problems: all(from.problems),
-            complete,
+            complete: freshness.complete,
+            outdated: all(freshness.outdated),
         }
     }
 }
@@ -449,7 +470,7 @@ mod tests {
             manifest_json: String::new(),
             ..Default::default()
         };
-        let value = serde_json::to_value(Show::new(from, true)).unwrap();
+        let value = serde_json::to_value(Show::new(from, v1::Freshness::default())).unwrap();
         assert_eq!(value["frontmatter"]["name"], "pdf");
         assert_eq!(value["manifest"], Value::Null);
         assert_eq!(value["id"], "");

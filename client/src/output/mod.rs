@@ -124,11 +124,14 @@ impl Output {
     /// Something beside the data that a person should know.
     pub(crate) fn warning(&self, text: &str) {
         if !self.quiet {
-            stderr(&format!(
-                "{} {text}\n",
-                self.paint_notes.apply(Tone::Warn, "warning:")
-            ));
+            self.alarm(text);
         }
+    }
+
+    /// Something beside the data without which they are misread.
+    pub(crate) fn alarm(&self, text: &str) {
+        let label = self.paint_notes.apply(Tone::Warn, "warning:");
+        stderr(&format!("{label} {text}\n"));
     }
 
     /// A note for the curious.

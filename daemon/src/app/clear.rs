@@ -7,7 +7,7 @@ use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
-use super::{App, Tally};
+use super::{App, RowsState, Tally};
 use crate::store::{Opened, Store, artifact, collection, meta};
 
 /// What was invalidated.
@@ -90,6 +90,7 @@ impl App {
     /// Makes the database anew. On the ingest thread only, between passes.
     pub(super) fn rebuild_store(&self, store: &Arc<Store>) -> Result<()> {
         self.forget_freshness();
+        self.set_rows(RowsState::Building);
         store.rebuild()?;
         self.log_event("cache.rebuilt", "", "");
         self.indexer.wake();

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use skillmeat_shared::{Code, Error};
+use skillmeat_shared::{Code, Error, Kind, Result};
 
+use super::App;
 use super::selection::{no_group, no_tag, unknown};
-use crate::store::collection;
 use crate::store::list::Query;
+use crate::store::{Store, collection};
 
 /// What the filters of a call name.
 pub(super) struct Wanted<'a> {
@@ -25,6 +26,30 @@ impl<'a> From<&'a Query> for Wanted<'a> {
             group: query.group.as_deref().unwrap_or_default(),
             origin: query.origin.as_deref().unwrap_or_default(),
         }
+    }
+}
+
+impl App {
+    /// Kinds as requests spell them, checked. One that no program knows may still stand in a manifest: what is shown
+    /// can be asked for.
+    pub(super) fn kinds_of(&self, store: &Store, texts: &[String]) -> Result<Vec<String>> {
+        let of = |text: &String| {
+            let unknown = match text.parse::<Kind>() {
+                Ok(kind) => return Ok(kind.as_str().to_owned()),
+                Err(unknown) => unknown,
+            };
+            let shown = store.read(collection::kinds)?;
+            match shown
+                .into_iter()
+                .find(|kind| kind.eq_ignore_ascii_case(text))
+            {
+                Some(kind) => Ok(kind),
+                // Rows of that kind may be still to come.
+                None if self.is_building() => Ok(text.clone()),
+                None => Err(unknown),
+            }
+        };
+        texts.iter().map(of).collect()
     }
 }
 

@@ -11,6 +11,8 @@ use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
+use super::health::first_problem;
+use crate::store::collection;
 use crate::store::list::Summary;
 
 /// How fresh the rows behind an answer are.
@@ -22,6 +24,19 @@ pub struct Freshness {
     pub stale: u64,
     /// Whether all their rows exist.
     pub complete: bool,
+    /// Those of them that can't be compared with what is on disk.
+    pub outdated: Vec<Outdated>,
+}
+
+/// A collection whose last good rows are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// Its name.
+    pub collection: String,
+    /// How it stands.
+    pub state: &'static str,
+    /// Why, with the file and the line at fault.
+    pub reason: String,
 }
 
 /// When and why a collection was last compared as a whole.
@@ -65,6 +80,16 @@ impl Building {
     /// Whether all rows of these collections were there.
     fn is_over<'a>(&self, mut collections: impl Iterator<Item = &'a String>) -> bool {
         !self.unknown && !collections.any(|name| self.collections.contains(name))
+    }
+
+    /// Whether a collection that was asked, by its name or with all others, has no row yet.
+    pub(super) fn hides(&self, asked: &[(i64, String)], all: bool) -> bool {
+        if all {
+            let has_row = |name: &String| asked.iter().any(|(_, asked)| asked == name);
+            !self.collections.iter().all(has_row)
+        } else {
+            asked.is_empty()
+        }
     }
 }
 
@@ -248,7 +273,43 @@ impl App {
             .map(|(_, name)| table.verified_at(name))
             .min()
             .flatten();
+        drop(table);
+        freshness.outdated = self.outdated(connection, collections)?;
         Ok(freshness)
+    }
+
+    /// Those of these collections whose rows may be older than what is on disk.
+    fn outdated(
+        &self,
+        connection: &Connection,
+        collections: &[(i64, String)],
+    ) -> rusqlite::Result<Vec<Outdated>> {
+        let is_asked = |name: &str| collections.iter().any(|(_, asked)| asked == name);
+        let mut outdated: Vec<Outdated> = collection::outdated(connection)?
+            .into_iter()
+            .filter(|view| is_asked(&view.name))
+            .map(|view| Outdated {
+                state: view.state.as_str(),
+                reason: first_problem(&view),
+                collection: view.name,
+            })
+            .collect();
+        let table = self
+            .freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (name, error) in &table.failing {
+            let is_told = outdated.iter().any(|one| one.collection == *name);
+            if is_asked(name) && !is_told {
+                outdated.push(Outdated {
+                    collection: name.clone(),
+                    state: "unreadable",
+                    reason: error.message.clone(),
+                });
+            }
+        }
+        outdated.sort_by(|a, b| a.collection.cmp(&b.collection));
+        Ok(outdated)
     }
 }
 

@@ -217,7 +217,7 @@ impl App {
 }
 
 /// What is wrong with a collection, with its place.
-fn first_problem(view: &CollectionView) -> String {
+pub(super) fn first_problem(view: &CollectionView) -> String {
     let Some(problem) = view.problems.first() else {
         return String::new();
     };

@@ -22,6 +22,7 @@ mod queries;
 mod quiet;
 mod reach;
 mod repair;
+mod rows;
 mod safety;
 mod schedule;
 mod searching;
@@ -68,11 +69,13 @@ pub use curation::{
     TransferRequest, ValidateRequest, Validated, Validation,
 };
 pub use database::{Current, Migrated, Migration};
-pub use freshness::{Freshness, FullPass};
+pub use freshness::{Freshness, FullPass, Outdated};
 pub use group::{GroupAction, GroupRequest};
 pub use ingest::Tally;
 pub use queries::{ListRequest, Listed};
 pub use repair::RepairRequest;
+pub use rows::Looked;
+use rows::RowsState;
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
 pub use settings::ConfigAction;
@@ -83,28 +86,6 @@ pub use snapshots::{
 pub use status::{Counters, Overview, Phase};
 pub use tag::{TagAction, TagRequest};
 pub use watching::{EventPage, EventStart};
-
-/// How far the rows are, as those who wait for them need to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RowsState {
-    /// Some collection has never been looked at completely.
-    Building,
-    /// All collections have rows.
-    Built,
-    /// The cache can't be opened.
-    Failed,
-}
-
-impl RowsState {
-    /// For the log.
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Building => "rows are being built",
-            Self::Built => "all rows are there",
-            Self::Failed => "there are no rows",
-        }
-    }
-}
 
 /// The daemon's application: one per process.
 pub struct App {
@@ -191,22 +172,6 @@ impl App {
         Ok(store)
     }
 
-    /// Has the cache built anew if its file was deleted.
-    fn notice_loss(&self, store: &Store) {
-        if store.is_gone() {
-            self.ingest.look_at_cache();
-        }
-    }
-
-    /// Waits until every collection has rows, or none can have any; not longer than `patience`. Who asks a
-    /// daemon that has just begun to build its cache would otherwise learn nothing.
-    pub async fn until_built(&self, patience: Duration) {
-        let mut rows = self.rows.subscribe();
-        let built = rows.wait_for(|state| *state != RowsState::Building);
-        // Neither the end of the time nor that of the sender is an error: the answer says what is missing.
-        drop(tokio::time::timeout(patience, built).await);
-    }
-
     /// Told after every change of rows.
     pub fn subscribe(&self) -> signal::Receiver<u64> {
         self.changes.subscribe()
@@ -287,25 +252,6 @@ impl App {
         match store.write(move |transaction| event::append(transaction, &[event])) {
             Ok(()) => self.announce_change(),
             Err(error) => tracing::warn!(target: "store", "can't log {kind}: {error}"),
-        }
-    }
-
-    /// Tells those who wait, and the health service, how far the rows are.
-    fn set_rows(&self, state: RowsState) {
-        let before = self.rows.send_replace(state);
-        if before == state {
-            return;
-        }
-        tracing::info!(target: "ingest", "{}", state.text());
-        self.report_ready();
-        self.boot.health.stir();
-    }
-
-    /// Tells the health service whether all is served.
-    fn report_ready(&self) {
-        let ready = *self.rows.borrow() == RowsState::Built && self.boot.health.is_serving();
-        if let Some(report) = self.ready.get() {
-            report(ready);
         }
     }
 }

@@ -60,31 +60,17 @@ fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Kinds as requests spell them, checked.
-pub(super) fn kinds_of(texts: &[String]) -> Result<Vec<String>> {
-    texts
-        .iter()
-        .map(|text| {
-            // A kind that no program knows may still stand in a manifest.
-            let known = text.parse::<Kind>();
-            known.map(|kind| kind.as_str().to_owned())
-        })
-        .collect()
-}
-
 impl App {
     /// A page of artifacts.
     pub fn list(&self, request: &ListRequest) -> Result<Listed> {
         let store = self.store()?;
         loop {
             let instance = store.instance();
-            let mut listed = self.list_of(&store, request.clone())?;
+            let listed = self.list_of(&store, request.clone())?;
             if store.instance() != instance {
                 // The database was made anew in between, and rows of one mean nothing in the other.
                 continue;
             }
-            let is_to_come = listed.collections.is_empty() && !request.all_collections;
-            listed.freshness.complete &= !is_to_come;
             self.counters.read(listed.freshness.complete);
             return Ok(listed);
         }
@@ -121,7 +107,7 @@ impl App {
         };
         let query = Query {
             collection: one,
-            kinds: kinds_of(&request.kinds)?,
+            kinds: self.kinds_of(store, &request.kinds)?,
             tags: request.tags,
             group: some(request.group),
             origin: some(request.origin),
@@ -149,14 +135,21 @@ impl App {
         let listed = store.read(|connection| {
             let (rows, cursor) = list::page(connection, &query)?;
             let total = list::total(connection, &query)?;
+            let mut freshness = self.freshness_of(connection, &asked, &building)?;
+            freshness.complete &= !building.hides(&asked, request.all_collections);
             Ok(Listed {
                 rows,
                 total,
-                hints: filters::hints(connection, &asked, &(&query).into(), total)?,
+                // What a filter names may stand in files that are still to be read.
+                hints: if freshness.complete {
+                    filters::hints(connection, &asked, &(&query).into(), total)?
+                } else {
+                    Vec::new()
+                },
                 next: cursor
                     .and_then(|cursor| serde_json::to_string(&cursor).ok())
                     .unwrap_or_default(),
-                freshness: self.freshness_of(connection, &asked, &building)?,
+                freshness,
                 collections: asked.iter().map(|(_, name)| name.clone()).collect(),
             })
         })?;

@@ -53,6 +53,7 @@ impl App {
         let silent = self.silent_roots();
         roots.retain(|root| silent.iter().all(|other| other.name != root.name));
         roots.extend(silent);
+        roots.sort_by(|a, b| a.name.cmp(&b.name));
         let table = self
             .freshness
             .lock()

@@ -7,7 +7,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
 use super::filters::{self, Wanted};
-use super::queries::{LONGEST_TYPO, kinds_of, tolerance};
+use super::queries::{LONGEST_TYPO, tolerance};
 use crate::store::list::{self, Query, Summary};
 
 /// Names in one selection.
@@ -191,7 +191,7 @@ impl App {
                 Ok(rows) => selected
                     .rows
                     .extend(rows.into_iter().filter(|row| seen.insert(row.row))),
-                Err(error) => selected.failed.push((name.clone(), error)),
+                Err(error) => selected.failed.push((name.clone(), self.told(error))),
             }
         }
         Ok(selected)
@@ -221,7 +221,7 @@ impl App {
         let asked = self.asked(&store, collection, false)?;
         let mut query = Query {
             collection: Some(asked.first().map_or(0, |(row, _)| *row)),
-            kinds: kinds_of(&selection.kinds)?,
+            kinds: self.kinds_of(&store, &selection.kinds)?,
             tags: selection.tags.clone(),
             group: Some(selection.group.clone()).filter(|group| !group.is_empty()),
             limit: PAGE,

@@ -8,7 +8,7 @@ use skillmeat_shared::{Error, Result};
 use super::{App, Tally};
 use crate::jobs::scheduler::{CronScheduler, ScheduleStatus, Scheduler as _};
 use crate::lifecycle::{Boot, TaskState};
-use crate::store::{collection, event, text};
+use crate::store::{collection, event, meta, text};
 
 /// What the daemon can do at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,10 +190,17 @@ impl App {
 
     /// Number of the newest event; 0 if there is none.
     pub fn last_seq(&self) -> u64 {
-        self.gate
-            .open()
-            .and_then(|store| store.read(event::bounds).ok())
-            .map_or(0, |(_, last)| last)
+        self.last_event().1
+    }
+
+    /// The instance of the event log, and the number of its newest event; 0 if there is none.
+    pub fn last_event(&self) -> (String, u64) {
+        let last = self.gate.open().and_then(|store| {
+            let read = store
+                .read(|connection| Ok((meta::instance(connection)?, event::bounds(connection)?)));
+            read.ok()
+        });
+        last.map_or_else(Default::default, |(instance, (_, last))| (instance, last))
     }
 
     /// The state of the cache.

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use v1::adopt_service_server::AdoptService;
 
 use super::change::{self, ChangeStream};
-use super::{WORK, run};
+use super::{WORK, once_built};
 use crate::app::{AddRequest, App, SurveyRequest, SurveyRow, Surveyed};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -27,7 +27,7 @@ impl AdoptService for Service {
             from: request.from,
             variables: request.variables.into_iter().collect(),
         };
-        let surveyed = run(&self.0, &WORK, move |app| app.survey(&request)).await?;
+        let surveyed = once_built(&self.0, &WORK, move |app| app.survey(&request)).await?;
         Ok(Response::new(response(surveyed)))
     }
 

@@ -58,8 +58,8 @@ impl ArtifactService for Service {
         request: Request<v1::ShowArtifactRequest>,
     ) -> Result<Response<v1::ShowArtifactResponse>, Status> {
         let request = request.into_inner();
+        let named = request.artifact.unwrap_or_default();
         let answer = read(&self.0, move |app| {
-            let named = request.artifact.unwrap_or_default();
             let kind = if named.kind.is_empty() {
                 None
             } else {
@@ -67,7 +67,7 @@ impl ArtifactService for Service {
             };
             let reference = ArtifactRef {
                 kind,
-                name: named.name,
+                name: named.name.clone(),
             };
             let shown = app.show(&request.collection, &reference)?;
             let freshness = Some(wire::freshness(&shown.freshness));

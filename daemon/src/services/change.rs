@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 use v1::change_event::Event;
 
-use super::WORK;
+use super::{FIRST_ROWS, WORK};
 use crate::app::{App, ChangeItem, ChangeSummary, Step, Telling};
 
 /// What a changing call answers with.
@@ -50,6 +50,7 @@ pub(super) async fn stream_while_wanted(
     let app = Arc::clone(app);
     let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
     let busy = app.begin_call();
+    app.until_rebuilt(FIRST_ROWS).await;
     let room = WORK.room.acquire().await;
     let (working, ended) = oneshot::channel::<()>();
     drop(tokio::spawn(tell_of_life(sender.clone(), ended)));
@@ -68,7 +69,7 @@ pub(super) async fn stream_while_wanted(
         };
         let last = match work(&app, &tell, &|| !sender.is_closed()) {
             Ok(done) => Ok(summary(done)),
-            Err(error) => Err(error_to_status(&error)),
+            Err(error) => Err(error_to_status(&app.told(error))),
         };
         let mut rest = backlog.into_inner();
         rest.push_back(last);

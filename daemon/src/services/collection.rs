@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use v1::collection_service_server::CollectionService;
 
 use super::change::{self, ChangeStream};
-use super::{WORK, read, run, wire};
+use super::{WORK, once_built, read, run, wire};
 use crate::app::{App, CollectionAction, CollectionRequest, Described, Freshness};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -19,7 +19,12 @@ impl CollectionService for Service {
         &self,
         _: Request<v1::ListCollectionsRequest>,
     ) -> Result<Response<v1::ListCollectionsResponse>, Status> {
-        let described = read(&self.0, App::collections).await?;
+        let listed = read(&self.0, |app| {
+            // Before: what is built while they are read may be missing in them.
+            let complete = app.is_everything_built();
+            Ok((app.collections()?, complete))
+        });
+        let (described, complete) = listed.await?;
         let freshness = Freshness {
             verified_at: described
                 .iter()
@@ -27,7 +32,8 @@ impl CollectionService for Service {
                 .min()
                 .flatten(),
             stale: described.iter().map(|one| one.freshness.stale).sum(),
-            complete: described.iter().all(|one| one.freshness.complete),
+            complete,
+            ..Freshness::default()
         };
         Ok(Response::new(v1::ListCollectionsResponse {
             freshness: Some(wire::freshness(&freshness)),
@@ -98,7 +104,7 @@ impl CollectionService for Service {
     ) -> Result<Response<v1::UseCollectionResponse>, Status> {
         let name = request.into_inner().name;
         let wanted = name.clone();
-        let before = run(&self.0, &WORK, move |app| app.use_collection(&wanted)).await?;
+        let before = once_built(&self.0, &WORK, move |app| app.use_collection(&wanted)).await?;
         Ok(Response::new(v1::UseCollectionResponse { name, before }))
     }
 
@@ -140,7 +146,7 @@ impl CollectionService for Service {
     ) -> Result<Response<v1::ExportCollectionResponse>, Status> {
         let request = request.into_inner();
         let path = request.path.clone();
-        let (name, done) = run(&self.0, &WORK, move |app| {
+        let (name, done) = once_built(&self.0, &WORK, move |app| {
             app.export_collection(&request.name, request.path.as_ref(), request.force)
         })
         .await?;

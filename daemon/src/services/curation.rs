@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use v1::curation_service_server::CurationService;
 
 use super::change::{self, ChangeStream};
-use super::{WORK, read, run, validation};
+use super::{WORK, once_built, read, validation};
 use crate::app::{
     App, Field, RateRequest, RemoveRequest, RenameRequest, SaveRequest, Selection, SetRequest,
     TransferRequest,
@@ -168,7 +168,7 @@ impl CurationService for Service {
         request: Request<v1::ValidateRequest>,
     ) -> Result<Response<v1::ValidateResponse>, Status> {
         let request = validation::request(request.into_inner());
-        let answer = run(&self.0, &WORK, move |app| app.validate(&request));
+        let answer = once_built(&self.0, &WORK, move |app| app.validate(&request));
         Ok(Response::new(validation::answer(answer.await?)))
     }
 }

@@ -73,6 +73,7 @@ impl DaemonService for Service {
 fn status(app: &App) -> v1::StatusResponse {
     let boot = app.boot();
     let overview = app.overview();
+    let (log_instance, last_seq) = app.last_event();
     v1::StatusResponse {
         state: app.phase().as_str().to_owned(),
         version: version::program().to_owned(),
@@ -142,6 +143,7 @@ fn status(app: &App) -> v1::StatusResponse {
         error: app.failure().as_ref().map(Into::into),
         default_collection: app.config().config.default_collection.clone(),
         stale_artifacts: overview.stale,
-        last_seq: app.last_seq(),
+        last_seq,
+        log_instance,
     }
 }

@@ -21,7 +21,7 @@ mod validation;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skillmeat_proto::v1;
 use skillmeat_proto::{MAX_MESSAGE_BYTES, error_to_status};
@@ -175,13 +175,36 @@ pub fn routes(app: &Arc<App>) -> Routes {
     ))
 }
 
-/// Runs a use-case that reads rows; waits a moment for a cache that is being built for the first time.
+/// Runs a use-case that reads rows; waits a moment for a cache that is being built for the first time. Where rows
+/// may have been missing it looks again once they are there.
 async fn read<T: Send + 'static>(
     app: &Arc<App>,
+    work: impl Fn(&App) -> Result<T> + Send + Sync + 'static,
+) -> Result<T, Status> {
+    let (work, begun) = (Arc::new(work), Instant::now());
+    app.until_built(FIRST_ROWS).await;
+    loop {
+        let look = Arc::clone(&work);
+        let looked = run(app, &READ, move |app| Ok(app.look(|app| look(app)))).await?;
+        let left = FIRST_ROWS.saturating_sub(begun.elapsed());
+        if !looked.in_doubt || left.is_zero() {
+            return looked
+                .result
+                .map_err(|error| error_to_status(&app.told(error)));
+        }
+        app.until_built(left).await;
+    }
+}
+
+/// Runs a use-case that names what is there and can't be done twice.
+async fn once_built<T: Send + 'static>(
+    app: &Arc<App>,
+    lane: &'static Lane,
     work: impl FnOnce(&App) -> Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    app.until_built(FIRST_ROWS).await;
-    run(app, &READ, work).await
+    app.until_rebuilt(FIRST_ROWS).await;
+    let told = |app: &App| work(app).map_err(|error| app.told(error));
+    run(app, lane, told).await
 }
 
 /// Runs a use-case on the blocking pool, when its lane has room, within its deadline.

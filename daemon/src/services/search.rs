@@ -46,6 +46,7 @@ impl SearchService for Service {
                     .map(|(from, to)| v1::Correction { from, to })
                     .collect(),
                 unindexed: searched.unindexed,
+                evicted: searched.evicted,
                 hints: searched.hints,
                 freshness: Some(wire::freshness(&searched.freshness)),
             })

@@ -3,8 +3,9 @@
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::ratings::Ratings;
+use skillmeat_shared::reconcile::Failure;
 
-use crate::app::{App, Freshness, Tally};
+use crate::app::{App, Freshness, Outdated, Tally};
 use crate::store::list::Summary;
 
 pub(super) fn freshness(freshness: &Freshness) -> v1::Freshness {
@@ -12,6 +13,23 @@ pub(super) fn freshness(freshness: &Freshness) -> v1::Freshness {
         verified_at: freshness.verified_at.map(|at| at.0),
         stale: freshness.stale,
         complete: freshness.complete,
+        outdated: freshness.outdated.iter().map(outdated).collect(),
+    }
+}
+
+fn outdated(outdated: &Outdated) -> v1::Outdated {
+    v1::Outdated {
+        collection: outdated.collection.clone(),
+        state: outdated.state.to_owned(),
+        reason: outdated.reason.clone(),
+    }
+}
+
+fn failure(failure: &Failure) -> v1::ReconcileFailure {
+    v1::ReconcileFailure {
+        collection: failure.collection.clone(),
+        path: failure.path.clone(),
+        reason: failure.reason.clone(),
     }
 }
 
@@ -88,5 +106,6 @@ pub(super) fn tally(tally: &Tally) -> v1::ReconcileReport {
         changed: tally.counts.changed,
         removed: tally.counts.removed,
         failed: tally.counts.failed,
+        failures: tally.counts.failures.iter().map(failure).collect(),
     }
 }

@@ -266,6 +266,18 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>> {
     Ok(views)
 }
 
+/// Collections of which the rows are older than what is on disk, without their counts.
+pub fn outdated(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>> {
+    connection
+        .prepare_cached(
+            "SELECT id, name, path, external, state, header, unknown_keys, problems FROM collection
+             WHERE state IN ('broken', 'unreachable')
+                OR (state = 'no-manifest' AND manifest_seen IS NOT NULL)",
+        )?
+        .query_map([], read_view)?
+        .collect()
+}
+
 /// Names and rows of all collections.
 pub fn names(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
     connection
@@ -338,6 +350,14 @@ pub fn tag_definitions(
                 description: row.get(3)?,
             })
         })?
+        .collect()
+}
+
+/// The kinds of all artifacts.
+pub fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT DISTINCT kind FROM artifact_count WHERE artifacts > 0")?
+        .query_map([], |row| row.get(0))?
         .collect()
 }
 

@@ -62,8 +62,8 @@ fn lies_in_a_file(root: &Path, path: &str) -> bool {
 pub(super) struct Built {
     pub(super) artifact: ArtifactRow,
     pub(super) texts: Option<Vec<FileText>>,
-    /// Its files could not be read.
-    pub(super) failed: bool,
+    /// Why its files could not be read.
+    pub(super) failed: Option<String>,
 }
 
 /// Makes the row of a candidate from its files and entries.
@@ -78,7 +78,7 @@ pub(super) fn build(
         return Built {
             artifact: declared(server, entries),
             texts: Some(Vec::new()),
-            failed: false,
+            failed: None,
         };
     }
     let mut problems = kept
@@ -113,7 +113,7 @@ pub(super) fn build(
         updated_at: Timestamp::default(),
     };
     let mut built_texts = Some(Vec::new());
-    let mut failed = false;
+    let mut failed = None;
     match files {
         Files::Present(scan, _) => {
             let full = spelling::on_disk(root, &path);
@@ -122,7 +122,7 @@ pub(super) fn build(
                     built_texts = take_reading(&mut artifact, scan, reading, texts, &mut problems);
                 }
                 Err(error) => {
-                    failed = true;
+                    failed = Some(error.message.clone());
                     problems.push(
                         Problem::new("file.unreadable", error.message).at(path.as_str(), None),
                     );
@@ -138,7 +138,7 @@ pub(super) fn build(
             .at(path.as_str(), None),
         ),
         Files::Unreadable(problem) => {
-            failed = true;
+            failed = Some(problem.message.clone());
             problems.push(problem.clone());
         }
     }

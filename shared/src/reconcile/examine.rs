@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::build::{self, Files};
 use super::candidate::{Candidate, Candidates};
-use super::pass::{Report, Target};
+use super::pass::{Failure, MAX_FAILURES, Report, Target};
 use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope, Seen};
 use crate::artifact::Status;
 use crate::error::Result;
@@ -79,7 +79,7 @@ pub(super) fn examine(
         let mut changes = Vec::new();
         while let Ok(first) = receiver.recv() {
             for outcome in std::iter::once(first).chain(receiver.try_iter()) {
-                note(&outcome, report);
+                note(&outcome, target, report);
                 changes.extend(outcome.change);
                 if changes.len() >= BATCH {
                     break;
@@ -131,14 +131,26 @@ struct Outcome {
     change: Option<Change>,
     row: Option<i64>,
     read: bool,
-    failed: bool,
+    /// Where files can't be read, and why.
+    failed: Option<(String, String)>,
     young: Option<String>,
 }
 
-fn note(outcome: &Outcome, report: &mut Report) {
+fn note(outcome: &Outcome, target: &Target, report: &mut Report) {
     report.verified += 1;
     report.read += u64::from(outcome.read);
-    report.failed += u64::from(outcome.failed);
+    if let Some((path, reason)) = &outcome.failed {
+        report.failed += 1;
+        let is_new = matches!(outcome.change, Some(Change::Put { differs: true, .. }));
+        report.failed_anew += u64::from(is_new);
+        if report.failures.len() < MAX_FAILURES {
+            report.failures.push(Failure {
+                collection: target.name.clone(),
+                path: path.clone(),
+                reason: reason.clone(),
+            });
+        }
+    }
     report.rows.extend(outcome.row);
     report.young.extend(outcome.young.clone());
     match &outcome.change {
@@ -168,7 +180,7 @@ fn examine_one(
         change: None,
         row: candidate.known.as_ref().map(|known| known.row),
         read: false,
-        failed: matches!(files, Files::Unreadable(_)),
+        failed: None,
         young: None,
     };
     let columns = candidate.columns();
@@ -211,7 +223,8 @@ fn examine_one(
     let columns = columns.unwrap_or_else(|| EntryColumns::of(&kept));
     let built = build::build(root, candidate, (&kept, columns), &files, texts);
     outcome.read = matches!(files, Files::Present(..));
-    outcome.failed = built.failed;
+    let path = candidate.path.clone().unwrap_or_default();
+    outcome.failed = built.failed.map(|reason| (path, reason));
     let entry_hash = entry_hash
         .or_else(|| candidate.known.as_ref().map(|known| known.entry_hash))
         .unwrap_or_default();

@@ -31,7 +31,7 @@ use crate::id::ArtifactId;
 use crate::time::Clock;
 
 pub use audit::{Audit, Audited, audit};
-pub use pass::{Report, Target, leave_alone, reconcile};
+pub use pass::{Failure, MAX_FAILURES, Report, Target, leave_alone, reconcile};
 pub use reach::is_tree;
 pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};
 pub use seen::Seen;

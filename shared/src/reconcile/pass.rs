@@ -23,6 +23,20 @@ pub struct Target {
     pub external: bool,
 }
 
+/// Failures of a pass that are told.
+pub const MAX_FAILURES: usize = 100;
+
+/// An artifact whose files can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its collection.
+    pub collection: String,
+    /// Relative to the collection.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -38,6 +52,10 @@ pub struct Report {
     pub removed: u64,
     /// Artifacts whose files can't be read.
     pub failed: u64,
+    /// Those of them of which that was not known.
+    pub failed_anew: u64,
+    /// The first of them, [`MAX_FAILURES`] at most.
+    pub failures: Vec<Failure>,
     /// Rows of artifacts that were looked at.
     pub rows: Vec<i64>,
     /// Paths that are as young as the clock's resolution and must be looked at once more.

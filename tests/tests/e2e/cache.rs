@@ -323,6 +323,20 @@ fn the_size_limit_evicts_texts_and_says_so() {
     assert_eq!(found["hits"].as_array().unwrap().len(), 5);
     let seen = sandbox.run(&["cache", "status"]).ok().stdout;
     assert!(seen.contains("evicted"), "{seen}");
+    // What was not searched is not said to match nothing, nor taken for mistyped.
+    let found = sandbox.json(&["search", "\"w0000000 w0000000\"", "--in", "content"]);
+    assert_eq!(found["complete"], false, "{found:#}");
+    assert!(number(&found["evicted"]) > 0, "{found:#}");
+    assert_eq!(found["corrections"], json!([]), "{found:#}");
+    let found = sandbox.json(&["search", "number", "--in", "metadata"]);
+    assert_eq!(found["complete"], true);
+    assert_eq!(found["evicted"], 0);
+    let seen = sandbox
+        .run(&["search", "nowhere-at-all", "--in", "content"])
+        .ok();
+    let place = |text: &str| seen.stderr.find(text);
+    let (why, what) = (place("left the index"), place("nothing matches"));
+    assert!(why.is_some() && why < what, "{}", seen.stderr);
 }
 
 #[test]

@@ -82,6 +82,10 @@ async fn list(context: &mut Context) -> Outcome {
         })?;
         return Ok(());
     }
+    if answer.collections.is_empty() && !freshness.complete {
+        context.note_freshness(&freshness);
+        return Ok(());
+    }
     if answer.collections.is_empty() {
         context
             .out

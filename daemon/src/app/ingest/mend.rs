@@ -205,6 +205,7 @@ impl App {
         let result = match change {
             Change::Restore(file) => {
                 self.forget_freshness();
+                self.set_rows(RowsState::Building);
                 self.ingest.disown(None);
                 let restored = store.restore(&file);
                 if restored.is_ok() {

@@ -177,14 +177,15 @@ impl App {
     }
 
     fn rows_state(&self) -> RowsState {
-        if self.is_everything_built() {
+        if self.is_everything_built() && !self.ingest.misses_cache() {
             RowsState::Built
         } else {
             RowsState::Building
         }
     }
 
-    pub(super) fn is_everything_built(&self) -> bool {
+    /// Whether every collection was looked at completely at least once.
+    pub fn is_everything_built(&self) -> bool {
         let table = self
             .freshness
             .lock()

@@ -183,8 +183,9 @@ impl App {
             Ok(report) => {
                 // A second look at young files is the same ingest once more.
                 if looks == 0 {
-                    self.counters
-                        .ingested(report.read.saturating_sub(report.failed), report.failed);
+                    let good = report.read.saturating_sub(report.failed);
+                    // What can't be read for good is one failure, however often it is tried.
+                    self.counters.ingested(good, report.failed_anew);
                 }
                 self.ingest
                     .note(reason, report, duration, self.now(), start.idle);

@@ -43,8 +43,10 @@ struct Queue {
     change: Option<(Change, SyncSender<Result<()>>)>,
     /// When the cache's file was last looked for.
     checked: Option<Instant>,
-    /// Somebody misses the cache's file.
+    /// Somebody misses the cache's file, or room for it.
     check: bool,
+    /// Somebody misses the cache's file: the rows may be those of one that nobody sees any more.
+    lost: bool,
     /// When to look after the cache again, because something is wrong with it.
     check_at: Option<Instant>,
     /// The thread does something.
@@ -252,6 +254,17 @@ impl Ingest {
         self.wake.notify_all();
     }
 
+    /// The same for whoever saw that it is not.
+    pub(in crate::app) fn look_for_lost_cache(&self) {
+        self.queue().lost = true;
+        self.look_at_cache();
+    }
+
+    /// Whether somebody misses the cache's file, and it was not looked for yet.
+    pub(super) fn misses_cache(&self) -> bool {
+        self.queue().lost
+    }
+
     /// Ends the thread after the pass at work, which is cut short.
     pub(in crate::app) fn stop(&self) {
         let mut queue = self.queue();
@@ -350,6 +363,7 @@ impl Ingest {
             if queue.check || is_due || (now >= check && !queue.passes.is_empty()) {
                 queue.checked = Some(now);
                 queue.check = false;
+                queue.lost = false;
                 queue.check_at = None;
                 return (Work::Check, idle);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skillmeat_shared::reconcile::Report;
+use skillmeat_shared::reconcile::{MAX_FAILURES, Report};
 use skillmeat_shared::time::Timestamp;
 
 /// What passes did, summed up over those that ran for one reason without a pause.
@@ -32,5 +32,8 @@ impl Tally {
         self.counts.changed += report.changed;
         self.counts.removed += report.removed;
         self.counts.failed += report.failed;
+        let left = MAX_FAILURES.saturating_sub(self.counts.failures.len());
+        let failures = report.failures.iter().take(left).cloned();
+        self.counts.failures.extend(failures);
     }
 }

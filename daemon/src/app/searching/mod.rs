@@ -107,6 +107,8 @@ pub struct Searched {
     pub corrections: Vec<(String, String)>,
     /// Artifacts whose texts are not in the index yet.
     pub unindexed: u64,
+    /// Artifacts whose texts were to be searched and left the index to save space.
+    pub evicted: u64,
     /// How fresh the rows are.
     pub freshness: Freshness,
     /// What the filters name that is not there, if nothing passes them.
@@ -156,7 +158,7 @@ impl App {
                 [] if !request.collection.is_empty() => Some(0),
                 _ => None,
             },
-            kinds: super::queries::kinds_of(&request.kinds)?,
+            kinds: self.kinds_of(&store, &request.kinds)?,
             tags: request.tags.clone(),
         };
         let limit = if request.limit == 0 {
@@ -177,9 +179,12 @@ impl App {
                 });
             }
             let mut tiers = look(connection, &query, false, request.scope, &filter, limit)?;
+            let (unindexed, evicted) = text::outstanding(connection)?;
+            let mut freshness = self.freshness_of(connection, &asked, &building)?;
+            freshness.complete &= !building.hides(&asked, request.collection.is_empty());
             if tiers.hits.is_empty() {
-                let (waiting, _) = text::outstanding(connection)?;
-                corrections = correct(connection, &mut query, waiting > 0, nearest)?;
+                let has_gaps = unindexed + evicted > 0 || !freshness.complete;
+                corrections = correct(connection, &mut query, has_gaps, nearest)?;
                 if !corrections.is_empty() {
                     tiers = look(connection, &query, false, request.scope, &filter, limit)?;
                 }
@@ -187,18 +192,31 @@ impl App {
             if tiers.hits.is_empty() && query.terms.len() > 1 {
                 tiers = look(connection, &query, true, request.scope, &filter, limit)?;
             }
+            if tiers.hits.is_empty() {
+                // Of no use: nothing is shown for them either.
+                corrections.clear();
+            }
             let wanted = Wanted {
                 tags: &filter.tags,
                 group: "",
                 origin: "",
             };
             Ok(Searched {
-                hints: filters::hints(connection, &asked, &wanted, tiers.hits.len() as u64)?,
+                hints: if freshness.complete {
+                    filters::hints(connection, &asked, &wanted, tiers.hits.len() as u64)?
+                } else {
+                    Vec::new()
+                },
                 hits: describe(connection, &query, &tiers)?,
                 more: tiers.more,
                 corrections,
-                unindexed: text::outstanding(connection)?.0,
-                freshness: self.freshness_of(connection, &asked, &building)?,
+                unindexed,
+                evicted: if request.scope == SearchScope::Metadata {
+                    0
+                } else {
+                    evicted
+                },
+                freshness,
             })
         })?;
         self.counters.read(searched.freshness.complete);

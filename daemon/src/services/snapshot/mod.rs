@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use v1::snapshot_service_server::SnapshotService;
 
 use super::change::{self, ChangeStream};
-use super::{READ, WORK, run};
+use super::{READ, WORK, once_built, run};
 use crate::app::{Actor, App};
 use convert::{
     absolute, created, difference, event, gone, problem, retention, rollback_request, snapshot,
@@ -40,7 +40,7 @@ impl SnapshotService for Service {
         let app = Arc::clone(&self.0);
         tokio::spawn(async move {
             let progress = sender.clone();
-            let made = run(&app, &WORK, move |app| {
+            let made = once_built(&app, &WORK, move |app| {
                 let tell = |files| drop(progress.try_send(Ok(event(files, None))));
                 app.create_snapshot(&request.collection, &request.message, &tell)
             });
