@@ -180,7 +180,7 @@ impl Home {
 
     /// The durable history of every change.
     pub fn history(&self) -> PathBuf {
-        self.root.join("history.db")
+        self.root.join(crate::history::file::NAME)
     }
 
     /// The folder of the ancestor's snapshots of one collection.

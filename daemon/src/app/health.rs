@@ -8,7 +8,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
     COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE,
-    CONFIG_INVALID, Finding, HISTORY_REPLACED, SNAPSHOT_DAMAGED, Wake, Warning,
+    CONFIG_INVALID, Finding, HISTORY_REPLACED, HISTORY_UNUSABLE, SNAPSHOT_DAMAGED, Wake, Warning,
 };
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -102,6 +102,16 @@ impl App {
         }
     }
 
+    /// Looks anew at a history: what made it unusable may have gone without a trace, and nobody may have asked since it
+    /// became so.
+    pub(super) fn doubt_history(&self) {
+        let before = self.history.trouble();
+        self.history.doubt();
+        if self.history.trouble() != before {
+            self.boot.health.stir();
+        }
+    }
+
     /// Raises and clears what is computed from the state of the application.
     fn look_for_warnings(&self) {
         let _one_at_a_time = self
@@ -117,11 +127,11 @@ impl App {
             failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
         health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
         health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
-        let aside = self.history.put_aside().pop();
-        health.replace(
-            &HISTORY_REPLACED,
-            aside.iter().map(|aside| history_finding(aside)).collect(),
-        );
+        let aside = health::of_histories_aside(&self.history.put_aside());
+        health.replace(&HISTORY_REPLACED, aside.into_iter().collect());
+        let trouble = self.history.trouble();
+        let trouble = trouble.as_ref().map(health::of_history);
+        health.replace(&HISTORY_UNUSABLE, trouble.into_iter().collect());
         health.replace(&SNAPSHOT_DAMAGED, self.damage_findings());
         self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {
@@ -229,17 +239,6 @@ fn first_problem(view: &CollectionView) -> String {
         .map(|line| format!(":{line}"))
         .unwrap_or_default();
     format!("{}/{path}{line}: {}", view.path, problem.message)
-}
-
-fn history_finding(aside: &Path) -> Finding {
-    (
-        String::new(),
-        format!(
-            "the history was damaged and begun anew; the old one lies at `{}`",
-            aside.display()
-        ),
-        vec!["keep a copy of that file if you miss something, then delete it".to_owned()],
-    )
 }
 
 fn link_finding(view: &CollectionView, outside: &[&str]) -> Option<Finding> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::failpoint;
-use skillmeat_shared::health::{HOME_READ_ONLY, Health};
+use skillmeat_shared::health::{HOME_READ_ONLY, Health, LOG_UNWRITABLE};
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
@@ -138,9 +138,8 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     // A folder that we stand in can't be unmounted. Our paths are absolute by now.
     std::env::set_current_dir("/")
         .map_err(|error| Error::new(Code::Internal, format!("can't enter `/`: {error}")))?;
-    let mut loaded = config::load(&home, &env);
+    let loaded = config::load(&home, &env);
     let log_file = home.log_file();
-    loaded.problems.extend(telemetry::probe(&log_file).err());
     let telemetry = Telemetry::start(telemetry::Settings {
         path: log_file.clone(),
         level: loaded.config.log_level,
@@ -262,10 +261,8 @@ fn own<A: Application>(
         let look = program::look_after(program, health, weak, may_end, shutdown.clone());
         self_check.add(look);
     }
+    look_after_home(&self_check, &health, &home, &shutdown);
     let weak = Arc::downgrade(&application);
-    if home.is_read_only() {
-        self_check.add(end_when_writable(&health, home.clone(), shutdown.clone()));
-    }
     self_check.add(memory::look_after(health, weak.clone(), shutdown.clone()));
     self_check.add(end_when_idle(weak, shutdown.clone()));
     let reachable = Arc::downgrade(&placed);
@@ -325,6 +322,28 @@ fn end_when_idle(
             shutdown.request("nobody has asked for anything for long");
         }
     }
+}
+
+/// Adds the checks of what the daemon may write.
+fn look_after_home(self_check: &SelfCheck, health: &Arc<Health>, home: &Home, shutdown: &Shutdown) {
+    self_check.add(look_after_log(health, home.log_file()));
+    if home.is_read_only() {
+        self_check.add(end_when_writable(health, home.clone(), shutdown.clone()));
+    }
+}
+
+/// Warns of a log that can't be written, for as long as that is so.
+fn look_after_log(health: &Arc<Health>, log: PathBuf) -> impl FnMut(Findings) + Send + use<> {
+    let health = Arc::clone(health);
+    let look = move || match telemetry::probe(&log) {
+        Ok(()) => health.clear(&LOG_UNWRITABLE, ""),
+        Err(error) => {
+            tracing::warn!(code = %error.code, "{error}");
+            health.raise(&LOG_UNWRITABLE, "", error.message, error.hints);
+        }
+    };
+    look();
+    move |_| look()
 }
 
 /// Warns of a read-only home. The check ends its daemon once it can be written: from then on clients look for

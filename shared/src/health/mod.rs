@@ -8,6 +8,7 @@ mod warnables;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +108,26 @@ pub fn of_config(problem: &Error) -> Finding {
         .filter(|_| problem.line.is_some())
         .unwrap_or_else(|| problem.to_string());
     (subject, message, problem.hints.clone())
+}
+
+/// What a history that can't be used is to the register.
+pub fn of_history(trouble: &Error) -> Finding {
+    let message = format!("nothing can be changed: {trouble}");
+    (String::new(), message, trouble.hints.clone())
+}
+
+/// What histories that were put aside are to the register; the oldest first.
+pub fn of_histories_aside(aside: &[PathBuf]) -> Option<Finding> {
+    let newest = aside.last()?.display();
+    let others = match aside.len() {
+        1 => String::new(),
+        several => format!(" ({} earlier ones beside it)", several - 1),
+    };
+    let message =
+        format!("the history was damaged and begun anew; the old one lies at `{newest}`{others}");
+    let hint =
+        "keep that file, at another place: it holds what can be undone; the warning goes with it";
+    Some((String::new(), message, vec![hint.to_owned()]))
 }
 
 struct Raised {

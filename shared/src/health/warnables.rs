@@ -52,8 +52,12 @@ warnables! {
     DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
     /// The history was damaged, put aside and begun anew.
     HISTORY_REPLACED = "history-replaced", Warning, AT_ONCE, [], stops: false;
+    /// The history can't be used.
+    HISTORY_UNUSABLE = "history-unusable", Error, AT_ONCE, ["home-read-only"], stops: false;
     /// Nothing can be written in the home.
     HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
+    /// The log can't be written.
+    LOG_UNWRITABLE = "log-unwritable", Warning, AT_ONCE, ["disk-full", "home-read-only"], stops: false;
     /// The process takes more memory than it should.
     MEMORY_HIGH = "memory-high", Warning, AT_ONCE, [], stops: false;
     /// Snapshots are not whole any more. Subject: the collection.

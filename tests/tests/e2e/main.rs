@@ -56,6 +56,7 @@ mod snapshots;
 mod storms;
 mod tags;
 mod together;
+mod told;
 mod trail;
 mod undo;
 mod upkeep;

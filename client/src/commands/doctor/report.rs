@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use skillmeat_proto::v1;
-use skillmeat_shared::doctor::Finding;
+use skillmeat_shared::doctor::{self, Finding};
 use skillmeat_shared::health::Severity;
 
 use super::mending::Mending;
@@ -94,7 +94,7 @@ impl From<&Finding> for Found {
             subject: filled(&from.subject),
             message: from.message.clone(),
             meaning: filled(from.diagnosis.meaning),
-            hints: vec![from.diagnosis.remedy.to_owned()],
+            hints: from.ways(),
             path: from.path.as_ref().map(|path| path.display().to_string()),
             line: from.line,
             fixable: from.repair.is_some(),
@@ -109,7 +109,7 @@ impl From<&v1::Warning> for Found {
             severity: severity_of(&from.severity).as_str().to_owned(),
             subject: filled(&from.subject),
             message: from.message.clone(),
-            meaning: None,
+            meaning: doctor::meaning(&from.code).map(str::to_owned),
             hints: from.hints.clone(),
             path: None,
             line: None,
