@@ -19,9 +19,9 @@ use crate::output::{json, units};
 struct Status {
     home: String,
     default_collection: String,
-    artifacts: u64,
+    artifacts: Option<u64>,
     by_status: Vec<json::Count>,
-    stale: u64,
+    stale: Option<u64>,
     daemon: Daemon,
     collections: Vec<json::Collection>,
     roots: Vec<Root>,
@@ -221,12 +221,14 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
         answer => answer?,
     };
+    // Without its cache the daemon knows no number, and zero would be one.
+    let is_known = status.state != "degraded";
     if context.out.json {
         context.out.document(&Status {
             home: status.home.clone(),
             default_collection: status.default_collection.clone(),
-            artifacts: status.artifacts,
-            stale: status.stale_artifacts,
+            artifacts: is_known.then_some(status.artifacts),
+            stale: is_known.then_some(status.stale_artifacts),
             daemon: Daemon::from(&status),
             collections: json::all(collections.collections),
             by_status: json::all(status.artifacts_by_status),
@@ -237,7 +239,17 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         return Ok(());
     }
     daemon(context, &status)?;
+    numbers(context, is_known.then_some(&status))?;
+    roots(context, &status, &collections.collections)?;
+    warnings(context, &status)
+}
+
+/// How many artifacts there are, if that is known.
+fn numbers(context: &mut Context, known: Option<&v1::StatusResponse>) -> Outcome {
     let out = &mut context.out;
+    let Some(status) = known else {
+        return Ok(out.field("artifacts", "not known")?);
+    };
     let by_status = counts(
         status
             .artifacts_by_status
@@ -250,9 +262,7 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         format!(" ({by_status})")
     };
     out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
-    out.field("stale", &status.stale_artifacts.to_string())?;
-    roots(context, &status, &collections.collections)?;
-    warnings(context, &status)
+    Ok(out.field("stale", &status.stale_artifacts.to_string())?)
 }
 
 /// What the daemon is, label by label.

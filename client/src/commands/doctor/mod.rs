@@ -32,6 +32,20 @@ struct Check {
     findings: Vec<Finding>,
 }
 
+impl Check {
+    /// Whether all is well; `None` if that was not looked at.
+    fn is_ok(&self, daemon: &Daemon) -> Option<bool> {
+        if !self.findings.is_empty() {
+            return Some(false);
+        }
+        let is_open = self.name == DATABASE && !matches!(daemon.checked, Some(Ok(_)));
+        (!is_open).then_some(true)
+    }
+}
+
+/// The check that needs a daemon.
+const DATABASE: &str = "database";
+
 /// Everything that was seen.
 struct Examined {
     home: Home,
@@ -131,7 +145,7 @@ async fn examine(context: &Context, home: &Home) -> Examined {
             findings: of_service,
         },
         Check {
-            name: "database",
+            name: DATABASE,
             detail: database_words(&daemon),
             findings: database(&daemon, &cache),
         },
@@ -220,8 +234,8 @@ fn expected(home: &Home, loaded: &Loaded, cache: &CachePlace) -> Vec<String> {
 }
 
 fn of_config(problem: &skillmeat_shared::Error) -> Finding {
-    let (subject, message, _) = health::of_config(problem);
-    let finding = Finding::new(&CONFIG_INVALID, subject, message);
+    let (subject, message, hints) = health::of_config(problem);
+    let finding = Finding::new(&CONFIG_INVALID, subject, message).hinted(hints);
     match &problem.path {
         Some(path) => finding.at(path, problem.line),
         None => finding,
