@@ -211,6 +211,13 @@ impl Home {
         }
     }
 
+    /// Folders of ours in whose place something else stands.
+    pub fn misplaced(&self) -> Vec<PathBuf> {
+        let ours = [self.root.join("run"), self.run_dir(), self.cache_dir()];
+        let is_other = |path: &PathBuf| path.metadata().is_ok_and(|found| !found.is_dir());
+        ours.into_iter().filter(is_other).collect()
+    }
+
     /// Held by the daemon for its life.
     pub fn lock_file(&self) -> PathBuf {
         self.run_dir().join("lock")

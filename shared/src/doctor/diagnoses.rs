@@ -50,6 +50,10 @@ diagnoses! {
     CACHE_PUT_ASIDE = "cache-put-aside", Info,
         "an earlier cache was put aside because it was damaged or of another version; nothing reads it",
         "delete it when you like";
+    /// The cache was damaged and built anew, not long ago.
+    CACHE_REPLACED = "cache-replaced", Info,
+        "what was answered just before may have been wrong; your files are not concerned",
+        "nothing; if it comes again, have the disk and the memory tested";
     /// The cache can't be opened.
     CACHE_UNAVAILABLE = "cache-unavailable", Error,
         "nothing can be listed, shown or searched; your files are not concerned",
@@ -84,7 +88,7 @@ diagnoses! {
         "mend what the message names: its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// The config has a mistake.
     CONFIG_INVALID = "config-invalid", Warning,
-        "that value does not count, and the default of its key does",
+        "what stands there does not count; a key without a value that can be used has its default",
         "`sm config edit` opens the file and checks it before it is kept";
     /// The daemon speaks another protocol.
     DAEMON_INCOMPATIBLE = "daemon-incompatible", Error,
@@ -186,6 +190,10 @@ diagnoses! {
     MEMORY_HIGH = "memory-high", Warning,
         "above `daemon.memory_hard_mb` the daemon ends, and the next command starts it anew",
         "raise `daemon.memory_soft_mb` if the collections are very large";
+    /// Something else stands in the place of a folder of the home.
+    NOT_A_FOLDER = "not-a-folder", Error,
+        "what belongs there lies elsewhere meanwhile, or can't be made: no daemon runs without `run`, and no archive is unpacked without `cache`",
+        "move what stands there away, then `sm daemon restart`";
     /// A folder can't be written.
     NOT_WRITABLE = "not-writable", Error,
         "nothing can be changed there",

@@ -5,9 +5,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_WRITABLE, Repair, SECRET_OPEN};
+use super::{
+    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
+    SECRET_OPEN,
+};
 use crate::config::keys::KEYS;
 use crate::fs::read_bounded;
+use crate::health;
 use crate::paths::Home;
 
 /// The largest config that is looked through for secrets, bytes.
@@ -53,7 +57,13 @@ fn look(path: &Path) -> io::Result<Metadata> {
 
 /// The folders of the home and of these collections.
 pub fn examine(home: &Home, collections: &[Collection], access: &dyn Access) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let misplaced = home.misplaced();
+    let misplaced = misplaced.iter().map(|path| {
+        let (subject, message, hints) = health::of_misplaced(path);
+        let finding = Finding::new(&NOT_A_FOLDER, subject, message).hinted(hints);
+        finding.at(path, None)
+    });
+    let mut findings: Vec<Finding> = misplaced.collect();
     let ours = [
         home.root().to_path_buf(),
         home.run_dir(),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Target;
-use crate::Result;
-use crate::fs::{read_bounded, write};
+use crate::fs::read_bounded;
+use crate::{Error, Result};
 
 /// The longest note, bytes.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -34,7 +34,19 @@ pub fn note_known(database: &Path, known: &[Target]) -> Result<()> {
     if read_bounded(&place, LONGEST).is_ok_and(|noted| noted == text.as_bytes()) {
         return Ok(());
     }
-    write(&place, text.as_bytes(), 0o600)
+    put(&place, text.as_bytes()).map_err(|error| Error::io("write", &place, &error))
+}
+
+/// As a whole or not at all, but without waiting for the disk: like the rows it can be made again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a power cut takes is no loss"
+)]
+fn put(place: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut new = place.as_os_str().to_owned();
+    new.push(".new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, place)
 }
 
 /// Those that are noted; none if the database is gone, as its rows are then, too.
@@ -56,6 +68,7 @@ pub fn known(database: &Path) -> Vec<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::write;
     use std::os::unix::fs::MetadataExt as _;
 
     #[test]

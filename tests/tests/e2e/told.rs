@@ -217,3 +217,56 @@ fn a_collection_that_is_gone_is_missed_without_a_daemon() {
     assert_eq!(codes_of(&found), ["collection-unreachable"]);
     assert_eq!(found[0]["subject"], "default");
 }
+
+#[test]
+fn what_stands_in_the_place_of_a_folder_is_named() {
+    let sandbox = stopped();
+    fs::remove_dir_all(sandbox.home().cache_dir()).unwrap();
+    write(sandbox.home().cache_dir(), "a file");
+    let path = sandbox.home().cache_dir().display().to_string();
+    for _ in ["stopped", "running"] {
+        let found = findings(&sandbox, 9);
+        assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");
+        assert_eq!(found[0]["subject"], path);
+        // It serves all the same.
+        let status = sandbox.ready();
+        assert_eq!(status["artifacts"], 1);
+        assert_eq!(codes(&status["warnings"]), ["not-a-folder"]);
+    }
+    let elsewhere = text(&sandbox.json(&["db", "current"])["path"]);
+    fs::remove_file(sandbox.home().cache_dir()).unwrap();
+    sandbox.status_until("no warning", |status| codes(&status["warnings"]).is_empty());
+    sandbox.stop();
+    drop(fs::remove_dir_all(Path::new(&elsewhere).parent().unwrap()));
+
+    let run = sandbox.home().root().join("run");
+    fs::remove_dir_all(&run).unwrap();
+    write(&run, "a file");
+    let found = findings(&sandbox, 9);
+    assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");
+    assert_eq!(found[0]["subject"], run.display().to_string());
+    fs::remove_file(&run).unwrap();
+    assert_eq!(sandbox.ready()["artifacts"], 1);
+}
+
+#[test]
+fn mistakes_in_the_config_are_told_in_their_order_and_with_what_was_meant() {
+    let sandbox = stopped();
+    let mut lines = vec!["[log]", "levl = \"info\""];
+    lines.extend(vec!["# nothing"; 8]);
+    lines.push("nothing_like_it = 1");
+    write(sandbox.home().config(), lines.join("\n"));
+    let is_in_order = |all: &[Value]| {
+        assert_eq!(codes_of(all), ["config-invalid"; 2], "{all:#?}");
+        assert!(text(&all[0]["subject"]).ends_with(":2"), "{all:#?}");
+        assert!(text(&all[1]["subject"]).ends_with(":11"), "{all:#?}");
+        assert!(
+            all[0]["hints"].to_string().contains("log.level"),
+            "{all:#?}"
+        );
+    };
+    is_in_order(&findings(&sandbox, 0));
+    let status = sandbox.ready();
+    is_in_order(status["warnings"].as_array().unwrap());
+    is_in_order(&findings(&sandbox, 0));
+}
