@@ -232,12 +232,10 @@ fn another_user_is_turned_away_even_where_the_socket_is_open() {
         one = socket.socket(socket.AF_UNIX)\n\
         one.settimeout(30)\n\
         one.connect(sys.argv[1])\n\
-        try:\n    one.sendall(bytes.fromhex(sys.argv[2]))\n    said = one.recv(1)\n\
+        try:\n    one.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + bytes([0, 0, 0, 4] + 5 * [0]))\n    said = one.recv(1)\n\
         except ConnectionError:\n    said = b''\n\
         print('turned away' if said == b'' else 'served')\n";
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    let hex: String = preface.iter().map(|byte| format!("{byte:02x}")).collect();
-    let answer = stranger(&["-c", script, socket.to_str().unwrap(), &hex]).unwrap();
+    let answer = stranger(&["-c", script, socket.to_str().unwrap()]).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&answer.stdout),
         "turned away\n",
@@ -246,7 +244,8 @@ fn another_user_is_turned_away_even_where_the_socket_is_open() {
     // Our own connections are served: the settings of the server come first.
     let mut own = UnixStream::connect(&socket).unwrap();
     own.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    own.write_all(preface).unwrap();
+    own.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
     assert_eq!(own.read(&mut [0]).unwrap(), 1);
     until("a word about the stranger", || {
         let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
