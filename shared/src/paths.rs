@@ -180,7 +180,7 @@ impl Home {
 
     /// The durable history of every change.
     pub fn history(&self) -> PathBuf {
-        self.root.join("history.db")
+        self.root.join(crate::history::file::NAME)
     }
 
     /// The folder of the ancestor's snapshots of one collection.
@@ -209,6 +209,13 @@ impl Home {
             Some(folder) => folder.clone(),
             None => self.root.join("run").join(&self.host),
         }
+    }
+
+    /// Folders of ours in whose place something else stands.
+    pub fn misplaced(&self) -> Vec<PathBuf> {
+        let ours = [self.root.join("run"), self.run_dir(), self.cache_dir()];
+        let is_other = |path: &PathBuf| path.metadata().is_ok_and(|found| !found.is_dir());
+        ours.into_iter().filter(is_other).collect()
     }
 
     /// Held by the daemon for its life.

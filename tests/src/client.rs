@@ -10,6 +10,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::wait::DEADLINE;
 
+/// The smallest window of the protocol, bytes.
+const NARROW: u32 = 65_535;
+
 /// A channel, and a runtime to wait for its answers.
 #[derive(Debug)]
 pub struct Rpc {
@@ -24,12 +27,30 @@ impl Rpc {
     /// If nobody answers there.
     #[track_caller]
     pub fn new(socket: &Path) -> Self {
+        Self::with(socket, |endpoint| endpoint)
+    }
+
+    /// Connects to a socket, and takes little at a time.
+    ///
+    /// # Panics
+    /// If nobody answers there.
+    #[track_caller]
+    pub fn narrow(socket: &Path) -> Self {
+        Self::with(socket, |endpoint| {
+            endpoint
+                .initial_stream_window_size(NARROW)
+                .initial_connection_window_size(NARROW)
+        })
+    }
+
+    #[track_caller]
+    fn with(socket: &Path, shape: impl FnOnce(Endpoint) -> Endpoint) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
-        let channel = runtime.block_on(endpoint.connect()).unwrap();
+        let channel = runtime.block_on(shape(endpoint).connect()).unwrap();
         Self { runtime, channel }
     }
 

@@ -218,9 +218,19 @@ async fn history(context: &mut Context) -> Outcome {
 }
 
 async fn downgrade(context: &mut Context, args: DowngradeArgs) -> Outcome {
-    let question = format!("take the cache down to schema {}?", args.target);
-    agreed(args.yes, &question)?;
-    migrate(context, Some(args.target), true).await
+    let session = context.session().await?;
+    let now: v1::DbCurrentResponse = session.call(v1::DbCurrentRequest {}).await?;
+    let target = args.target;
+    // Where nothing would be done nobody is asked: the daemon says why.
+    let leads_there =
+        (1..=now.known_schema).contains(&target) && now.schema.is_none_or(|schema| target < schema);
+    if leads_there {
+        agreed(
+            args.yes,
+            &format!("take the cache down to schema {target}?"),
+        )?;
+    }
+    migrate(context, Some(target), true).await
 }
 
 async fn migrate(context: &mut Context, target: Option<u32>, down: bool) -> Outcome {

@@ -1,6 +1,6 @@
 //! `sm status`, and what `sm daemon status` shows of it.
 
-use std::collections::BTreeMap;
+mod numbers;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
@@ -22,9 +22,9 @@ use crate::output::{json, units};
 struct Status {
     home: String,
     default_collection: String,
-    artifacts: u64,
+    artifacts: Option<u64>,
     by_status: Vec<json::Count>,
-    stale: u64,
+    stale: Option<u64>,
     daemon: Daemon,
     collections: Vec<json::Collection>,
     roots: Vec<Root>,
@@ -216,20 +216,6 @@ pub(super) async fn ask(session: &Session) -> skillmeat_shared::Result<v1::Statu
     session.call(v1::StatusRequest {}).await
 }
 
-/// Takes the numbers of the collections: those of the daemon are of another moment.
-fn count(status: &mut v1::StatusResponse, collections: &[v1::Collection]) {
-    let mut by_status = BTreeMap::new();
-    for one in collections.iter().flat_map(|one| &one.by_status) {
-        *by_status.entry(one.name.clone()).or_insert(0) += one.count;
-    }
-    status.artifacts = collections.iter().map(|one| one.artifacts).sum();
-    status.stale_artifacts = collections.iter().map(|one| one.stale).sum();
-    let counts = by_status.into_iter();
-    status.artifacts_by_status = counts
-        .map(|(name, count)| v1::StatusCount { name, count })
-        .collect();
-}
-
 pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     let session = context.session().await?;
     // First, as this answer waits for the first rows: the numbers of the other one would be those from before.
@@ -241,19 +227,21 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
         Err(_) if status.state == "degraded" => v1::ListCollectionsResponse::default(),
         answer => {
             let answer = answer?;
-            count(&mut status, &answer.collections);
+            numbers::count(&mut status, &answer.collections);
             answer
         }
     };
     if let Some(name) = args.collection {
-        collections.collections = vec![only(&session, &mut status, name).await?];
+        collections.collections = vec![numbers::only(&session, &mut status, name).await?];
     }
+    // Without its cache the daemon knows no number, and zero would be one.
+    let is_known = status.state != "degraded";
     if context.out.json {
         context.out.document(&Status {
             home: status.home.clone(),
             default_collection: status.default_collection.clone(),
-            artifacts: status.artifacts,
-            stale: status.stale_artifacts,
+            artifacts: is_known.then_some(status.artifacts),
+            stale: is_known.then_some(status.stale_artifacts),
             daemon: Daemon::from(&status),
             collections: json::all(collections.collections),
             by_status: json::all(status.artifacts_by_status),
@@ -264,49 +252,13 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
         return Ok(());
     }
     daemon(context, &status)?;
-    let out = &mut context.out;
-    let by_status = counts(
-        status
-            .artifacts_by_status
-            .iter()
-            .map(|count| (count.name.as_str(), count.count)),
-    );
-    let by_status = if by_status.is_empty() {
-        by_status
-    } else {
-        format!(" ({by_status})")
-    };
-    out.field("artifacts", &format!("{}{by_status}", status.artifacts))?;
-    out.field("stale", &status.stale_artifacts.to_string())?;
+    numbers::show(context, is_known.then_some(&status))?;
     roots(context, &status, &collections.collections)?;
     reasons(context, &status, &collections.collections)?;
     warnings(context, &status)?;
     context.out.flush()?;
     context.note_freshness(&collections.freshness.unwrap_or_default());
     Ok(())
-}
-
-/// One collection; what the status counts and watches is narrowed to it.
-async fn only(
-    session: &Session,
-    status: &mut v1::StatusResponse,
-    name: String,
-) -> skillmeat_shared::Result<v1::Collection> {
-    let answer: v1::ShowCollectionResponse =
-        session.call(v1::ShowCollectionRequest { name }).await?;
-    let one = answer.collection.unwrap_or_default();
-    status.artifacts = one.artifacts;
-    status.artifacts_by_status = one
-        .by_status
-        .iter()
-        .map(|count| v1::StatusCount {
-            name: count.name.clone(),
-            count: count.count,
-        })
-        .collect();
-    status.stale_artifacts = one.stale;
-    status.roots.retain(|root| root.collection == one.name);
-    Ok(one)
 }
 
 /// What the daemon is, label by label.

@@ -6,19 +6,25 @@ use std::time::Duration;
 use skillmeat_shared::collection::layout;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
-    self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_UNAVAILABLE, COLLECTION_BROKEN,
-    COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE,
-    CONFIG_INVALID, Finding, HISTORY_REPLACED, SNAPSHOT_DAMAGED, Wake, Warning,
+    self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_REPLACED, CACHE_UNAVAILABLE,
+    COLLECTION_BROKEN, COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE,
+    COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_REPLACED, HISTORY_UNUSABLE,
+    NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
 };
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
 
+use skillmeat_shared::time::Timestamp;
+
 use super::App;
 use crate::store::collection::{self, CollectionView};
-use crate::store::{Store, text};
+use crate::store::{Store, meta, text};
 
 /// The shortest time between two looks that nobody waits for.
 const REST: Duration = Duration::from_millis(200);
+
+/// How long it is told that the cache was built anew.
+const NEWS: Duration = Duration::from_hours(24);
 
 /// Variables that decide where things lie and how they are said. None of them holds a secret.
 const ENVIRONMENT: [&str; 14] = [
@@ -102,6 +108,16 @@ impl App {
         }
     }
 
+    /// Looks anew at a history: what made it unusable may have gone without a trace, and nobody may have asked since it
+    /// became so.
+    pub(super) fn doubt_history(&self) {
+        let before = self.history.trouble();
+        self.history.doubt();
+        if self.history.trouble() != before {
+            self.boot.health.stir();
+        }
+    }
+
     /// Raises and clears what is computed from the state of the application.
     fn look_for_warnings(&self) {
         let _one_at_a_time = self
@@ -117,11 +133,14 @@ impl App {
             failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
         health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
         health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
-        let aside = self.history.put_aside().pop();
-        health.replace(
-            &HISTORY_REPLACED,
-            aside.iter().map(|aside| history_finding(aside)).collect(),
-        );
+        let misplaced = self.boot.home.misplaced();
+        let misplaced = misplaced.iter().map(|path| health::of_misplaced(path));
+        health.replace(&NOT_A_FOLDER, misplaced.collect());
+        let aside = health::of_histories_aside(&self.history.put_aside());
+        health.replace(&HISTORY_REPLACED, aside.into_iter().collect());
+        let trouble = self.history.trouble();
+        let trouble = trouble.as_ref().map(health::of_history);
+        health.replace(&HISTORY_UNUSABLE, trouble.into_iter().collect());
         health.replace(&SNAPSHOT_DAMAGED, self.damage_findings());
         self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {
@@ -174,6 +193,7 @@ impl App {
         });
         health.replace(&COLLECTION_LINKED_OUT, linked.collect());
         health.replace(&COLLECTION_UNREADABLE, self.failing(&views));
+        health.replace(&CACHE_REPLACED, self.replaced_finding(store));
         let evicted = store
             .read(text::outstanding)
             .map_or(0, |(_, evicted)| evicted);
@@ -185,6 +205,19 @@ impl App {
             )
         });
         health.replace(&CACHE_EVICTED, evicted.into_iter().collect());
+    }
+
+    /// The cache was built anew, as long as that is news.
+    fn replaced_finding(&self, store: &Store) -> Vec<Finding> {
+        let replaced = store.read(meta::replaced).ok().flatten();
+        let fresh = replaced.filter(|(at, _)| self.now().since(Timestamp(*at)) < NEWS);
+        let finding = |(_, why): (i64, String)| {
+            let message = format!("the cache was put aside and built anew: {why}");
+            let hint =
+                "nothing is to be done; if it comes again, have the disk and the memory tested";
+            (String::new(), message, vec![hint.to_owned()])
+        };
+        fresh.map(finding).into_iter().collect()
     }
 
     /// Collections that are there and could not be compared with their files.
@@ -233,17 +266,6 @@ pub(super) fn first_problem(view: &CollectionView) -> String {
         .map(|line| format!(":{line}"))
         .unwrap_or_default();
     format!("{place}{line}: {}", problem.message)
-}
-
-fn history_finding(aside: &Path) -> Finding {
-    (
-        String::new(),
-        format!(
-            "the history was damaged and begun anew; the old one lies at `{}`",
-            aside.display()
-        ),
-        vec!["keep a copy of that file if you miss something, then delete it".to_owned()],
-    )
 }
 
 fn link_finding(view: &CollectionView, outside: &[&str]) -> Option<Finding> {

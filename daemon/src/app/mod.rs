@@ -307,6 +307,12 @@ impl Application for App {
                 app.boot.shutdown.fail("the watch thread ended");
             }
         });
+        let app = Arc::downgrade(&self);
+        self.boot.self_check.add(move |_| {
+            if let Some(app) = app.upgrade() {
+                app.doubt_history();
+            }
+        });
         let app = Arc::clone(&self);
         supervisor.spawn_thread("ingest", Policy::Essential, move || app.run_ingest());
         let app = Arc::clone(&self);

@@ -5,15 +5,15 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::error::ErrorJson;
 use skillmeat_shared::failpoint;
-use skillmeat_shared::health::{HOME_READ_ONLY, Health};
+use skillmeat_shared::health::Health;
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
 use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
@@ -29,8 +29,7 @@ use super::shutdown::{EXIT_FAILED, EXIT_OK, Shutdown};
 use super::supervisor::{Policy, Supervisor};
 use super::tenure::Tenure;
 use super::{
-    Application, BLOCKING_THREADS, Boot, Findings, descriptors, heap, memory, serve, signals,
-    socket,
+    Application, BLOCKING_THREADS, Boot, checks, descriptors, heap, serve, signals, socket,
 };
 use crate::cli::{Args, Manager};
 use crate::telemetry::{self, Telemetry};
@@ -147,9 +146,8 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     // A folder that we stand in can't be unmounted. Our paths are absolute by now.
     std::env::set_current_dir("/")
         .map_err(|error| Error::new(Code::Internal, format!("can't enter `/`: {error}")))?;
-    let mut loaded = config::load(&home, &env);
+    let loaded = config::load(&home, &env);
     let log_file = home.log_file();
-    loaded.problems.extend(telemetry::probe(&log_file).err());
     let telemetry = Telemetry::start(telemetry::Settings {
         path: log_file.clone(),
         level: loaded.config.log_level,
@@ -273,7 +271,7 @@ fn own<A: Application>(
         self_check.add(look);
     }
     let weak = Arc::downgrade(&application);
-    add_checks(&self_check, (&health, &home, &reserve), &weak, &shutdown);
+    checks::add(&self_check, (&health, &home, &reserve), &weak, &shutdown);
     let reachable = Arc::downgrade(&placed);
     let socket = move || reachable.upgrade().map(|placed| placed.path());
     self_check.start(socket, &supervisor, &shutdown);
@@ -337,58 +335,6 @@ fn drain(application: &dyn Application, supervisor: &Supervisor, patience: Durat
 fn pass(name: &'static str) {
     if let Err(error) = failpoint::hit(name) {
         tracing::warn!(%error, "`{name}` failed");
-    }
-}
-
-/// Has the process look after its home, its memory, and whether it is needed.
-fn add_checks(
-    self_check: &SelfCheck,
-    (health, home, reserve): (&Arc<Health>, &Home, &Reserve),
-    application: &Weak<dyn Application>,
-    shutdown: &Shutdown,
-) {
-    if home.is_read_only() {
-        self_check.add(end_when_writable(health, home.clone(), shutdown.clone()));
-    }
-    let kept = reserve.clone();
-    self_check.add(move |_| kept.keep());
-    let (health, weak) = (Arc::clone(health), application.clone());
-    self_check.add(memory::look_after(health, weak, shutdown.clone()));
-    self_check.add(end_when_idle(application.clone(), shutdown.clone()));
-}
-
-/// The check that ends a process which nobody needs.
-fn end_when_idle(
-    application: Weak<dyn Application>,
-    shutdown: Shutdown,
-) -> impl FnMut(Findings) + Send {
-    move |_| {
-        if let Some(application) = application.upgrade()
-            && let Some(after) = application.idle_exit()
-            && application.idle_for().is_some_and(|quiet| quiet >= after)
-        {
-            shutdown.request("nobody has asked for anything for long");
-        }
-    }
-}
-
-/// Warns of a read-only home. The check ends its daemon once it can be written: from then on clients look for
-/// lock and rendezvous in the home, so the next daemon belongs there, with its cache.
-fn end_when_writable(
-    health: &Health,
-    home: Home,
-    shutdown: Shutdown,
-) -> impl FnMut(Findings) + Send + use<> {
-    let root = home.root().display();
-    let what = format!("nothing can be written in `{root}`: what is there is served");
-    let hint =
-        "make it writable: within `daemon.self_check` the daemon ends, and the next one uses it";
-    health.raise(&HOME_READ_ONLY, "", what, vec![hint.to_owned()]);
-    move |_| {
-        if home.root().is_dir() && !Home::at(home.root()).is_read_only() {
-            // As a failure, so that a service manager starts it anew.
-            shutdown.fail("the home can be written again");
-        }
     }
 }
 

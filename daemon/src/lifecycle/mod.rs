@@ -8,6 +8,7 @@
 
 mod activation;
 mod boot;
+mod checks;
 mod connection;
 mod descriptors;
 pub mod heap;

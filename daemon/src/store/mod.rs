@@ -237,11 +237,13 @@ impl Store {
     /// events go on with higher numbers, with a gap that tells who asks for an older one that something was
     /// lost.
     pub fn rebuild(&self) -> Result<()> {
-        let damaged = self.is_damaged();
+        let misplaced = files::misplaced(&self.path);
+        let damaged = self.is_damaged() || misplaced.is_some();
         self.replace(|path| {
             if damaged {
                 let aside = files::put_aside(path)?;
-                tracing::error!(target: "store", "the cache is damaged; it lies at {}", aside.display());
+                let what = misplaced.as_deref().unwrap_or("the cache is damaged");
+                tracing::error!(target: "store", "{what}; it lies at {}", aside.display());
             } else {
                 files::remove_files(path)?;
             }
@@ -255,6 +257,7 @@ impl Store {
                 .take();
             let note = replaced_note(
                 why.as_deref()
+                    .or(misplaced.as_deref())
                     .unwrap_or("it was damaged while it was in use"),
             );
             self.write(move |transaction| meta::set(transaction, meta::REPLACED, &note))?;

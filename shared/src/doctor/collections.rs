@@ -35,8 +35,9 @@ pub struct Collection {
     pub external: bool,
 }
 
-/// The folders that are, or should be, collections: those of the home, and the one that the config names.
-pub fn in_home(home: &Home, configured: Option<&Path>) -> Vec<Collection> {
+/// The folders that are, or should be, collections: those of the home, and the one that the config names. Of those in
+/// the home that are `expected` the ones that are gone are there, too.
+pub fn in_home(home: &Home, configured: Option<&Path>, expected: &[String]) -> Vec<Collection> {
     let mut all: Vec<Collection> = std::fs::read_dir(home.collections())
         .into_iter()
         .flatten()
@@ -50,7 +51,14 @@ pub fn in_home(home: &Home, configured: Option<&Path>) -> Vec<Collection> {
         .filter(|collection| !collection.name.starts_with('.'))
         .take(MAX_COLLECTIONS)
         .collect();
+    let gone = expected.iter().map(|name| Collection {
+        name: name.clone(),
+        path: home.collection(name),
+        external: false,
+    });
+    all.extend(gone.filter(|one| one.path.symlink_metadata().is_err()));
     all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.dedup_by(|a, b| a.name == b.name);
     if let Some(path) = configured {
         let is_same = |one: &Collection| {
             one.path.canonicalize().ok().is_some_and(|inside| {

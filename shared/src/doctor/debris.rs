@@ -10,6 +10,7 @@ use super::{
 };
 use crate::collection::MANIFEST;
 use crate::fs::is_left_behind;
+use crate::history::{self, file::is_aside};
 use crate::paths::Home;
 use crate::rendezvous::Rendezvous;
 
@@ -52,6 +53,10 @@ fn of_entry(entry: &DirEntry) -> Option<Finding> {
         let message = format!("`{subject}` is a lock file that nobody holds");
         let finding = Finding::new(&STRAY_LOCK, subject, message).at(&path, None);
         return Some(finding.mended_by(Repair::SetAside(path)));
+    }
+    if is_aside(&path.with_file_name(history::file::NAME), &path) {
+        // It is worth something, and told of by itself.
+        return None;
     }
     if name.contains(".db.corrupt-") || name.contains(".db.pre-v") {
         let message = format!("`{subject}` was put aside");

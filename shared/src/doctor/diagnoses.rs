@@ -38,6 +38,10 @@ diagnoses! {
     CACHE_DAMAGED = "cache-damaged", Error,
         "answers may be wrong or fail; your files are not concerned",
         "`sm cache clear` builds it anew from the files";
+    /// The texts of some artifacts left the search index to save space.
+    CACHE_EVICTED = "cache-evicted", Warning,
+        "what stands in the files of these artifacts is not searched, only their names, descriptions and tags",
+        "raise `cache.max_size_mb`, if searching their contents matters";
     /// The cache lies where its shared memory can't be used.
     CACHE_ON_NETWORK_DISK = "cache-on-network-disk", Warning,
         "it is slower there, and only one program may have it open",
@@ -46,6 +50,14 @@ diagnoses! {
     CACHE_PUT_ASIDE = "cache-put-aside", Info,
         "an earlier cache was put aside because it was damaged or of another version; nothing reads it",
         "delete it when you like";
+    /// The cache was damaged and built anew, not long ago.
+    CACHE_REPLACED = "cache-replaced", Info,
+        "what was answered just before may have been wrong; your files are not concerned",
+        "nothing; if it comes again, have the disk and the memory tested";
+    /// The cache can't be opened.
+    CACHE_UNAVAILABLE = "cache-unavailable", Error,
+        "nothing can be listed, shown or searched; your files are not concerned",
+        "mend what the message names; `sm cache clear` builds the cache anew from the files";
     /// The time can't be right.
     CLOCK_WRONG = "clock-wrong", Warning,
         "schedules and the age of what is shown follow the clock",
@@ -76,7 +88,7 @@ diagnoses! {
         "mend what the message names: its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// The config has a mistake.
     CONFIG_INVALID = "config-invalid", Warning,
-        "that value does not count, and the default of its key does",
+        "what stands there does not count; a key without a value that can be used has its default",
         "`sm config edit` opens the file and checks it before it is kept";
     /// The daemon speaks another protocol.
     DAEMON_INCOMPATIBLE = "daemon-incompatible", Error,
@@ -98,6 +110,10 @@ diagnoses! {
     DAEMON_UNREACHABLE = "daemon-unreachable", Error,
         "some daemon owns the home, but its socket can't be reached from here",
         "if it lives in another container, run `sm` there; otherwise `sm daemon restart --force`";
+    /// There is no room on the disk that holds the cache.
+    DISK_FULL = "disk-full", Error,
+        "changes fail and what was changed is not shown; nothing half-written stays",
+        "make room on that disk";
     /// Little room is left.
     DISK_SPACE_LOW = "disk-space-low", Warning,
         "changes and the cache fail when the disk is full",
@@ -126,6 +142,14 @@ diagnoses! {
     GIT_UNUSABLE = "git-unusable", Warning,
         "git is there, but did not say its version, or is older than 2.20",
         "run `git --version` by hand, and update it";
+    /// The history was damaged, put aside and begun anew.
+    HISTORY_REPLACED = "history-replaced", Warning,
+        "changes from before can't be undone by commands; the file that was put aside holds what can be undone",
+        "keep that file, at another place: the warning goes with it";
+    /// The history can't be used.
+    HISTORY_UNUSABLE = "history-unusable", Error,
+        "nothing can be added, changed or undone, as every change is recorded there first; reading goes on",
+        "mend what the message names, and keep the file: it holds what can be undone";
     /// Upper and lower case are the same on this disk.
     HOME_IGNORES_CASE = "home-ignores-case", Info,
         "two artifacts whose names differ in case only can't both lie here",
@@ -134,6 +158,10 @@ diagnoses! {
     HOME_ON_NETWORK_DISK = "home-on-network-disk", Warning,
         "every look at a file costs a round trip, and locks may not hold between machines",
         "put the home on a local disk and name it with `SKILLMEAT_HOME`";
+    /// Nothing can be written in the home.
+    HOME_READ_ONLY = "home-read-only", Warning,
+        "artifacts are listed, shown and searched; nothing can be added or changed",
+        "make the home writable";
     /// A temporary file or copy that a program left when it was cut short.
     LEFT_BEHIND = "left-behind", Warning,
         "a write or copy was cut short; nothing reads what it left",
@@ -154,6 +182,18 @@ diagnoses! {
     LOCK_ENTRY_ORPHAN = "lock-entry-orphan", Warning,
         "`collection.lock` remembers an artifact that the manifest does not name: a removal was cut short",
         "remove that entry from `collection.lock`";
+    /// The log can't be written.
+    LOG_UNWRITABLE = "log-unwritable", Warning,
+        "the daemon serves, but what it does and what goes wrong is written down nowhere",
+        "mend what the message names";
+    /// The daemon takes more memory than it should.
+    MEMORY_HIGH = "memory-high", Warning,
+        "above `daemon.memory_hard_mb` the daemon ends, and the next command starts it anew",
+        "raise `daemon.memory_soft_mb` if the collections are very large";
+    /// Something else stands in the place of a folder of the home.
+    NOT_A_FOLDER = "not-a-folder", Error,
+        "what belongs there lies elsewhere meanwhile, or can't be made: no daemon runs without `run`, and no archive is unpacked without `cache`",
+        "move what stands there away, then `sm daemon restart`";
     /// A folder can't be written.
     NOT_WRITABLE = "not-writable", Error,
         "nothing can be changed there",
@@ -182,6 +222,10 @@ diagnoses! {
     SERVICE_UNSOUND = "service-unsound", Warning,
         "the daemon is run by the system's service manager, and something is wrong with that",
         "`sm service status` tells more, and `sm service install` writes the service anew";
+    /// Snapshots are not whole any more.
+    SNAPSHOT_DAMAGED = "snapshot-damaged", Error,
+        "these snapshots can't be restored as a whole; what is whole in them still can",
+        "`sm snapshot verify` tells all that is wrong";
     /// A socket that nobody listens on.
     SOCKET_STALE = "socket-stale", Warning,
         "a daemon was killed and left its socket; it is in nobody's way",
@@ -198,8 +242,30 @@ diagnoses! {
     STRAY_LOCK = "stray-lock", Warning,
         "the ancestor leaves these empty files behind; they mean nothing",
         "`sm doctor --fix` moves it away";
+    /// A part of the daemon hit a defect.
+    TASK_FAILED = "task-failed", Warning,
+        "that part of the daemon is started again after a pause; everything else goes on",
+        "`sm daemon logs` tells where; please report it";
+    /// A folder can't be watched.
+    WATCH_FAILED = "watch-failed", Warning,
+        "changes in the collection are seen late: within `cache.metadata_ttl`",
+        "`sm cache refresh` looks at once; with `watch.backend` `poll` the daemon looks every `watch.poll_interval`";
+    /// The kernel watches no further folder.
+    WATCH_LIMIT = "watch-limit", Warning,
+        "the collection is looked at every `watch.poll_interval`, so changes are seen later",
+        "raise it: `sudo sysctl` with the line shown, and the same line in `/etc/sysctl.d/`";
     /// The system's limits on watches are near.
     WATCH_LIMIT_LOW = "watch-limit-low", Warning,
         "when it is reached, changes are no longer seen at once",
         "raise it: `sudo sysctl` with the line shown, and the same line in `/etc/sysctl.d/`";
+    /// The kernel's events don't arrive.
+    WATCH_SILENT = "watch-silent", Warning,
+        "all collections are looked at every `watch.poll_interval`, so changes are seen later",
+        "nothing: the daemon asks the kernel again every hour";
+}
+
+/// What a code means for a person, whoever found it.
+pub fn meaning(code: &str) -> Option<&'static str> {
+    let known = ALL.iter().find(|one| one.code == code);
+    known.map(|one| one.meaning)
 }

@@ -5,9 +5,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_WRITABLE, Repair, SECRET_OPEN};
+use super::{
+    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
+    SECRET_OPEN,
+};
 use crate::config::keys::KEYS;
 use crate::fs::read_bounded;
+use crate::health;
 use crate::paths::Home;
 
 /// The largest config that is looked through for secrets, bytes.
@@ -52,12 +56,14 @@ fn look(path: &Path) -> io::Result<Metadata> {
 }
 
 /// The folders of the home and of these collections.
-pub fn examine(
-    home: &Home,
-    collections: &[super::Collection],
-    access: &dyn Access,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub fn examine(home: &Home, collections: &[Collection], access: &dyn Access) -> Vec<Finding> {
+    let misplaced = home.misplaced();
+    let misplaced = misplaced.iter().map(|path| {
+        let (subject, message, hints) = health::of_misplaced(path);
+        let finding = Finding::new(&NOT_A_FOLDER, subject, message).hinted(hints);
+        finding.at(path, None)
+    });
+    let mut findings: Vec<Finding> = misplaced.collect();
     let ours = [
         home.root().to_path_buf(),
         home.run_dir(),
@@ -65,6 +71,11 @@ pub fn examine(
         home.cache_dir(),
     ];
     let uid = access.uid();
+    // What lies in a folder that can't be written can't be either: one cause, one finding.
+    let is_told = |folder: &Path, told: &[Finding]| {
+        let mut told = told.iter().filter(|one| one.diagnosis == &NOT_WRITABLE);
+        told.any(|one| one.path.as_deref().is_some_and(|at| folder.starts_with(at)))
+    };
     for folder in &ours {
         let Ok(found) = look(folder) else {
             continue;
@@ -92,16 +103,15 @@ pub fn examine(
                     .mended_by(Repair::Mode(folder.clone(), 0o700)),
             );
         }
-        if !access.is_writable(folder) {
+        if !access.is_writable(folder) && !is_told(folder, &findings) {
             findings.push(not_writable(folder));
         }
     }
-    let places = collections.iter().map(|collection| &collection.path);
-    findings.extend(
-        places
-            .filter(|path| path.is_dir() && !access.is_writable(path))
-            .map(|path| not_writable(path)),
-    );
+    for Collection { path, .. } in collections {
+        if path.is_dir() && !access.is_writable(path) && !is_told(path, &findings) {
+            findings.push(not_writable(path));
+        }
+    }
     findings
 }
 

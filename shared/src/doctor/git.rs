@@ -33,11 +33,11 @@ pub struct Git {
 ///
 /// # Errors
 /// The finding, if there is none or it can't be used.
-pub fn ask(path: &str) -> Result<Git, Finding> {
+pub fn ask(path: &str) -> Result<Git, Box<Finding>> {
     ask_in(path, &USUAL)
 }
 
-fn ask_in(path: &str, usual: &[&str]) -> Result<Git, Finding> {
+fn ask_in(path: &str, usual: &[&str]) -> Result<Git, Box<Finding>> {
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
     let usual = usual.iter().map(PathBuf::from);
     let found = folders
@@ -46,12 +46,17 @@ fn ask_in(path: &str, usual: &[&str]) -> Result<Git, Finding> {
         .find(|program| program.is_file());
     match found {
         Some(program) => ask_program(&program, path, DEADLINE),
-        None => Err(Finding::new(&GIT_MISSING, "git", "git is not installed")),
+        None => Err(Box::new(Finding::new(
+            &GIT_MISSING,
+            "git",
+            "git is not installed",
+        ))),
     }
 }
 
-fn ask_program(program: &Path, path: &str, deadline: Duration) -> Result<Git, Finding> {
-    let unusable = |message: String| Finding::new(&GIT_UNUSABLE, "git", message).at(program, None);
+fn ask_program(program: &Path, path: &str, deadline: Duration) -> Result<Git, Box<Finding>> {
+    let unusable =
+        |message: String| Box::new(Finding::new(&GIT_UNUSABLE, "git", message).at(program, None));
     let answer = Program::new(program)
         .args(["--version"])
         .env("PATH", path)

@@ -9,6 +9,7 @@ mod debris;
 mod diagnoses;
 mod folders;
 pub mod git;
+mod history;
 pub mod mend;
 mod system;
 
@@ -20,6 +21,7 @@ pub use collections::{Collection, examine as examine_collection, in_home};
 pub use debris::{in_folder, left_by_a_daemon};
 pub use diagnoses::*;
 pub use folders::{Access, RealAccess, examine as examine_folders, secrets};
+pub use history::examine as examine_history;
 pub use mend::Repair;
 pub use system::{Machine, Probe, Space, examine as examine_system};
 
@@ -49,6 +51,8 @@ pub struct Finding {
     pub path: Option<PathBuf>,
     /// The line in it, from 1.
     pub line: Option<u32>,
+    /// What to do, where that is known better than of the diagnosis.
+    pub hints: Vec<String>,
     /// How we can mend it ourselves.
     pub repair: Option<Repair>,
 }
@@ -66,8 +70,24 @@ impl Finding {
             message: message.into(),
             path: None,
             line: None,
+            hints: Vec::new(),
             repair: None,
         }
+    }
+
+    /// The same finding with what to do in this very case.
+    #[must_use]
+    pub fn hinted(mut self, hints: Vec<String>) -> Self {
+        self.hints = hints;
+        self
+    }
+
+    /// What to do.
+    pub fn ways(&self) -> Vec<String> {
+        if self.hints.is_empty() {
+            return vec![self.diagnosis.remedy.to_owned()];
+        }
+        self.hints.clone()
     }
 
     /// The same finding with its place.

@@ -85,11 +85,12 @@ fn the_table_is_sound() {
             assert!(!text.ends_with('.'), "{}", one.code);
         }
     }
-    // A code that a daemon raises too means the same there.
+    // What a daemon raises has its meaning here, and is as bad.
     for warnable in crate::health::ALL {
-        if let Some(own) = ALL.iter().find(|one| one.code == warnable.code) {
-            assert_eq!(own.severity, warnable.severity, "{}", own.code);
-        }
+        let own = ALL.iter().find(|one| one.code == warnable.code);
+        let own = own.unwrap_or_else(|| panic!("`{}` means nothing", warnable.code));
+        assert_eq!(own.severity, warnable.severity, "{}", own.code);
+        assert_eq!(meaning(warnable.code), Some(own.meaning));
     }
 }
 
@@ -295,15 +296,19 @@ fn files_and_folders_that_cant_be_read_are_found() {
 #[test]
 fn the_collection_of_the_config_is_looked_at_once() {
     let folder = folder();
-    let names = |configured: Option<&Path>| -> Vec<String> {
-        in_home(&folder.home, configured)
+    let names = |configured: Option<&Path>, expected: &[&str]| -> Vec<String> {
+        let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+        in_home(&folder.home, configured, &expected)
             .into_iter()
             .map(|one| one.name)
             .collect()
     };
-    assert_eq!(names(None), ["c"]);
-    assert_eq!(names(Some(&folder.home.collection("c"))), ["c"]);
-    assert_eq!(names(Some(Path::new("/nowhere/far"))), ["c", "far"]);
+    assert_eq!(names(None, &[]), ["c"]);
+    assert_eq!(names(Some(&folder.home.collection("c")), &[]), ["c"]);
+    let far = Some(Path::new("/nowhere/far"));
+    assert_eq!(names(far, &[]), ["c", "far"]);
+    // One that is gone is missed, and once.
+    assert_eq!(names(far, &["c", "b", "b"]), ["b", "c", "far"]);
 }
 
 #[test]
@@ -457,6 +462,14 @@ fn folders_that_are_open_foreign_or_read_only_are_found() {
     assert!(!keep.exists(), "nothing was taken away");
     user.readonly = vec![home.cache_dir(), home.collection("c")];
     assert_eq!(codes(&look(&user)), ["not-writable", "not-writable"]);
+    // All of it lies on one disk that can't be written.
+    user.readonly = vec![
+        home.root().to_owned(),
+        home.logs_dir(),
+        home.cache_dir(),
+        home.collection("c"),
+    ];
+    assert_eq!(codes(&look(&user)), ["not-writable"]);
     user.uid = me + 1;
     assert!(codes(&look(&user)).contains(&"foreign-owner"));
 }

@@ -8,6 +8,7 @@ mod warnables;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +108,41 @@ pub fn of_config(problem: &Error) -> Finding {
         .filter(|_| problem.line.is_some())
         .unwrap_or_else(|| problem.to_string());
     (subject, message, problem.hints.clone())
+}
+
+/// A subject that ends in a line of a file, taken apart; any other one is before all lines.
+fn place_of(subject: &str) -> (&str, u32) {
+    let parts = subject.rsplit_once(':');
+    let place = parts.and_then(|(path, line)| Some((path, line.parse().ok()?)));
+    place.unwrap_or((subject, 0))
+}
+
+/// What stands in the place of a folder is to the register.
+pub fn of_misplaced(path: &Path) -> Finding {
+    let subject = path.display().to_string();
+    let message = format!("`{subject}` should be a folder");
+    let hint = "move what stands there away, then `sm daemon restart`";
+    (subject, message, vec![hint.to_owned()])
+}
+
+/// What a history that can't be used is to the register.
+pub fn of_history(trouble: &Error) -> Finding {
+    let message = format!("nothing can be changed: {trouble}");
+    (String::new(), message, trouble.hints.clone())
+}
+
+/// What histories that were put aside are to the register; the oldest first.
+pub fn of_histories_aside(aside: &[PathBuf]) -> Option<Finding> {
+    let newest = aside.last()?.display();
+    let others = match aside.len() {
+        1 => String::new(),
+        several => format!(" ({} earlier ones beside it)", several - 1),
+    };
+    let message =
+        format!("the history was damaged and begun anew; the old one lies at `{newest}`{others}");
+    let hint =
+        "keep that file, at another place: it holds what can be undone; the warning goes with it";
+    Some((String::new(), message, vec![hint.to_owned()]))
 }
 
 struct Raised {
@@ -308,8 +344,12 @@ impl State {
                 stops_serving: raised.warnable.stops_serving,
             })
             .collect();
-        // Stable: within one severity by code and subject.
-        visible.sort_by_key(|warning| std::cmp::Reverse(warning.severity));
+        // Lines of a file in their order, not in that of their digits.
+        visible.sort_by(|a, b| {
+            let key = |one: &Warning| (std::cmp::Reverse(one.severity), one.code);
+            let places = || place_of(&a.subject).cmp(&place_of(&b.subject));
+            key(a).cmp(&key(b)).then_with(places)
+        });
         visible
     }
 

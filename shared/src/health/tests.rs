@@ -144,6 +144,20 @@ fn the_worst_comes_first() {
 }
 
 #[test]
+fn lines_of_a_file_are_in_their_order() {
+    let (_, health) = health();
+    let subjects = ["/c:10", "/c:2", "/c", "/b:30", "/c:x"];
+    for subject in subjects {
+        raise(&health, &AT_ONCE, subject);
+    }
+    let shown: Vec<String> = seen(&health)
+        .into_iter()
+        .map(|(_, subject)| subject)
+        .collect();
+    assert_eq!(shown, ["/b:30", "/c", "/c:2", "/c:10", "/c:x"]);
+}
+
+#[test]
 fn replacing_clears_the_others_of_the_same_code_only() {
     let (clock, health) = health();
     for subject in ["a", "b"] {

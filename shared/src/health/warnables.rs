@@ -34,6 +34,8 @@ warnables! {
     CACHE_EVICTED = "cache-evicted", Warning, AT_ONCE, ["cache-unavailable"], stops: false;
     /// The cache lies where SQLite's shared memory can't be used.
     CACHE_ON_NETWORK_DISK = "cache-on-network-disk", Warning, AT_ONCE, [], stops: false;
+    /// The cache was damaged and built anew, not long ago.
+    CACHE_REPLACED = "cache-replaced", Info, AT_ONCE, ["cache-unavailable"], stops: false;
     /// The cache can't be opened.
     CACHE_UNAVAILABLE = "cache-unavailable", Error, AT_ONCE, [], stops: true;
     /// A manifest can't be read. Subject: the collection.
@@ -52,10 +54,16 @@ warnables! {
     DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
     /// The history was damaged, put aside and begun anew.
     HISTORY_REPLACED = "history-replaced", Warning, AT_ONCE, [], stops: false;
+    /// The history can't be used.
+    HISTORY_UNUSABLE = "history-unusable", Error, AT_ONCE, ["home-read-only"], stops: false;
     /// Nothing can be written in the home.
     HOME_READ_ONLY = "home-read-only", Warning, AT_ONCE, [], stops: false;
+    /// The log can't be written.
+    LOG_UNWRITABLE = "log-unwritable", Warning, AT_ONCE, ["disk-full", "home-read-only"], stops: false;
     /// The process takes more memory than it should.
     MEMORY_HIGH = "memory-high", Warning, AT_ONCE, [], stops: false;
+    /// Something else stands in the place of a folder of the home. Subject: its path.
+    NOT_A_FOLDER = "not-a-folder", Error, AT_ONCE, [], stops: false;
     /// Snapshots are not whole any more. Subject: the collection.
     SNAPSHOT_DAMAGED = "snapshot-damaged", Error, AT_ONCE, [], stops: false;
     /// The program was replaced on disk while it runs.

@@ -15,6 +15,7 @@ pub mod capture;
 pub mod diff;
 mod encoding;
 pub mod export;
+pub mod file;
 mod folder;
 mod memory;
 pub mod object;

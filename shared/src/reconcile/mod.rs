@@ -12,6 +12,7 @@ mod build;
 mod candidate;
 mod examine;
 mod guard;
+mod known;
 mod look;
 mod pass;
 mod reach;
@@ -31,6 +32,7 @@ use crate::id::ArtifactId;
 use crate::time::Clock;
 
 pub use audit::{Audit, Audited, audit};
+pub use known::{known, note_known};
 pub use pass::{Failure, MAX_FAILURES, Report, Target, leave_alone, reconcile};
 pub use reach::is_tree;
 pub use row::{ArtifactRow, CollectionRow, CollectionState, FileRow, ManifestPart};

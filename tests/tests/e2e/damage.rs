@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use skillmeat_tests::fault::equals_a_fresh_one;
-use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::home::{codes, skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
 /// A home with some skills, and where its database lies.
@@ -50,6 +50,8 @@ fn says_so(sandbox: &Sandbox, what: &str) {
     assert!(!text(&current["replaced_because"]).is_empty(), "{what}");
     let log = sandbox.run(&["daemon", "logs", "-n", "50"]).ok().stdout;
     assert!(log.contains(".corrupt-"), "{what}: {log}");
+    let warnings = codes(&sandbox.json(&["status"])["warnings"]);
+    assert_eq!(warnings, ["cache-replaced"], "{what}");
 }
 
 #[test]
@@ -73,8 +75,8 @@ fn bits_that_were_turned_over_at_rest() {
         flip(&path, at);
         assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
         says_so(&sandbox, &what);
+        equals_a_fresh_one(&sandbox, &what);
     }
-    equals_a_fresh_one(&sandbox, "bits that were turned over");
     // What was put aside is bounded.
     let aside = std::fs::read_dir(path.parent().unwrap())
         .unwrap()
@@ -106,8 +108,8 @@ fn a_file_that_was_cut_short_at_rest() {
         truncate(&path, to);
         assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
         says_so(&sandbox, &what);
+        equals_a_fresh_one(&sandbox, &what);
     }
-    equals_a_fresh_one(&sandbox, "files that were cut short");
 }
 
 #[test]
@@ -122,6 +124,7 @@ fn something_else_in_its_place() {
         write(place.join("theirs"), "theirs");
         assert_eq!(sandbox.ready()["artifacts"], 30, "{suffix}");
         says_so(&sandbox, suffix);
+        equals_a_fresh_one(&sandbox, suffix);
     }
     // Nothing of it was deleted.
     let kept = std::fs::read_dir(path.parent().unwrap())
@@ -168,9 +171,7 @@ fn damage_while_it_is_in_use() {
             let is_whole = list.code == Some(0) && list.json()["total"] == 30;
             (is_whole && path.is_file()).then_some(())
         });
-        if what != "a folder" {
-            says_so(&sandbox, what);
-        }
+        says_so(&sandbox, what);
         equals_a_fresh_one(&sandbox, what);
         assert_eq!(sandbox.pid(), pid, "{what}");
     }

@@ -77,6 +77,18 @@ fn down_for_an_older_daemon_and_up_again() {
     // Nobody can be asked here.
     let error = sandbox.fails(&["db", "downgrade", "1"], 2);
     assert!(text(&error["hints"][0]).contains("--yes"), "{error}");
+    // Nobody is asked for what can't be done, or need not be.
+    let error = sandbox.fails(&["db", "downgrade", "0"], 2);
+    assert!(
+        text(&error["message"]).contains("knows the schemas"),
+        "{error}"
+    );
+    let known = text(
+        &sandbox.json(&["db", "current"])["known_schema"]
+            .to_string()
+            .into(),
+    );
+    assert_eq!(sandbox.json(&["db", "downgrade", &known])["how"], "none");
     let error = sandbox.fails(&["db", "downgrade", "99", "--yes"], 2);
     assert!(text(&error["message"]).contains("99"), "{error}");
     let error = sandbox.fails(&["db", "upgrade", "1"], 2);

@@ -166,6 +166,7 @@ fn a_home_on_a_read_only_disk_is_read() {
             \"$sm\" show one --json >show.json
             \"$sm\" search plain --json >found.json
             \"$sm\" status --json >status.json
+            \"$sm\" doctor --json >doctor.json || true
             if \"$sm\" collection create work --json 2>refused.json; then exit 9; fi
             \"$sm\" daemon stop >stop.txt
         ' sh \"$1\"",
@@ -184,10 +185,13 @@ fn a_home_on_a_read_only_disk_is_read() {
     assert_eq!(said("show.json")["description"], "Plain");
     assert_eq!(said("found.json")["hits"].as_array().unwrap().len(), 1);
     let status = said("status.json");
-    assert!(
-        status["warnings"].to_string().contains("home-read-only"),
-        "{status}"
-    );
+    assert_eq!(codes(&status["warnings"]), ["home-read-only"], "{status}");
+    let found = said("doctor.json");
+    let found: Vec<String> = codes(&found["findings"])
+        .into_iter()
+        .filter(|code| code == "not-writable" || code.contains("read-only") || code.contains("log"))
+        .collect();
+    assert_eq!(found, ["not-writable"]);
     assert_eq!(said("refused.json")["error"]["code"], "file.permission");
     assert!(daemon::processes(&root).is_empty());
     // Where it can be written again, all is as ever.

@@ -59,6 +59,12 @@ fn the_health_service_says_what_a_daemon_without_its_cache_can_do() {
         status["warnings"].to_string().contains("cache-unavailable"),
         "{status:#}"
     );
+    assert!(status["artifacts"].is_null() && status["stale"].is_null());
+    let seen = sandbox.run(&["status"]).ok().stdout;
+    assert!(
+        seen.contains("not known") && !seen.contains("stale"),
+        "{seen}"
+    );
     let rpc = sandbox.rpc();
     let mut health = HealthClient::new(rpc.channel());
     let mut serves = |service: &str| {

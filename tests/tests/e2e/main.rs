@@ -59,6 +59,7 @@ mod storms;
 mod tags;
 mod telling;
 mod together;
+mod told;
 mod trail;
 mod undo;
 mod upkeep;

@@ -1,6 +1,12 @@
 //! The protocol itself: health, reflection, errors, limits, pages.
 
+use std::fs::Permissions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient;
@@ -198,5 +204,52 @@ fn connections_are_bounded_and_leave_room_for_files() {
     drop(sandbox.run(&["list"]).ok());
     until("the end of these connections", || {
         (descriptors() <= before + 10).then_some(())
+    });
+}
+
+#[test]
+fn another_user_is_turned_away_even_where_the_socket_is_open() {
+    let sandbox = Sandbox::initialised();
+    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
+    let ours = sandbox.path("");
+    let stranger = |args: &[&str]| {
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(args).current_dir("/").uid(65534).gid(65534);
+        command.output()
+    };
+    // Only the administrator can be somebody else, and only here are the folders ours to open.
+    let is_possible = rustix::process::geteuid().is_root() && socket.starts_with(&ours);
+    if !is_possible || stranger(&["-V"]).is_err() {
+        return;
+    }
+    let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    let folders = socket.ancestors().skip(1);
+    folders
+        .take_while(|path| path.starts_with(&ours))
+        .for_each(open);
+    open(&socket);
+    let script = "import socket, sys\n\
+        one = socket.socket(socket.AF_UNIX)\n\
+        one.settimeout(30)\n\
+        one.connect(sys.argv[1])\n\
+        try:\n    one.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + bytes([0, 0, 0, 4] + 5 * [0]))\n    said = one.recv(1)\n\
+        except ConnectionError:\n    said = b''\n\
+        print('turned away' if said == b'' else 'served')\n";
+    let answer = stranger(&["-c", script, socket.to_str().unwrap()]).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&answer.stdout),
+        "turned away\n",
+        "{answer:?}"
+    );
+    // Our own connections are served: the settings of the server come first.
+    let mut own = UnixStream::connect(&socket).unwrap();
+    own.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    own.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    assert_eq!(own.read(&mut [0]).unwrap(), 1);
+    until("a word about the stranger", || {
+        let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
+        log.contains("another user was refused uid=65534")
+            .then_some(())
     });
 }

@@ -98,7 +98,10 @@ pub(super) async fn look(home: &Home, context: &Context) -> (Daemon, Vec<Finding
         Ok(None) => return (daemon, without_daemon(home)),
         Err(error) => {
             let finding = of_error(&mut daemon, &error);
-            return (daemon, vec![finding]);
+            // Where no folder can be nobody owns anything; the check of the folders tells.
+            let is_blocked = !home.misplaced().is_empty();
+            let told = (!is_blocked).then_some(finding);
+            return (daemon, told.into_iter().collect());
         }
     }
     daemon.state = "running";

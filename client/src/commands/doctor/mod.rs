@@ -11,12 +11,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use skillmeat_proto::v1;
+use skillmeat_shared::config::{self, Loaded, Origin};
 use skillmeat_shared::doctor::{
-    self, CACHE_DAMAGED, CONFIG_INVALID, Collection, Finding, Machine, RealAccess,
+    self, CACHE_DAMAGED, CONFIG_INVALID, Collection, Finding, HOME_READ_ONLY, Machine,
+    NOT_WRITABLE, RealAccess,
 };
 use skillmeat_shared::health::{self, Severity};
 use skillmeat_shared::paths::{CachePlace, Environment as _, Home, SystemProbe, cache_place};
-use skillmeat_shared::{Code, Error, config};
+use skillmeat_shared::{Code, Error, reconcile};
 
 use super::{Context, Failure, Outcome};
 use crate::cli::DoctorArgs;
@@ -29,6 +31,20 @@ struct Check {
     detail: String,
     findings: Vec<Finding>,
 }
+
+impl Check {
+    /// Whether all is well; `None` if that was not looked at.
+    fn is_ok(&self, daemon: &Daemon) -> Option<bool> {
+        if !self.findings.is_empty() {
+            return Some(false);
+        }
+        let is_open = self.name == DATABASE && !matches!(daemon.checked, Some(Ok(_)));
+        (!is_open).then_some(true)
+    }
+}
+
+/// The check that needs a daemon.
+const DATABASE: &str = "database";
 
 /// Everything that was seen.
 struct Examined {
@@ -101,13 +117,15 @@ async fn examine(context: &Context, home: &Home) -> Examined {
     let loaded = config::load(home, env);
     let probe = SystemProbe::new(env);
     let cache = cache_place(home, loaded.config.cache_path.as_deref(), &probe);
-    let collections = doctor::in_home(home, loaded.config.collection_path.as_deref());
+    let expected = expected(home, &loaded, &cache);
+    let configured = loaded.config.collection_path.as_deref();
+    let collections = doctor::in_home(home, configured, &expected);
 
     let (daemon, of_daemon) = daemon::look(home, context).await;
     let git_path = daemon.variable("PATH").or_else(|| env.var("PATH"));
     let (git, of_git) = match doctor::git::ask(&git_path.unwrap_or_default()) {
         Ok(git) => (Some(git), Vec::new()),
-        Err(finding) => (None, vec![finding]),
+        Err(finding) => (None, vec![*finding]),
     };
     let (service, of_service) = services::look(home, env);
     let mut checks = vec![
@@ -127,9 +145,14 @@ async fn examine(context: &Context, home: &Home) -> Examined {
             findings: of_service,
         },
         Check {
-            name: "database",
+            name: DATABASE,
             detail: database_words(&daemon),
             findings: database(&daemon, &cache),
+        },
+        Check {
+            name: "history",
+            detail: history_words(home),
+            findings: doctor::examine_history(home),
         },
         Check {
             name: "git",
@@ -180,17 +203,39 @@ async fn examine(context: &Context, home: &Home) -> Examined {
         .findings()
         .map(|finding| (finding.diagnosis.code, finding.subject.clone()))
         .collect();
+    let is_known = |wanted: &str, about: &str| {
+        let mut known = known.iter();
+        known.any(|(code, subject)| *code == wanted && subject == about)
+    };
+    let root = home.root().display().to_string();
     examined.warnings.retain(|warning| {
-        !known
-            .iter()
-            .any(|(code, subject)| *code == warning.code && *subject == warning.subject)
+        // What a daemon makes of a home that can't be written follows from that.
+        let follows = warning.code == HOME_READ_ONLY.code && is_known(NOT_WRITABLE.code, &root);
+        !follows && !is_known(&warning.code, &warning.subject)
     });
     examined
 }
 
+/// The collections of the home that should be there: those that rows know, and the one that the config names, if any was
+/// ever made.
+fn expected(home: &Home, loaded: &Loaded, cache: &CachePlace) -> Vec<String> {
+    let known = reconcile::known(&cache.database).into_iter();
+    let mut expected: Vec<String> = known
+        .filter(|one| !one.external && one.path == home.collection(&one.name))
+        .map(|one| one.name)
+        .collect();
+    let is_named = loaded
+        .setting("settings.default-collection")
+        .is_ok_and(|setting| setting.origin != Origin::Default);
+    if is_named && home.collections().is_dir() {
+        expected.push(loaded.config.default_collection.clone());
+    }
+    expected
+}
+
 fn of_config(problem: &skillmeat_shared::Error) -> Finding {
-    let (subject, message, _) = health::of_config(problem);
-    let finding = Finding::new(&CONFIG_INVALID, subject, message);
+    let (subject, message, hints) = health::of_config(problem);
+    let finding = Finding::new(&CONFIG_INVALID, subject, message).hinted(hints);
     match &problem.path {
         Some(path) => finding.at(path, problem.line),
         None => finding,
@@ -203,6 +248,15 @@ fn database_words(daemon: &Daemon) -> String {
         Some(Err(error)) => format!("not checked: {error}"),
         None => "only a daemon that runs can check it".to_owned(),
     }
+}
+
+fn history_words(home: &Home) -> String {
+    let words = if home.history().exists() {
+        "can be used"
+    } else {
+        "nothing is recorded yet"
+    };
+    words.to_owned()
 }
 
 /// What is wrong with the cache: what SQLite says if a daemon has it open, else what can be told from outside.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use skillmeat_proto::v1;
-use skillmeat_shared::doctor::Finding;
+use skillmeat_shared::doctor::{self, Finding};
 use skillmeat_shared::health::Severity;
 
 use super::mending::Mending;
@@ -56,7 +56,7 @@ struct Git {
 #[derive(Serialize)]
 struct Checked {
     name: &'static str,
-    ok: bool,
+    ok: Option<bool>,
     detail: String,
 }
 
@@ -94,7 +94,7 @@ impl From<&Finding> for Found {
             subject: filled(&from.subject),
             message: from.message.clone(),
             meaning: filled(from.diagnosis.meaning),
-            hints: vec![from.diagnosis.remedy.to_owned()],
+            hints: from.ways(),
             path: from.path.as_ref().map(|path| path.display().to_string()),
             line: from.line,
             fixable: from.repair.is_some(),
@@ -109,7 +109,7 @@ impl From<&v1::Warning> for Found {
             severity: severity_of(&from.severity).as_str().to_owned(),
             subject: filled(&from.subject),
             message: from.message.clone(),
-            meaning: None,
+            meaning: doctor::meaning(&from.code).map(str::to_owned),
             hints: from.hints.clone(),
             path: None,
             line: None,
@@ -201,7 +201,11 @@ pub(super) fn show(
                 path: git.path.display().to_string(),
                 version: git.version.clone(),
             }),
-            checks: examined.checks.iter().map(checked).collect(),
+            checks: examined
+                .checks
+                .iter()
+                .map(|check| checked(check, &examined.daemon))
+                .collect(),
             findings,
             fixes,
             kept_in,
@@ -210,7 +214,7 @@ pub(super) fn show(
     }
     if !context.out.quiet {
         surroundings(context, examined)?;
-        checks(context, &examined.checks)?;
+        checks(context, examined)?;
     }
     for fix in &fixes {
         let (tone, label) = if fix.done {
@@ -235,12 +239,11 @@ pub(super) fn show(
     summary(context, (errors, warnings), &findings)
 }
 
-fn checked(check: &Check) -> Checked {
-    let is_ok = check.findings.is_empty();
+fn checked(check: &Check, daemon: &super::Daemon) -> Checked {
     Checked {
         name: check.name,
-        ok: is_ok,
-        detail: if is_ok {
+        ok: check.is_ok(daemon),
+        detail: if check.findings.is_empty() {
             check.detail.clone()
         } else {
             units::count(check.findings.len() as u64, "finding")
@@ -269,19 +272,21 @@ fn surroundings(context: &mut Context, examined: &Examined) -> Outcome {
     Ok(())
 }
 
-fn checks(context: &mut Context, checks: &[Check]) -> Outcome {
+fn checks(context: &mut Context, examined: &Examined) -> Outcome {
     let mut table = Table::new(vec![
         Column::text("CHECK"),
         Column::text("RESULT"),
         Column::prose("DETAIL"),
     ]);
-    for check in checks {
+    for check in &examined.checks {
+        let seen = checked(check, &examined.daemon);
         let worst = check
             .findings
             .iter()
             .map(|finding| finding.diagnosis.severity)
             .max();
         let (tone, result) = match worst {
+            None if seen.ok.is_none() => (Tone::Dim, "not checked"),
             None => (Tone::Good, "ok"),
             Some(Severity::Info) => (Tone::Dim, "note"),
             Some(Severity::Warning) => (Tone::Warn, "warning"),
@@ -290,7 +295,7 @@ fn checks(context: &mut Context, checks: &[Check]) -> Outcome {
         table.row(vec![
             check.name.into(),
             Cell::new(result, tone),
-            Cell::new(one_line(&checked(check).detail), Tone::Dim),
+            Cell::new(one_line(&seen.detail), Tone::Dim),
         ]);
     }
     context.out.table(&table)?;

@@ -20,7 +20,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
 };
-use skillmeat_shared::reconcile::{Scope, Target};
+use skillmeat_shared::reconcile::{self, Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::schedule::SAFETY;
@@ -288,6 +288,9 @@ impl App {
         // not be missed.
         if reason != STARTUP {
             self.watch_targets(&found);
+        }
+        if let Err(error) = reconcile::note_known(store.path(), &found) {
+            tracing::warn!(target: "ingest", "`sm doctor` can't be told of the collections: {error}");
         }
         let before = std::mem::take(targets);
         for target in found {

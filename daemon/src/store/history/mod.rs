@@ -15,6 +15,7 @@ mod open;
 pub mod operation;
 pub mod seen;
 pub mod snapshot;
+mod trouble;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,12 +24,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use skillmeat_shared::fs::FileHash;
-use skillmeat_shared::history::Objects;
 use skillmeat_shared::history::tree::Node;
+use skillmeat_shared::history::{Objects, file};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::sql_hit;
 pub use batch::Batch;
+use trouble::Trouble;
 
 /// Connections that are kept for those who read next.
 const READERS: usize = 2;
@@ -87,10 +89,19 @@ struct Users {
 pub struct History {
     path: PathBuf,
     is_local: bool,
-    writer: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Writer>>,
     readers: Mutex<Readers>,
     users: Mutex<Users>,
     left: Condvar,
+    trouble: Mutex<Trouble>,
+}
+
+/// The one connection that writes.
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    /// Which file it is of: one that stands at the path no longer is not to be written.
+    identity: Option<(u64, u64)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,6 +118,7 @@ impl History {
             readers: Mutex::default(),
             users: Mutex::default(),
             left: Condvar::new(),
+            trouble: Mutex::default(),
         }
     }
 
@@ -138,15 +150,58 @@ impl History {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
         let mut slot = lock(&self.writer);
-        let connection = match slot.as_mut() {
-            // Of a file that was deleted only its open connections are left.
-            Some(connection) if super::files::identity(&self.path).is_some() => connection,
+        let there = super::files::identity(&self.path);
+        let writer = match slot.as_mut() {
+            // Of a file that was deleted or replaced only its open connections are left.
+            Some(writer) if there.is_some() && writer.identity == there => writer,
             _ => {
-                lock(&self.readers).begin_anew();
-                slot.insert(open::writer(&self.path, self.is_local)?)
+                *slot = None;
+                slot.insert(self.open_writer()?)
             }
         };
-        work(connection).map_err(|error| sql_error(&error))
+        work(&mut writer.connection).map_err(|error| self.failed(&error))
+    }
+
+    fn open_writer(&self) -> Result<Writer> {
+        lock(&self.readers).begin_anew();
+        let opened = open::writer(&self.path, self.is_local);
+        let identity = super::files::identity(&self.path);
+        lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
+        Ok(Writer {
+            connection: opened?,
+            identity,
+        })
+    }
+
+    /// Translates an error, and notes what it tells of the file as a whole.
+    fn failed(&self, error: &rusqlite::Error) -> Error {
+        let error = sql_error(error);
+        if error.code == Code::HistoryDamaged {
+            lock(&self.trouble).note_damage(&self.path, &error);
+        }
+        error
+    }
+
+    /// Why it can't be used, as far as is known. A file that was changed since it was opened last is tried, unless
+    /// somebody is at work on it; one that is not there yet is no trouble.
+    pub fn trouble(&self) -> Option<Error> {
+        if lock(&self.trouble).is_old(&self.path)
+            && let Ok(mut slot) = self.writer.try_lock()
+        {
+            let there = super::files::identity(&self.path);
+            if there.is_none() {
+                lock(&self.trouble).note_open(&self.path, None);
+            } else if slot.as_ref().is_none_or(|open| open.identity != there) {
+                *slot = None;
+                *slot = self.open_writer().ok();
+            }
+        }
+        lock(&self.trouble).why()
+    }
+
+    /// Has a history that can't be used tried again: what was in its way may have gone without a trace.
+    pub fn doubt(&self) {
+        lock(&self.trouble).doubt();
     }
 
     /// Runs `work` on a connection that only reads.
@@ -158,7 +213,7 @@ impl History {
             moment.and_then(|moment| work(&moment))
         };
         self.give_back(reader);
-        outcome.map_err(|error| sql_error(&error))
+        outcome.map_err(|error| self.failed(&error))
     }
 
     /// A connection that only reads, which nobody else uses.
@@ -244,7 +299,7 @@ impl History {
 
     /// Histories that were damaged and put aside, the oldest first.
     pub fn put_aside(&self) -> Vec<PathBuf> {
-        open::aside(&self.path)
+        file::aside(&self.path)
     }
 
     /// Closes the connections that nobody uses; they are opened again when they are needed.

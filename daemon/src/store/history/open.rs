@@ -5,15 +5,13 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
+use skillmeat_shared::history::file::{self, SCHEMA_VERSION};
 use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::super::connection::{BUSY_TIMEOUT, JOURNAL_LIMIT, configure};
 use super::super::{files, migrate};
 use super::sql_error;
-
-/// The schema that this program writes.
-const SCHEMA_VERSION: u32 = 2;
 
 /// Bytes of a page of a new database.
 const PAGE: u32 = 16 * 1024;
@@ -56,10 +54,8 @@ pub(super) fn writer(path: &Path, is_local: bool) -> Result<Connection> {
 
 fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
-    if let Some(why) = files::misplaced(path) {
-        return Err(Error::new(Code::HistoryUnavailable, why)
-            .hint("move what stands there away")
-            .at(path, None));
+    if let Some(error) = file::misplaced(path) {
+        return Err(error);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -68,13 +64,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     configure(&connection).map_err(failed)?;
     let version = migrate::version(&connection).map_err(failed)?;
     if version > SCHEMA_VERSION {
-        let message = format!(
-            "the history has schema {version}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
-            env!("CARGO_PKG_VERSION")
-        );
-        return Err(Error::new(Code::HistoryNewerSchema, message)
-            .hint("start the newer skillmeatd")
-            .at(path, None));
+        return Err(file::newer(path, version));
     }
     let prepare = |connection: &Connection| -> rusqlite::Result<()> {
         if version == 0 {
@@ -117,48 +107,23 @@ fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     reason = "moved as they are: nothing of them is ours to flush"
 )]
 fn put_aside(path: &Path) -> Result<PathBuf> {
-    let stamp = SystemClock.now().nanos();
-    let mut first = None;
-    for (file, suffix) in files::files_of(path).iter().zip(["", "-wal", "-shm"]) {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".corrupt-{stamp:020}{suffix}"));
-        let target = PathBuf::from(name);
-        match std::fs::rename(file, &target) {
+    let aside = file::name_aside(path, SystemClock.now().nanos());
+    let targets = files::files_of(&aside);
+    for (file, target) in files::files_of(path).iter().zip(&targets) {
+        match std::fs::rename(file, target) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("put aside", file, &error));
             }
             _ => {}
         }
-        first.get_or_insert(target);
     }
-    Ok(first.unwrap_or_else(|| path.to_owned()))
-}
-
-/// Histories that were put aside: what they held should not be forgotten.
-pub(super) fn aside(path: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Vec::new();
-    };
-    let mut start = name.as_encoded_bytes().to_vec();
-    start.extend(b".corrupt-");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let rest = name.as_encoded_bytes().strip_prefix(start.as_slice());
-            rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
-        })
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
+    Ok(aside)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use file::aside;
 
     #[test]
     fn the_migrations_are_as_many_as_versions() {

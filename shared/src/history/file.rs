@@ -1,0 +1,177 @@
+//! The file of the history, seen from outside: whether it can be used, and what was put aside of it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::{Code, Error, version};
+
+/// Its name in a home.
+pub const NAME: &str = "history.db";
+
+/// The schema that this program writes.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// How a database of SQLite begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Where the number of the schema stands in it.
+const VERSION: std::ops::Range<usize> = 60..64;
+
+/// What to do with one that is damaged.
+const KEEP: &str = "put a backup of it back, with no daemon running; keep the damaged one in any case: it holds what can be undone";
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Something else stands where the history, or a file that belongs to it, should be.
+pub fn misplaced(path: &Path) -> Option<Error> {
+    let mut files = ["", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let wrong = files
+        .iter_mut()
+        .find(|file| std::fs::metadata(file).is_ok_and(|found| !found.is_file()))?;
+    let message = format!("`{}` is no file", wrong.display());
+    let error = Error::new(Code::HistoryUnavailable, message);
+    Some(error.hint("move what stands there away").at(path, None))
+}
+
+/// A newer program wrote it.
+pub fn newer(path: &Path, schema: u32) -> Error {
+    let message = format!(
+        "the history has schema {schema}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
+        version::program()
+    );
+    Error::new(Code::HistoryNewerSchema, message)
+        .hint("start the newer skillmeatd")
+        .at(path, None)
+}
+
+/// Why it can't be used, as far as its first bytes tell. Whoever has it open must not ask: a file that is closed gives
+/// up the locks that its process holds on it.
+pub fn trouble(path: &Path) -> Option<Error> {
+    if let Some(error) = misplaced(path) {
+        return Some(error);
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut head));
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            let said = Error::io("read", path, &error).message;
+            let error = Error::new(Code::HistoryUnavailable, said);
+            return Some(error.hint("mend its rights with `chmod`").at(path, None));
+        }
+        // Empty, it is about to be begun.
+        Ok(0) => return None,
+        Ok(_) => {}
+    }
+    let schema = head.get(VERSION).filter(|_| head.starts_with(MAGIC));
+    let Some(Ok(schema)) = schema.map(<[u8; 4]>::try_from) else {
+        let message = format!("`{}` is not a database", path.display());
+        return Some(with_way(
+            Error::new(Code::HistoryDamaged, message).at(path, None),
+        ));
+    };
+    let schema = u32::from_be_bytes(schema);
+    (schema > SCHEMA_VERSION).then(|| newer(path, schema))
+}
+
+/// The same error with what to do about a history that can't be used.
+#[must_use]
+pub fn with_way(error: Error) -> Error {
+    match error.code {
+        Code::HistoryDamaged => error.hint(KEEP),
+        _ => error,
+    }
+}
+
+/// Where a damaged one is put.
+pub fn name_aside(path: &Path, stamp: i64) -> PathBuf {
+    beside(path, &format!("{ASIDE}{stamp:020}"))
+}
+
+const ASIDE: &str = ".corrupt-";
+
+/// Histories that were damaged and put aside, the oldest first: what they held should not be forgotten.
+pub fn aside(path: &Path) -> Vec<PathBuf> {
+    let Some(folder) = path.parent() else {
+        return Vec::new();
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|other| {
+            rest_of(path, other).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// What follows in the name of a history that was put aside, or of a file that went with it.
+fn rest_of<'a>(path: &Path, other: &'a Path) -> Option<&'a [u8]> {
+    let name = other.file_name()?.as_encoded_bytes();
+    name.strip_prefix(path.file_name()?.as_encoded_bytes())?
+        .strip_prefix(ASIDE.as_bytes())
+}
+
+/// Whether a file was put aside with a history.
+pub fn is_aside(path: &Path, other: &Path) -> bool {
+    path.parent() == other.parent() && rest_of(path, other).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::write;
+
+    fn database(schema: u32) -> Vec<u8> {
+        let mut bytes = vec![0; 4096];
+        bytes[..MAGIC.len()].copy_from_slice(MAGIC);
+        bytes[VERSION].copy_from_slice(&schema.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_told_by_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let code = || trouble(&path).map(|error| error.code);
+        assert_eq!(code(), None);
+        for sound in [vec![], database(SCHEMA_VERSION), database(0)] {
+            write(&path, &sound, 0o600).unwrap();
+            assert_eq!(code(), None);
+        }
+        write(&path, &database(SCHEMA_VERSION + 1), 0o600).unwrap();
+        assert_eq!(code(), Some(Code::HistoryNewerSchema));
+        for damaged in [&b"no database"[..], &database(1)[..50]] {
+            write(&path, damaged, 0o600).unwrap();
+            let error = trouble(&path).unwrap();
+            assert_eq!(error.code, Code::HistoryDamaged);
+            assert!(error.hints[0].contains("keep"), "{error:?}");
+        }
+        write(&path, &database(1), 0o600).unwrap();
+        std::fs::create_dir(beside(&path, "-wal")).unwrap();
+        let error = trouble(&path).unwrap();
+        assert_eq!(error.code, Code::HistoryUnavailable);
+        assert!(error.message.contains("history.db-wal"), "{error:?}");
+    }
+
+    #[test]
+    fn what_was_put_aside_is_known_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let first = name_aside(&path, 7);
+        for file in [&first, &beside(&first, "-wal"), &name_aside(&path, 8)] {
+            write(file, b"x", 0o600).unwrap();
+            assert!(is_aside(&path, file));
+        }
+        let other = folder.path().join("skillmeatd.db.corrupt-1");
+        write(&other, b"x", 0o600).unwrap();
+        assert!(!is_aside(&path, &other) && !is_aside(&path, &path));
+        assert_eq!(aside(&path), [first, name_aside(&path, 8)]);
+    }
+}
