@@ -171,10 +171,16 @@ fn by_daemon(context: &Context, action: Action) -> Result<Option<v1::ChangeConfi
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if is_of_config(error.code) => Err(error),
-        Err(error) => {
+        Err(error) if error.code == Code::DaemonUnavailable => {
             context
                 .out
                 .detail(&format!("the file is edited without the daemon: {error}"));
+            Ok(None)
+        }
+        Err(error) => {
+            context.out.warning(&format!(
+                "the file is edited without the daemon, so `sm undo` will not know of it: {error}"
+            ));
             Ok(None)
         }
     }

@@ -225,10 +225,11 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
 
 /// What else in the collection has the id of an artifact: who asks for the one should know of the other.
 fn twins(connection: &Connection, of: &Summary) -> rusqlite::Result<Vec<Problem>> {
+    // The sign keeps the index of paths from being gone through for the order of two rows.
     let mut statement = connection.prepare_cached(
         "SELECT b.name, b.status, b.path, b.source FROM artifact a
          JOIN artifact b ON b.name = a.name AND b.collection_id = a.collection_id AND b.kind = a.kind AND b.id <> a.id
-         WHERE a.id = ?1 ORDER BY b.path LIMIT 100",
+         WHERE a.id = ?1 ORDER BY +b.path LIMIT 100",
     )?;
     let found = statement.query_map([of.row], |row| {
         let (name, status): (String, String) = (row.get(0)?, row.get(1)?);

@@ -146,10 +146,17 @@ pub fn check_socket_dir(dir: &Path) -> Result<()> {
     }
     let uid = rustix::process::geteuid().as_raw();
     if found.uid() != uid {
-        return refuse(
-            format!("belongs to the user {}, not to {uid}", found.uid()),
-            remove(),
-        );
+        // In a folder of everybody it may have been made to deceive; elsewhere it is that of another user's home.
+        let is_shared = ["/tmp", "/run"]
+            .iter()
+            .any(|shared| dir.starts_with(shared));
+        let hint = if is_shared {
+            remove()
+        } else {
+            "run it as that user, or choose another home with `--home`".to_owned()
+        };
+        let why = format!("belongs to the user {}, not to {uid}", found.uid());
+        return refuse(why, hint);
     }
     if found.mode() & 0o077 != 0 {
         return refuse(

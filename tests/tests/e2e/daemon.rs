@@ -351,6 +351,9 @@ fn a_frozen_daemon_is_told_apart_from_none() {
     sandbox.signal(Signal::STOP);
     let error = sandbox.fails(&["list", "--timeout", "1"], 8);
     assert_eq!(error["code"], "daemon.timeout");
+    let set = ["config", "set", "daemon.idle_exit", "1h", "--timeout", "1"];
+    let told = sandbox.run(&set).ok().stderr;
+    assert!(told.contains("`sm undo` will not know of it"), "{told}");
     sandbox.signal(Signal::CONT);
     drop(sandbox.run(&["list"]).ok());
     // By force it ends even so.
