@@ -105,6 +105,25 @@ fn a_disk_that_is_full_and_then_has_room_again() {
     end(&sandbox, child);
 }
 
+/// Runs a script whose last program is the client, which lists, shows and finds the one artifact; then gives what it
+/// wrote as JSON. Nothing where this user can't have disks of their own.
+fn serves_one<'s>(
+    sandbox: &'s Sandbox,
+    script: &str,
+) -> Option<impl Fn(&str) -> serde_json::Value + 's> {
+    let mut command = in_namespace(sandbox, script)?;
+    command.arg("sh").arg(binary("sm"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(sandbox.path(name)).unwrap()).unwrap()
+    };
+    assert_eq!(said("list.json")["total"], 1);
+    assert_eq!(said("show.json")["description"], "Plain");
+    assert_eq!(said("found.json")["hits"].as_array().unwrap().len(), 1);
+    Some(said)
+}
+
 #[test]
 fn a_daemon_starts_on_a_full_disk_and_serves_what_is_there() {
     let sandbox = Sandbox::new();
@@ -133,18 +152,9 @@ fn a_daemon_starts_on_a_full_disk_and_serves_what_is_there() {
         ' sh \"$1\"",
         root.display()
     );
-    let Some(mut command) = in_namespace(&sandbox, &script) else {
+    let Some(said) = serves_one(&sandbox, &script) else {
         return;
     };
-    command.arg("sh").arg(binary("sm"));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let said = |name: &str| -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(sandbox.path(name)).unwrap()).unwrap()
-    };
-    assert_eq!(said("list.json")["total"], 1);
-    assert_eq!(said("show.json")["description"], "Plain");
-    assert_eq!(said("found.json")["hits"].as_array().unwrap().len(), 1);
     assert_eq!(said("again.json")["total"], 1);
     assert_eq!(said("refused.json")["error"]["code"], "file.disk_full");
     let found = said("doctor.json").to_string();
@@ -172,18 +182,9 @@ fn a_home_on_a_read_only_disk_is_read() {
         ' sh \"$1\"",
         root.display()
     );
-    let Some(mut command) = in_namespace(&sandbox, &script) else {
+    let Some(said) = serves_one(&sandbox, &script) else {
         return;
     };
-    command.arg("sh").arg(binary("sm"));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let said = |name: &str| -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(sandbox.path(name)).unwrap()).unwrap()
-    };
-    assert_eq!(said("list.json")["total"], 1);
-    assert_eq!(said("show.json")["description"], "Plain");
-    assert_eq!(said("found.json")["hits"].as_array().unwrap().len(), 1);
     let status = said("status.json");
     assert_eq!(codes(&status["warnings"]), ["home-read-only"], "{status}");
     let found = said("doctor.json");

@@ -19,7 +19,7 @@ fn doctor(sandbox: &Sandbox, args: &[&str], code: i32) -> Value {
 }
 
 /// What may be so of the machine that the tests run on, whatever they do.
-const OF_THE_MACHINE: [&str; 6] = [
+pub(crate) const OF_THE_MACHINE: [&str; 6] = [
     "cache-on-network-disk",
     "disk-space-low",
     "git-missing",

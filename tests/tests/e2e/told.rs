@@ -7,6 +7,8 @@ use serde_json::Value;
 use skillmeat_tests::home::{codes, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon};
 
+use crate::doctor::OF_THE_MACHINE;
+
 /// A home with an artifact and a history, and its stopped daemon.
 fn stopped() -> Sandbox {
     let sandbox = Sandbox::initialised();
@@ -22,16 +24,8 @@ fn stopped() -> Sandbox {
 fn findings(sandbox: &Sandbox, code: i32) -> Vec<Value> {
     let seen = sandbox.run(&["doctor", "--json"]).exits(code).json();
     let all = seen["findings"].as_array().unwrap().iter();
-    let of_the_machine = [
-        "cache-on-network-disk",
-        "disk-space-low",
-        "git-missing",
-        "home-ignores-case",
-        "home-on-network-disk",
-        "watch-limit-low",
-    ];
     let found: Vec<Value> = all
-        .filter(|one| !of_the_machine.contains(&one["code"].as_str().unwrap()))
+        .filter(|one| !OF_THE_MACHINE.contains(&one["code"].as_str().unwrap()))
         .cloned()
         .collect();
     for one in &found {

@@ -52,16 +52,7 @@ pub(super) async fn only(
     let answer: v1::ShowCollectionResponse =
         session.call(v1::ShowCollectionRequest { name }).await?;
     let one = answer.collection.unwrap_or_default();
-    status.artifacts = one.artifacts;
-    status.artifacts_by_status = one
-        .by_status
-        .iter()
-        .map(|count| v1::StatusCount {
-            name: count.name.clone(),
-            count: count.count,
-        })
-        .collect();
-    status.stale_artifacts = one.stale;
+    count(status, std::slice::from_ref(&one));
     status.roots.retain(|root| root.collection == one.name);
     Ok(one)
 }
