@@ -14,7 +14,7 @@ use super::App;
 use super::errand::{self, Beat, Waited};
 use super::reach::Reach;
 use crate::store::{Store, collection};
-use crate::watch::{State, WatchRoot};
+use crate::watch::WatchRoot;
 
 /// Largest manifest that is read for the name of an external collection, bytes.
 const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
@@ -92,18 +92,6 @@ pub(super) fn sweep_collection(root: &Path) {
         .sum();
     if swept > 0 {
         tracing::info!(target: "add", "{swept} half-made copies were cleared away in `{}`", root.display());
-    }
-}
-
-/// Looks into all folders below one.
-fn walk_folders(root: &Path, beat: &Beat) {
-    let mut waiting = vec![root.to_owned()];
-    for _ in 0..ENTRIES {
-        let Some(folder) = waiting.pop() else { return };
-        beat.tick();
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        waiting.extend(folders.map(|entry| entry.path()));
     }
 }
 
@@ -197,13 +185,6 @@ impl App {
         Ok(targets)
     }
 
-    /// Whether watches may be set below a folder. The kernel walks through it then, and whoever waits for that can't give
-    /// it up.
-    fn may_be_watched(&self, path: &Path) -> bool {
-        let root = path.to_owned();
-        self.goes_well(path, move |beat| walk_folders(&root, beat))
-    }
-
     /// Whether what can't be given up may be done below a folder: where its disk may fall silent, somebody whom nobody
     /// needs does the same first.
     pub(super) fn goes_well(
@@ -225,16 +206,8 @@ impl App {
     /// Watches exactly these collections.
     pub(super) fn watch_targets(&self, targets: &[Target]) {
         if let Some(watcher) = self.watcher.get() {
-            let roots = watcher.status();
-            let is_watched = |path: &Path| {
-                let mut roots = roots.iter();
-                roots.any(|root| root.state == State::Watching && root.path == path)
-            };
             let mut answering: Vec<&Target> = targets.iter().collect();
-            answering.retain(|target| {
-                self.reach.answers(&target.path)
-                    && (is_watched(&target.path) || self.may_be_watched(&target.path))
-            });
+            answering.retain(|target| self.reach.answers(&target.path));
             watcher.leave_alone(self.reach.silent());
             watcher.set_roots(
                 answering

@@ -34,7 +34,7 @@ mod status;
 mod tag;
 mod watching;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -53,7 +53,7 @@ use crate::lifecycle::{Application, Boot, Policy, Supervisor};
 use crate::store::Store;
 use crate::store::history::History;
 use crate::store::history::damage::Damage;
-use crate::watch::{self, Dirty, Ledger, Watcher};
+use crate::watch::{self, Dirty, Ledger, Place, Watcher};
 
 pub use activity::Busy;
 pub use add::{AddRequest, Replace};
@@ -281,6 +281,15 @@ impl watch::Sink for Ears {
         let runtime = self.0.boot.supervisor.runtime().clone();
         // Detached: the watch thread has no time to wait.
         drop(runtime.spawn_blocking(move || app.doubt(&path)));
+    }
+
+    fn place(&self, path: &Path) -> Option<Place> {
+        let place = self.0.reach.through(path, Place::of);
+        if place.is_none() {
+            // What is silent is found out there, and left alone.
+            self.0.ingest.look_at_home();
+        }
+        place
     }
 }
 

@@ -94,8 +94,12 @@ fn limit(root: &RootState) -> Option<Finding> {
     };
     let path = root.path.display();
     let message = if root.state == State::Watching {
+        let number = match needed {
+            0 => String::new(),
+            needed => format!("{needed} "),
+        };
         format!(
-            "`{path}` needs {needed} watches, and {}; it is looked at every `watch.poll_interval` instead",
+            "`{path}` needs {number}watches, and {}; it is looked at every `watch.poll_interval` instead",
             root.reason
         )
     } else {

@@ -38,6 +38,8 @@ pub(crate) enum Signal {
     Lost,
     /// The kernel refuses further watches, first at this path.
     Limit(Option<PathBuf>),
+    /// This folder can't be watched, as turned out only now.
+    Refused(PathBuf, Refusal),
     /// This root is watched again after it was not.
     Back(String),
     /// All polled folders have been looked at.
@@ -55,6 +57,8 @@ pub(crate) enum Refusal {
     Missing,
     /// It is there, but nothing is in it.
     Empty,
+    /// Its disk does not answer.
+    Silent,
     /// The kernel's limit on watched folders is reached.
     Limit,
     /// The kernel's limit on watchers is reached.
@@ -69,6 +73,7 @@ impl Refusal {
         match self {
             Self::Missing => "the folder is missing".to_owned(),
             Self::Empty => "the folder is empty, as after its disk was unmounted".to_owned(),
+            Self::Silent => "its disk does not answer".to_owned(),
             Self::Limit => {
                 let now = limit_now().map_or_else(String::new, |limit| format!(" ({limit})"));
                 format!("the kernel's limit on watched folders is reached{now}")
@@ -109,6 +114,11 @@ pub(crate) trait Backend: Send {
     fn unwatch(&mut self, path: &Path);
     /// Forgets everything and begins anew, as after a start.
     fn rebuild(&mut self) -> Result<(), Refusal>;
+}
+
+/// Whether a folder stands at a path itself.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 /// Whether nobody needs to know of a change at this path.

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::Path;
 
 use skillmeat_shared::config::WatchBackend;
-use skillmeat_shared::paths::Disk;
 
 use super::backend::{Backend, Depth, Refusal, limit_now};
+use super::far::Far;
+use super::place::Place;
 
 /// Folders that are counted below one that can't be watched.
 const MAX_COUNTED: u64 = 1_000_000;
@@ -42,7 +43,7 @@ impl By {
 pub enum Trouble {
     /// Its limit on watched folders, or on watchers.
     Limit {
-        /// Folders that would have to be watched.
+        /// Folders that would have to be watched; 0: nobody counted.
         needed: u64,
     },
     /// Its events don't arrive.
@@ -60,13 +61,18 @@ pub(crate) struct Armed {
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// The two backends, and what decides between them.
+/// Looks at a path; nothing if its disk does not answer.
+pub(crate) type Places = Box<dyn Fn(&Path) -> Option<Place> + Send>;
+
+/// The backends, and what decides between them.
 pub(crate) struct Watches {
     native: Box<dyn Backend>,
+    /// The kernel's for disks that may fall silent.
+    far: Far,
     poll: Box<dyn Backend>,
     mode: WatchBackend,
     is_silent: bool,
-    disk: fn(&Path) -> Disk,
+    places: Places,
     /// The limits when the kernel last refused a folder because of them.
     limits: Option<u64>,
 }
@@ -75,15 +81,17 @@ impl Watches {
     pub(crate) fn new(
         mode: WatchBackend,
         native: Box<dyn Backend>,
+        far: Far,
         poll: Box<dyn Backend>,
-        disk: fn(&Path) -> Disk,
+        places: Places,
     ) -> Self {
         Self {
             native,
+            far,
             poll,
             mode,
             is_silent: false,
-            disk,
+            places,
             limits: None,
         }
     }
@@ -113,6 +121,22 @@ impl Watches {
         }
     }
 
+    /// Makes the kernel's watchers anew; nothing if they aren't to be used, or there are none.
+    pub(crate) fn rebuild(&mut self) -> Option<()> {
+        self.far.clear();
+        self.native()?.rebuild().ok()
+    }
+
+    /// Whether a folder is watched that lies on a disk that may fall silent.
+    pub(crate) fn is_far(&self, path: &Path) -> bool {
+        self.far.watches(path)
+    }
+
+    /// What stands at a path; nothing if its disk does not answer.
+    pub(crate) fn place(&self, path: &Path) -> Option<Place> {
+        (self.places)(path)
+    }
+
     /// Whether a limit is another one than when it was last hit.
     pub(crate) fn limit_moved(&self) -> bool {
         self.limits != limit_now()
@@ -120,28 +144,53 @@ impl Watches {
 
     /// Watches a folder that is there.
     pub(crate) fn watch(&mut self, path: &Path, depth: Depth) -> Result<Armed, Refusal> {
+        let place = self.place(path).ok_or(Refusal::Silent)?;
+        self.watch_at(path, depth, &place)
+    }
+
+    /// The same for what was looked at just now.
+    pub(crate) fn watch_at(
+        &mut self,
+        path: &Path,
+        depth: Depth,
+        place: &Place,
+    ) -> Result<Armed, Refusal> {
         match self.mode {
             WatchBackend::Poll => self.look(path, depth, "`watch.backend` is `poll`", None),
             WatchBackend::Native if self.is_silent => Err(Refusal::Other(silence())),
             WatchBackend::Native => {
-                self.native.watch(path, depth)?;
+                self.ask_kernel(path, depth, place)?;
                 self.poll.unwatch(path);
                 Ok(Armed::NATIVE)
             }
             WatchBackend::Auto if self.is_silent => {
                 self.look(path, depth, &silence(), Some(Trouble::Silent))
             }
-            WatchBackend::Auto => self.watch_as_needed(path, depth),
+            WatchBackend::Auto => self.watch_as_needed(path, depth, place),
         }
     }
 
-    fn watch_as_needed(&mut self, path: &Path, depth: Depth) -> Result<Armed, Refusal> {
-        match self.native.watch(path, depth) {
+    fn ask_kernel(&mut self, path: &Path, depth: Depth, place: &Place) -> Result<(), Refusal> {
+        if place.is_far() {
+            self.native.unwatch(path);
+            return self.far.watch(place.device, path, depth);
+        }
+        self.far.unwatch(path);
+        self.native.watch(path, depth)
+    }
+
+    fn watch_as_needed(
+        &mut self,
+        path: &Path,
+        depth: Depth,
+        place: &Place,
+    ) -> Result<Armed, Refusal> {
+        match self.ask_kernel(path, depth, place) {
             Ok(()) => {}
             Err(Refusal::Missing) => return Err(Refusal::Missing),
             Err(refusal) => return self.degrade(path, depth, &refusal),
         }
-        let disk = (self.disk)(path);
+        let disk = place.disk;
         if disk.tells_changes {
             self.poll.unwatch(path);
             return Ok(Armed::NATIVE);
@@ -165,12 +214,15 @@ impl Watches {
             return Err(refusal.clone());
         }
         // Watches that were set before the refusal would be missing elsewhere.
+        let is_far = self.is_far(path);
         self.native.unwatch(path);
+        self.far.unwatch(path);
         let trouble = match refusal {
             Refusal::Limit | Refusal::Instances => {
                 self.limits = limit_now();
                 Trouble::Limit {
-                    needed: folders(path, depth),
+                    // To count is to ask the disk.
+                    needed: if is_far { 0 } else { folders(path, depth) },
                 }
             }
             _ => Trouble::Refused,
@@ -205,6 +257,7 @@ impl Watches {
     /// Stops watching a folder.
     pub(crate) fn unwatch(&mut self, path: &Path) {
         self.native.unwatch(path);
+        self.far.unwatch(path);
         self.poll.unwatch(path);
     }
 }
@@ -245,6 +298,8 @@ pub(super) mod fake {
 
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
+
+    use skillmeat_shared::paths::Disk;
 
     use super::*;
 
@@ -304,22 +359,40 @@ pub(super) mod fake {
         }
     }
 
+    /// Places on such a disk.
+    pub(in crate::watch) fn on(disk: Disk) -> Places {
+        Box::new(move |path| {
+            let place = Place::of(path);
+            Some(Place { disk, ..place })
+        })
+    }
+
     /// Two fakes and the watches over them, on a disk that tells everything.
     pub(in crate::watch) fn watches(mode: WatchBackend) -> (Fake, Fake, Watches) {
         let (native, poll) = (Fake::default(), Fake::default());
         let boxes = (Box::new(native.clone()), Box::new(poll.clone()));
-        let watches = Watches::new(mode, boxes.0, boxes.1, |_| Disk::LOCAL);
+        let queue = std::sync::mpsc::sync_channel(1).0;
+        let far = Far::new(|| Box::new(Fake::default()), queue, Arc::default());
+        let watches = Watches::new(mode, boxes.0, far, boxes.1, on(Disk::LOCAL));
         (native, poll, watches)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use skillmeat_shared::paths::Disk;
+
     use super::*;
 
     const SHARE: Disk = Disk {
         name: "nfs",
         is_local: false,
+        tells_changes: false,
+    };
+
+    const LAYERS: Disk = Disk {
+        name: "overlay",
+        is_local: true,
         tells_changes: false,
     };
 
@@ -338,11 +411,19 @@ mod tests {
     #[test]
     fn both_where_the_disk_hides_what_others_do() {
         let (native, poll, mut watches) = fake::watches(WatchBackend::Auto);
-        watches.disk = |_| SHARE;
+        watches.places = fake::on(SHARE);
         let armed = watches.watch(path(), Depth::Tree).unwrap();
         assert_eq!((armed.by, armed.trouble), (By::Both, None));
         assert!(armed.reason.contains("`nfs`"), "{}", armed.reason);
-        assert_eq!((native.watched().len(), poll.watched().len()), (1, 1));
+        assert_eq!((native.watched().len(), poll.watched().len()), (0, 1));
+        // Nobody waits for the kernel there.
+        assert!(watches.is_far(path()));
+        watches.places = fake::on(LAYERS);
+        assert_eq!(watches.watch(path(), Depth::Tree).unwrap().by, By::Both);
+        assert_eq!(native.watched(), [path()]);
+        assert!(!watches.is_far(path()));
+        watches.places = Box::new(|_| None);
+        assert_eq!(watches.watch(path(), Depth::Tree), Err(Refusal::Silent));
     }
 
     #[test]
@@ -353,7 +434,7 @@ mod tests {
         assert!(watches.native().is_none());
         assert!(watches.set_mode(WatchBackend::Native));
         assert!(!watches.set_mode(WatchBackend::Native));
-        watches.disk = |_| SHARE;
+        watches.places = fake::on(LAYERS);
         assert_eq!(watches.watch(path(), Depth::Tree).unwrap().by, By::Native);
         assert_eq!((native.watched().len(), poll.watched().len()), (1, 0));
         native.refuse(&[path()], Refusal::Limit);

@@ -104,6 +104,18 @@ impl Ledger {
         self.judge_at(path, Instant::now())
     }
 
+    /// The same where the disk must not be asked: nothing is known to be settled.
+    pub fn judge_unasked(&self, path: &Path) -> Echo {
+        let now = Instant::now();
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = |path: &Path| notes.get(path).is_some_and(|note| note.until > now);
+        if path.ancestors().any(alive) {
+            Echo::Labelled
+        } else {
+            Echo::Foreign
+        }
+    }
+
     fn judge_at(&self, path: &Path, now: Instant) -> Echo {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.is_empty() {

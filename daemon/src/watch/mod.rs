@@ -9,16 +9,18 @@ mod backend;
 mod canary;
 mod choice;
 pub mod debounce;
+mod far;
 pub mod ledger;
 mod losses;
 mod native;
+mod place;
 mod poll;
 mod pump;
 pub mod roots;
 mod state;
 mod trail;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,12 +29,13 @@ use std::time::Duration;
 
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::config::WatchBackend;
-use skillmeat_shared::paths::{Disk, Home};
+use skillmeat_shared::paths::Home;
 use skillmeat_shared::{Code, Error, Result};
 
 pub use choice::{By, Trouble};
 pub use debounce::{Dirty, Settings};
 pub use ledger::Ledger;
+pub use place::Place;
 pub use roots::WatchRoot;
 pub use state::{RootState, State};
 pub use trail::Changes;
@@ -40,6 +43,7 @@ pub use trail::Changes;
 use backend::{Backend, Change, Depth, QUEUE, Signal};
 use canary::Canary;
 use choice::Watches;
+use far::Far;
 use native::Native;
 use poll::Poll;
 use roots::Table;
@@ -89,6 +93,10 @@ pub trait Sink: Send + Sync {
     fn roots_changed(&self);
     /// A look at the folder of a root takes so long that its disk may not answer.
     fn root_slow(&self, path: PathBuf);
+    /// Looks at a path; nothing if its disk does not answer, which is not waited for for long.
+    fn place(&self, path: &Path) -> Option<Place> {
+        Some(Place::of(path))
+    }
 }
 
 /// What the watch thread and its owner share.
@@ -118,12 +126,10 @@ impl Shared {
     /// Watches the home, the folder of its collections, and what may become one, as far as they are there.
     pub(crate) fn watch_home(&self) {
         let mut watches = self.watches();
-        for folder in [&self.home, &self.collections]
-            .into_iter()
-            .chain(&self.candidates())
-        {
-            if folder.is_dir()
-                && let Err(refusal) = watches.watch(folder, Depth::Entries)
+        let own = [self.home.clone(), self.collections.clone()];
+        for folder in own.iter().chain(&self.candidates()) {
+            if let Some(place) = watches.place(folder).filter(|place| place.is_folder)
+                && let Err(refusal) = watches.watch_at(folder, Depth::Entries, &place)
             {
                 tracing::warn!(folder = %folder.display(), reason = refusal.reason(), "not watched");
             }
@@ -190,6 +196,9 @@ impl Watcher {
         let interval = options.poll_interval;
         let poll = Poll::new(root, interval, queue.clone(), Arc::clone(&overflow));
         let polls = Box::new(poll.clone());
+        let far = far_of(home, &queue, &overflow);
+        let asked = Arc::clone(&sink);
+        let places = Box::new(move |path: &Path| asked.place(path));
         let collections = home.collections();
         let shared = Arc::new(Shared {
             home: home.root().to_owned(),
@@ -200,7 +209,7 @@ impl Watcher {
                 silent: Vec::new(),
             }),
             collections,
-            watches: Mutex::new(Watches::new(options.backend, native, polls, Disk::of)),
+            watches: Mutex::new(Watches::new(options.backend, native, far, polls, places)),
             canary: Canary::new(&home.run_dir()),
             overflow,
             stopping: AtomicBool::new(false),
@@ -240,13 +249,18 @@ impl Watcher {
         self.are_back(back);
         // What is no root any more may become one again, or has before it was watched for that.
         self.shared.watch_home();
-        let ready = self.shared.candidates().into_iter();
-        for manifest in ready
-            .map(|folder| folder.join(MANIFEST))
-            .filter(|path| path.exists())
-        {
+        let mut ready = self.shared.candidates();
+        let watches = self.shared.watches();
+        ready.retain(|folder| {
+            watches
+                .place(folder)
+                .is_some_and(|place| place.has_manifest)
+        });
+        drop(watches);
+        for folder in ready {
             let made = Change::Created { folder: false };
-            drop(self.queue.try_send(Signal::Event(made, vec![manifest])));
+            let manifest = vec![folder.join(MANIFEST)];
+            drop(self.queue.try_send(Signal::Event(made, manifest)));
         }
         self.shared.sink.roots_changed();
     }
@@ -268,7 +282,9 @@ impl Watcher {
 
     /// Watches a root anew if it isn't what it was when its watch was set.
     pub fn look_again(&self, root: &str) {
-        let outdated = self.shared.table().moved(root);
+        let watches = self.shared.watches();
+        let outdated = self.shared.table().moved(root, &watches);
+        drop(watches);
         self.watch_anew(|at| outdated == Some(at));
     }
 
@@ -286,7 +302,9 @@ impl Watcher {
                 self.watch_anew(|_| true);
             }
             _ => {
-                let outdated = self.shared.table().outdated();
+                let watches = self.shared.watches();
+                let outdated = self.shared.table().outdated(&watches);
+                drop(watches);
                 self.watch_anew(|at| outdated.contains(&at));
             }
         }
@@ -312,7 +330,7 @@ impl Watcher {
     }
 
     fn rebuild(&self) -> Option<()> {
-        self.shared.watches().native()?.rebuild().ok()
+        self.shared.watches().rebuild()
     }
 
     /// Whether the canary's event arrives. Its folder is watched from then on if it `stays`, as to end a watch takes
@@ -421,6 +439,16 @@ impl Watcher {
             tracing::error!("the watch thread had panicked");
         }
     }
+}
+
+/// The kernel's watchers of disks that may fall silent.
+fn far_of(home: &Home, queue: &SyncSender<Signal>, overflow: &Arc<AtomicBool>) -> Far {
+    let (root, heard, lost) = (home.root().to_owned(), queue.clone(), Arc::clone(overflow));
+    let make = move || {
+        let native = Native::new(root.clone(), heard.clone(), Arc::clone(&lost));
+        Box::new(native.far()) as Box<dyn Backend>
+    };
+    Far::new(make, queue.clone(), Arc::clone(overflow))
 }
 
 impl Drop for Watcher {

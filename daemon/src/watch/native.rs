@@ -14,7 +14,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, R
 use notify::{ErrorKind, RecursiveMode, Watcher as _};
 use rustix::io::Errno;
 
-use super::backend::{Backend, Change, Depth, Refusal, Signal, is_noise};
+use super::backend::{Backend, Change, Depth, Refusal, Signal, is_folder, is_noise};
 
 /// Why the kernel can't tell when a folder appears that isn't there.
 const NO_PRESENCE: &str = "the kernel watches only what is there";
@@ -24,6 +24,8 @@ pub(crate) struct Native {
     home: PathBuf,
     queue: SyncSender<Signal>,
     overflow: Arc<AtomicBool>,
+    /// Nobody waits for the thread that hears it, so that it may ask the disk.
+    is_far: bool,
     /// None as long as nothing was watched, or the kernel gives none.
     watcher: Option<notify::RecommendedWatcher>,
 }
@@ -39,8 +41,15 @@ impl Native {
             home,
             queue,
             overflow,
+            is_far: false,
             watcher: None,
         }
+    }
+
+    /// The same for a disk that may fall silent.
+    pub(crate) const fn far(mut self) -> Self {
+        self.is_far = true;
+        self
     }
 
     fn watcher(&mut self) -> Result<&mut notify::RecommendedWatcher, Refusal> {
@@ -49,6 +58,7 @@ impl Native {
                 home: self.home.clone(),
                 queue: self.queue.clone(),
                 overflow: Arc::clone(&self.overflow),
+                is_far: self.is_far,
             };
             let config = notify::Config::default()
                 .with_follow_symlinks(false)
@@ -113,12 +123,29 @@ pub(super) struct Handler {
     pub(super) home: PathBuf,
     pub(super) queue: SyncSender<Signal>,
     pub(super) overflow: Arc<AtomicBool>,
+    pub(super) is_far: bool,
+}
+
+impl Handler {
+    /// Finds out here whether what arrived is a folder: the watch thread must not ask such a disk.
+    fn ask(&self, signal: Signal) -> Signal {
+        match signal {
+            Signal::Event(Change::Arrived, paths) if self.is_far => {
+                let folder = paths.iter().any(|path| is_folder(path));
+                Signal::Event(Change::Created { folder }, paths)
+            }
+            signal => signal,
+        }
+    }
 }
 
 impl notify::EventHandler for Handler {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
         if let Some(signal) = translate(&self.home, event)
-            && matches!(self.queue.try_send(signal), Err(TrySendError::Full(_)))
+            && matches!(
+                self.queue.try_send(self.ask(signal)),
+                Err(TrySendError::Full(_))
+            )
         {
             self.overflow.store(true, Ordering::Release);
         }
@@ -262,6 +289,28 @@ mod tests {
     }
 
     #[test]
+    fn what_arrives_is_looked_at_here_where_the_watch_thread_must_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (is_far, change) in [
+            (true, Change::Created { folder: true }),
+            (false, Change::Arrived),
+        ] {
+            let (queue, heard) = sync_channel(1);
+            let mut handler = Handler {
+                home: "/home".into(),
+                queue,
+                overflow: Arc::default(),
+                is_far,
+            };
+            let arrived = notify::Event::new(to).add_path(dir.path().to_owned());
+            notify::EventHandler::handle_event(&mut handler, Ok(arrived));
+            let told = Signal::Event(change, vec![dir.path().to_owned()]);
+            assert_eq!(heard.try_recv(), Ok(told));
+        }
+    }
+
+    #[test]
     fn a_full_queue_raises_the_flag_and_never_blocks() {
         let (queue, waiting) = sync_channel(1);
         let overflow = Arc::new(AtomicBool::new(false));
@@ -269,6 +318,7 @@ mod tests {
             home: "/home".into(),
             queue,
             overflow: Arc::clone(&overflow),
+            is_far: false,
         };
         let one = || Ok(event(EventKind::Create(CreateKind::File), "/c/a"));
         notify::EventHandler::handle_event(&mut handler, one());

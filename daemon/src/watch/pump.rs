@@ -11,7 +11,7 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::time::{Clock as _, SystemClock};
 
 use super::Shared;
-use super::backend::{Change, Refusal, Signal};
+use super::backend::{Change, Refusal, Signal, is_folder};
 use super::debounce::{Debounce, Due, Settings};
 use super::ledger::Echo;
 use super::losses::Losses;
@@ -101,7 +101,13 @@ impl Pump {
                 self.debounce.all(&Key::Collections, LOST, now);
                 self.debounce.all(&Key::Config, LOST, now);
             }
-            Signal::Limit(path) => self.limit(path.as_deref(), now),
+            Signal::Limit(path) => self.limit(path.as_deref(), &Refusal::Limit, now),
+            Signal::Refused(path, refusal) => {
+                // It may be watched in another way since.
+                if self.shared.watches().is_far(&path) {
+                    self.limit(Some(&path), &refusal, now);
+                }
+            }
             Signal::Polled => self.try_limited(now),
             Signal::Back(name) => self.debounce.all(&Key::Root(name), "watched again", now),
             Signal::Slow(folder) => {
@@ -115,7 +121,7 @@ impl Pump {
     }
 
     /// The kernel refused a folder that is new below some roots: they are looked at instead.
-    fn limit(&mut self, path: Option<&Path>, now: Instant) {
+    fn limit(&mut self, path: Option<&Path>, refusal: &Refusal, now: Instant) {
         let mut watches = self.shared.watches();
         let mut table = self.shared.table();
         let hit = match path {
@@ -124,13 +130,13 @@ impl Pump {
         };
         let mut names = Vec::new();
         for at in hit {
-            table.degrade(at, &Refusal::Limit, &mut watches);
+            table.degrade(at, refusal, &mut watches);
             names.extend(table.roots.get(at).map(|root| root.shown.name.clone()));
         }
         drop(table);
         drop(watches);
         for name in names {
-            let reason = Refusal::Limit.reason();
+            let reason = refusal.reason();
             tracing::warn!(collection = name, reason, "not watched by the kernel");
             self.debounce.all(&Key::Root(name), "watch limit", now);
         }
@@ -163,7 +169,12 @@ impl Pump {
         {
             self.debounce.all(&Key::Collections, "event", now);
         }
-        let echo = self.shared.ledger.judge(path);
+        let is_far = self.shared.table().is_far(path);
+        let echo = if is_far {
+            self.shared.ledger.judge_unasked(path)
+        } else {
+            self.shared.ledger.judge(path)
+        };
         let mut inside: Vec<(String, PathBuf)> = Vec::new();
         let mut again: Vec<usize> = Vec::new();
         let mut table = self.shared.table();
@@ -270,9 +281,7 @@ impl Pump {
 fn is_new_folder(change: Change, path: &Path) -> bool {
     match change {
         Change::Created { folder } => folder,
-        Change::Arrived => path
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_dir()),
+        Change::Arrived => is_folder(path),
         Change::Gone | Change::Touched => false,
     }
 }
@@ -293,207 +302,4 @@ impl Drop for Guard {
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
-mod tests {
-    use std::fs;
-    use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
-
-    use skillmeat_shared::config::WatchBackend;
-
-    use super::super::canary::Canary;
-    use super::super::choice::{By, fake};
-    use super::super::roots::{Table, WatchRoot};
-    use super::super::{Dirty, Ledger, Sink};
-    use super::*;
-
-    #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
-
-    impl Sink for Heard {
-        fn root_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
-            let what = match dirty {
-                Dirty::All => "all".to_owned(),
-                Dirty::Paths(paths) => format!("{paths:?}"),
-            };
-            self.0
-                .lock()
-                .unwrap()
-                .push(format!("{root}: {what}: {why}"));
-        }
-
-        fn collections_changed(&self) {
-            self.0.lock().unwrap().push("collections".to_owned());
-        }
-
-        fn config_changed(&self) {
-            self.0.lock().unwrap().push("config".to_owned());
-        }
-
-        fn roots_changed(&self) {}
-
-        fn root_slow(&self, path: PathBuf) {
-            self.0
-                .lock()
-                .unwrap()
-                .push(format!("slow {}", path.display()));
-        }
-    }
-
-    struct Setting {
-        _dir: tempfile::TempDir,
-        root: PathBuf,
-        heard: Arc<Heard>,
-        native: fake::Fake,
-        pump: Pump,
-    }
-
-    fn setting() -> Setting {
-        let dir = tempfile::tempdir().unwrap();
-        let home = dir.path().canonicalize().unwrap();
-        let collections = home.join("collections");
-        let root = collections.join("work");
-        fs::create_dir_all(root.join("skills")).unwrap();
-        let heard = Arc::new(Heard::default());
-        let (native, _, watches) = fake::watches(WatchBackend::Auto);
-        let shared = Arc::new(Shared {
-            config: home.join("config.toml"),
-            canary: Canary::new(&home.join("run")),
-            home,
-            collections,
-            table: Mutex::new(Table::default()),
-            watches: Mutex::new(watches),
-            overflow: Arc::new(AtomicBool::new(false)),
-            stopping: AtomicBool::new(false),
-            sink: Arc::clone(&heard) as Arc<dyn Sink>,
-            ledger: Arc::new(Ledger::new()),
-        });
-        let wanted = WatchRoot {
-            name: "work".to_owned(),
-            path: root.clone(),
-        };
-        shared.table().replace(vec![wanted], &mut shared.watches());
-        native.clear();
-        let pump = Pump::new(shared, Settings::default());
-        Setting {
-            _dir: dir,
-            root,
-            heard,
-            native,
-            pump,
-        }
-    }
-
-    #[test]
-    fn a_look_that_takes_long_is_told_for_the_roots_own_folder() {
-        let mut setting = setting();
-        for folder in [setting.root.join("skills"), setting.root.clone()] {
-            setting.pump.take(Signal::Slow(folder));
-        }
-        let told = format!("slow {}", setting.root.display());
-        assert_eq!(*setting.heard.0.lock().unwrap(), [told]);
-    }
-
-    fn deliver_all(setting: &mut Setting) -> Vec<String> {
-        for due in setting
-            .pump
-            .debounce
-            .take_due(Instant::now() + Duration::from_mins(1))
-        {
-            setting.pump.deliver(due);
-        }
-        setting.heard.0.lock().unwrap().clone()
-    }
-
-    #[test]
-    fn lost_events_dirty_everything_and_watch_anew() {
-        let mut setting = setting();
-        setting
-            .pump
-            .take(Signal::Event(Change::Touched, vec![setting.root.join("a")]));
-        setting.pump.take(Signal::Lost);
-        setting.pump.take(Signal::Lost);
-        let heard = deliver_all(&mut setting);
-        assert_eq!(
-            heard,
-            ["config", "collections", "work: all: events were lost"]
-        );
-        let root = setting.root.display();
-        let asked = setting.native.0.lock().unwrap().asked.clone();
-        let again = [format!("-{root}"), format!("+{root}")];
-        assert_eq!(
-            asked.iter().filter(|asked| again.contains(asked)).count(),
-            2,
-            "{asked:?}"
-        );
-        assert_eq!(setting.pump.shared.table().roots[0].shown.overflows, 2);
-    }
-
-    #[test]
-    fn the_limit_makes_the_root_it_hits_polled() {
-        let mut setting = setting();
-        setting
-            .pump
-            .take(Signal::Limit(Some(setting.root.join("skills/deep"))));
-        let shown = setting.pump.shared.table().roots[0].shown.clone();
-        assert_eq!((shown.state, shown.by), (State::Watching, By::Poll));
-        assert_eq!(deliver_all(&mut setting), ["work: all: watch limit"]);
-        // The kernel isn't asked again while its limit is what it was.
-        setting.native.clear();
-        setting.pump.take(Signal::Polled);
-        assert!(setting.native.0.lock().unwrap().asked.is_empty());
-    }
-
-    #[test]
-    fn the_first_thing_in_an_empty_folder_brings_the_root_back() {
-        let mut setting = setting();
-        fs::remove_dir(setting.root.join("skills")).unwrap();
-        let root = setting.root.clone();
-        setting
-            .pump
-            .take(Signal::Event(Change::Gone, vec![root.clone()]));
-        let state = |setting: &Setting| setting.pump.shared.table().roots[0].shown.state;
-        assert_eq!(state(&setting), State::Missing);
-        fs::write(root.join("collection.toml"), "x").unwrap();
-        let file = root.join("collection.toml");
-        setting
-            .pump
-            .take(Signal::Event(Change::Created { folder: false }, vec![file]));
-        assert_eq!(state(&setting), State::Watching);
-        let heard = deliver_all(&mut setting);
-        assert!(
-            heard.contains(&"work: all: folder appeared".to_owned()),
-            "{heard:?}"
-        );
-    }
-
-    #[test]
-    fn a_settled_echo_is_counted_and_goes_no_further() {
-        let mut setting = setting();
-        let file = setting.root.join("a.md");
-        fs::write(&file, "x").unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while setting.pump.shared.ledger.judge(&file) != Echo::Settled {
-            assert!(Instant::now() < deadline, "it never settles");
-            setting.pump.shared.ledger.note_settled(&file);
-        }
-        setting
-            .pump
-            .take(Signal::Event(Change::Touched, vec![file.clone()]));
-        assert_eq!(setting.pump.debounce.deadline(), None);
-        assert_eq!(setting.pump.shared.table().roots[0].shown.echoes, 1);
-        fs::write(&file, "foreign").unwrap();
-        setting
-            .pump
-            .take(Signal::Event(Change::Touched, vec![file]));
-        assert_eq!(deliver_all(&mut setting), ["work: {\"a.md\"}: event"]);
-    }
-
-    #[test]
-    fn a_thread_that_ends_unasked_shows() {
-        let setting = setting();
-        let shared = Arc::clone(&setting.pump.shared);
-        drop(Guard(Arc::clone(&shared)));
-        assert_eq!(shared.table().roots[0].shown.state, State::Failed);
-    }
-}
+mod tests;

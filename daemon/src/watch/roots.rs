@@ -4,8 +4,6 @@
 //! exists is watched instead, and it comes back by itself. A folder in which nothing is counts as missing,
 //! too: so looks the place of a disk that was unmounted.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::backend::{Depth, Refusal};
@@ -31,6 +29,8 @@ pub(crate) struct Root {
     waiting_at: Option<PathBuf>,
     /// Which folder is watched: device and inode.
     identity: Option<(u64, u64)>,
+    /// Its disk may fall silent.
+    pub(crate) is_far: bool,
     /// Where events told of changes.
     pub(crate) trail: Trail,
 }
@@ -47,12 +47,13 @@ pub(crate) struct Table {
 
 impl Root {
     fn new(root: WatchRoot) -> Self {
-        let real = real_path(&root.path);
+        let real = root.path.clone();
         Self {
             shown: RootState::unwatched(root.name, root.path, State::Missing, String::new()),
             real,
             waiting_at: None,
             identity: None,
+            is_far: false,
             trail: Trail::default(),
         }
     }
@@ -61,20 +62,21 @@ impl Root {
     fn fail(&mut self, refusal: &Refusal) {
         self.shown.state = match refusal {
             Refusal::Missing | Refusal::Empty => State::Missing,
+            Refusal::Silent => State::Unresponsive,
             Refusal::Limit | Refusal::Instances | Refusal::Other(_) => State::Failed,
         };
         self.shown.trouble = match refusal {
-            Refusal::Missing | Refusal::Empty => None,
+            Refusal::Missing | Refusal::Empty | Refusal::Silent => None,
             Refusal::Limit | Refusal::Instances => Some(Trouble::Limit { needed: 0 }),
             Refusal::Other(_) => Some(Trouble::Refused),
         };
         self.shown.reason = refusal.reason();
     }
 
-    /// Whether it isn't what it was when its watch was set.
-    fn has_moved(&self) -> bool {
-        let real = real_path(&self.shown.path);
-        real != self.real || look(&real).ok() != self.identity
+    /// Whether it isn't what it was when its watch was set. What does not answer is left as it is.
+    fn has_moved(&self, watches: &Watches) -> bool {
+        let place = watches.place(&self.shown.path);
+        place.is_some_and(|place| place.real != self.real || place.identity.ok() != self.identity)
     }
 
     /// Takes over how watching it went.
@@ -139,6 +141,12 @@ impl Table {
         self.select(|root| path.starts_with(&root.real))
     }
 
+    /// Whether a path lies on a disk that may fall silent, as far as roots tell.
+    pub(crate) fn is_far(&self, path: &Path) -> bool {
+        let mut roots = self.roots.iter();
+        roots.any(|root| root.is_far && path.starts_with(&root.real))
+    }
+
     /// The folder of a root as it was given.
     pub(crate) fn given(&self, real: &Path) -> Option<PathBuf> {
         let root = self.roots.iter().find(|root| root.real == real)?;
@@ -179,19 +187,20 @@ impl Table {
         let Some(root) = self.roots.get_mut(at) else {
             return false;
         };
-        root.real = real_path(&root.shown.path);
-        let found = look(&root.real);
-        root.identity = found.as_ref().ok().copied();
-        let armed = found.and_then(|_| watches.watch(&root.real, Depth::Tree));
-        let above = match &armed {
-            Err(Refusal::Missing) => 1,
-            Err(Refusal::Empty) => 0,
-            _ => usize::MAX,
+        let Some(place) = watches.place(&root.shown.path) else {
+            root.identity = None;
+            root.take_over(Err(Refusal::Silent));
+            return false;
         };
+        root.real.clone_from(&place.real);
+        root.identity = place.identity.as_ref().ok().copied();
+        root.is_far = place.is_far();
+        let found = place.identity.clone();
+        let armed = found.and_then(|_| watches.watch_at(&root.real, Depth::Tree, &place));
+        let waits = matches!(armed, Err(Refusal::Missing | Refusal::Empty));
         root.take_over(armed);
         let left = root.waiting_at.take();
-        let place = root.real.ancestors().skip(above).find(|path| path.is_dir());
-        root.waiting_at = place.map(Path::to_owned);
+        root.waiting_at = place.above.filter(|_| waits);
         let now = root.waiting_at.clone();
         let real = root.real.clone();
         let watching = root.shown.state == State::Watching;
@@ -220,15 +229,17 @@ impl Table {
 
     /// The positions of the roots that aren't what they were when their watch was set: there or not,
     /// another folder, behind another link. And of those that the kernel might watch after all.
-    pub(crate) fn outdated(&self) -> Vec<usize> {
+    pub(crate) fn outdated(&self, watches: &Watches) -> Vec<usize> {
         self.select(|root| {
-            root.shown.trouble.is_some() || root.shown.state == State::Failed || root.has_moved()
+            root.shown.trouble.is_some()
+                || root.shown.state == State::Failed
+                || root.has_moved(watches)
         })
     }
 
     /// The position of a root if it isn't what it was when its watch was set.
-    pub(crate) fn moved(&self, name: &str) -> Option<usize> {
-        let is_it = |root: &Root| root.shown.name == name && root.has_moved();
+    pub(crate) fn moved(&self, name: &str, watches: &Watches) -> Option<usize> {
+        let is_it = |root: &Root| root.shown.name == name && root.has_moved(watches);
         self.roots.iter().position(is_it)
     }
 
@@ -257,37 +268,10 @@ impl Table {
     }
 }
 
-/// Which folder stands at a path, if something is in it.
-fn look(path: &Path) -> Result<(u64, u64), Refusal> {
-    let found = fs::metadata(path).map_err(|_| Refusal::Missing)?;
-    if !found.is_dir() {
-        return Err(Refusal::Missing);
-    }
-    // One that can't be listed is not known to be empty.
-    if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
-        return Err(Refusal::Empty);
-    }
-    Ok((found.dev(), found.ino()))
-}
-
-/// The path with links resolved, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
-    for above in path.ancestors() {
-        if let Ok(real) = fs::canonicalize(above)
-            && let Ok(rest) = path.strip_prefix(above)
-        {
-            return if rest.as_os_str().is_empty() {
-                real
-            } else {
-                real.join(rest)
-            };
-        }
-    }
-    path.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use skillmeat_shared::config::WatchBackend;
 
     use super::super::choice::{By, fake};
@@ -325,7 +309,7 @@ mod tests {
         assert_eq!(shown(&table), [watching(By::Poll), watching(By::Native)]);
         assert!(table.roots[0].shown.reason.contains("limit"));
         assert_eq!(table.limited(), [0]);
-        assert_eq!(table.outdated(), [0]);
+        assert_eq!(table.outdated(&watches), [0]);
         assert_eq!(poll.watched(), std::slice::from_ref(&bad));
         native.clear();
         assert!(table.rearm(0, &mut watches));
@@ -354,10 +338,10 @@ mod tests {
         assert!(!table.rearm(0, &mut watches));
         assert_eq!(native.watched(), [base.join("a")]);
         folder(&path);
-        assert_eq!(table.outdated(), [0]);
+        assert_eq!(table.outdated(&watches), [0]);
         assert!(table.rearm(0, &mut watches));
         assert_eq!(native.watched(), [path]);
-        assert!(poll.watched().is_empty() && table.outdated().is_empty());
+        assert!(poll.watched().is_empty() && table.outdated(&watches).is_empty());
     }
 
     #[test]
@@ -370,7 +354,7 @@ mod tests {
         table.replace(vec![root("c", &path)], &mut watches);
         assert_eq!(table.roots[0].shown.state, State::Watching);
         fs::remove_dir(path.join("skills")).unwrap();
-        assert_eq!(table.outdated(), [0]);
+        assert_eq!(table.outdated(&watches), [0]);
         assert!(!table.rearm(0, &mut watches));
         assert_eq!(table.roots[0].shown.state, State::Missing);
         assert!(table.roots[0].shown.reason.contains("empty"));
@@ -394,7 +378,7 @@ mod tests {
         let mut table = Table::default();
         let plain = base.join("plain");
         table.replace(vec![root("a", &link), root("b", &plain)], &mut watches);
-        assert!(table.outdated().is_empty());
+        assert!(table.outdated(&watches).is_empty());
         fs::remove_file(&link).unwrap();
         std::os::unix::fs::symlink(base.join("two"), &link).unwrap();
         fs::remove_dir_all(&plain).unwrap();
@@ -403,8 +387,11 @@ mod tests {
             .arg(&plain)
             .status();
         assert!(moved.unwrap().success());
-        assert_eq!(table.outdated(), [0, 1]);
-        assert_eq!((table.moved("b"), table.moved("c")), (Some(1), None));
+        assert_eq!(table.outdated(&watches), [0, 1]);
+        assert_eq!(
+            (table.moved("b", &watches), table.moved("c", &watches)),
+            (Some(1), None)
+        );
         assert!(table.rearm(0, &mut watches));
         assert_eq!(native.watched(), [plain, base.join("two")]);
     }

@@ -204,6 +204,7 @@ fn fifty_thousand_events_of_which_some_were_lost_are_one_look_at_everything() {
         home: setting.watcher.shared.home.clone(),
         queue: setting.watcher.queue.clone(),
         overflow: Arc::clone(&setting.watcher.shared.overflow),
+        is_far: false,
     };
     for number in 0..50_000 {
         let path = setting

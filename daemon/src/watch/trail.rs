@@ -39,6 +39,7 @@ impl Table {
                 && root.shown.state == State::Watching
                 && root.shown.by == By::Native
                 && root.shown.trouble.is_none()
+                && !root.is_far
         };
         self.roots
             .iter_mut()

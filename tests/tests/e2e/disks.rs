@@ -350,6 +350,42 @@ fn a_disk_that_falls_silent_while_it_is_read_harms_only_itself() {
     end(&sandbox, child);
 }
 
+/// A disk falls silent when a folder of it is opened for the so-manieth time.
+fn falls_silent_at_opening(time: u32) {
+    let mut sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "one", "Plain");
+    sandbox.stop();
+    let far = sandbox.path("served/skills/far");
+    skill(&sandbox.path("served/skills"), "far", "Away");
+    let silence = |disk: &Disk| disk.fall_silent_at(far, time);
+    let Some((mut server, child)) = served(&mut sandbox, silence) else {
+        return;
+    };
+    until("silence", || server.is_silent().then_some(()));
+    is_silent(&sandbox);
+    harms_only_itself(&sandbox);
+    server.answer_again();
+    sandbox.status_until("no warning", |status| {
+        let roots = status["roots"].as_array().unwrap();
+        let is_watched = roots.iter().all(|root| root["state"] == "watching");
+        is_watched && status["warnings"] == serde_json::json!([])
+    });
+    end(&sandbox, child);
+}
+
+#[test]
+fn a_disk_that_falls_silent_while_it_comes_to_be_watched_harms_only_itself() {
+    if !can_serve() {
+        return;
+    }
+    // Once the rows are there the kernel walks through it, we look, and a pass compares: in any order.
+    std::thread::scope(|scope| {
+        for time in 2..=4 {
+            scope.spawn(move || falls_silent_at_opening(time));
+        }
+    });
+}
+
 #[test]
 fn texts_of_others_are_indexed_while_a_disk_is_silent() {
     if !can_serve() {
