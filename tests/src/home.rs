@@ -81,6 +81,16 @@ impl Sandbox {
         sandbox
     }
 
+    /// Writes the config of a home in which changes are noticed this way, as in [`Self::watched`].
+    pub fn configure(&self, backend: &str, more: &str) {
+        let watch = if backend == "poll" {
+            "[watch]\nbackend = \"poll\"\npoll_interval = \"1s\"\n"
+        } else {
+            ""
+        };
+        write(self.home.config(), format!("{watch}{more}"));
+    }
+
     /// A user whose home is a copy of a folder of `fixtures/homes`.
     pub fn from_fixture(name: &str) -> Self {
         let sandbox = Self::new();

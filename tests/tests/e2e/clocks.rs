@@ -19,7 +19,7 @@ fn with_a_clock() -> (Sandbox, PathBuf) {
     write(&clock, "0");
     sandbox.set("MOVED_CLOCK", clock.to_str().unwrap());
     sandbox.set("LD_PRELOAD", library.to_str().unwrap());
-    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    sandbox.configure(crate::BACKEND, "[daemon]\nself_check = \"1s\"\n");
     drop(sandbox.run(&["init"]).ok());
     (sandbox, clock)
 }

@@ -53,13 +53,14 @@ fn the_variable_names_one() {
     );
     let place = sandbox.path("team/library");
     sandbox.set("SKILLMEAT_COLLECTION_PATH", place.to_str().unwrap());
+    sandbox.configure(crate::BACKEND, "");
     drop(sandbox.run(&["init"]).ok());
     is_served_and_watched(&sandbox);
 }
 
 #[test]
 fn the_config_names_one_while_the_daemon_runs() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     let place = sandbox.path("team/library");
     skill(&place.join("skills"), "shared", "Of the team");
     drop(

@@ -26,7 +26,7 @@ const ODD: &[&str] = &[
 
 #[test]
 fn every_name_on_disk_is_listed_shown_and_found() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     for name in ODD {
         let place = sandbox.collection("default", "skills").join(name);
         write(
@@ -86,7 +86,7 @@ fn every_name_on_disk_is_listed_shown_and_found() {
 #[test]
 fn names_that_are_no_text_are_told_and_stop_nothing() {
     use std::os::unix::ffi::OsStrExt as _;
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     let bytes = std::ffi::OsStr::from_bytes(b"bad\xff\xfename");
     write(
         sandbox
@@ -121,7 +121,7 @@ fn names_that_are_no_text_are_told_and_stop_nothing() {
 #[test]
 fn names_that_are_no_text_are_each_one_of_their_own_and_only_read() {
     use std::os::unix::ffi::OsStrExt as _;
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     let skills = sandbox.collection("default", "skills");
     let names = [&b"bad\xff"[..], b"bad\xfe", br"bad\xff", b"fine"];
     for (name, word) in names.iter().zip(["first", "second", "third", "fourth"]) {
@@ -194,7 +194,7 @@ fn names_that_are_no_text_are_each_one_of_their_own_and_only_read() {
 
 #[test]
 fn a_tree_with_odd_names_adds_the_good_and_says_why_not_the_others() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     let tree = sandbox.path("tree");
     for name in ["fine", "also fine", "co:lon", "new\nline"] {
         write(
@@ -220,7 +220,7 @@ fn a_tree_with_odd_names_adds_the_good_and_says_why_not_the_others() {
 
 #[test]
 fn names_that_differ_only_in_case_or_normal_form_are_two() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::watched(crate::BACKEND);
     for name in ["Case", "case", "caf\u{e9}", "cafe\u{301}"] {
         skill(&sandbox.collection("default", "skills"), name, "One of two");
     }
