@@ -46,6 +46,8 @@ struct Watched {
     known: Known,
     /// Tells this watch from one that replaces it during a look.
     number: u64,
+    /// It is not looked at again before, since a look takes long.
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +147,7 @@ impl Backend for Poll {
                 depth,
                 known: Known::Nothing,
                 number: state.numbers,
+                rests_until: None,
             };
             state.watched.insert(path.to_owned(), watched);
         }
@@ -202,21 +205,18 @@ impl Core {
             };
             let is_round = new.is_empty();
             let paths = if is_round {
-                let free = state.watched.keys();
-                free.filter(|path| !state.looking.contains(*path))
-                    .cloned()
-                    .collect()
+                state.due_paths(Instant::now())
             } else {
                 new
             };
             drop(state);
             let start = Instant::now();
-            for path in paths {
-                self.visit_apart(&path);
-            }
+            // Those that take long rest on their own: nobody else does for them.
+            let in_vain: Duration = paths.iter().map(|path| self.visit_apart(path)).sum();
             if is_round {
                 let mut state = self.state();
-                state.next = Some(start + pause(state.interval, start.elapsed()));
+                let took = start.elapsed().saturating_sub(in_vain);
+                state.next = Some(start + pause(state.interval, took));
                 drop(state);
                 self.send(Signal::Polled);
             }
@@ -242,9 +242,12 @@ impl Core {
         }
     }
 
-    /// Looks at one folder on another thread, and waits a moment for it.
-    fn visit_apart(self: &Arc<Self>, path: &Path) {
-        self.state().looking.insert(path.to_owned());
+    /// Looks at one folder on another thread, and waits a moment for it: how long that was in vain.
+    fn visit_apart(self: &Arc<Self>, path: &Path) -> Duration {
+        let mut state = self.state();
+        state.looking.insert(path.to_owned());
+        let number = state.watched.get(path).map(|watched| watched.number);
+        drop(state);
         let (core, place) = (Arc::clone(self), path.to_owned());
         let spawned = std::thread::Builder::new()
             .name("watch-look".to_owned())
@@ -253,8 +256,7 @@ impl Core {
                 core.visit(&place);
                 let mut state = core.state();
                 state.looking.remove(&place);
-                let rested = start + pause(state.interval, start.elapsed());
-                state.next = state.next.map(|next| next.max(rested));
+                state.looked(&place, number, start, start.elapsed());
                 drop(state);
                 core.wake.notify_all();
             });
@@ -263,15 +265,18 @@ impl Core {
             tracing::warn!("can't look at `{}`: {error}", path.display());
             state.looking.remove(path);
             drop(state);
-            return self.visit(path);
+            self.visit(path);
+            return Duration::ZERO;
         }
         let is_at_work = |state: &mut State| state.looking.contains(path) && !state.stopping;
         let waited = self.wake.wait_timeout_while(state, PATIENCE, is_at_work);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
-        if waited.timed_out() {
-            self.send(Signal::Slow(path.to_owned()));
+        if !waited.timed_out() {
+            return Duration::ZERO;
         }
+        self.send(Signal::Slow(path.to_owned()));
+        PATIENCE
     }
 
     /// Looks at one folder, without holding the lock, and tells what differs.
@@ -341,6 +346,28 @@ impl Core {
 }
 
 impl State {
+    fn due_paths(&self, now: Instant) -> Vec<PathBuf> {
+        let is_due = |path: &PathBuf, watched: &Watched| {
+            !self.looking.contains(path) && watched.rests_until.is_none_or(|until| until <= now)
+        };
+        let due = self.watched.iter();
+        let due = due.filter(|(path, watched)| is_due(path, watched));
+        due.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// A look that began then took so long. One that nobody waited for says nothing of other folders, nor of its own
+    /// if that was given up meanwhile and is watched anew.
+    fn looked(&mut self, path: &Path, number: Option<u64>, start: Instant, took: Duration) {
+        let rested = start + pause(self.interval, took);
+        if took < PATIENCE {
+            self.next = self.next.map(|next| next.max(rested));
+        } else if let Some(watched) = self.watched.get_mut(path)
+            && Some(watched.number) == number
+        {
+            watched.rests_until = Some(rested);
+        }
+    }
+
     fn new_paths(&self) -> Vec<PathBuf> {
         let is_new = |path: &PathBuf, watched: &Watched| {
             matches!(watched.known, Known::Nothing) && !self.looking.contains(path)

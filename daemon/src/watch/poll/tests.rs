@@ -156,3 +156,31 @@ fn a_full_queue_raises_the_flag() {
     }
     assert!(setting.poll.0.overflow.load(Ordering::Acquire));
 }
+
+#[test]
+fn a_look_that_takes_long_has_only_its_own_folder_rest() {
+    let start = Instant::now();
+    let mut state = State {
+        interval: Duration::from_secs(1),
+        next: Some(start),
+        ..State::default()
+    };
+    for (number, name) in [(1, "/slow"), (2, "/other")] {
+        let watched = Watched {
+            depth: Depth::Tree,
+            known: Known::Nothing,
+            number,
+            rests_until: None,
+        };
+        state.watched.insert(name.into(), watched);
+    }
+    let (slow, other) = (PathBuf::from("/slow"), PathBuf::from("/other"));
+    let took = Duration::from_secs(20);
+    // It hung until its disk answered, which brought it back.
+    state.looked(&slow, Some(0), start, took);
+    assert_eq!(state.due_paths(start).len(), 2);
+    state.looked(&slow, Some(1), start, took);
+    assert_eq!(state.next, Some(start));
+    assert_eq!(state.due_paths(start + took), [other]);
+    assert_eq!(state.due_paths(start + took * (REST + 1)).len(), 2);
+}
