@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts uses. One thread may wait for quiet; while it is quiet that thread sleeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usage {
+    begun: Instant,
+    /// Milliseconds from the beginning to the last use.
+    last: AtomicU64,
     count: AtomicU64,
     /// Whether the waiting thread knows that there were uses.
     is_known: AtomicBool,
@@ -14,10 +17,26 @@ pub(super) struct Usage {
     changed: Condvar,
 }
 
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            last: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            is_known: AtomicBool::new(false),
+            is_stopped: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+}
+
 impl Usage {
     /// The store is being used.
     pub(super) fn note(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: quiet is not shorter than asked for.
+        self.last.store(now.saturating_add(1), Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Release);
         if !self.is_known.swap(true, Ordering::AcqRel) {
             // Under the lock, so that it is not missed between a look and the sleep.
             drop(
@@ -27,6 +46,11 @@ impl Usage {
             );
             self.changed.notify_all();
         }
+    }
+
+    fn unused_for(&self) -> Duration {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(last)
     }
 
     /// Waits until the store has been used, and then not for so long. False when it is over. As long as it is used,
@@ -43,13 +67,14 @@ impl Usage {
             })
             .unwrap_or_else(PoisonError::into_inner);
         while !*stopped {
-            let before = self.count.load(Ordering::Relaxed);
+            // One use seldom comes alone: a little longer, so as not to wake up twice for those that come together.
             stopped = self
                 .changed
-                .wait_timeout_while(stopped, quiet, |stopped| !*stopped)
+                .wait_timeout_while(stopped, quiet + quiet / 4, |stopped| !*stopped)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
-            if self.count.load(Ordering::Relaxed) == before {
+            let before = self.count.load(Ordering::Acquire);
+            if self.unused_for() >= quiet {
                 self.is_known.store(false, Ordering::Release);
                 // Used in just this moment: it is known to us, but nobody will say so again.
                 if self.count.load(Ordering::Acquire) == before {
@@ -76,7 +101,6 @@ impl Usage {
 mod tests {
     use super::*;
     use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-    use std::time::Instant;
 
     const QUIET: Duration = Duration::from_millis(30);
     const PATIENCE: Duration = Duration::from_secs(30);
