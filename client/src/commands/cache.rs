@@ -7,7 +7,7 @@ use skillmeat_proto::v1;
 use skillmeat_shared::time::Timestamp;
 
 use super::show::reference;
-use super::{Context, Outcome, now};
+use super::{Context, Doing, Outcome, now};
 use crate::cli::{CacheCommand, InvalidateArgs, RefreshArgs};
 use crate::output::escape::{escape, one_line};
 use crate::output::{json, units};
@@ -127,12 +127,12 @@ impl From<v1::CacheStatusResponse> for Status {
     }
 }
 
-pub(super) async fn run(context: &mut Context, command: CacheCommand) -> Outcome {
+pub(super) fn run(context: &mut Context, command: CacheCommand) -> Doing<'_> {
     match command {
-        CacheCommand::Status => status(context).await,
-        CacheCommand::Refresh(args) => refresh(context, args).await,
-        CacheCommand::Invalidate(args) => invalidate(context, args).await,
-        CacheCommand::Clear => clear(context).await,
+        CacheCommand::Status => Box::pin(status(context)),
+        CacheCommand::Refresh(args) => Box::pin(refresh(context, args)),
+        CacheCommand::Invalidate(args) => Box::pin(invalidate(context, args)),
+        CacheCommand::Clear => Box::pin(clear(context)),
     }
 }
 

@@ -9,7 +9,7 @@ use skillmeat_proto::v1;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error};
 
-use super::{Context, Failure, Outcome, now};
+use super::{Context, Doing, Failure, Outcome, now};
 use crate::cli::{BackupArgs, DbCommand, DowngradeArgs, RestoreArgs};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
@@ -99,16 +99,16 @@ struct Restored {
     schema: u32,
 }
 
-pub(super) async fn run(context: &mut Context, command: DbCommand) -> Outcome {
+pub(super) fn run(context: &mut Context, command: DbCommand) -> Doing<'_> {
     match command {
-        DbCommand::Current => current(context).await,
-        DbCommand::History => history(context).await,
-        DbCommand::Upgrade { target } => migrate(context, target, false).await,
-        DbCommand::Downgrade(args) => downgrade(context, args).await,
-        DbCommand::Check { thorough } => check(context, thorough).await,
-        DbCommand::Vacuum => vacuum(context).await,
-        DbCommand::Backup(args) => backup(context, args).await,
-        DbCommand::Restore(args) => restore(context, args).await,
+        DbCommand::Current => Box::pin(current(context)),
+        DbCommand::History => Box::pin(history(context)),
+        DbCommand::Upgrade { target } => Box::pin(migrate(context, target, false)),
+        DbCommand::Downgrade(args) => Box::pin(downgrade(context, args)),
+        DbCommand::Check { thorough } => Box::pin(check(context, thorough)),
+        DbCommand::Vacuum => Box::pin(vacuum(context)),
+        DbCommand::Backup(args) => Box::pin(backup(context, args)),
+        DbCommand::Restore(args) => Box::pin(restore(context, args)),
     }
 }
 

@@ -35,6 +35,7 @@ mod version;
 mod watch;
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use skillmeat_proto::v1;
@@ -217,43 +218,48 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .map_err(|error| Error::new(Code::Internal, format!("can't start the runtime: {error}")))
 }
 
-async fn ask(command: Command, context: &mut Context) -> Outcome {
+/// A command at work. Behind a pointer: the state of them all in one is a tenth of the program.
+type Doing<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+fn ask(command: Command, context: &mut Context) -> Doing<'_> {
     match command {
-        Command::Init(Late(args)) => init::run(context, args).await,
-        Command::Add(Late(args)) => add::run(context, args).await,
-        Command::Adopt(Late(args)) => adopt::run(context, args).await,
-        Command::List(Late(args)) => list::run(context, args).await,
-        Command::Show(Late(args)) => show::run(context, args).await,
-        Command::Search(Late(args)) => search::run(context, args).await,
-        Command::Log(Late(args)) => log::run(context, args).await,
-        Command::Undo(Late(args)) => undo::undo(context, args).await,
-        Command::Redo(Late(args)) => undo::redo(context, args).await,
-        Command::Collection(Late(command)) => collection::run(context, command).await,
-        Command::Remove(Late(args)) => curation::remove(context, args).await,
-        Command::Rename(Late(args)) => curation::rename(context, args).await,
-        Command::Move(Late(args)) => curation::relocate(context, args).await,
-        Command::Copy(Late(args)) => curation::copy(context, args).await,
-        Command::Set(Late(args)) => curation::set(context, args).await,
-        Command::Rate(Late(args)) => curation::rate(context, args).await,
-        Command::Validate(Late(args)) => validate::run(context, args).await,
-        Command::Edit(Late(args)) => edit::run(context, args).await,
-        Command::Group(Late(command)) => group::run(context, command).await,
-        Command::Tag(Late(command)) => tag::run(context, command).await,
-        Command::Repair(Late(command)) => repair::run(context, command).await,
-        Command::Snapshot(Late(args)) => snapshot::run(context, args).await,
-        Command::History(Late(args)) => snapshot::history(context, args).await,
-        Command::Rollback(Late(args)) => rollback::run(context, args).await,
-        Command::Restore(Late(args)) => rollback::restore(context, args).await,
-        Command::Gc(Late(args)) => gc::run(context, args).await,
-        Command::Doctor(Late(args)) => doctor::run(context, args).await,
-        Command::Status(Late(args)) => status::run(context, args).await,
-        Command::Watch(Late(args)) => watch::run(context, args).await,
-        Command::Cache(Late(command)) => cache::run(context, command).await,
-        Command::Db(Late(command)) => db::run(context, command).await,
-        Command::Daemon(Late(command)) => daemon::run(context, command).await,
-        Command::Service(Late(command)) => service::run(context, command).await,
-        Command::Version => version::run(context).await,
+        Command::Init(Late(args)) => Box::pin(init::run(context, args)),
+        Command::Add(Late(args)) => Box::pin(add::run(context, args)),
+        Command::Adopt(Late(args)) => Box::pin(adopt::run(context, args)),
+        Command::List(Late(args)) => Box::pin(list::run(context, args)),
+        Command::Show(Late(args)) => Box::pin(show::run(context, args)),
+        Command::Search(Late(args)) => Box::pin(search::run(context, args)),
+        Command::Log(Late(args)) => Box::pin(log::run(context, args)),
+        Command::Undo(Late(args)) => Box::pin(undo::undo(context, args)),
+        Command::Redo(Late(args)) => Box::pin(undo::redo(context, args)),
+        Command::Collection(Late(command)) => collection::run(context, command),
+        Command::Remove(Late(args)) => Box::pin(curation::remove(context, args)),
+        Command::Rename(Late(args)) => Box::pin(curation::rename(context, args)),
+        Command::Move(Late(args)) => Box::pin(curation::relocate(context, args)),
+        Command::Copy(Late(args)) => Box::pin(curation::copy(context, args)),
+        Command::Set(Late(args)) => Box::pin(curation::set(context, args)),
+        Command::Rate(Late(args)) => Box::pin(curation::rate(context, args)),
+        Command::Validate(Late(args)) => Box::pin(validate::run(context, args)),
+        Command::Edit(Late(args)) => Box::pin(edit::run(context, args)),
+        Command::Group(Late(command)) => Box::pin(group::run(context, command)),
+        Command::Tag(Late(command)) => Box::pin(tag::run(context, command)),
+        Command::Repair(Late(command)) => Box::pin(repair::run(context, command)),
+        Command::Snapshot(Late(args)) => Box::pin(snapshot::run(context, args)),
+        Command::History(Late(args)) => Box::pin(snapshot::history(context, args)),
+        Command::Rollback(Late(args)) => Box::pin(rollback::run(context, args)),
+        Command::Restore(Late(args)) => Box::pin(rollback::restore(context, args)),
+        Command::Gc(Late(args)) => Box::pin(gc::run(context, args)),
+        Command::Doctor(Late(args)) => Box::pin(doctor::run(context, args)),
+        Command::Status(Late(args)) => Box::pin(status::run(context, args)),
+        Command::Watch(Late(args)) => Box::pin(watch::run(context, args)),
+        Command::Cache(Late(command)) => cache::run(context, command),
+        Command::Db(Late(command)) => db::run(context, command),
+        Command::Daemon(Late(command)) => Box::pin(daemon::run(context, command)),
+        Command::Service(Late(command)) => Box::pin(service::run(context, command)),
+        Command::Version => Box::pin(version::run(context)),
         // Done without the daemon, in `dispatch`.
-        Command::Completions { .. } | Command::Man(_) | Command::Config(_) => Ok(()),
+        Command::Completions { .. } | Command::Man(_) | Command::Config(_) => {
+            Box::pin(std::future::ready(Ok(())))
+        }
     }
 }

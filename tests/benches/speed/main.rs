@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     index::again(&home, made.artifacts, &floors, &mut table);
     {
         let daemon = home.start();
-        daemon.wait_until_indexed();
+        daemon.wait_until_verified();
         programs::list(&home, &mut table);
         questions::ask(&daemon, &mut table);
         questions::search(&daemon, &mut table);

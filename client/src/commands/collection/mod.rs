@@ -7,7 +7,7 @@ use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::time::Timestamp;
 
-use super::{Context, Outcome, now, show};
+use super::{Context, Doing, Outcome, now, show};
 use crate::cli::CollectionCommand;
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
@@ -21,32 +21,32 @@ struct Use {
     before: Option<String>,
 }
 
-pub(super) async fn run(context: &mut Context, command: CollectionCommand) -> Outcome {
+pub(super) fn run(context: &mut Context, command: CollectionCommand) -> Doing<'_> {
     match command {
-        CollectionCommand::List => list(context).await,
+        CollectionCommand::List => Box::pin(list(context)),
         CollectionCommand::Show(which) => {
-            show(context, which.into_name().unwrap_or_default()).await
+            Box::pin(show(context, which.into_name().unwrap_or_default()))
         }
-        CollectionCommand::Use { name } => choose(context, name).await,
-        CollectionCommand::Create { name } => create(context, name).await,
+        CollectionCommand::Use { name } => Box::pin(choose(context, name)),
+        CollectionCommand::Create { name } => Box::pin(create(context, name)),
         CollectionCommand::Rename {
             name,
             new_name,
             dry_run,
-        } => change::rename(context, name, new_name, dry_run).await,
+        } => Box::pin(change::rename(context, name, new_name, dry_run)),
         CollectionCommand::Delete { name, yes, dry_run } => {
-            change::delete(context, name, yes, dry_run).await
+            Box::pin(change::delete(context, name, yes, dry_run))
         }
-        CollectionCommand::Validate(which) => validate::run(context, which.into_name()).await,
+        CollectionCommand::Validate(which) => Box::pin(validate::run(context, which.into_name())),
         CollectionCommand::Export { name, file, force } => {
-            change::export(context, name, &file, force).await
+            Box::pin(async move { change::export(context, name, &file, force).await })
         }
         CollectionCommand::Import {
             source,
             name,
             copy,
             dry_run,
-        } => change::import(context, &source, name, copy, dry_run).await,
+        } => Box::pin(async move { change::import(context, &source, name, copy, dry_run).await }),
     }
 }
 
