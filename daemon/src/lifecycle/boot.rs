@@ -257,6 +257,7 @@ fn own<A: Application>(
         self_check: self_check.clone(),
     })?;
     placed.announce()?;
+    reserve.keep_some();
     failpoint::step("boot.after_rendezvous")?;
     let notifier = &handed.notifier;
     let listeners = serve::start(listener, &application, &supervisor, &shutdown, notifier)?;

@@ -12,7 +12,11 @@ use std::path::PathBuf;
 const BLOCK: usize = 4096;
 
 /// Blocks that are kept: 256 KiB.
-const BLOCKS: usize = 64;
+const BLOCKS: u64 = 64;
+
+/// Blocks of them for the next start, kept while this one opens the cache: if it is killed then, the cache has what it
+/// needs beside it.
+const NEXT: u64 = 16;
 
 /// A file that holds the room.
 #[derive(Clone)]
@@ -26,15 +30,25 @@ impl Reserve {
         Self(path)
     }
 
-    /// Keeps as much as there is, if nothing is kept yet.
+    /// Keeps what the next start can't do without.
+    pub(crate) fn keep_some(&self) {
+        self.extend(NEXT);
+    }
+
+    /// Keeps all, or as much as there is.
     pub(crate) fn keep(&self) {
+        self.extend(BLOCKS);
+    }
+
+    fn extend(&self, blocks: u64) {
         let opened = OpenOptions::new()
-            .write(true)
-            .create_new(true)
+            .append(true)
+            .create(true)
             .mode(0o600)
             .open(&self.0);
         let Ok(mut file) = opened else { return };
-        for _ in 0..BLOCKS {
+        let kept = file.metadata().map_or(0, |found| found.len()) / BLOCK as u64;
+        for _ in kept..blocks {
             if file.write_all(&[0; BLOCK]).is_err() {
                 return;
             }
@@ -53,8 +67,13 @@ mod tests {
         for _ in 0..2 {
             let reserve = Reserve::take(path.clone());
             assert!(!path.exists());
-            reserve.keep();
-            assert_eq!(fs::metadata(&path).unwrap().len(), (BLOCK * BLOCKS) as u64);
+            let kept = || fs::metadata(&path).unwrap().len() / BLOCK as u64;
+            reserve.keep_some();
+            assert_eq!(kept(), NEXT);
+            for _ in 0..2 {
+                reserve.keep();
+                assert_eq!(kept(), BLOCKS);
+            }
         }
     }
 }
