@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn each_connection_keeps_its_own_pages() {
+        // See `.cargo/config.toml`: in a cache that all of them share nothing stays that is read once it is full.
+        let connection = Connection::open_in_memory().unwrap();
+        let is_shared: bool = connection
+            .query_row(
+                "SELECT sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert!(!is_shared);
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.db");
