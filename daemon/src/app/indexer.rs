@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use super::errand::{self, Waited};
 use crate::store::text::{self, Packed, Waiting};
 use crate::store::{Store, evict};
 
-/// Artifacts that are read and handed over together.
-const BATCH: u32 = 100;
+/// Artifacts that are read and handed over together: whoever wants to write waits for one batch.
+const BATCH: u32 = 25;
 
 /// Bytes of text in one transaction, as long as nobody else wants to write. Each commit makes a segment of
 /// the index, and segments are merged later: few large ones cost half of many small ones.
@@ -29,7 +29,13 @@ const TRANSACTION: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Batches that are read ahead of the writer.
-const AHEAD: usize = 4;
+const AHEAD: usize = 16;
+
+/// How long no texts must have come before the index is merged.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// Segments of the index that wait for that no longer. With sixteen, whoever adds the next one has to merge them.
+const MANY: usize = 6;
 
 /// Artifacts whose texts are evicted first; then twice as many, and so on, since the index is merged each time.
 const EVICTED_AT_ONCE: usize = 200;
@@ -53,6 +59,8 @@ pub(super) struct Indexer {
     /// The rows alone pass the limit. Then the size is looked at by the clock only: evicting the one text that
     /// each change brings would be endless work for nothing.
     exhausted: AtomicBool,
+    /// Segments that were added to the index since it was merged.
+    added: AtomicUsize,
     /// The last run failed, so texts wait that nobody will wake it for.
     failed: AtomicBool,
     /// Collections in which a thread hangs that reads texts: another one would hang, too.
@@ -99,6 +107,18 @@ impl Indexer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .stopping
+    }
+
+    /// Whether nothing comes for so long.
+    fn is_idle_for(&self, pause: Duration) -> bool {
+        let is_idle =
+            |state: &State| !(state.texts || state.size || state.readmit || state.stopping);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, pause, |state| is_idle(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        is_idle(&state)
     }
 
     /// Waits for something to do; `None` at the end.
@@ -158,10 +178,25 @@ impl App {
         }
         self.index_waiting(store)?;
         let exhausted = self.indexer.exhausted.load(Ordering::Relaxed);
-        if exhausted && !work.size && !work.readmit {
-            return Ok(());
+        if !exhausted || work.size || work.readmit {
+            self.evict(store)?;
         }
-        self.evict(store)
+        self.merge(store)
+    }
+
+    /// Merges what changes left of the index, in small steps: once no texts have come for a while, or if it is much.
+    fn merge(&self, store: &Store) -> Result<()> {
+        let added = &self.indexer.added;
+        let is_many = added.load(Ordering::Relaxed) >= MANY;
+        let mut pause = if is_many { Duration::ZERO } else { SETTLED };
+        while self.indexer.is_idle_for(pause) {
+            if !store.write(evict::merge_step)? {
+                added.store(0, Ordering::Relaxed);
+                break;
+            }
+            pause = Duration::ZERO;
+        }
+        Ok(())
     }
 
     /// Indexes all texts that wait, reading ahead of the writer on a second thread.
@@ -196,6 +231,7 @@ impl App {
                     }
                     Ok(receiver)
                 })?;
+                self.indexer.added.fetch_add(1, Ordering::Relaxed);
             }
             reading
                 .join()

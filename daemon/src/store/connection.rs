@@ -71,6 +71,16 @@ impl From<Error> for Failure {
     }
 }
 
+/// Whoever changes the index of texts does not merge it as well, which may take longer than the change: see
+/// [`evict::merge_step`](super::evict::merge_step).
+fn merge_later(connection: &Connection) -> rusqlite::Result<()> {
+    let is_set = "SELECT 1 FROM text_index_config WHERE k = 'automerge' AND v = 0";
+    if connection.prepare(is_set)?.exists([])? {
+        return Ok(());
+    }
+    connection.execute_batch("INSERT INTO text_index (text_index, rank) VALUES ('automerge', 0)")
+}
+
 /// The sums of a database that was just opened, before anything is moved into it.
 fn take_sums(path: &Path, version: u32, is_local: bool) -> Result<Option<Sums>> {
     if !is_local {
@@ -160,6 +170,7 @@ fn try_open(path: &Path, is_local: bool) -> Result<Writing, Failure> {
         }
         migrate::to_version(&mut connection, SCHEMA_VERSION)?;
     }
+    merge_later(&connection)?;
     let opened = if version == 0 {
         Opened::Created
     } else {
@@ -263,6 +274,20 @@ mod tests {
             drop(reader);
             assert_eq!(path.with_extension("db-wal").exists(), is_local);
         }
+    }
+
+    #[test]
+    fn each_connection_keeps_its_own_pages() {
+        // See `.cargo/config.toml`: in a cache that all of them share nothing stays that is read once it is full.
+        let connection = Connection::open_in_memory().unwrap();
+        let is_shared: bool = connection
+            .query_row(
+                "SELECT sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert!(!is_shared);
     }
 
     #[test]

@@ -50,6 +50,20 @@ pub fn readmit(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
         .execute([])
 }
 
+/// Pages of the text index that are written at once, while others wait.
+const STEP: u32 = 16;
+
+/// Merges a part of the text index, where changes have left many segments or much that was deleted; whether there may
+/// be more to merge.
+pub fn merge_step(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    let before = transaction.total_changes();
+    transaction
+        .prepare_cached("INSERT INTO text_index (text_index, rank) VALUES ('merge', ?1)")?
+        .execute([STEP])?;
+    // The statement itself counts as one, also if there was nothing to merge.
+    Ok(transaction.total_changes() - before > 1)
+}
+
 /// Merges the text index into one segment, which leaves out what was deleted. Outside of a transaction only.
 pub fn merge_index(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("INSERT INTO text_index (text_index) VALUES ('optimize')")
@@ -58,4 +72,39 @@ pub fn merge_index(connection: &Connection) -> rusqlite::Result<()> {
 /// Gives free pages back to the file system, once the log is moved into the database. Outside of a transaction only.
 pub fn compact(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("VACUUM")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::connection::open_writer;
+
+    #[test]
+    fn the_index_is_merged_step_by_step_and_not_by_those_who_change_it() {
+        const ROWS: i64 = 12;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.db");
+        let mut connection = open_writer(&path, true).unwrap().connection;
+        let segments = |connection: &Connection| -> i64 {
+            let count = "SELECT count(DISTINCT segid) FROM text_index_idx";
+            connection.query_row(count, [], |row| row.get(0)).unwrap()
+        };
+        for row in 1..=ROWS {
+            let add = "INSERT INTO text_index (rowid, words) VALUES (?1, 'some words')";
+            connection.execute(add, [row]).unwrap();
+        }
+        assert_eq!(segments(&connection), ROWS);
+        let merge = |connection: &mut Connection| {
+            let transaction = connection.transaction().unwrap();
+            let more = merge_step(&transaction).unwrap();
+            transaction.commit().unwrap();
+            more
+        };
+        let steps = std::iter::repeat_with(|| merge(&mut connection));
+        assert!(steps.take_while(|more| *more).count() < 100);
+        assert!(segments(&connection) < 4);
+        let found = "SELECT count(*) FROM text_index WHERE text_index MATCH 'words'";
+        let found: i64 = connection.query_row(found, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, ROWS);
+    }
 }
