@@ -10,7 +10,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error};
 
 use super::db::{agreed, whole};
-use super::{Context, Failure, Outcome, now};
+use super::{Context, Doing, Failure, Outcome, now};
 use crate::cli::{HistoryArgs, OfCollections, PruneArgs, SnapshotArgs, SnapshotCommand};
 use crate::output::escape::{escape, one_line};
 use crate::output::progress::Progress;
@@ -125,18 +125,18 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
         let message = args.message.or(args.text).unwrap_or_default();
         return create(context, args.of.collection.unwrap_or_default(), message).await;
     };
-    match command {
-        SnapshotCommand::List(args) => history(context, args).await,
-        SnapshotCommand::Show(args) => show::show(context, args).await,
+    let doing: Doing<'_> = match command {
+        SnapshotCommand::List(args) => Box::pin(history(context, args)),
+        SnapshotCommand::Show(args) => Box::pin(show::show(context, args)),
         SnapshotCommand::Diff { before, after, of } => {
             let request = v1::DiffSnapshotsRequest {
                 collection: of.collection.unwrap_or_default(),
                 before,
                 after: after.unwrap_or_default(),
             };
-            show::diff(context, request).await
+            Box::pin(show::diff(context, request))
         }
-        SnapshotCommand::Verify { ids, of } => verify(context, ids, of).await,
+        SnapshotCommand::Verify { ids, of } => Box::pin(verify(context, ids, of)),
         SnapshotCommand::Delete { ids, of, yes } => {
             agreed(
                 yes,
@@ -146,9 +146,9 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
                 collection: of.collection.unwrap_or_default(),
                 ids,
             };
-            delete(context, request).await
+            Box::pin(delete(context, request))
         }
-        SnapshotCommand::Prune(args) => prune(context, args).await,
+        SnapshotCommand::Prune(args) => Box::pin(prune(context, args)),
         SnapshotCommand::Export {
             id,
             file,
@@ -161,7 +161,7 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
                 path: whole(&file)?,
                 force,
             };
-            export(context, request).await
+            Box::pin(export(context, request))
         }
         SnapshotCommand::Import { file, message, of } => {
             let request = v1::ImportSnapshotRequest {
@@ -169,9 +169,10 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
                 path: whole(&file)?,
                 message: message.unwrap_or_default(),
             };
-            import(context, request).await
+            Box::pin(import(context, request))
         }
-    }
+    };
+    doing.await
 }
 
 async fn create(context: &mut Context, collection: String, message: String) -> Outcome {
