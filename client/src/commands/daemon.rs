@@ -231,7 +231,7 @@ async fn answering(
             return Ok(None);
         };
         match status::ask(&session).await {
-            Err(error) if error.code == Code::DaemonUnavailable && Instant::now() < give_up => {
+            Err(error) if connect::is_end(error.code) && Instant::now() < give_up => {
                 sleep(LOOK_AGAIN).await;
             }
             answer => return answer.map(Some),
@@ -255,9 +255,7 @@ async fn shut_down(session: &Session) -> skillmeat_shared::Result<u32> {
     match answer {
         Ok(answer) => Ok(answer.pid),
         // It may be gone before its answer is on the way, or was ending already.
-        Err(error) if matches!(error.code, Code::DaemonUnavailable | Code::DaemonDraining) => {
-            Ok(session.rendezvous.pid)
-        }
+        Err(error) if connect::is_end(error.code) => Ok(session.rendezvous.pid),
         Err(error) => Err(error),
     }
 }

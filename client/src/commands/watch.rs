@@ -94,7 +94,7 @@ impl Follower {
     async fn next(&mut self) -> Result<v1::Event, Error> {
         let event = match told(self.stream.message().await) {
             Ok(event) => event,
-            Err(error) if is_end(error.code) => self.of_the_next_daemon().await?,
+            Err(error) if connect::is_end(error.code) => self.of_the_next_daemon().await?,
             Err(error) => return Err(error),
         };
         self.last = Some(Since {
@@ -147,7 +147,9 @@ impl Follower {
                 self.instance = session.rendezvous.instance;
                 Ok(Some(event))
             }
-            Err(error) if is_end(error.code) || error.code == Code::DaemonStarting => Ok(None),
+            Err(error) if connect::is_end(error.code) || error.code == Code::DaemonStarting => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -176,11 +178,6 @@ fn told(message: Result<Option<v1::Event>, Status>) -> Result<v1::Event, Error> 
     message
         .map_err(|status| status_to_error(&status))?
         .ok_or_else(|| Error::new(Code::DaemonUnavailable, "the daemon ended the stream"))
-}
-
-/// Whether this is how a daemon ends.
-const fn is_end(code: Code) -> bool {
-    matches!(code, Code::DaemonUnavailable | Code::DaemonDraining)
 }
 
 /// Ends when nobody can read standard output any more. Without this a quiet stream would keep

@@ -357,6 +357,11 @@ impl Session {
     }
 }
 
+/// Whether an error says that the daemon ends, or has ended.
+pub(crate) const fn is_end(code: Code) -> bool {
+    matches!(code, Code::DaemonUnavailable | Code::DaemonDraining)
+}
+
 /// The error of a call that a daemon on its way out did not take any more.
 fn ending() -> Error {
     Error::new(Code::DaemonDraining, "the daemon is shutting down")

@@ -123,10 +123,7 @@ async fn reach(home: &Home) -> Result<Option<(Rendezvous, v1::StatusResponse)>> 
             match status::ask(&session).await {
                 Ok(status) => return Ok(Some((session.rendezvous, status))),
                 // It ends in this moment.
-                Err(error)
-                    if !is_late
-                        && matches!(error.code, Code::DaemonUnavailable | Code::DaemonDraining) => {
-                }
+                Err(error) if !is_late && connect::is_end(error.code) => {}
                 Err(error) => return Err(error),
             }
         } else if !connect::is_owned_or_starting(home)? {
