@@ -64,13 +64,8 @@ impl App {
     /// A page of artifacts.
     pub fn list(&self, request: &ListRequest) -> Result<Listed> {
         let store = self.store()?;
-        let listed = self.list_of(&store, request.clone())?;
-        self.counters.read(listed.freshness.complete);
-        Ok(listed)
-    }
-
-    fn list_of(&self, store: &Store, request: ListRequest) -> Result<Listed> {
-        let asked = self.asked(store, &request.collection, request.all_collections)?;
+        let request = request.clone();
+        let asked = self.asked(&store, &request.collection, request.all_collections)?;
         let after: Option<Cursor> = if request.page_token.is_empty() {
             None
         } else {
@@ -100,7 +95,7 @@ impl App {
         };
         let query = Query {
             collection: one,
-            kinds: self.kinds_of(store, &request.kinds)?,
+            kinds: self.kinds_of(&store, &request.kinds)?,
             tags: request.tags,
             group: some(request.group),
             origin: some(request.origin),
@@ -146,6 +141,7 @@ impl App {
                 collections: asked.iter().map(|(_, name)| name.clone()).collect(),
             })
         })?;
+        self.counters.read(listed.freshness.complete);
         Ok(listed)
     }
 

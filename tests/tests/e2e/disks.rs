@@ -1,6 +1,6 @@
 //! Real disks that are full or read-only: mounted in a namespace of their own, in which the daemon runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use skillmeat_tests::fault::equals_a_fresh_one;
@@ -227,8 +227,8 @@ fn harms_only_itself(sandbox: &Sandbox) {
     drop(sandbox.run(&["cache", "refresh"]).ok());
 }
 
-#[test]
-fn a_disk_that_does_not_answer_harms_only_itself() {
+/// A home with a collection of its own and one on a disk, whose rows are there from a run before; no daemon runs.
+fn known() -> (Sandbox, PathBuf) {
     let mut sandbox = Sandbox::watched(crate::BACKEND);
     skill(&sandbox.collection("default", "skills"), "one", "Plain");
     let disk = sandbox.path("disk");
@@ -237,11 +237,17 @@ fn a_disk_that_does_not_answer_harms_only_itself() {
         disk.join("collection.toml"),
         "[collection]\nname = \"team\"\n",
     );
-    sandbox.set("SKILLMEAT_COLLECTION_PATH", disk.to_str().unwrap());
     sandbox.stop();
+    sandbox.set("SKILLMEAT_COLLECTION_PATH", disk.to_str().unwrap());
     sandbox.ready();
     assert_eq!(sandbox.show("far")["description"], "Away");
     sandbox.stop();
+    (sandbox, disk)
+}
+
+#[test]
+fn a_disk_that_does_not_answer_harms_only_itself() {
+    let (sandbox, disk) = known();
     // A server that has taken the mount and never reads what is asked. Closing it ends the mount, also if this fails.
     let open = || {
         let mut options = std::fs::File::options();
@@ -360,20 +366,7 @@ fn a_disk_that_falls_silent_while_it_is_read_harms_only_itself() {
 
 /// A disk falls silent when a folder of it is opened for the so-manieth time.
 fn falls_silent_at_opening(time: u32) {
-    let mut sandbox = Sandbox::watched(crate::BACKEND);
-    skill(&sandbox.collection("default", "skills"), "one", "Plain");
-    // Its rows are there from a run before.
-    let disk = sandbox.path("disk");
-    skill(&disk.join("skills"), "far", "Away");
-    write(
-        disk.join("collection.toml"),
-        "[collection]\nname = \"team\"\n",
-    );
-    sandbox.stop();
-    sandbox.set("SKILLMEAT_COLLECTION_PATH", disk.to_str().unwrap());
-    sandbox.ready();
-    assert_eq!(sandbox.show("far")["description"], "Away");
-    sandbox.stop();
+    let (mut sandbox, _) = known();
     let far = sandbox.path("served/skills/far");
     skill(&sandbox.path("served/skills"), "far", "Away");
     let silence = |disk: &Disk| disk.fall_silent_at(far, time);
