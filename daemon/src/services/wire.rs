@@ -57,7 +57,7 @@ pub(super) fn summary(app: &App, row: Summary) -> v1::ArtifactSummary {
 }
 
 fn encode(row: Summary, stale: bool, ratings: &Ratings) -> v1::ArtifactSummary {
-    let id = format!("{}:{}", row.kind, row.name);
+    let id = [&row.kind, ":", &row.name].concat();
     v1::ArtifactSummary {
         stale,
         rating: ratings.of(&row.collection, &id).map(u32::from),

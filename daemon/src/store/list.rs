@@ -112,11 +112,18 @@ pub(super) const COLUMNS: &str = "a.id, c.name, a.kind, a.name, a.path, a.status
       FROM group_member m JOIN collection_group g ON g.id = m.group_id \
       WHERE m.collection_id = a.collection_id AND m.name = a.name AND (m.kind IS NULL OR m.kind = a.kind)) END";
 
+/// The names of a JSON list: nearly always plain ones, which are cut out as they stand.
 fn list_of(text: &str) -> Vec<String> {
     if text == "[]" {
-        Vec::new()
-    } else {
-        serde_json::from_str(text).unwrap_or_default()
+        return Vec::new();
+    }
+    let plain = text
+        .strip_prefix("[\"")
+        .and_then(|rest| rest.strip_suffix("\"]"))
+        .filter(|names| !names.contains('\\'));
+    match plain {
+        Some(names) => names.split("\",\"").map(str::to_owned).collect(),
+        None => serde_json::from_str(text).unwrap_or_default(),
     }
 }
 
@@ -383,6 +390,21 @@ mod tests {
                 Ok(lines.join("\n"))
             })
             .unwrap()
+    }
+
+    #[test]
+    fn lists_of_names_are_read_as_json() {
+        for names in [
+            &[][..],
+            &[""],
+            &["plain"],
+            &["two words", "Größe", "["],
+            &["a\",\"b", "back\\slash"],
+            &[",", "\n\t", "\u{1f}"],
+        ] {
+            assert_eq!(list_of(&serde_json::to_string(names).unwrap()), names);
+        }
+        assert!(list_of("no list").is_empty());
     }
 
     #[test]

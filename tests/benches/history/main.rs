@@ -17,6 +17,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use skillmeat_proto::v1;
+use skillmeat_proto::v1::operation_service_client::OperationServiceClient as Operations;
 use skillmeat_proto::v1::snapshot_service_client::SnapshotServiceClient as Snapshots;
 use skillmeat_tests::bench::daemon::{Daemon, Home};
 use skillmeat_tests::bench::pause;
@@ -164,11 +165,28 @@ impl Bench<'_> {
         let kept = self.snapshot().0.snapshot.unwrap_or_default().id;
         let back = middle(|| {
             change(&changed, "anew");
-            pause(SETTLED);
+            self.wait_until_kept(changed.last().unwrap());
             self.roll_back(&kept)
         });
         let what = format!("rollback of {CHANGED} changed artifacts");
         table.against(&what, back, ("cp -a of them", copying), 2.0);
+    }
+
+    /// Waits until the daemon has seen all that was changed, up to this artifact: its bytes are in the history, its text
+    /// is in the index.
+    fn wait_until_kept(&self, last: &Path) {
+        let mut client = Operations::new(self.daemon.rpc.channel());
+        let request = v1::ListOperationsRequest {
+            artifact: last.file_name().unwrap().to_string_lossy().into_owned(),
+            limit: 1,
+            ..Default::default()
+        };
+        self.daemon.wait_for(|| {
+            let listed = self.daemon.wait(client.list(request.clone())).unwrap();
+            let newest = listed.into_inner().operations.pop();
+            newest.is_some_and(|newest| newest.actor == "external")
+        });
+        self.daemon.wait_until_indexed();
     }
 
     fn roll_back(&self, id: &str) -> Duration {

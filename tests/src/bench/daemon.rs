@@ -148,7 +148,8 @@ impl Daemon {
             .into_inner()
     }
 
-    fn wait_for(&self, mut condition: impl FnMut() -> bool) -> Duration {
+    /// Waits for something; how long that took since the start.
+    pub fn wait_for(&self, mut condition: impl FnMut() -> bool) -> Duration {
         let give_up = Instant::now() + DEADLINE;
         while !condition() {
             assert!(Instant::now() < give_up, "waited in vain for the daemon");
