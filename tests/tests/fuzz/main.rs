@@ -10,11 +10,13 @@
 )]
 
 mod large;
+mod mutate;
 mod socket;
 
 use std::panic::catch_unwind;
 
-use skillmeat_tests::fuzz::{Mutations, target};
+use proptest::test_runner::TestError;
+use skillmeat_tests::fuzz::target;
 
 /// Mutations of a format that continuous integration runs; fewer of those that cost more.
 const ROUNDS: usize = 4000;
@@ -26,15 +28,23 @@ fn setting(name: &str, default: usize) -> usize {
 /// Checks every sample and many mutations of a format; shows the bytes that broke a promise.
 fn run(name: &str) {
     let target = target(name).unwrap();
-    let seed = u64::try_from(setting("SKILLMEAT_FUZZ_SEED", 1)).unwrap();
-    let rounds = setting("SKILLMEAT_FUZZ_ROUNDS", ROUNDS) / target.cost;
-    let mutations = Mutations::new(target, seed).take(rounds);
-    for bytes in target.corpus().into_iter().chain(mutations) {
+    let show = |bytes: &[u8]| eprintln!("--- the bytes: b\"{}\"", bytes.escape_ascii());
+    for bytes in target.corpus() {
         if let Err(panic) = catch_unwind(|| (target.check)(&bytes)) {
-            eprintln!("--- the bytes: {:?}", bytes.escape_ascii().to_string());
+            show(&bytes);
             std::panic::resume_unwind(panic);
         }
     }
+    let seed = u64::try_from(setting("SKILLMEAT_FUZZ_SEED", 1)).unwrap();
+    let rounds = setting("SKILLMEAT_FUZZ_ROUNDS", ROUNDS) / target.cost;
+    let outcome = mutate::runner(rounds, seed).run(&mutate::mutated(target), |bytes| {
+        (target.check)(&bytes);
+        Ok(())
+    });
+    if let Err(TestError::Fail(_, bytes)) = &outcome {
+        show(bytes);
+    }
+    outcome.unwrap();
 }
 
 macro_rules! runs {

@@ -5,15 +5,18 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use proptest::strategy::{Strategy as _, ValueTree as _};
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::artifact_service_client::ArtifactServiceClient;
 use skillmeat_tests::client::Rpc;
 use skillmeat_tests::daemon;
-use skillmeat_tests::fuzz::{Mutations, target};
+use skillmeat_tests::fuzz::target;
 use skillmeat_tests::generate::Random;
 use skillmeat_tests::home::skill;
 use skillmeat_tests::wait::DEADLINE;
 use skillmeat_tests::{Sandbox, until};
+
+use crate::mutate::{mutated, runner};
 
 /// Connections with rubbish in each test.
 const CONNECTIONS: usize = 150;
@@ -247,11 +250,12 @@ fn noise_and_torn_frames_harm_nobody() {
 #[test]
 fn rubbish_in_good_calls_is_answered_or_refused() {
     let served = Served::new();
-    let mut messages = Mutations::new(target("wire").unwrap(), 5);
+    let messages = mutated(target("wire").unwrap());
+    let mut runner = runner(1, 5);
     let mut random = Random::new(12);
     served.bear(|number| {
         let path = CALLS[number % CALLS.len()];
-        let message = messages.next().unwrap();
+        let message = messages.new_tree(&mut runner).unwrap().current();
         let message = &message[..message.len().min(15_000)];
         match number % 5 {
             0..=2 => call(path, message),
