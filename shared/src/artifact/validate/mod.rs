@@ -139,7 +139,7 @@ fn examine(subject: &Subject<'_>, report: &mut Report) {
         return;
     }
     let document = frontmatter::parse_file(file, bytes);
-    readable(&document, report);
+    readable(&document, (subject.kind, file, bytes), report);
     let page = Page {
         subject,
         text,
@@ -172,14 +172,16 @@ fn inline(page: &Page<'_>, report: &mut Report) {
 }
 
 /// Whether the fields can be read at all.
-fn readable(document: &Document, report: &mut Report) {
+fn readable(document: &Document, (kind, file, bytes): (&Kind, &Path, &[u8]), report: &mut Report) {
     let Some((message, line)) = &document.error else {
         return;
     };
-    if document.status == ParseStatus::Repaired {
+    if document.status != ParseStatus::Repaired {
+        report.add("fields.invalid", *line, message.clone());
+    } else if frontmatter::edit::quote(bytes, file, kind).is_ok() {
         report.fixable("fields.quotes", *line, message.clone(), Fix::Quote);
     } else {
-        report.add("fields.invalid", *line, message.clone());
+        report.add("fields.quotes", *line, message.clone());
     }
 }
 

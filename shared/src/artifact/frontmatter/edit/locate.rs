@@ -129,7 +129,7 @@ fn kept_blanks(text: &str, value: &Value) -> usize {
 /// The key that a line begins with, and the bytes up to behind its colon.
 fn key(line: &str) -> Option<(String, usize)> {
     if line.starts_with(['"', '\'']) {
-        let end = quoted(line, 0);
+        let end = quoted(line, 0)?;
         let key = line.get(1..end.checked_sub(1)?)?;
         let rest = line.get(end..)?;
         let colon = rest.trim_start().strip_prefix(':')?;
@@ -172,10 +172,12 @@ fn value(text: &str, start: usize, parent: usize) -> Value {
     let form = form_of(content);
     let end = match form {
         Form::Single | Form::Double => quoted(text, at),
-        Form::Flow => flow(text, at),
-        Form::Block => block(text, at, parent),
-        _ => plain(text, at, parent),
+        Form::Flow => brackets(text, at, &mut |_| {}),
+        Form::Block => Some(block(text, at, parent)),
+        _ => None,
     };
+    // What is opened and never closed does not take in the entries below it: it is plain text, if anything.
+    let (form, end) = end.map_or_else(|| (Form::Plain, plain(text, at, parent)), |end| (form, end));
     Value {
         range: at..end.min(text.len()),
         form,
@@ -235,13 +237,10 @@ fn below(text: &str, start: usize, parent: usize) -> Value {
     }
 }
 
-/// Behind the closing quote of the quoted text at `at`; the end of the text if there is none.
-fn quoted(text: &str, at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let mut chars = rest.char_indices();
-    let Some((_, quote)) = chars.next() else {
-        return at;
-    };
+/// Behind the closing quote of the quoted text at `at`, if there is one.
+fn quoted(text: &str, at: usize) -> Option<usize> {
+    let mut chars = text.get(at..)?.char_indices();
+    let (_, quote) = chars.next()?;
     let mut chars = chars.peekable();
     while let Some((offset, c)) = chars.next() {
         if quote == '"' && c == '\\' {
@@ -249,22 +248,23 @@ fn quoted(text: &str, at: usize) -> usize {
         } else if c == quote {
             let doubled = quote == '\'' && chars.peek().is_some_and(|(_, next)| *next == quote);
             if !doubled {
-                return at + offset + 1;
+                return Some(at + offset + 1);
             }
             chars.next();
         }
     }
-    text.len()
+    None
 }
 
-/// Steps through the text in brackets at `at`; tells of each comma between items; behind the closing bracket.
-fn brackets(text: &str, at: usize, comma: &mut dyn FnMut(usize)) -> usize {
+/// Steps through the text in brackets at `at`; tells of each comma between items; behind the closing bracket, if there
+/// is one.
+fn brackets(text: &str, at: usize, comma: &mut dyn FnMut(usize)) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut here, mut before) = (0_usize, at, b'[');
     while let Some(byte) = bytes.get(here) {
         match byte {
             b'"' | b'\'' if matches!(before, b'[' | b'{' | b',' | b':') => {
-                here = quoted(text, here);
+                here = quoted(text, here)?;
                 before = b'"';
                 continue;
             }
@@ -276,7 +276,7 @@ fn brackets(text: &str, at: usize, comma: &mut dyn FnMut(usize)) -> usize {
             b']' | b'}' => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
-                    return here + 1;
+                    return Some(here + 1);
                 }
             }
             b',' if depth == 1 => comma(here),
@@ -287,11 +287,7 @@ fn brackets(text: &str, at: usize, comma: &mut dyn FnMut(usize)) -> usize {
         }
         here += 1;
     }
-    text.len()
-}
-
-fn flow(text: &str, at: usize) -> usize {
-    brackets(text, at, &mut |_| {})
+    None
 }
 
 /// The end of a block scalar: its last line that is not blank.
@@ -347,7 +343,9 @@ pub(super) fn items(text: &str, entry: &Entry) -> Vec<Item> {
 
 fn flow_items(text: &str, at: usize) -> Vec<Item> {
     let mut commas = Vec::new();
-    let end = brackets(text, at, &mut |comma| commas.push(comma));
+    let Some(end) = brackets(text, at, &mut |comma| commas.push(comma)) else {
+        return Vec::new();
+    };
     let mut items = Vec::new();
     let mut from = at + 1;
     for to in commas.into_iter().chain([end.saturating_sub(1)]) {

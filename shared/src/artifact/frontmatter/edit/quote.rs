@@ -49,3 +49,25 @@ impl Editor<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_opened_and_never_closed_is_quoted() {
+        for (before, after) in [
+            ("name: [\n", "name: \"[\"\n"),
+            ("name: {a\n", "name: \"{a\"\n"),
+            ("tags: [a, b\n", "tags: \"[a, b\"\n"),
+            ("title: \"He said\n", "title: \"\\\"He said\"\n"),
+            ("title: 'tis # so\n", "title: \"'tis # so\"\n"),
+            ("title: [x\n  goes on\n", "title: \"[x goes on\"\n"),
+        ] {
+            let text = |fields: &str| format!("---\n{fields}author: me\nkeywords: [z]\n---\n[body]\n");
+            let quoted = quote(text(before).as_bytes(), Path::new("SKILL.md"), &Kind::Skill);
+            let quoted = quoted.map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(quoted, Ok(text(after)), "{before}");
+        }
+    }
+}
