@@ -319,3 +319,20 @@ fn only_what_changed_the_same_entries_is_named_as_in_the_way() {
     drop(sandbox.run(&["undo", &added]).ok());
     drop(sandbox.run(&["undo", &made]).ok());
 }
+
+#[test]
+fn what_was_done_in_a_collection_is_in_the_way_of_undoing_its_creation() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "more"]).ok());
+    let made = sandbox.json(&["log"])["operations"][0]["id"].to_string();
+    let source = skill(&sandbox.path("src"), "pdf", "Pdf");
+    let add = ["add", source.to_str().unwrap(), "-c", "more"];
+    let added = text(&sandbox.json(&add)["operation"]);
+    let hints = sandbox.fails(&["undo", &made], 4)["hints"].to_string();
+    let named = format!("operation {added} is in the way");
+    assert!(hints.contains(&named), "{hints}");
+    assert!(!hints.contains("outside"), "{hints}");
+    drop(sandbox.run(&["undo", &added]).ok());
+    drop(sandbox.run(&["undo", &made]).ok());
+    assert!(!sandbox.collection("more", "").exists());
+}

@@ -10,6 +10,7 @@ use skillmeat_shared::Result;
 use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
 use skillmeat_shared::history::Node;
 
+use super::carry::collection_at;
 use super::past;
 use super::place::Place;
 use crate::app::App;
@@ -153,9 +154,7 @@ pub(super) fn renewed(
         .collect();
     for (place, target, _) in touched {
         if place.collection_name().is_empty() {
-            // A collection as a whole.
-            let made = place.path.strip_prefix("collections/");
-            if let Some(name) = made.filter(|name| !name.contains('/')) {
+            if let Some(name) = collection_at(place) {
                 for document in [MANIFEST, LOCK] {
                     let node = draft.past.capture(&target.join(document))?;
                     renewed.insert(Place::collection(name, document), node);

@@ -8,7 +8,7 @@ use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{Node, object};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::carry::{Renamed, renamed_by};
+use super::carry::{Renamed, collection_at, renamed_by};
 use super::clone::own_changes;
 use super::names::{Followed, Names};
 use super::past::{MAX_DOCUMENT, place_of};
@@ -197,9 +197,11 @@ impl App {
                 let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
                 names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
             }
-            let found = self.operations_at(place, None, LATEST).unwrap_or_default();
+            let inside = collection_at(place).map(|name| Place::collection(name, ""));
+            let found = std::iter::once(place)
+                .chain(&inside)
+                .flat_map(|place| self.operations_at(place, None, LATEST).unwrap_or_default());
             let standing = found
-                .into_iter()
                 .filter(|one| one.id > id && one.state == State::Done && one.undoes != Some(id))
                 .filter(|one| self.is_in_the_way(one.id, place, entries));
             later.extend(standing.take(NAMED).map(|one| (one.id, one.what)));

@@ -93,7 +93,7 @@ pub struct TouchedPath {
 /// Which operations are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those that touch this path of this root, or something below or above it.
+    /// Only those that touch this path of this root, or something below or above it; empty: any path of it.
     pub place: Option<(String, String)>,
     /// Only those with larger numbers.
     pub after: i64,
@@ -274,7 +274,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id > ?5 AND id IN (
                  SELECT operation FROM operation_path
-                 WHERE root = ?3 AND (path = ?4 OR substr(path, 1, length(?4) + 1) = ?4 || '/'
+                 WHERE root = ?3 AND (path = ?4 OR ?4 = '' OR substr(path, 1, length(?4) + 1) = ?4 || '/'
                      OR substr(?4, 1, length(path) + 1) = path || '/'))
              ORDER BY id DESC LIMIT ?2"
         ))?

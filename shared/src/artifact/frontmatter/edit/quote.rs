@@ -64,7 +64,8 @@ mod tests {
             ("title: 'tis # so\n", "title: \"'tis # so\"\n"),
             ("title: [x\n  goes on\n", "title: \"[x goes on\"\n"),
         ] {
-            let text = |fields: &str| format!("---\n{fields}author: me\nkeywords: [z]\n---\n[body]\n");
+            let text =
+                |fields: &str| format!("---\n{fields}author: me\nkeywords: [z]\n---\n[body]\n");
             let quoted = quote(text(before).as_bytes(), Path::new("SKILL.md"), &Kind::Skill);
             let quoted = quoted.map(|bytes| String::from_utf8(bytes).unwrap());
             assert_eq!(quoted, Ok(text(after)), "{before}");
