@@ -1,5 +1,6 @@
 //! Questions to a warm daemon over a channel that stays open.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use skillmeat_proto::v1;
@@ -11,6 +12,8 @@ use tonic::Status;
 
 use skillmeat_tests::bench::daemon::{Daemon, Home};
 use skillmeat_tests::bench::table::{Samples, Table};
+
+use crate::floor::{STARTS, run};
 
 /// Questions of each kind, and those before them that do not count.
 const QUESTIONS: usize = 2_000;
@@ -92,10 +95,19 @@ const KINDS: [(&str, Question); 3] = [
 /// The plain questions.
 pub(crate) fn ask(daemon: &Daemon, table: &mut Table) {
     for (name, question) in KINDS {
-        let samples = question(daemon);
-        table.time(&format!("{name}, p50"), samples.p50(), P50);
-        table.time(&format!("{name}, p99"), samples.p99(), P99);
+        let (samples, program) = beside_a_program(|| question(daemon));
+        table.paced(&format!("{name}, p50"), samples.p50(), P50, program);
+        table.paced(&format!("{name}, p99"), samples.p99(), P99, program);
     }
+}
+
+/// Answers, and what a program that does nothing takes just before and after.
+fn beside_a_program(questions: impl FnOnce() -> Samples) -> (Samples, Duration) {
+    let program = || (0..STARTS).map(|_| run(Command::new("/bin/true")));
+    let mut programs: Vec<Duration> = program().collect();
+    let samples = questions();
+    programs.extend(program());
+    (samples, Samples::new(programs).p50())
 }
 
 /// Searches: frequent and rare words, several words, beginnings, phrases, words nobody wrote.
@@ -122,7 +134,7 @@ fn queries() -> Vec<String> {
 pub(crate) fn search(daemon: &Daemon, table: &mut Table) {
     let client = Search::new(daemon.rpc.channel());
     let queries = queries();
-    let samples = daemon.wait(times(|at| {
+    let search = times(|at| {
         let mut client = client.clone();
         let query = queries
             .get(at % queries.len())
@@ -137,17 +149,11 @@ pub(crate) fn search(daemon: &Daemon, table: &mut Table) {
                 })
                 .await
         }
-    }));
-    table.time(
-        "search over all text, p50",
-        samples.p50(),
-        Duration::from_millis(3),
-    );
-    table.time(
-        "search over all text, p99",
-        samples.p99(),
-        Duration::from_millis(15),
-    );
+    });
+    let (samples, program) = beside_a_program(|| daemon.wait(search));
+    let [p50, p99] = [3, 15].map(Duration::from_millis);
+    table.paced("search over all text, p50", samples.p50(), p50, program);
+    table.paced("search over all text, p99", samples.p99(), p99, program);
 }
 
 /// A large collection must answer about as fast as a small one. Both daemons are asked in turns.
