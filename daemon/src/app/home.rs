@@ -13,7 +13,8 @@ use skillmeat_shared::{Result, artifact};
 use super::App;
 use super::errand::{self, Beat, Waited};
 use super::reach::Reach;
-use crate::store::{Store, collection};
+use crate::store::Store;
+use crate::store::collection::{self, CollectionView};
 use crate::watch::WatchRoot;
 
 /// Largest manifest that is read for the name of an external collection, bytes.
@@ -109,7 +110,7 @@ impl App {
         let mut swept = 0;
         for view in views {
             let mut entries = ENTRIES;
-            let root = PathBuf::from(view.path);
+            let root = self.folder_of(&view);
             if !self.reach.answers(&root) {
                 continue;
             }
@@ -127,6 +128,34 @@ impl App {
         Ok(swept)
     }
 
+    /// Where a collection is: those of the home lie in it, wherever it was moved to since the row was written.
+    pub(super) fn folder_of(&self, view: &CollectionView) -> PathBuf {
+        if view.external {
+            PathBuf::from(&view.path)
+        } else {
+            self.boot.home.collection(&view.name)
+        }
+    }
+
+    /// Has the rows say where the collections of the home are, which may have been moved since they were written.
+    pub(super) fn place_rows(&self, store: &Store) {
+        let placed = store.read(collection::all).and_then(|views| {
+            let mut views = views
+                .into_iter()
+                .map(|view| (self.folder_of(&view).display().to_string(), view));
+            views.try_for_each(|(folder, view)| {
+                if folder == view.path {
+                    return Ok(());
+                }
+                tracing::info!(target: "ingest", "`{}` was moved to `{folder}`", view.path);
+                store.write(move |rows| collection::relocate(rows, &view.name, &folder))
+            })
+        });
+        if let Err(error) = placed {
+            tracing::error!(target: "ingest", "rows say where collections were before: {error}");
+        }
+    }
+
     /// All collections that should be served, the default one first. Those that rows know stay, even if
     /// their folder is gone: their rows then say that they are unreachable.
     pub(super) fn targets(&self, store: &Store) -> Result<Vec<Target>> {
@@ -140,7 +169,7 @@ impl App {
         for view in known.iter().filter(|view| !view.external) {
             targets.entry(view.name.clone()).or_insert_with(|| Target {
                 name: view.name.clone(),
-                path: view.path.clone().into(),
+                path: self.folder_of(view),
                 external: false,
             });
         }

@@ -56,7 +56,7 @@ pub struct GroupView {
 pub fn known(connection: &Connection, name: &str) -> rusqlite::Result<Option<KnownCollection>> {
     connection
         .prepare_cached(
-            "SELECT id, state, manifest_seen, lock_seen, row_hash FROM collection WHERE name = ?1",
+            "SELECT id, state, manifest_seen, lock_seen, row_hash, path, external FROM collection WHERE name = ?1",
         )?
         .query_row([name], |row| {
             let state: String = row.get(1)?;
@@ -68,6 +68,8 @@ pub fn known(connection: &Connection, name: &str) -> rusqlite::Result<Option<Kno
                 manifest: manifest.as_deref().and_then(Seen::from_bytes),
                 lock: lock.as_deref().and_then(Seen::from_bytes),
                 row_hash: row.get_ref(4)?.as_blob()?.try_into().unwrap_or_default(),
+                path: row.get(5)?,
+                external: row.get(6)?,
             })
         })
         .optional()
@@ -264,6 +266,14 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>> {
             .collect::<rusqlite::Result<_>>()?;
     }
     Ok(views)
+}
+
+/// Notes that a collection lies somewhere else by now.
+pub fn relocate(transaction: &Transaction<'_>, name: &str, path: &str) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE collection SET path = ?2 WHERE name = ?1")?
+        .execute([name, path])?;
+    Ok(())
 }
 
 /// Collections of which the rows are older than what is on disk, without their counts.

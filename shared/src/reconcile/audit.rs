@@ -57,7 +57,7 @@ pub fn audit(root: &Path) -> Result<Audit> {
         threads: 1,
         is_cancelled: &|| false,
     };
-    let look = look_at_manifest(root, None, &scope, &context);
+    let look = look_at_manifest(root, None, false, &context);
     let mut audit = Audit {
         state: look.state,
         problems: look.problems,

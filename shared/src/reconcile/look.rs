@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::candidate::Entries;
 use super::row::{CollectionState, ManifestPart};
-use super::{Context, KnownCollection, Scope, Seen};
+use super::{Context, KnownCollection, Seen};
 use crate::artifact::Problem;
 use crate::collection::lockfile::Lockfile;
 use crate::collection::manifest::Manifest;
@@ -27,11 +27,11 @@ pub(super) struct Look {
     pub(super) same: bool,
 }
 
-/// Looks at manifest and lock, and reads them if they are not what was taken over before.
+/// Looks at manifest and lock, and reads them if they are not what was taken over before, or are to be read `anew`.
 pub(super) fn look_at_manifest(
     root: &Path,
     known: Option<&KnownCollection>,
-    scope: &Scope,
+    anew: bool,
     context: &Context<'_>,
 ) -> Look {
     let manifest_path = root.join(MANIFEST);
@@ -39,14 +39,13 @@ pub(super) fn look_at_manifest(
     let now = context.clock.now();
     let manifest = Seen::of_file(&manifest_path, now);
     let lock = Seen::of_file(&lock_path, now);
-    let force = matches!(scope, Scope::All { force: true, .. });
     let is_same = |new: Option<Seen>, old: Option<Seen>| match (new, old) {
         (Some(new), Some(old)) => new.proves_unchanged_since(&old),
         (None, None) => true,
         _ => false,
     };
     if let Some(known) = known
-        && !force
+        && !anew
         && matches!(
             (known.state, manifest),
             (CollectionState::Ok, Some(_)) | (CollectionState::NoManifest, None)

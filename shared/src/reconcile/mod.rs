@@ -66,6 +66,10 @@ impl Scope {
 pub struct KnownCollection {
     /// Its row.
     pub row: i64,
+    /// Where it lay.
+    pub path: String,
+    /// Whether it lay outside of the home.
+    pub external: bool,
     /// How it was when last looked at.
     pub state: CollectionState,
     /// What the manifest looked like when it was last taken over.
@@ -74,6 +78,13 @@ pub struct KnownCollection {
     pub lock: Option<Seen>,
     /// Hash of its columns, groups and tag definitions.
     pub row_hash: [u8; 16],
+}
+
+impl KnownCollection {
+    /// Whether it was somewhere else when its row was written.
+    fn lies_elsewhere(&self, target: &Target) -> bool {
+        self.external != target.external || self.path != target.path.display().to_string()
+    }
 }
 
 /// What the rows say of an artifact: enough to decide whether it must be read.

@@ -94,7 +94,16 @@ pub fn reconcile(
             return unreachable(target, rows, known.as_ref(), &error, report);
         }
     };
-    let look = look_at_manifest(&root, known.as_ref(), scope, context);
+    let is_forced = matches!(scope, Scope::All { force: true, .. });
+    let look = look_at_manifest(
+        &root,
+        known.as_ref(),
+        is_forced
+            || known
+                .as_ref()
+                .is_some_and(|known| known.lies_elsewhere(target)),
+        context,
+    );
     report.state = Some(look.state);
     if look.manifest.is_some_and(|seen| !seen.is_trustworthy()) {
         report.young.push(MANIFEST.to_owned());

@@ -1,8 +1,8 @@
 //! Homes that the ancestor left are read as they are.
 
 use serde_json::{Value, json};
-use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{codes, copy, fixture, text, write};
+use skillmeat_tests::home::{codes, copy, fixture, skill, text, write};
+use skillmeat_tests::{Sandbox, daemon, until, wait};
 
 /// The part of a JSON array whose `key` has this value.
 fn find<'a>(all: &'a Value, key: &str, value: &str) -> &'a Value {
@@ -323,4 +323,85 @@ fn the_documented_header_and_everything_unknown_are_read_and_kept() {
         assert!(manifest.contains(kept), "{kept} is not in\n{manifest}");
     }
     assert!(codes(&sandbox.show("fresh")["problems"]).is_empty());
+}
+
+/// A home with two skills whose manifest nobody has touched for a while.
+fn settled() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "As it was");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
+    for _ in 0..2 {
+        sandbox.stop();
+        sandbox.ready();
+    }
+    sandbox
+}
+
+#[test]
+fn a_home_that_was_moved_is_served_and_changed_where_it_is() {
+    let mut sandbox = settled();
+    sandbox.stop();
+    let (old, new) = (sandbox.home().root().to_owned(), sandbox.path("new"));
+    std::fs::rename(&old, &new).unwrap();
+    // Another home, with the same artifacts, lies in its place by now.
+    copy(&new, &old);
+    sandbox.set("SKILLMEAT_HOME", new.to_str().unwrap());
+    // Also before anything was compared.
+    drop(sandbox.run(&["remove", "one", "--yes"]).ok());
+    drop(sandbox.run(&["rate", "two", "3"]).ok());
+    let place = new.join("collections/default");
+    assert!(!place.join("skills/one").exists());
+    assert!(old.join("collections/default/skills/one").exists());
+    sandbox.ready();
+    let collections = sandbox.json(&["collection", "list"]);
+    let listed = find(&collections["collections"], "name", "default");
+    assert_eq!(text(&listed["path"]), place.to_str().unwrap());
+    assert_eq!(sandbox.show("two")["rating"], 3);
+    drop(sandbox.run(&["snapshot", "there"]).ok());
+    drop(sandbox.run(&["undo", "--json"]).ok());
+    drop(sandbox.run(&["daemon", "stop"]).ok());
+    wait::until_true("the end of the daemon", || {
+        daemon::processes(&new).is_empty()
+    });
+}
+
+#[test]
+fn a_collection_outside_that_was_moved_is_changed_where_it_is() {
+    let sandbox = settled();
+    let place = |folder: &str| sandbox.path(folder).join("shared");
+    skill(&place("old").join("skills"), "far", "Away");
+    write(
+        place("old").join("collection.toml"),
+        "[collection]\nname = \"shared\"\n",
+    );
+    let name = |folder: &str| {
+        let path = place(folder);
+        drop(
+            sandbox
+                .run(&["config", "set", "collection.path", path.to_str().unwrap()])
+                .ok(),
+        );
+        until("a collection that is served", || {
+            let collections = sandbox.json(&["collection", "list"]);
+            let all = collections["collections"].as_array().unwrap();
+            all.iter()
+                .find(|one| text(&one["path"]) == path.to_str().unwrap())?;
+            (sandbox.ready()["artifacts"] == 3).then_some(())
+        });
+    };
+    name("old");
+    sandbox.stop();
+    sandbox.ready();
+    std::fs::create_dir(sandbox.path("new")).unwrap();
+    std::fs::rename(place("old"), place("new")).unwrap();
+    name("new");
+    drop(
+        sandbox
+            .run(&["set", "far", "author=Me", "-c", "shared"])
+            .ok(),
+    );
+    let text = std::fs::read_to_string(place("new").join("skills/far/SKILL.md")).unwrap();
+    assert!(text.contains("author: Me"), "{text}");
 }

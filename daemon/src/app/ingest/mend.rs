@@ -251,6 +251,7 @@ impl App {
                 Err(error) => self.cannot_open(error),
             }
         }
+        self.place_rows(store);
         self.gate.admit(Arc::clone(store));
         self.look_anew(store, targets);
         true

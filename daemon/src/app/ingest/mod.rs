@@ -83,6 +83,7 @@ impl App {
         {
             // Nobody changes anything before it is known what stands.
             let _no_change = self.mutation.lock();
+            self.place_rows(&store);
             self.gate.admit(Arc::clone(&store));
             self.recover_changes();
             self.recall_damage();

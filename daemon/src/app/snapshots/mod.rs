@@ -349,8 +349,8 @@ impl App {
         let store = self.store()?;
         let views = store.read(crate::store::collection::all)?;
         let view = views.into_iter().find(|view| view.name == name);
-        let path = PathBuf::from(view.ok_or_else(|| collections::not_found(name))?.path);
-        self.real_root(&path)
+        let view = view.ok_or_else(|| collections::not_found(name))?;
+        self.real_root(&self.folder_of(&view))
     }
 
     /// The ancestor's snapshots of a collection, and what is wrong with their index.

@@ -130,7 +130,7 @@ impl<'a> Draft<'a> {
             .into_iter()
             .find(|view| view.name == collection);
         let path = if let Some(view) = view {
-            PathBuf::from(view.path)
+            self.app.folder_of(&view)
         } else {
             // The rows are still to come.
             let targets = self.app.targets(&store)?;
