@@ -121,11 +121,11 @@ impl App {
                 is_watching = true;
                 self.watch_and_look_again(&store, &targets);
             }
-            let (work, idle) = self.ingest.next();
+            let work = self.ingest.next();
             failpoint::hit("task.ingest").ok();
             match work {
                 Work::Stop => return,
-                Work::Pass(pass) => self.run_pass(&store, &targets, pass, idle),
+                Work::Pass(pass, rested) => self.run_pass(&store, &targets, pass, rested),
                 Work::Late(late) => self.take_late(&targets, *late),
                 Work::Home => self.look_at_home(&store, &mut targets, "watch"),
                 Work::Config => {

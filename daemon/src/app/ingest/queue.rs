@@ -51,6 +51,8 @@ struct Queue {
     check_at: Option<Instant>,
     /// The thread does something.
     working: bool,
+    /// It had nothing to do since the last pass.
+    rested: bool,
     stopping: bool,
 }
 
@@ -92,7 +94,8 @@ pub(in crate::app) enum Change {
 
 /// What the thread does next.
 pub(super) enum Work {
-    Pass(Pass),
+    /// With whether the thread had nothing to do since the pass before it.
+    Pass(Pass, bool),
     /// A pass that was left behind has ended.
     Late(Box<Late>),
     Home,
@@ -324,9 +327,8 @@ impl Ingest {
         }
     }
 
-    /// The next piece of work; the flag tells whether the thread had been idle before it.
-    pub(super) fn next(&self) -> (Work, bool) {
-        let mut idle = false;
+    /// The next piece of work.
+    pub(super) fn next(&self) -> Work {
         let mut queue = self.queue();
         if queue.running.take().is_some() {
             self.wake.notify_all();
@@ -334,25 +336,25 @@ impl Ingest {
         let check = *queue.checked.get_or_insert_with(Instant::now) + SELF_CHECK;
         loop {
             if queue.stopping {
-                return (Work::Stop, idle);
+                return Work::Stop;
             }
             if !queue.rebuild.is_empty() {
-                return (Work::Rebuild(std::mem::take(&mut queue.rebuild)), idle);
+                return Work::Rebuild(std::mem::take(&mut queue.rebuild));
             }
             if let Some(late) = queue.behind.take_late() {
-                return (Work::Late(Box::new(late)), idle);
+                return Work::Late(Box::new(late));
             }
             if let Some((collection, waiter)) = queue.gone.pop() {
-                return (Work::Forget(collection, waiter), idle);
+                return Work::Forget(collection, waiter);
             }
             if let Some((change, waiter)) = queue.change.take() {
-                return (Work::Change(change, waiter), idle);
+                return Work::Change(change, waiter);
             }
             if std::mem::take(&mut queue.config) {
-                return (Work::Config, idle);
+                return Work::Config;
             }
             if std::mem::take(&mut queue.home) {
-                return (Work::Home, idle);
+                return Work::Home;
             }
             let now = Instant::now();
             while let Some(pass) = queue.later.take_due(now) {
@@ -365,7 +367,7 @@ impl Ingest {
                 queue.check = false;
                 queue.lost = false;
                 queue.check_at = None;
-                return (Work::Check, idle);
+                return Work::Check;
             }
             let rest = |pass: &Pass| {
                 let rests = queue.pace.rests_until(&pass.collection, now);
@@ -379,10 +381,10 @@ impl Ingest {
             if let Some(at) = free {
                 let pass = queue.passes.remove(at);
                 queue.running = Some(pass.collection.clone());
-                return (Work::Pass(pass), idle);
+                return Work::Pass(pass, std::mem::take(&mut queue.rested));
             }
             let rested = queue.passes.iter().filter_map(rest).min();
-            idle = true;
+            queue.rested = true;
             queue.working = false;
             let later = queue.later.next_due().into_iter();
             queue = if let Some(due) = later.chain(queue.check_at).chain(rested).min() {

@@ -17,8 +17,8 @@ fn a_busy_collection_rests_but_for_those_who_wait() {
     (0..20).for_each(|_| ingest.rest("busy", Duration::from_mins(1)));
     ingest.submit("busy", Scope::WHOLE, "watch");
     ingest.submit("calm", Scope::WHOLE, "watch");
-    let next = || match ingest.next().0 {
-        Work::Pass(pass) => pass.collection,
+    let next = || match ingest.next() {
+        Work::Pass(pass, _) => pass.collection,
         _ => String::new(),
     };
     assert_eq!(next(), "calm");
@@ -30,7 +30,7 @@ fn a_busy_collection_rests_but_for_those_who_wait() {
 fn who_changes_a_collection_waits_for_the_pass_over_it() {
     let ingest = Ingest::default();
     ingest.submit("c", Scope::WHOLE, "watch");
-    assert!(matches!(ingest.next().0, Work::Pass(_)));
+    assert!(matches!(ingest.next(), Work::Pass(..)));
     drop(ingest.hold("other"));
     std::thread::scope(|scope| {
         let (tell, told) = sync_channel(1);
@@ -41,7 +41,7 @@ fn who_changes_a_collection_waits_for_the_pass_over_it() {
         });
         assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
         ingest.submit("d", Scope::WHOLE, "watch");
-        assert!(matches!(ingest.next().0, Work::Pass(_)));
+        assert!(matches!(ingest.next(), Work::Pass(..)));
         told.recv().unwrap();
     });
 }
@@ -53,9 +53,34 @@ fn endless_passes_do_not_keep_the_cache_from_being_looked_for() {
     loop {
         assert!(Instant::now() < deadline, "only passes for 20 s");
         ingest.submit("c", Scope::WHOLE, "ttl");
-        if matches!(ingest.next().0, Work::Check) {
+        if matches!(ingest.next(), Work::Check) {
             break;
         }
     }
-    assert!(matches!(ingest.next().0, Work::Pass(_)), "and they go on");
+    assert!(matches!(ingest.next(), Work::Pass(..)), "and they go on");
+}
+
+#[test]
+fn what_passes_did_is_summed_up_until_there_is_nothing_to_do() {
+    let ingest = Ingest::default();
+    let rested = |ingest: &Ingest| match ingest.next() {
+        Work::Pass(_, rested) => rested,
+        _ => panic!("no pass"),
+    };
+    ingest.submit("one", Scope::WHOLE, "ttl");
+    ingest.submit("two", Scope::WHOLE, "ttl");
+    assert!(!rested(&ingest) && !rested(&ingest));
+    std::thread::scope(|scope| {
+        // Something else comes first when there is work again.
+        let other = scope.spawn(|| matches!(ingest.next(), Work::Home));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !ingest.queue().rested {
+            assert!(Instant::now() < deadline, "it never rests");
+            std::thread::yield_now();
+        }
+        ingest.look_at_home();
+        assert!(other.join().unwrap());
+    });
+    ingest.submit("one", Scope::WHOLE, "ttl");
+    assert!(rested(&ingest));
 }
