@@ -317,6 +317,12 @@ fn find(
     let mut found = show::find_alias(connection, collection, &reference.name)?;
     if let Some(kind) = &reference.kind {
         found.retain(|summary| summary.kind == kind.as_str());
+    } else if found.is_empty()
+        && let Some((kind, name)) = reference.name.split_once(':')
+    {
+        // A manifest may have kinds that we do not know.
+        let kind = Kind::from_manifest(kind);
+        return show::find(connection, collection, Some(&kind), name);
     }
     Ok(found)
 }

@@ -243,9 +243,12 @@ impl Search<'_> {
             } else if kind.is_symlink() && detect::is_manifest(&entry.file_name()) {
                 match fs::metadata(&path) {
                     Ok(found) if found.is_file() => listing.files.push(path),
-                    Ok(_) => {}
+                    Ok(found) if found.is_dir() => {}
+                    Ok(_) => self.skip(&path, "a pipe, socket or device"),
                     Err(_) => self.skip(&path, "a link that leads nowhere"),
                 }
+            } else if !kind.is_symlink() && detect::is_manifest(&entry.file_name()) {
+                self.skip(&path, "a pipe, socket or device");
             } else if kind.is_symlink() && (path.is_dir() || is_markdown(&path)) {
                 linked.push(path);
             }

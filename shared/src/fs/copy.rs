@@ -93,6 +93,8 @@ pub fn left_out(src: &Path) -> Result<Vec<Problem>> {
     let mut copy = Copy::of(root.clone());
     if root.is_dir() {
         copy.survey(&root, &mut Vec::new())?;
+    } else if root.is_file() {
+        copy.weigh(&root)?;
     }
     Ok(copy.notes)
 }
@@ -213,7 +215,7 @@ impl Copy {
         for name in self.names(from)? {
             match self.real(&from.join(name), above)? {
                 Some((real, true)) => self.survey(&real, above)?,
-                Some((real, false)) => self.count(&real)?,
+                Some((real, false)) => self.weigh(&real)?,
                 None => {}
             }
         }
@@ -221,11 +223,22 @@ impl Copy {
         Ok(())
     }
 
+    /// Counts a file that is not read.
+    fn weigh(&mut self, from: &Path) -> Result<()> {
+        self.count(from)?;
+        let found = fs::metadata(from).map_err(|error| Error::io("read", from, &error))?;
+        self.bytes = self.bytes.saturating_add(found.len());
+        if self.bytes > MAX_BYTES {
+            return Err(self.too_heavy(from));
+        }
+        Ok(())
+    }
+
     fn file(&mut self, from: &Path, to: &Path) -> Result<()> {
         self.count(from)?;
         let (source, size) = open_regular(from)?;
         if self.bytes.saturating_add(size) > MAX_BYTES {
-            return Err(self.too_large(from, &format!("it holds more than {MAX_BYTES} bytes")));
+            return Err(self.too_heavy(from));
         }
         let found = source
             .metadata()
@@ -242,7 +255,7 @@ impl Copy {
             .and_then(|()| std::io::copy(&mut source.take(left.saturating_add(1)), &mut target))
             .map_err(|error| Error::io("copy", from, &error))?;
         if copied > left {
-            return Err(self.too_large(from, &format!("it holds more than {MAX_BYTES} bytes")));
+            return Err(self.too_heavy(from));
         }
         self.bytes += copied;
         let fail = |error: &std::io::Error| Error::io("create", to, error);
@@ -280,6 +293,10 @@ impl Copy {
 
     fn too_deep(&self, at: &Path) -> Error {
         self.too_large(at, &format!("its folders lie more than {MAX_DEPTH} deep"))
+    }
+
+    fn too_heavy(&self, at: &Path) -> Error {
+        self.too_large(at, &format!("it holds more than {MAX_BYTES} bytes"))
     }
 
     fn too_large(&self, at: &Path, why: &str) -> Error {
@@ -329,6 +346,22 @@ mod tests {
         walk(root, root, &mut all);
         all.sort();
         all
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_also_before_it_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let src = folder.path().join("src");
+        touch(&src.join("SKILL.md"), "x", 0o644);
+        touch(&src.join("data/hole.bin"), "", 0o644);
+        let hole = File::options().write(true).open(src.join("data/hole.bin"));
+        hole.unwrap().set_len(MAX_BYTES).unwrap();
+        let error = left_out(&src).unwrap_err();
+        assert_eq!(error.code, Code::FileTooLarge);
+        assert_eq!(
+            copy_artifact(&src, &folder.path().join("dst")).unwrap_err(),
+            error
+        );
     }
 
     #[test]

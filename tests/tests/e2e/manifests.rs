@@ -281,3 +281,22 @@ fn a_new_collection_folder_is_found_by_itself() {
         shown["description"] == "Edited"
     });
 }
+
+#[test]
+fn an_artifact_of_an_unknown_kind_has_a_name() {
+    let sandbox = Sandbox::initialised();
+    write(
+        sandbox.collection("default", "collection.toml"),
+        "[collection]\nname = \"default\"\n\n[[artifacts]]\nname = \"q\"\ntype = \"weird\"\npath = \"weird/q\"\n\
+         origin = \"local\"\n",
+    );
+    sandbox.shows("weird:q", "an artifact of an unknown kind", |shown| {
+        shown["id"] == "weird:q"
+    });
+    drop(sandbox.run(&["cache", "invalidate", "weird:q"]).ok());
+    let error = sandbox.fails(&["show", "weird:x"], 3);
+    assert!(
+        error["message"].as_str().unwrap().contains("weird:x"),
+        "{error}"
+    );
+}

@@ -151,6 +151,20 @@ fn what_a_copy_would_have_no_manifest_of_is_told_and_left_out() {
 }
 
 #[test]
+fn a_manifest_that_is_a_pipe_is_told_and_never_opened() {
+    let dir = tree(&[
+        ("skills/good/SKILL.md", AGENT),
+        ("skills/pipe/notes.txt", "x"),
+    ]);
+    let pipe = dir.path().join("repo/skills/pipe/SKILL.md");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let (candidates, skipped) = found(&dir);
+    assert_eq!(candidates, ["skill:good skills/good -"]);
+    assert_eq!(skipped, ["skills/pipe/SKILL.md"]);
+}
+
+#[test]
 fn progress_counts_up_and_the_root_must_be_a_folder() {
     let dir = tree(&[("a/SKILL.md", "x"), ("b/SKILL.md", "x")]);
     let mut counts = Vec::new();
