@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use skillmeat_shared::Kind;
-use skillmeat_shared::artifact::{Metadata, Status, metadata};
+use skillmeat_shared::artifact::{Metadata, Problem, Status, metadata};
 use skillmeat_shared::reconcile::Kept;
 
 use super::Freshness;
@@ -46,6 +46,10 @@ impl Shown {
 
     /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
     pub fn modified(&self) -> Option<bool> {
+        let is_unread = |problem: &Problem| problem.code == "file.unreadable";
+        if self.detail.problems.iter().any(is_unread) {
+            return None;
+        }
         let recorded = self.kept().lock?.content_hash?;
         Some(*self.detail.summary.content_hash.as_ref()? != recorded)
     }

@@ -68,9 +68,13 @@ fn also_when_the_umask_allows_everything() {
 fn a_home_that_is_too_open_is_tightened() {
     let sandbox = Sandbox::from_fixture("git");
     let root = sandbox.home().root();
-    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(sandbox.home().config(), "[settings]\n");
+    for (path, mode) in [(root, 0o755), (&sandbox.home().config(), 0o644)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     sandbox.ready();
     assert_eq!(mode(root), 0o700);
+    assert_eq!(mode(&sandbox.home().config()), 0o600);
 }
 
 #[test]
