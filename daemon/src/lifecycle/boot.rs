@@ -169,7 +169,10 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
         tracing::warn!("can't raise the limit of open files: {error}");
     }
     // It may hold secrets. What a link leads to is somebody's own affair.
-    let is_file = home.config().symlink_metadata().is_ok_and(|found| found.is_file());
+    let is_file = home
+        .config()
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_file());
     if is_file && let Err(error) = config::protect(&home.config()) {
         tracing::warn!("others may read the config: {error}");
     }

@@ -1,7 +1,7 @@
 //! Homes that the ancestor left are read as they are.
 
 use serde_json::{Value, json};
-use skillmeat_tests::home::{codes, copy, fixture, skill, text, write};
+use skillmeat_tests::home::{codes, copy, fixture, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon, until, wait};
 
 /// The part of a JSON array whose `key` has this value.
@@ -344,7 +344,7 @@ fn a_home_that_was_moved_is_served_and_changed_where_it_is() {
     let mut sandbox = settled();
     sandbox.stop();
     let (old, new) = (sandbox.home().root().to_owned(), sandbox.path("new"));
-    std::fs::rename(&old, &new).unwrap();
+    rename(&old, &new);
     // Another home, with the same artifacts, lies in its place by now.
     copy(&new, &old);
     sandbox.set("SKILLMEAT_HOME", new.to_str().unwrap());
@@ -395,7 +395,7 @@ fn a_collection_outside_that_was_moved_is_changed_where_it_is() {
     sandbox.stop();
     sandbox.ready();
     std::fs::create_dir(sandbox.path("new")).unwrap();
-    std::fs::rename(place("old"), place("new")).unwrap();
+    rename(place("old"), place("new"));
     name("new");
     drop(
         sandbox
