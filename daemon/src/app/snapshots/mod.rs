@@ -7,6 +7,7 @@ mod damage;
 mod keep;
 mod name;
 mod present;
+mod ratings;
 mod restore;
 
 use std::collections::BTreeSet;
