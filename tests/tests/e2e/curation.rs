@@ -457,3 +457,27 @@ fn the_lock_file_follows_an_artifact_that_is_one_file() {
     drop(sandbox.run(&["rename", "b", "f"]).ok());
     assert_eq!(sandbox.show("f")["modified"], true);
 }
+
+#[test]
+fn a_copy_beside_the_original_has_none_of_its_aliases() {
+    let sandbox = library();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    sandbox.json(&["set", "review", "aliases=look,see"]);
+    sandbox.json(&["copy", "review", "--as", "second"]);
+    assert_eq!(sandbox.show("look")["id"], "skill:review");
+    assert_eq!(sandbox.show("second")["aliases"], serde_json::json!([]));
+    sandbox.json(&["copy", "review", "--to", "work"]);
+    let there = sandbox.json(&["show", "look", "-c", "work"]);
+    assert_eq!(there["id"], "skill:review");
+}
+
+#[test]
+fn commands_in_hints_are_those_of_a_shell() {
+    let sandbox = library();
+    let error = sandbox.fails(&["show", "nothing like $it"], 3);
+    let hint = text(&error["hints"][0]);
+    assert_eq!(
+        hint,
+        "`sm search 'nothing like $it'` looks for it everywhere"
+    );
+}

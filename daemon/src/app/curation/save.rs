@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use skillmeat_shared::artifact::{ParseStatus, frontmatter, metadata};
 use skillmeat_shared::collection::spelling;
+use skillmeat_shared::error::word;
 use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -69,7 +70,7 @@ impl App {
         if row.path.is_empty() || !artifact_root.exists() {
             let message = format!("`{id}` has no files");
             return Err(Error::new(Code::FileNotFound, message)
-                .hint(format!("`sm show {id}` tells what is known of it")));
+                .hint(format!("`sm show {}` tells what is known of it", word(&id))));
         }
         let scan = skillmeat_shared::artifact::scan::scan(&artifact_root, &root)?;
         let file = chosen(&row, &scan, file)?;
@@ -156,8 +157,10 @@ fn chosen(
     }
     let shown: String = file.chars().take(200).collect();
     Err(
-        Error::new(Code::FileNotFound, format!("`{id}` has no file `{shown}`"))
-            .hint(format!("`sm show {id}` lists its files")),
+        Error::new(Code::FileNotFound, format!("`{id}` has no file `{shown}`")).hint(format!(
+            "`sm show {}` lists its files",
+            word(&id.to_string())
+        )),
     )
 }
 
