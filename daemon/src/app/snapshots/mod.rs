@@ -79,6 +79,13 @@ pub struct SnapshotView {
     pub problem: Option<&'static str>,
 }
 
+impl SnapshotView {
+    /// Whether the history holds it; else the ancestor's archive is all there is, which stays as it is.
+    pub fn is_ours(&self) -> bool {
+        self.archive.is_none() && self.problem.is_none()
+    }
+}
+
 impl From<Snapshot> for SnapshotView {
     fn from(row: Snapshot) -> Self {
         Self {
