@@ -1,4 +1,4 @@
-//! Ratings go back and forth with the artifacts that they are of.
+//! Going back to snapshots: what comes along, and what is missing for it.
 
 use std::fs;
 
@@ -90,4 +90,33 @@ fn ratings_that_nobody_can_read_are_in_no_way() {
     sandbox.json(&["rollback", &then, "--yes"]);
     assert_eq!(sandbox.show("one")["status"], "managed");
     assert_eq!(file(&sandbox), "[broken");
+}
+
+#[test]
+fn snapshots_of_a_collection_that_is_gone_say_how_they_are_of_use() {
+    let sandbox = with_two();
+    sandbox.json(&["collection", "create", "ghost"]);
+    sandbox.json(&["copy", "one", "--to", "ghost"]);
+    let made = sandbox.json(&["snapshot", "then", "-c", "ghost"]);
+    let then = text(&made["snapshot"]["id"]);
+    sandbox.json(&["collection", "delete", "ghost", "--yes"]);
+    let restore = format!("one@{then}");
+    for args in [
+        &["rollback", &then, "--yes"][..],
+        &["restore", &restore],
+        &["snapshot", "diff", &then],
+    ] {
+        let error = sandbox.fails(&[args, &["-c", "ghost"]].concat(), 3);
+        assert_eq!(error["code"], "collection.not_found", "{args:?}");
+        let hints = error["hints"].to_string();
+        assert!(hints.contains("`sm collection create ghost`"), "{hints}");
+    }
+    let error = sandbox.fails(&["snapshot", "x", "-c", "nothing"], 3);
+    assert!(!error.to_string().contains("collection create"), "{error}");
+    sandbox.json(&["collection", "create", "ghost"]);
+    sandbox.json(&["rollback", &then, "--yes", "-c", "ghost"]);
+    assert_eq!(
+        sandbox.json(&["show", "one", "-c", "ghost"])["status"],
+        "managed"
+    );
 }
