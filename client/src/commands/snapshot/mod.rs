@@ -140,7 +140,10 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
         SnapshotCommand::Delete { ids, of, yes } => {
             agreed(
                 yes,
-                &format!("delete {}?", units::count(ids.len() as u64, "snapshot")),
+                &format!(
+                    "delete {} for good?",
+                    units::count(ids.len() as u64, "snapshot")
+                ),
             )?;
             let request = v1::DeleteSnapshotsRequest {
                 collection: of.collection.unwrap_or_default(),
