@@ -94,7 +94,7 @@ Snapshots that the ancestor made are listed as `archive`, and can be used like t
     #[command(after_help = "Examples:
   sm snapshot delete 20261120-155145-120724 --yes
 
-This is final: `sm undo` brings none back. Disk space comes back with the next `sm gc`.")]
+This is final. Disk space comes back with the next `sm gc`.")]
     Delete {
         /// The snapshots
         #[arg(value_name = "ID", required = true)]
