@@ -3,6 +3,7 @@
 //!
 //! Every code has a heading in TROUBLESHOOTING.md; a test over [`Code::ALL`] checks it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -284,6 +285,16 @@ impl Error {
     }
 }
 
+/// A text as one word of a command that a hint prints: quoted for a shell, if a shell would take it for something
+/// else.
+pub fn word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
 /// An error as scripts read it.
 #[derive(Debug, Serialize)]
 pub struct ErrorJson<'a> {
@@ -314,5 +325,24 @@ impl ErrorJson<'_> {
             error: &'a ErrorJson<'a>,
         }
         serde_json::to_string(&Report { error: self }).unwrap_or_default() + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_command_are_quoted_if_a_shell_needs_that() {
+        for (text, quoted) in [
+            ("skill:pdf", "skill:pdf"),
+            ("größe_1.2", "größe_1.2"),
+            ("two words", "'two words'"),
+            ("it's", "'it'\\''s'"),
+            ("$(x)", "'$(x)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(word(text), quoted);
+        }
     }
 }

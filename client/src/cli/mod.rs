@@ -249,7 +249,7 @@ Every change is an operation: those by commands, and (by `external`) edits that 
     Log(Late<LogArgs>),
     /// Take an operation back
     #[command(after_help = "Examples:
-  sm undo                          the last one that stands; again: the one before
+  sm undo                          the last one of `sm` that changed files; again: the one before
   sm undo 12
   sm undo 12 --dry-run             what would change
 

@@ -46,7 +46,7 @@ pub(crate) enum LogCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
-    /// The number of the operation, as `sm log` shows it [default: the last one that stands]
+    /// The number of the operation, as `sm log` shows it [default: the last one of `sm` that changed files]
     #[arg(value_name = "OP", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) id: Option<u64>,
     /// Say what would change, and change nothing

@@ -94,7 +94,7 @@ Snapshots that the ancestor made are listed as `archive`, and can be used like t
     #[command(after_help = "Examples:
   sm snapshot delete 20261120-155145-120724 --yes
 
-Disk space comes back with the next `sm gc`.")]
+This is final. Disk space comes back with the next `sm gc`.")]
     Delete {
         /// The snapshots
         #[arg(value_name = "ID", required = true)]
@@ -110,7 +110,7 @@ Disk space comes back with the next `sm gc`.")]
   sm snapshot prune --dry-run
   sm snapshot prune --keep-last 3 --keep-daily 0
 
-Without `--keep-...` the config decides (`snapshot.keep_last` and its like). The daemon prunes by itself.")]
+This is final. Without `--keep-...` the config decides (`snapshot.keep_last` and its like). The daemon prunes by itself.")]
     Prune(PruneArgs),
     /// Write a snapshot to a .tar.gz file, as the ancestor makes them
     #[command(after_help = "Examples:

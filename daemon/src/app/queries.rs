@@ -1,5 +1,6 @@
 //! Reading artifacts: pages, one in full, names for completion, and what a name means.
 
+use skillmeat_shared::error::word;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
@@ -342,13 +343,12 @@ fn the_one(mut found: Vec<Summary>, reference: &ArtifactRef) -> Result<Summary> 
     );
     for summary in found.iter().take(10) {
         error = error.hint(format!(
-            "`{}:{}` in `{}`: `sm show {}:{} -c {}`",
+            "`{}:{}` in `{}`: `sm show {} -c {}`",
             summary.kind,
             summary.name,
             summary.collection,
-            summary.kind,
-            summary.name,
-            summary.collection
+            word(&format!("{}:{}", summary.kind, summary.name)),
+            word(&summary.collection)
         ));
     }
     Err(error)
@@ -381,7 +381,7 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
     if near.is_empty() {
         return error.hint(format!(
             "`sm search {}` looks for it everywhere",
-            reference.name
+            word(&reference.name)
         ));
     }
     let list: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();

@@ -3,6 +3,7 @@
 use skillmeat_shared::config::record::shows_value;
 use skillmeat_shared::config::value::Unit;
 use skillmeat_shared::config::{self, keys};
+use skillmeat_shared::error::word;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
@@ -96,7 +97,10 @@ impl App {
         if has_row || names.is_empty() || self.boot.home.collection(name).exists() {
             return Ok(());
         }
-        let create = format!("`sm collection create {name}` makes one of that name");
+        let create = format!(
+            "`sm collection create {}` makes one of that name",
+            word(name)
+        );
         Err(not_found_near(name, &names).hint(create))
     }
 

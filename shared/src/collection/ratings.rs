@@ -39,6 +39,11 @@ impl Ratings {
         Self(collections.collect())
     }
 
+    /// Whether nothing of a collection is rated.
+    pub fn is_empty(&self, collection: &str) -> bool {
+        self.0.get(collection).is_none_or(BTreeMap::is_empty)
+    }
+
     /// The rating of an artifact.
     pub fn of(&self, collection: &str, id: &str) -> Option<u8> {
         self.0.get(collection)?.get(id).copied()
@@ -113,6 +118,7 @@ mod tests {
         assert_eq!(ratings.of("default", "skill:pdf"), Some(1));
         assert_eq!(ratings.of("default", "skill:x"), Some(2));
         assert_eq!(ratings.of("other", "note"), None);
+        assert!(!ratings.is_empty("default") && ratings.is_empty("other"));
         let gone = set(
             &one,
             &[rating("default", "pdf", None), rating("new", "a", None)],

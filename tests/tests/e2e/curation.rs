@@ -415,3 +415,69 @@ fn a_pattern_of_several_is_not_renamed_to_one_name() {
     sandbox.json(&["rename", "tid?", "neat"]);
     assert!(sandbox.ids().contains(&"command:neat".to_owned()));
 }
+
+#[test]
+fn the_lock_file_follows_an_artifact_that_is_one_file() {
+    let sandbox = Sandbox::initialised();
+    let source = sandbox.path("source/agents");
+    for name in ["a", "b"] {
+        let file = source.join(format!("{name}.md"));
+        write(
+            &file,
+            format!("---\nname: {name}\ndescription: What {name} is\n---\nText.\n"),
+        );
+        drop(sandbox.run(&["add", file.to_str().unwrap()]).ok());
+    }
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    let is_as_locked = |args: &[&str]| {
+        let show = sandbox.json(&[&["show"], args].concat());
+        assert_eq!(show["modified"], false, "{args:?}: {show:#}");
+    };
+    drop(sandbox.run(&["rename", "a", "c"]).ok());
+    assert!(read(&sandbox, "agents/c.md").starts_with("---\nname: c\n"));
+    is_as_locked(&["c"]);
+    drop(sandbox.run(&["copy", "c", "--as", "d"]).ok());
+    is_as_locked(&["d"]);
+    drop(
+        sandbox
+            .run(&["copy", "c", "--to", "work", "--as", "e"])
+            .ok(),
+    );
+    is_as_locked(&["e", "-c", "work"]);
+    drop(sandbox.run(&["set", "c", "description=Other"]).ok());
+    is_as_locked(&["c"]);
+    drop(sandbox.run(&["move", "c", "--to", "work"]).ok());
+    is_as_locked(&["c", "-c", "work"]);
+    // What somebody else wrote before stays told.
+    replace(
+        sandbox.collection("default", "agents/b.md"),
+        "---\nname: b\ndescription: Theirs\n---\n",
+    );
+    drop(sandbox.shows("b", "the change", |show| show["modified"] == true));
+    drop(sandbox.run(&["rename", "b", "f"]).ok());
+    assert_eq!(sandbox.show("f")["modified"], true);
+}
+
+#[test]
+fn a_copy_beside_the_original_has_none_of_its_aliases() {
+    let sandbox = library();
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    sandbox.json(&["set", "review", "aliases=look,see"]);
+    sandbox.json(&["copy", "review", "--as", "second"]);
+    assert_eq!(sandbox.show("look")["id"], "skill:review");
+    assert_eq!(sandbox.show("second")["aliases"], serde_json::json!([]));
+    sandbox.json(&["copy", "review", "--to", "work"]);
+    let there = sandbox.json(&["show", "look", "-c", "work"]);
+    assert_eq!(there["id"], "skill:review");
+}
+
+#[test]
+fn commands_in_hints_are_those_of_a_shell() {
+    let sandbox = library();
+    let error = sandbox.fails(&["show", "nothing like $it"], 3);
+    let hint = text(&error["hints"][0]);
+    assert_eq!(
+        hint,
+        "`sm search 'nothing like $it'` looks for it everywhere"
+    );
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{text, write};
+use skillmeat_tests::home::{replace, text, write};
 
 use crate::curation::library;
 
@@ -65,19 +65,48 @@ fn an_editor_changes_a_copy_that_is_saved() {
 }
 
 #[test]
-fn what_only_we_can_read_is_told() {
+fn what_strict_readers_could_read_stays_so() {
     let mut sandbox = library();
-    editor(
-        &mut sandbox,
-        "printf -- '---\\nname: pdf\\ndescription: one: two\\n---\\n' > \"$2\"",
-    );
-    let saved = sandbox.json(&["edit", "pdf"]);
-    let reason = text(&saved["items"][0]["reason"]);
-    assert!(
-        reason.starts_with("strict readers can't read it: "),
-        "{reason}"
-    );
-    assert_eq!(sandbox.show("pdf")["description"], "one: two");
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let before = fs::read_to_string(&file).unwrap();
+    for fields in ["name: [unclosed", "name: pdf\\ndescription: one: two"] {
+        editor(
+            &mut sandbox,
+            &format!("printf -- '---\\n{fields}\\n---\\nmine\\n' > \"$2\""),
+        );
+        let error = sandbox.fails(&["edit", "pdf"], 4);
+        assert_eq!(error["code"], "artifact.frontmatter_invalid");
+        assert!(text(&error["message"]).contains("(line "), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), before, "{fields}");
+        let hint = text(&error["hints"][0]);
+        let kept = hint.split('`').nth(1).unwrap();
+        let mended = fs::read_to_string(kept).unwrap();
+        assert!(mended.ends_with("mine\n"), "{hint}");
+        sandbox.fails(&["edit", "pdf", "--from", kept], 4);
+        write(kept, &before);
+        assert_eq!(
+            sandbox.json(&["edit", "pdf", "--from", kept])["unchanged"],
+            1
+        );
+    }
+}
+
+#[test]
+fn what_was_hard_to_read_before_is_saved_and_told() {
+    let sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let new = sandbox.path("new");
+    for (fields, told) in [
+        ("description: one: two", "strict readers can't read it: "),
+        ("- broken", "it still can't be read: "),
+    ] {
+        replace(&file, format!("---\nname: pdf\n{fields}\n---\n"));
+        write(&new, format!("---\nname: pdf\n{fields}\n---\nmine\n"));
+        let saved = sandbox.json(&["edit", "pdf", "--from", new.to_str().unwrap()]);
+        let reason = text(&saved["items"][0]["reason"]);
+        assert!(reason.starts_with(told), "{reason}");
+        assert!(fs::read_to_string(&file).unwrap().ends_with("mine\n"));
+    }
 }
 
 #[test]

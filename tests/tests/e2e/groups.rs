@@ -372,3 +372,35 @@ fn old_manifests_stay_until_a_change_needs_them() {
         Some("[[groups]]")
     );
 }
+
+#[test]
+fn a_group_at_a_position_moves_those_that_stand_there() {
+    let sandbox = stocked();
+    let order = || -> Vec<(String, i64)> {
+        let groups = groups(&sandbox);
+        let groups = groups.as_array().unwrap().iter();
+        let of = |one: &Value| {
+            (
+                one["name"].as_str().unwrap().to_owned(),
+                one["position"].as_i64().unwrap(),
+            )
+        };
+        groups.map(of).collect()
+    };
+    let of = |names: &[(&str, i64)]| -> Vec<(String, i64)> {
+        let names = names.iter();
+        names.map(|(name, at)| ((*name).to_owned(), *at)).collect()
+    };
+    for (name, at) in [("A", "0"), ("B", "1"), ("C", "5")] {
+        sandbox.json(&["group", "create", name, "--position", at]);
+    }
+    let created = sandbox.json(&["group", "create", "P0", "--position", "0"]);
+    assert_eq!(created["created"], 1, "{created}");
+    assert_eq!(order(), of(&[("P0", 0), ("A", 1), ("B", 2), ("C", 5)]));
+    sandbox.json(&["group", "update", "C", "--position", "1"]);
+    assert_eq!(order(), of(&[("P0", 0), ("C", 1), ("A", 2), ("B", 3)]));
+    let same = sandbox.json(&["group", "update", "C", "--position", "1"]);
+    assert_eq!(same["unchanged"], 1, "{same}");
+    sandbox.json(&["undo"]);
+    assert_eq!(order(), of(&[("P0", 0), ("A", 1), ("B", 2), ("C", 5)]));
+}

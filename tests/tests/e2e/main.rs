@@ -45,6 +45,7 @@ mod mounts;
 mod names;
 mod outside;
 mod permissions;
+mod ratings;
 mod rebuilding;
 mod renaming;
 mod repair;

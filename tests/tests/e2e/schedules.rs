@@ -135,6 +135,8 @@ fn damage_that_the_monthly_look_finds_is_a_warning_until_it_is_mended() {
     }
     let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
     assert!(log.contains("a snapshot is damaged"), "{log}");
+    let told = sandbox.run(&["snapshot", "verify"]).exits(9).stderr;
+    assert!(told.contains("`sm snapshot delete` removes one"), "{told}");
 
     // The next daemon knows, too.
     sandbox.stop();

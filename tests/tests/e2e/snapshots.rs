@@ -277,6 +277,10 @@ fn the_ancestors_snapshots_are_used_like_ours() {
         .exits(9)
         .json();
     assert_eq!(verified["ok"], false);
+    // Theirs are not deleted by us.
+    let told = sandbox.run(&["snapshot", "verify"]).exits(9).stderr;
+    assert!(told.contains("1 of 2 snapshots damaged"), "{told}");
+    assert!(!told.contains("delete"), "{told}");
     fs::remove_dir_all(sandbox.collection("default", "skills")).unwrap();
     let shown = sandbox.json(&["snapshot", "show", theirs]);
     assert_eq!(shown["held"].as_array().unwrap().len(), 2);

@@ -336,3 +336,20 @@ fn what_was_done_in_a_collection_is_in_the_way_of_undoing_its_creation() {
     drop(sandbox.run(&["undo", &made]).ok());
     assert!(!sandbox.collection("more", "").exists());
 }
+
+#[test]
+fn help_says_what_is_undone_and_what_never_is() {
+    let sandbox = Sandbox::new();
+    for (args, said) in [
+        (
+            &["undo", "--help"][..],
+            "the last one of `sm` that changed files",
+        ),
+        (&["snapshot", "delete", "--help"], "This is final"),
+        (&["snapshot", "prune", "--help"], "This is final"),
+    ] {
+        let help = sandbox.run(args).ok().stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(said), "{args:?}: {help}");
+    }
+}

@@ -140,7 +140,10 @@ pub(super) async fn run(context: &mut Context, args: SnapshotArgs) -> Outcome {
         SnapshotCommand::Delete { ids, of, yes } => {
             agreed(
                 yes,
-                &format!("delete {}?", units::count(ids.len() as u64, "snapshot")),
+                &format!(
+                    "delete {} for good?",
+                    units::count(ids.len() as u64, "snapshot")
+                ),
             )?;
             let request = v1::DeleteSnapshotsRequest {
                 collection: of.collection.unwrap_or_default(),
@@ -317,6 +320,14 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
         .filter(|one| !one.problems.is_empty())
         .count();
     let total = answer.snapshots.len() as u64;
+    // The ancestor's archives are not ours to delete.
+    let ours = Code::HistoryDamaged.as_str();
+    let mut problems = answer.snapshots.iter().flat_map(|one| &one.problems);
+    let next = if problems.any(|one| one.code == ours) {
+        "; `sm snapshot delete` removes one of ours"
+    } else {
+        ""
+    };
     if context.out.json {
         let snapshots = answer.snapshots.into_iter().map(|one| Verified {
             id: one.id,
@@ -344,7 +355,7 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
         let all = units::count(total, "snapshot");
         context.out.note(&match bad {
             0 => format!("{all} whole"),
-            bad => format!("{bad} of {all} damaged; `sm snapshot delete` removes one"),
+            bad => format!("{bad} of {all} damaged{next}"),
         });
     }
     if bad == 0 {

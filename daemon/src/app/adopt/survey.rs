@@ -8,6 +8,7 @@ use skillmeat_shared::artifact::{detect, name};
 use skillmeat_shared::config;
 use skillmeat_shared::deployment::agents::{Agents, Folder};
 use skillmeat_shared::deployment::found::{self, Found};
+use skillmeat_shared::error::word;
 use skillmeat_shared::paths::ProcessEnvironment;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -125,7 +126,7 @@ impl App {
                 let message = format!("`{from}` holds no folder of an agent");
                 return Err(Error::new(Code::FileNotFound, message)
                     .hint("name an agent's folder (`~/.claude`), a project, or a folder with projects")
-                    .hint(format!("`sm add --all {from}` finds artifacts in any folder")));
+                    .hint(format!("`sm add --all {}` finds artifacts in any folder", word(from))));
             }
             folders.extend(here);
         }

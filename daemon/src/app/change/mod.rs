@@ -21,6 +21,7 @@ mod outside;
 mod past;
 mod place;
 mod progress;
+mod rated;
 mod recover;
 mod settings;
 mod undo;

@@ -106,6 +106,15 @@ impl Names {
         found
     }
 
+    /// What the collection was called when an operation was done that is called so now.
+    pub(super) fn then(&self, name: &str, operation: i64) -> Option<String> {
+        let is_of_then = |called: &Called| {
+            called.after < operation && called.before.is_none_or(|before| operation < before)
+        };
+        let called = self.past(name).into_iter().find(is_of_then);
+        called.map(|called| called.name)
+    }
+
     /// Where a path of an operation is now.
     pub(super) fn follow(&self, mut touched: TouchedPath, operation: i64) -> Followed {
         if touched.root.is_empty() {
@@ -184,6 +193,15 @@ mod tests {
             ("c", 1, "c"),
         ] {
             assert_eq!(names.now(name, operation), now, "{name} {operation}");
+        }
+        for (name, operation, then) in [
+            ("b", 6, Some("b")),
+            ("b", 4, Some("a")),
+            ("c", 2, Some("b")),
+            ("a", 6, Some("a")),
+            ("a", 4, None),
+        ] {
+            assert_eq!(names.then(name, operation).as_deref(), then, "{name}");
         }
     }
 

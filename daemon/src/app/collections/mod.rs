@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use skillmeat_shared::collection::manifest::TagDefinition;
 use skillmeat_shared::collection::{LOCK, MANIFEST, edit, lockfile};
+use skillmeat_shared::error::word;
 use skillmeat_shared::fs::create_new;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
@@ -79,7 +80,7 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
         format!("there is no collection `{name}`"),
     );
     if names.is_empty() {
-        return error.hint(format!("`sm init --name {name}` makes it"));
+        return error.hint(format!("`sm init --name {}` makes it", word(name)));
     }
     let others = names.iter().map(|(_, other)| other.as_str());
     unknown(
@@ -163,7 +164,8 @@ impl App {
                 format!("the collection `{name}` exists already"),
             )
             .hint(format!(
-                "`sm collection use {name}` makes it the default one"
+                "`sm collection use {}` makes it the default one",
+                word(name)
             )));
         }
         if !draft.exists(&at(""))? {

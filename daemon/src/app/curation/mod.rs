@@ -217,7 +217,7 @@ fn edit_lock(
 }
 
 /// Drafts ratings.
-fn edit_ratings(draft: &mut Draft<'_>, ratings: &[Rating]) -> Result<()> {
+pub(in crate::app) fn edit_ratings(draft: &mut Draft<'_>, ratings: &[Rating]) -> Result<()> {
     let place = Place::home(ratings::FILE);
     let text = draft.text(&place)?;
     if ratings.is_empty() || (text.is_none() && ratings.iter().all(|(_, _, new)| new.is_none())) {

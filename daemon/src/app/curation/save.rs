@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use skillmeat_shared::artifact::{ParseStatus, frontmatter, metadata};
 use skillmeat_shared::collection::spelling;
+use skillmeat_shared::error::word;
 use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -69,7 +70,7 @@ impl App {
         if row.path.is_empty() || !artifact_root.exists() {
             let message = format!("`{id}` has no files");
             return Err(Error::new(Code::FileNotFound, message)
-                .hint(format!("`sm show {id}` tells what is known of it")));
+                .hint(format!("`sm show {}` tells what is known of it", word(&id))));
         }
         let scan = skillmeat_shared::artifact::scan::scan(&artifact_root, &root)?;
         let file = chosen(&row, &scan, file)?;
@@ -156,8 +157,10 @@ fn chosen(
     }
     let shown: String = file.chars().take(200).collect();
     Err(
-        Error::new(Code::FileNotFound, format!("`{id}` has no file `{shown}`"))
-            .hint(format!("`sm show {id}` lists its files")),
+        Error::new(Code::FileNotFound, format!("`{id}` has no file `{shown}`")).hint(format!(
+            "`sm show {}` lists its files",
+            word(&id.to_string())
+        )),
     )
 }
 
@@ -183,7 +186,7 @@ fn plan(
     }
     let kind = Kind::from_manifest(&row.kind);
     let note = if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
-        valid(&file, &target, &request.content)?
+        valid(&file, &target, &request.before, &request.content)?
     } else {
         String::new()
     };
@@ -191,8 +194,17 @@ fn plan(
     Ok(Some(note))
 }
 
-/// Fails if nobody could read any more what the artifact is. What only we can read is told.
-fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<String> {
+/// How much of the frontmatter can be read, the worst first.
+const fn legibility(status: ParseStatus) -> u8 {
+    match status {
+        ParseStatus::Fallback => 0,
+        ParseStatus::Repaired => 1,
+        ParseStatus::Strict => 2,
+    }
+}
+
+/// Fails if fewer could read what the artifact is than before. Of what was hard to read before it is told.
+fn valid(file: &Path, target: &Place, before: &[u8], content: &[u8]) -> Result<String> {
     let invalid = |message: String, line: Option<u32>| {
         Err(Error::new(Code::FrontmatterInvalid, message).at(&target.path, line))
     };
@@ -209,13 +221,20 @@ fn valid(file: &Path, target: &Place, content: &[u8]) -> Result<String> {
     let at = line
         .map(|line| format!(" (line {line})"))
         .unwrap_or_default();
+    let was = frontmatter::parse_file(file, before).status;
     match document.status {
+        ParseStatus::Strict => Ok(String::new()),
+        now if legibility(now) < legibility(was) => {
+            let readers = if now == ParseStatus::Repaired {
+                "can't be read by strict readers"
+            } else {
+                "can't be read"
+            };
+            invalid(format!("`{}` {readers}: {why}", target.path), line)
+        }
         ParseStatus::Repaired => Ok(format!(
             "strict readers can't read it: {why}{at}; `sm validate --fix` mends what it can"
         )),
-        ParseStatus::Fallback => {
-            invalid(format!("`{}` can't be read: {why}{at}", target.path), line)
-        }
-        ParseStatus::Strict => Ok(String::new()),
+        ParseStatus::Fallback => Ok(format!("it still can't be read: {why}{at}")),
     }
 }

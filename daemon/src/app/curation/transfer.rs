@@ -213,7 +213,9 @@ fn record(
         let keys: Vec<Key> = of_list.iter().filter_map(|one| one.key.clone()).collect();
         let blocks = edit::blocks(&source, &keys)?;
         for (one, block) in of_list.into_iter().zip(blocks) {
-            let block = block.map(|block| carried(one, &block, request.copy.then_some(now)));
+            let is_beside = from == to;
+            let copied = request.copy.then_some((now, is_beside));
+            let block = block.map(|block| carried(one, &block, copied));
             entries.extend(block.transpose()?);
         }
     }
@@ -270,8 +272,9 @@ fn record(
     edit_ratings(draft, &ratings)
 }
 
-/// The text of an entry under its new name; that of a copy says when it was made.
-fn carried(one: &Moved, block: &str, copied: Option<Timestamp>) -> Result<String> {
+/// The text of an entry under its new name; that of a copy says when it was made, and has no aliases if it stands
+/// beside the original: they would name both.
+fn carried(one: &Moved, block: &str, copied: Option<(Timestamp, bool)>) -> Result<String> {
     let Some(key) = one.key.clone() else {
         return Ok(block.to_owned());
     };
@@ -283,7 +286,10 @@ fn carried(one: &Moved, block: &str, copied: Option<Timestamp>) -> Result<String
             changes.push(Change::set("path", one.path.as_str()));
         }
     }
-    if let Some(now) = copied.filter(|_| is_artifact) {
+    if let Some((now, is_beside)) = copied.filter(|_| is_artifact) {
+        if is_beside {
+            changes.extend(["aliases", "metadata.extra.aliases"].map(Change::unset));
+        }
         changes.push(Change::set("added", now.to_manifest().as_str()));
         // A universal id is of one artifact only.
         changes.push(Change::unset("uuid"));

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use skillmeat_shared::collection::edit::{self, GroupChange};
 use skillmeat_shared::collection::manifest::Group;
 use skillmeat_shared::collection::membership::{ByName, Style};
+use skillmeat_shared::error::word;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -249,8 +250,10 @@ impl Plan<'_> {
                 Some(at) => order.push(at),
                 None => {
                     let message = format!("`{member}` is no member of the group `{}`", group.name);
-                    return Err(Error::new(Code::ArtifactNotFound, message)
-                        .hint(format!("`sm group show {}` shows its members", group.name)));
+                    return Err(Error::new(Code::ArtifactNotFound, message).hint(format!(
+                        "`sm group show {}` shows its members",
+                        word(&group.name)
+                    )));
                 }
             }
         }

@@ -272,12 +272,38 @@ impl<'p> Plan<'p> {
             .max();
         let next = last.map_or(0, |last| last.saturating_add(1));
         group.position = position.unwrap_or(next);
+        self.make_room(group.position, &group.name)?;
         let style = Style::for_group(&group, &self.manifest.groups);
         self.fail_all(&members.failed);
         let ids = members.rows.iter().map(id_of);
         group.members = ids.map(|id| self.known.spell(&id, style)).collect();
         self.text = edit::add_group(&self.text, &group)?;
         self.tell(&group.name, self.done, "");
+        Ok(())
+    }
+
+    /// Moves the groups that stand at a position one on, and those that stand in their way. `but` is to stand there.
+    fn make_room(&mut self, position: i64, but: &str) -> Result<()> {
+        let mut others: Vec<(i64, &str)> = self
+            .manifest
+            .groups
+            .iter()
+            .filter(|group| group.name != but && group.position >= position)
+            .map(|group| (group.position, group.name.as_str()))
+            .collect();
+        others.sort_by_key(|(at, _)| *at);
+        let mut taken = position;
+        for (at, name) in others {
+            if at > taken {
+                break;
+            }
+            taken = taken.saturating_add(1);
+            let change = GroupChange {
+                position: Some(taken),
+                ..GroupChange::default()
+            };
+            self.text = edit::update_group(&self.text, name, &change)?;
+        }
         Ok(())
     }
 
@@ -297,8 +323,12 @@ impl<'p> Plan<'p> {
             color,
             ..change.clone()
         };
+        let before = self.text.clone();
+        if let Some(position) = change.position {
+            self.make_room(position, name)?;
+        }
         let text = edit::update_group(&self.text, name, &change)?;
-        let result = if text == self.text {
+        let result = if text == before {
             "unchanged"
         } else {
             self.done

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use skillmeat_shared::Result;
+use skillmeat_shared::error::word;
 use skillmeat_shared::health::Finding;
 
 use super::keep::Verified;
@@ -93,10 +94,11 @@ impl App {
                 "snapshots of `{collection}` are damaged: {}{more}",
                 named.join(", ")
             );
+            let named = word(&collection);
             let hints = vec![
-                format!("`sm snapshot verify -c {collection}` tells all that is wrong"),
+                format!("`sm snapshot verify -c {named}` tells all that is wrong"),
                 format!(
-                    "bring a backup of the history back, or `sm snapshot delete ID -c {collection}`"
+                    "bring a backup of the history back, or `sm snapshot delete ID -c {named}`"
                 ),
             ];
             (collection, message, hints)

@@ -7,6 +7,7 @@ mod damage;
 mod keep;
 mod name;
 mod present;
+mod ratings;
 mod restore;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use rusqlite::Transaction;
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::layout::{self, Found};
+use skillmeat_shared::error::word;
 use skillmeat_shared::history::tree::{Node, Tree};
 use skillmeat_shared::history::{Objects, ancestor, diff, snapshot as names};
 use skillmeat_shared::time::Timestamp;
@@ -76,6 +78,13 @@ pub struct SnapshotView {
     pub stored: u64,
     pub archive: Option<PathBuf>,
     pub problem: Option<&'static str>,
+}
+
+impl SnapshotView {
+    /// Whether the history holds it; else the ancestor's archive is all there is, which stays as it is.
+    pub fn is_ours(&self) -> bool {
+        self.archive.is_none() && self.problem.is_none()
+    }
 }
 
 impl From<Snapshot> for SnapshotView {
@@ -348,9 +357,22 @@ impl App {
     fn collection_root(&self, name: &str) -> Result<PathBuf> {
         let store = self.store()?;
         let views = store.read(crate::store::collection::all)?;
-        let view = views.into_iter().find(|view| view.name == name);
-        let view = view.ok_or_else(|| collections::not_found(name))?;
-        self.real_root(&self.folder_of(&view))
+        match views.into_iter().find(|view| view.name == name) {
+            Some(view) => self.real_root(&self.folder_of(&view)),
+            None => Err(self.gone(name)),
+        }
+    }
+
+    /// The error that there is no such collection; its snapshots may be there still.
+    fn gone(&self, name: &str) -> Error {
+        let error = collections::not_found(name);
+        match self.snapshots(name, false, 1) {
+            Ok((_, total, _)) if total > 0 => error.hint(format!(
+                "its snapshots are kept: `sm collection create {}` makes room for one to be brought back",
+                word(name)
+            )),
+            _ => error,
+        }
     }
 
     /// The ancestor's snapshots of a collection, and what is wrong with their index.

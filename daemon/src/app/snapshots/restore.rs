@@ -18,6 +18,7 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::name::Called;
+use super::ratings::Turned;
 use super::{How, Opened, Origin, artifacts_in};
 use crate::app::App;
 use crate::app::change::{
@@ -64,6 +65,9 @@ impl App {
     ) -> Result<ChangeSummary> {
         let name = self.collection_or_default(&request.collection);
         let target = self.open_snapshot(&name, &request.id)?;
+        // Snapshots outlive their collection.
+        self.collection_root(&name)?;
+        let (at, then) = (target.view.at, &target.node);
         let asked = Asked {
             verb: "collection.rollback",
             what: what(request),
@@ -74,16 +78,30 @@ impl App {
         let safety = Safety::default();
         let changed = self.change_told(&asked, tell, &|draft| {
             if !request.artifacts.is_empty() {
-                return some(&name, &target, &request.artifacts, request.dry_run, draft);
+                let (items, come) =
+                    some(&name, &target, &request.artifacts, request.dry_run, draft)?;
+                self.turn_ratings(&name, at, draft, &|_| {
+                    Ok(Turned {
+                        come: come.iter().cloned().collect(),
+                        ..Turned::default()
+                    })
+                })?;
+                return Ok(items);
             }
             // Of a plan that came to nothing, as somebody wrote meanwhile.
             self.drop_safety(&name, &safety);
             if request.dry_run {
                 let (now, objects) = self.state_now(&name)?;
-                return everything(&name, (&now, Some(&objects)), &target.node, draft);
+                let items = everything(&name, (&now, Some(&objects)), then, draft)?;
+                self.turn_ratings(&name, at, draft, &|_| Turned::between(&objects, &now, then))?;
+                return Ok(items);
             }
             let now = self.make_safe(&name, draft, &safety)?;
-            everything(&name, (&now, None), &target.node, draft)
+            let items = everything(&name, (&now, None), then, draft)?;
+            self.turn_ratings(&name, at, draft, &|draft| {
+                Turned::between(draft.objects(), &now, then)
+            })?;
+            Ok(items)
         });
         let changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
         Ok(ChangeSummary::told(
@@ -284,17 +302,17 @@ fn item(change: &Change, path: &str, result: &'static str) -> ChangeItem {
     }
 }
 
-/// Plans to bring some artifacts back, with their entries.
+/// Plans to bring some artifacts back, with their entries; also those of them that were not there.
 fn some(
     name: &str,
     target: &Opened<'_>,
     wanted: &[ArtifactRef],
     is_dry: bool,
     draft: &mut Draft<'_>,
-) -> Result<Vec<ChangeItem>> {
+) -> Result<(Vec<ChangeItem>, Vec<ArtifactId>)> {
     let held = artifacts_in(&target.objects, &target.node)?;
     let mut items = Vec::new();
-    let mut ids = Vec::new();
+    let (mut ids, mut come) = (Vec::new(), Vec::new());
     for reference in wanted {
         let matching: Vec<_> = held
             .iter()
@@ -325,11 +343,14 @@ fn some(
         }
         let place = Place::collection(name, &found.path);
         let there = draft.root(name)?.join(&found.path);
+        let id = ArtifactId::new(found.kind.clone(), found.name.clone());
+        if !draft.exists(&place)? {
+            come.push(id.clone());
+        }
         let is_same = capture(&there, &target.objects)?.node.as_ref() == Some(node);
         if !is_same {
             draft.put(&place, Source::Past(node.clone()))?;
         }
-        let id = ArtifactId::new(found.kind.clone(), found.name.clone());
         items.push(ChangeItem {
             id: id.to_string(),
             result: match (is_same, is_dry) {
@@ -343,7 +364,7 @@ fn some(
         ids.push(id);
     }
     entries(name, target, &ids, draft)?;
-    Ok(items)
+    Ok((items, come))
 }
 
 /// Brings back what manifest and lock said of artifacts.
@@ -353,7 +374,7 @@ fn entries(
     ids: &[ArtifactId],
     draft: &mut Draft<'_>,
 ) -> Result<()> {
-    if let Some(old) = text_of(target, MANIFEST)? {
+    if let Some(old) = text_of(&target.objects, &target.node, Path::new(MANIFEST))? {
         draft.edit_manifest(name, &|text| {
             ids.iter().try_fold(text.to_owned(), |text, id| {
                 let key = Key::Artifact(id.clone());
@@ -372,7 +393,7 @@ fn entries(
             })
         })?;
     }
-    if let Some(old) = text_of(target, LOCK)? {
+    if let Some(old) = text_of(&target.objects, &target.node, Path::new(LOCK))? {
         draft.edit_lock(name, &|text| {
             ids.iter().try_fold(text.to_owned(), |text, id| {
                 match edit::lock_block(&old, id)? {
@@ -401,10 +422,10 @@ fn following(text: &str, key: &Key) -> Result<Option<Key>> {
 }
 
 /// The text of a document in a snapshot; nothing if it is not there, or can't be read as one.
-fn text_of(target: &Opened<'_>, path: &str) -> Result<Option<String>> {
-    match diff::find(&target.objects, &target.node, Path::new(path))? {
+pub(super) fn text_of(objects: &dyn Objects, node: &Node, path: &Path) -> Result<Option<String>> {
+    match diff::find(objects, node, path)? {
         Some(Node::File { hash, .. }) => {
-            let bytes = object::get(&target.objects, &hash, MAX_MANIFEST)?;
+            let bytes = object::get(objects, &hash, MAX_MANIFEST)?;
             Ok(String::from_utf8(bytes).ok())
         }
         _ => Ok(None),

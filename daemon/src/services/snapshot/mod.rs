@@ -119,8 +119,13 @@ impl SnapshotService for Service {
             app.verify_snapshots(&request.collection, request.all_collections, &request.ids)
         });
         let snapshots = verified.await?.into_iter().map(|(view, problems)| {
+            let code = if view.is_ours() {
+                Code::HistoryDamaged
+            } else {
+                Code::ArchiveInvalid
+            };
             let problems = problems.into_iter().map(|(path, message)| v1::Problem {
-                code: Code::HistoryDamaged.as_str().to_owned(),
+                code: code.as_str().to_owned(),
                 message,
                 path: (!path.is_empty()).then_some(path),
                 line: None,

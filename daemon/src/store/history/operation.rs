@@ -209,6 +209,25 @@ pub fn left_at(
         .optional()
 }
 
+/// The first operation since a moment that changed this very place, and what stood there before.
+pub fn first_at(
+    connection: &Connection,
+    root: &str,
+    path: &str,
+    at: Timestamp,
+) -> rusqlite::Result<Option<(i64, Option<Node>)>> {
+    connection
+        .prepare_cached(
+            "SELECT operation, before FROM operation_path JOIN operation ON id = operation
+             WHERE root = ?1 AND path = ?2 AND at >= ?3 AND state IN ('done', 'undone')
+             ORDER BY operation LIMIT 1",
+        )?
+        .query_row(params![root, path, at.0], |row| {
+            Ok((row.get(0)?, node_at(row, 1)?))
+        })
+        .optional()
+}
+
 /// Operations that were neither finished nor rolled back, the oldest first.
 pub fn open(connection: &Connection) -> rusqlite::Result<Vec<Operation>> {
     connection

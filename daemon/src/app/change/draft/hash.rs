@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use skillmeat_shared::Result;
 use skillmeat_shared::artifact::{hash, scan};
+use skillmeat_shared::fs::FileHash;
 
 use super::{After, Draft};
 use crate::app::change::Place;
@@ -15,6 +16,14 @@ impl Draft<'_> {
     /// # Errors
     /// [`skillmeat_shared::Code::FileNotFound`] if nothing is to stand there.
     pub(in crate::app) fn content_hash(&mut self, place: &Place) -> Result<Option<String>> {
+        // An artifact of one file: its place may be one where nothing stands yet.
+        let own = self
+            .touches
+            .get(place)
+            .and_then(|touch| touch.after.as_ref());
+        if let Some(After::Bytes(bytes)) = own {
+            return Ok(Some(FileHash::of(bytes).to_hex()));
+        }
         let root = self.root(place.collection_name())?;
         let content = self.content(place)?;
         let scan = scan::scan(&content, &root)?;

@@ -1,0 +1,122 @@
+//! Going back to snapshots: what comes along, and what is missing for it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{replace, skill, text};
+
+fn with_two() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "As it was");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
+    sandbox
+}
+
+fn snapshot(sandbox: &Sandbox) -> String {
+    text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
+}
+
+fn rating(sandbox: &Sandbox, name: &str) -> Value {
+    sandbox.show(name)["rating"].clone()
+}
+
+fn file(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.home().root().join("state/ratings.toml")).unwrap()
+}
+
+#[test]
+fn a_rollback_across_a_renaming_brings_the_rating_along() {
+    let sandbox = with_two();
+    sandbox.json(&["rate", "one", "5"]);
+    sandbox.json(&["rate", "two", "1"]);
+    let then = snapshot(&sandbox);
+    sandbox.json(&["rename", "one", "other"]);
+    sandbox.json(&["rate", "two", "3"]);
+    sandbox.json(&["rollback", &then, "--dry-run"]);
+    assert!(file(&sandbox).contains("skill:other"));
+    sandbox.json(&["rollback", &then, "--yes"]);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    assert_eq!(
+        rating(&sandbox, "two"),
+        json!(3),
+        "it was there all the time"
+    );
+    assert!(!file(&sandbox).contains("other"), "{}", file(&sandbox));
+    sandbox.json(&["undo"]);
+    assert_eq!(rating(&sandbox, "other"), json!(5));
+    assert!(!file(&sandbox).contains("skill:one"), "{}", file(&sandbox));
+    sandbox.json(&["redo"]);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    // The snapshot before the rollback has the other one.
+    let all = sandbox.json(&["history"]);
+    let safety = text(&all["snapshots"][0]["id"]);
+    assert_ne!(safety, then);
+    sandbox.json(&["rollback", &safety, "--yes"]);
+    assert_eq!(rating(&sandbox, "other"), json!(5));
+}
+
+#[test]
+fn what_was_removed_comes_back_with_its_rating() {
+    let sandbox = with_two();
+    sandbox.json(&["rate", "one", "2"]);
+    let then = snapshot(&sandbox);
+    sandbox.json(&["remove", "one", "--yes"]);
+    assert!(!file(&sandbox).contains("one"));
+    sandbox.json(&["rollback", &then, "--yes"]);
+    assert_eq!(rating(&sandbox, "one"), json!(2));
+    sandbox.json(&["remove", "one", "--yes"]);
+    let restored = sandbox.json(&["restore", &format!("one@{then}")]);
+    assert_eq!(rating(&sandbox, "one"), json!(2));
+    sandbox.json(&["undo", &text(&restored["operation"])]);
+    assert_eq!(file(&sandbox), "");
+    // What stands there keeps the rating of today.
+    sandbox.json(&["restore", &format!("one@{then}")]);
+    sandbox.json(&["rate", "one", "--clear"]);
+    sandbox.json(&["set", "one", "description=Other"]);
+    sandbox.json(&["restore", &format!("one@{then}")]);
+    assert!(rating(&sandbox, "one").is_null());
+}
+
+#[test]
+fn ratings_that_nobody_can_read_are_in_no_way() {
+    let sandbox = with_two();
+    sandbox.json(&["rate", "one", "2"]);
+    let then = snapshot(&sandbox);
+    sandbox.json(&["remove", "one", "--yes"]);
+    replace(sandbox.home().root().join("state/ratings.toml"), "[broken");
+    sandbox.json(&["rollback", &then, "--yes"]);
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    assert_eq!(file(&sandbox), "[broken");
+}
+
+#[test]
+fn snapshots_of_a_collection_that_is_gone_say_how_they_are_of_use() {
+    let sandbox = with_two();
+    sandbox.json(&["collection", "create", "ghost"]);
+    sandbox.json(&["copy", "one", "--to", "ghost"]);
+    let made = sandbox.json(&["snapshot", "then", "-c", "ghost"]);
+    let then = text(&made["snapshot"]["id"]);
+    sandbox.json(&["collection", "delete", "ghost", "--yes"]);
+    let restore = format!("one@{then}");
+    for args in [
+        &["rollback", &then, "--yes"][..],
+        &["restore", &restore],
+        &["snapshot", "diff", &then],
+    ] {
+        let error = sandbox.fails(&[args, &["-c", "ghost"]].concat(), 3);
+        assert_eq!(error["code"], "collection.not_found", "{args:?}");
+        let hints = error["hints"].to_string();
+        assert!(hints.contains("`sm collection create ghost`"), "{hints}");
+    }
+    let error = sandbox.fails(&["snapshot", "x", "-c", "nothing"], 3);
+    assert!(!error.to_string().contains("collection create"), "{error}");
+    sandbox.json(&["collection", "create", "ghost"]);
+    sandbox.json(&["rollback", &then, "--yes", "-c", "ghost"]);
+    assert_eq!(
+        sandbox.json(&["show", "one", "-c", "ghost"])["status"],
+        "managed"
+    );
+}
