@@ -52,6 +52,18 @@ pub(super) fn writer(path: &Path, is_local: bool) -> Result<Connection> {
     }
 }
 
+/// Whether a database is a history, or empty and may become one.
+fn is_ours(connection: &Connection, version: u32) -> rusqlite::Result<bool> {
+    let count = |tables: &str| {
+        let query = format!("SELECT count(*) FROM sqlite_schema {tables}");
+        connection.query_row(&query, [], |row| row.get::<_, u32>(0))
+    };
+    if version == 0 {
+        return Ok(count("")? == 0);
+    }
+    Ok(count("WHERE type = 'table' AND name IN ('object', 'operation', 'snapshot')")? == 3)
+}
+
 fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
     if let Some(error) = file::misplaced(path) {
@@ -65,6 +77,9 @@ fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let version = migrate::version(&connection).map_err(failed)?;
     if version > SCHEMA_VERSION {
         return Err(file::newer(path, version));
+    }
+    if !is_ours(&connection, version).map_err(failed)? {
+        return Err(file::foreign(path));
     }
     let prepare = |connection: &Connection| -> rusqlite::Result<()> {
         if version == 0 {
