@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
-use super::ingest::Change;
+use super::ingest::{Change, taken_down};
 use crate::store::migrate::{self, Applied, SCHEMA_VERSION, TITLES};
 use crate::store::{Store, backup, evict, files, meta, sql_error};
 
@@ -168,6 +168,8 @@ impl App {
             drop(one_at_a_time);
             if target == SCHEMA_VERSION {
                 self.open_again()?;
+            } else {
+                self.cannot_open(taken_down(target));
             }
         }
         Ok(done)

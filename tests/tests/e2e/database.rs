@@ -109,6 +109,26 @@ fn down_for_an_older_daemon_and_up_again() {
     let history = sandbox.json(&["db", "history"]);
     assert_eq!(history["migrations"][1]["applied"], false, "{history}");
     assert_eq!(sandbox.json(&["db", "check"])["ok"], true);
+    let message = |error: &Value| text(&error["message"]);
+    assert!(
+        message(&status["warnings"][0]).contains("schema 1 "),
+        "{status}"
+    );
+    assert_eq!(sandbox.json(&["db", "upgrade", "2"])["after"], 2);
+    let between = sandbox.json(&["db", "current"]);
+    assert_eq!(between["schema"], 2);
+    assert!(
+        message(&between["error"]).contains("schema 2 "),
+        "{between}"
+    );
+    let error = sandbox.fails(&["list"], 7);
+    assert!(message(&error).contains("schema 2 "), "{error}");
+    assert_eq!(
+        sandbox.json(&["db", "downgrade", "1", "--yes"])["before"],
+        2
+    );
+    let error = sandbox.fails(&["list"], 7);
+    assert!(message(&error).contains("schema 1 "), "{error}");
     // What is done to the files meanwhile is found afterwards.
     skill(&sandbox.collection("default", "skills"), "two", "Edited");
 
