@@ -267,6 +267,10 @@ fn what_stands_in_the_place_of_a_folder_is_named() {
     let found = findings(&sandbox, 9);
     assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");
     assert_eq!(found[0]["subject"], run.display().to_string());
+    let error = sandbox.fails(&["list"], 5);
+    assert_eq!(error["code"], "home.unusable", "{error}");
+    assert_eq!(error["path"], run.display().to_string());
+    assert_eq!(error["hints"], found[0]["hints"]);
     fs::remove_file(&run).unwrap();
     assert_eq!(sandbox.ready()["artifacts"], 1);
 }
