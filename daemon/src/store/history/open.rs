@@ -91,7 +91,10 @@ fn immutable(path: &Path) -> rusqlite::Result<Connection> {
         match byte {
             b'/' | b'-' | b'.' | b'_' => name.push(char::from(*byte)),
             _ if byte.is_ascii_alphanumeric() => name.push(char::from(*byte)),
-            _ => name.push_str(&format!("%{byte:02x}")),
+            _ => {
+                let encoded = format!("%{byte:02x}");
+                name.push_str(&encoded);
+            }
         }
     }
     name.push_str("?immutable=1");
