@@ -20,7 +20,7 @@ use skillmeat_proto::status_to_error;
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::{Environment, Home, ProcessEnvironment};
 use skillmeat_shared::rendezvous::Rendezvous;
-use skillmeat_shared::{Code, Error, Result, config, version};
+use skillmeat_shared::{Code, Error, Result, config, health, version};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
@@ -91,7 +91,21 @@ pub(crate) async fn existing(home: &Home, deadline: Duration) -> Result<Option<S
 
 /// As [`existing`], whatever protocol it speaks.
 async fn any_existing(home: &Home, deadline: Duration) -> Result<Option<Session>> {
-    let Some(rendezvous) = Rendezvous::load(&home.rendezvous())? else {
+    let path = home.rendezvous();
+    let loaded = Rendezvous::load(&path).map_err(|error| {
+        let misplaced = home
+            .misplaced()
+            .into_iter()
+            .find(|one| path.starts_with(one));
+        misplaced.map_or(error, |one| {
+            let (_, message, hints) = health::of_misplaced(&one);
+            Error {
+                hints,
+                ..Error::new(Code::HomeUnusable, message).at(one, None)
+            }
+        })
+    });
+    let Some(rendezvous) = loaded? else {
         return Ok(None);
     };
     match channel::reach(&rendezvous.socket).await? {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
-use super::ingest::Change;
+use super::ingest::{Change, taken_down};
 use crate::store::migrate::{self, Applied, SCHEMA_VERSION, TITLES};
 use crate::store::{Store, backup, evict, files, meta, sql_error};
 
@@ -48,6 +48,15 @@ pub struct Migrated {
 
 fn refuse(message: String, hint: &str) -> Error {
     Error::new(Code::InvalidArgument, message).hint(hint)
+}
+
+/// The path without links in its folder.
+fn in_real_folder(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 impl App {
@@ -159,6 +168,8 @@ impl App {
             drop(one_at_a_time);
             if target == SCHEMA_VERSION {
                 self.open_again()?;
+            } else {
+                self.cannot_open(taken_down(target));
             }
         }
         Ok(done)
@@ -186,7 +197,7 @@ impl App {
         Ok((before, store.size_bytes()))
     }
 
-    /// Writes a copy of the database; its size and schema.
+    /// Writes a copy of the database to a place that is not ours; its size and schema.
     pub fn db_backup(&self, target: &Path, force: bool) -> Result<(u64, u32)> {
         let path = self.database();
         if !target.is_absolute() {
@@ -195,27 +206,32 @@ impl App {
                 "name the whole path",
             ));
         }
-        let own = files::identity(&path);
+        if let Some(folder) = target.parent().filter(|folder| !folder.is_dir()) {
+            let why = format!("there is no folder `{}`", folder.display());
+            return Err(Error::new(Code::FileNotFound, why).at(folder, None));
+        }
+        let real = in_real_folder(target);
+        if let Some(owner) = self.owner_of(&real) {
+            let why = format!("`{}` lies in {owner}", target.display());
+            return Err(refuse(why, "name a file in another folder").at(target, None));
+        }
+        let is_part = files::is_part(&in_real_folder(&path), &real);
         match std::fs::symlink_metadata(target) {
-            Err(_) => {}
-            Ok(found) if !found.is_file() || files::identity(target) == own => {
+            Err(_) if !is_part => {}
+            Ok(found) if found.is_file() && !is_part && force => {}
+            Ok(found) if found.is_file() && !is_part => {
+                let why = format!("`{}` exists already", target.display());
+                return Err(Error::new(Code::FileExists, why)
+                    .hint("name another file, or replace it with `--force`")
+                    .at(target, None));
+            }
+            _ => {
                 return Err(refuse(
                     format!("`{}` can't be replaced", target.display()),
                     "name another file",
                 )
                 .at(target, None));
             }
-            Ok(_) if force => {}
-            Ok(_) => {
-                let why = format!("`{}` exists already", target.display());
-                return Err(Error::new(Code::FileExists, why)
-                    .hint("name another file, or replace it with `--force`")
-                    .at(target, None));
-            }
-        }
-        if let Some(folder) = target.parent().filter(|folder| !folder.is_dir()) {
-            let why = format!("there is no folder `{}`", folder.display());
-            return Err(Error::new(Code::FileNotFound, why).at(folder, None));
         }
         let connection = backup::open_to_look(&path)?;
         backup::copy(&connection, target)?;

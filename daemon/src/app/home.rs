@@ -96,6 +96,14 @@ pub(super) fn sweep_collection(root: &Path) {
     }
 }
 
+/// Whether a path without links lies in a folder, or is it.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    path.starts_with(folder)
+        || folder
+            .canonicalize()
+            .is_ok_and(|real| path.starts_with(real))
+}
+
 /// Levels of folders in an artifact, and entries of a collection, in which leftovers are looked for.
 const LEVELS: usize = 32;
 const ENTRIES: usize = 1_000_000;
@@ -212,6 +220,34 @@ impl App {
         let default = &config.config.default_collection;
         targets.sort_by_key(|target| target.name != *default);
         Ok(targets)
+    }
+
+    /// In which folder of ours a place lies that has no links in its folder: the home, or a collection.
+    pub(super) fn owner_of(&self, place: &Path) -> Option<String> {
+        let home = self.boot.home.root();
+        if is_inside(place, home) {
+            return Some(format!("the home `{}`", home.display()));
+        }
+        let config = self.config();
+        let named = config.config.collection_path.iter().cloned();
+        let on_disk = on_disk(&self.boot.home.collections(), &self.reach);
+        let known = self
+            .gate
+            .open()
+            .and_then(|store| store.read(collection::all).ok());
+        let known = known.into_iter().flatten().map(|view| view.path.into());
+        let mut folders = on_disk
+            .into_iter()
+            .map(|target| target.path)
+            .chain(named)
+            .chain(known);
+        folders
+            .find(|folder| {
+                let at = place.to_owned();
+                let is_inside = move |folder: &Path| is_inside(&at, folder);
+                self.reach.through(folder, is_inside) == Some(true)
+            })
+            .map(|folder| format!("the collection at `{}`", folder.display()))
     }
 
     /// Whether what can't be given up may be done below a folder: where its disk may fall silent, somebody whom nobody

@@ -128,7 +128,8 @@ pub struct App {
 pub fn build(boot: Boot) -> Result<Arc<App>> {
     let config = Arc::new(boot.loaded.clone());
     let is_local = is_local_fs(boot.home.root());
-    let history = Arc::new(History::new(&boot.home.history(), is_local));
+    let history = History::new(&boot.home.history(), is_local);
+    let history = Arc::new(history.read_only(boot.home.is_read_only()));
     Ok(Arc::new(App {
         boot,
         clock: Arc::new(SystemClock),

@@ -227,15 +227,23 @@ impl Reach {
     }
 }
 
+/// The error for a collection whose folder can't be opened.
+pub(super) fn unreachable(path: &Path, error: &std::io::Error) -> Error {
+    let error = Error {
+        code: Code::CollectionUnreachable,
+        ..Error::io("open", path, error)
+    };
+    error.hint(
+        "mount its disk, or bring the folder back; `sm collection list` tells where each lies",
+    )
+}
+
 impl App {
     /// The folder of a collection, without links in its path. Fails if it does not answer.
     pub(super) fn real_root(&self, path: &Path) -> Result<PathBuf> {
         match self.reach.through(path, |path| std::fs::canonicalize(path)) {
             Some(Ok(real)) => Ok(real),
-            Some(Err(error)) => Err(Error {
-                code: Code::CollectionUnreachable,
-                ..Error::io("open", path, &error)
-            }),
+            Some(Err(error)) => Err(unreachable(path, &error)),
             None => {
                 let message = format!("`{}` can't be reached: {SILENT}", path.display());
                 Err(Error::new(Code::CollectionUnreachable, message)

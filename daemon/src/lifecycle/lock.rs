@@ -49,8 +49,12 @@ impl Lock {
     pub fn acquire(home: &Home, instance: &str) -> Result<Self> {
         let path = home.lock_file();
         let refused = |error: &std::io::Error| {
-            Error::io("lock", &path, error)
-                .hint("the home folder must be on a disk that can be written and locked")
+            let other = fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file());
+            Error::io("lock", &path, error).hint(if other {
+                "move what stands there away, then `sm daemon start`"
+            } else {
+                "the home folder must be on a disk that can be written and locked"
+            })
         };
         for _ in 0..ATTEMPTS {
             let file = open(&path).map_err(|error| refused(&error))?;
@@ -278,6 +282,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = home(dir.path());
         fs::create_dir(home.lock_file()).unwrap();
-        assert!(!Lock::acquire(&home, "x").unwrap_err().hints.is_empty());
+        let error = Lock::acquire(&home, "x").unwrap_err();
+        assert!(
+            error.hints[0].starts_with("move what stands there away"),
+            "{error:?}"
+        );
     }
 }

@@ -47,6 +47,8 @@ fn run(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     path: PathBuf,
+    /// Which file stood there when it was opened.
+    identity: Option<(u64, u64)>,
     /// None: the database has no log.
     kept: Option<Kept>,
     /// Nothing is moved while it is not known that the database is as it was written.
@@ -68,6 +70,7 @@ impl Checkpoints {
         let log = Follower::new(path);
         Self {
             path: path.to_owned(),
+            identity: files::identity(path),
             kept: sums.map(|sums| Kept { sums, log }),
             unproven,
             due: FRAMES,
@@ -118,8 +121,17 @@ impl Checkpoints {
         files::log_bytes(&self.path) > self.limit
     }
 
+    /// Whether the database was moved away with its folder: the connection would write its pages where it is now, while
+    /// sums and seal went to where it was.
+    fn is_moved(&self) -> bool {
+        files::identity(&self.path) != self.identity
+    }
+
     /// Moves the log and takes the sums of what changed; whether all of it was moved.
     fn advance(&mut self, connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
+        if self.is_moved() {
+            return Ok(false);
+        }
         let Some(kept) = &mut self.kept else {
             return Ok(true);
         };
@@ -167,7 +179,7 @@ impl Checkpoints {
 
     /// Moves the log for the last time; whether all of it was, into a database that is as it was written.
     pub(super) fn close(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        if self.unproven.load(Ordering::Acquire) {
+        if self.unproven.load(Ordering::Acquire) || self.is_moved() {
             return Ok(false);
         }
         self.empty(connection)?;

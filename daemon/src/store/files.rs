@@ -44,6 +44,15 @@ pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), log_of(path), beside(path, "-shm")]
 }
 
+/// Whether a file is the database, or one that stands beside it for it.
+pub fn is_part(path: &Path, other: &Path) -> bool {
+    let mut files = files_of(path).into_iter();
+    files.any(|file| file == other)
+        || [sums_of(path), seal_of(path)]
+            .iter()
+            .any(|file| file == other)
+}
+
 /// The write-ahead log.
 pub(super) fn log_of(path: &Path) -> PathBuf {
     beside(path, "-wal")

@@ -65,8 +65,9 @@ pub fn linked_out(root: &Path) -> Vec<&'static str> {
     CONTAINERS.into_iter().filter(leads_out).collect()
 }
 
-fn leads_out(root: &Path, container: &str) -> bool {
-    let path = root.join(container);
+/// Whether what stands at a path in the collection is a link out of it.
+pub fn leads_out(root: &Path, at: &str) -> bool {
+    let path = root.join(at);
     if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
         return false;
     }

@@ -187,6 +187,10 @@ fn of_artifact(
         }
         Status::Unmanaged => {
             let path = artifact.path.as_deref().unwrap_or_default();
+            if layout::leads_out(&collection.path, path) {
+                // Nothing can be added by it; that it leads out is told among the links.
+                return findings;
+            }
             let mut message = format!("`{id}` of `{name}` is not in the manifest");
             if servers.contains(id) {
                 message = format!(
@@ -328,5 +332,33 @@ mod tests {
         for (one, other) in [("cafe", "caf\u{e9}"), ("\u{fb01}", "fi"), ("a b", "a  b")] {
             assert_ne!(folded(one), folded(other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn a_link_that_leads_out_is_no_artifact_to_add() {
+        let folder = super::super::tests::folder();
+        let collection = super::super::tests::collection(&folder.home);
+        let elsewhere = folder.home.root().join("elsewhere");
+        for skill in [&elsewhere, &collection.path.join("skills/mine")] {
+            std::fs::create_dir_all(skill).unwrap();
+            crate::fs::write(&skill.join("SKILL.md"), b"# it\n", 0o600).unwrap();
+        }
+        let link = |to: &Path, at: &str| {
+            std::os::unix::fs::symlink(to, collection.path.join(at)).unwrap();
+        };
+        link(&elsewhere, "skills/evil");
+        link(Path::new("mine"), "skills/inside");
+        let findings = examine(&collection);
+        let mut told: Vec<(&str, bool)> = findings
+            .iter()
+            .map(|one| (one.diagnosis.code, one.subject.ends_with("evil")))
+            .collect();
+        told.sort_unstable();
+        let orphan = ("artifact-orphan", false);
+        assert_eq!(
+            told,
+            [orphan, orphan, ("link-outside", true)],
+            "{findings:#?}"
+        );
     }
 }

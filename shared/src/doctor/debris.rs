@@ -2,6 +2,7 @@
 //! address of a daemon that is gone.
 
 use std::fs::{self, DirEntry, File};
+use std::io::Read as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
@@ -16,6 +17,9 @@ use crate::rendezvous::Rendezvous;
 
 /// How the ancestor's lock files end.
 const ANCESTOR_LOCK: &str = ".skillmeat-lock";
+
+/// How the ancestor's manifests and lock files begin: which table comes first depends on what they hold.
+const BEGINNINGS: &str = "[collection]\n[[artifacts]]\nartifacts = [\n[lock]\n[[groups]]\ngroups = [\n[[tag_definitions]]\ntag_definitions = [\n[[mcp_servers]]\nmcp_servers = [";
 
 /// The most findings of one folder: more tell nothing new.
 const MAX_FINDINGS: usize = 1000;
@@ -82,7 +86,17 @@ fn is_ancestors_temporary(entry: &DirEntry, name: &str) -> bool {
         let path = entry.path();
         path.with_file_name(MANIFEST).symlink_metadata().is_ok()
     };
-    is_random && entry.file_type().is_ok_and(|kind| kind.is_file()) && beside_manifest() && is_old()
+    let is_file = || entry.file_type().is_ok_and(|kind| kind.is_file());
+    is_random && is_file() && beside_manifest() && is_old() && begins_like_one(&entry.path())
+}
+
+fn begins_like_one(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    read.is_ok()
+        && BEGINNINGS
+            .lines()
+            .any(|one| head.starts_with(one.as_bytes()))
 }
 
 /// Whether it is an empty regular file that nobody has locked.
@@ -124,4 +138,42 @@ pub fn left_by_a_daemon(home: &Home) -> Vec<Finding> {
         );
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::tests::{codes, folder};
+
+    #[test]
+    fn what_a_person_wrote_is_no_temporary_of_the_ancestor() {
+        let folder = folder();
+        let root = folder.home.collection("c");
+        let found = |text: &str| {
+            let path = root.join("tmpnotes_26");
+            crate::fs::write(&path, text.as_bytes(), 0o600).unwrap();
+            let old = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+            File::open(&path).unwrap().set_modified(old).unwrap();
+            codes(&in_folder(&root))
+        };
+        for theirs in [
+            "artifacts = []\n\n[collection]\n",
+            "[collection]\nname",
+            "[[artifacts]]\n",
+            "tag_definitions = [\n",
+            "[lock]\nversion = \"1.0.0\"\n",
+        ] {
+            assert_eq!(found(theirs), ["left-behind"], "{theirs}");
+        }
+        for mine in [
+            "",
+            "notes\n",
+            "artifacts to look at",
+            "[todo]\n",
+            "[locks]\n",
+            "groups\n",
+        ] {
+            assert_eq!(found(mine), [""; 0], "{mine}");
+        }
+    }
 }

@@ -18,6 +18,18 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Where the number of the schema stands in it.
 const VERSION: std::ops::Range<usize> = 60..64;
 
+/// Where the root of the tree of the tables' descriptions begins. It says what kind of page it is, and how many cells it has.
+const TREE: usize = 100;
+
+/// A page that holds the cells itself.
+const LEAF: u8 = 13;
+
+/// How the description of a table begins that every history has.
+const OURS: &[u8] = b"CREATE TABLE object";
+
+/// The longest page, bytes.
+const PAGE: u64 = 64 * 1024;
+
 /// What to do with one that is damaged.
 const KEEP: &str = "put a backup of it back, with no daemon running; keep the damaged one in any case: it holds what can be undone";
 
@@ -55,8 +67,9 @@ pub fn trouble(path: &Path) -> Option<Error> {
     if let Some(error) = misplaced(path) {
         return Some(error);
     }
+    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|found| found.len() > 0);
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut head));
+    let read = File::open(path).and_then(|file| file.take(PAGE).read_to_end(&mut head));
     match read {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
@@ -76,7 +89,20 @@ pub fn trouble(path: &Path) -> Option<Error> {
         ));
     };
     let schema = u32::from_be_bytes(schema);
-    (schema > SCHEMA_VERSION).then(|| newer(path, schema))
+    if schema > SCHEMA_VERSION {
+        return Some(newer(path, schema));
+    }
+    // Tables that stand in the log, or in other pages, are not known.
+    let is_told = !has_log && head.get(TREE) == Some(&LEAF);
+    let is_begun = schema > 0 || head.get(TREE + 3..TREE + 5) != Some(&[0; 2]);
+    let is_foreign = is_told && is_begun && !head.windows(OURS.len()).any(|part| part == OURS);
+    is_foreign.then(|| with_way(foreign(path)))
+}
+
+/// It is a sound database, of something else.
+pub fn foreign(path: &Path) -> Error {
+    let message = format!("`{}` is no history of SkillMeat", path.display());
+    Error::new(Code::HistoryDamaged, message).at(path, None)
 }
 
 /// The same error with what to do about a history that can't be used.
@@ -158,6 +184,34 @@ mod tests {
         let error = trouble(&path).unwrap();
         assert_eq!(error.code, Code::HistoryUnavailable);
         assert!(error.message.contains("history.db-wal"), "{error:?}");
+    }
+
+    #[test]
+    fn a_database_of_others_is_told_by_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let code = |bytes: &[u8]| {
+            write(&path, bytes, 0o600).unwrap();
+            trouble(&path).map(|error| error.code)
+        };
+        // A page of cells, and how many there are.
+        let page = |schema: u32, cells: u8, sql: &[u8]| {
+            let mut bytes = database(schema);
+            bytes[TREE] = LEAF;
+            bytes[TREE + 4] = cells;
+            bytes[4000..4000 + sql.len()].copy_from_slice(sql);
+            bytes
+        };
+        for schema in 0..=SCHEMA_VERSION {
+            let theirs = page(schema, 1, b"CREATE TABLE t (x)");
+            assert_eq!(code(&theirs), Some(Code::HistoryDamaged));
+            assert_eq!(code(&page(schema, 9, OURS)), None);
+        }
+        assert_eq!(code(&page(0, 0, b"")), None, "not begun yet");
+        assert_eq!(code(&page(2, 0, b"")), Some(Code::HistoryDamaged));
+        // What stands in the log is not known.
+        write(&beside(&path, "-wal"), b"more", 0o600).unwrap();
+        assert_eq!(code(&page(2, 0, b"")), None);
     }
 
     #[test]

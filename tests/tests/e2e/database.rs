@@ -109,6 +109,26 @@ fn down_for_an_older_daemon_and_up_again() {
     let history = sandbox.json(&["db", "history"]);
     assert_eq!(history["migrations"][1]["applied"], false, "{history}");
     assert_eq!(sandbox.json(&["db", "check"])["ok"], true);
+    let message = |error: &Value| text(&error["message"]);
+    assert!(
+        message(&status["warnings"][0]).contains("schema 1 "),
+        "{status}"
+    );
+    assert_eq!(sandbox.json(&["db", "upgrade", "2"])["after"], 2);
+    let between = sandbox.json(&["db", "current"]);
+    assert_eq!(between["schema"], 2);
+    assert!(
+        message(&between["error"]).contains("schema 2 "),
+        "{between}"
+    );
+    let error = sandbox.fails(&["list"], 7);
+    assert!(message(&error).contains("schema 2 "), "{error}");
+    assert_eq!(
+        sandbox.json(&["db", "downgrade", "1", "--yes"])["before"],
+        2
+    );
+    let error = sandbox.fails(&["list"], 7);
+    assert!(message(&error).contains("schema 1 "), "{error}");
     // What is done to the files meanwhile is found afterwards.
     skill(&sandbox.collection("default", "skills"), "two", "Edited");
 
@@ -263,4 +283,63 @@ fn a_copy_is_written_and_taken_over() {
     }
     drop(sandbox.fails(&["db", "restore", own.to_str().unwrap(), "--yes"], 2));
     assert_eq!(sandbox.ids(), ["skill:four", "skill:one", "skill:two"]);
+}
+
+#[test]
+fn a_copy_replaces_nothing_of_the_home_or_of_a_collection() {
+    let sandbox = library();
+    let (home, outside) = (sandbox.home(), sandbox.path("outside"));
+    write(
+        outside.join("collection.toml"),
+        "[collection]\nname = \"outside\"\nversion = \"1.0.0\"\n",
+    );
+    let folder = outside.to_str().unwrap();
+    drop(sandbox.run(&["collection", "import", folder]).ok());
+    std::os::unix::fs::symlink(home.root(), sandbox.path("link")).unwrap();
+    drop(
+        sandbox
+            .run(&["config", "set", "history.keep_days", "30"])
+            .ok(),
+    );
+    let refused = |target: PathBuf| {
+        let before = std::fs::read(&target).ok();
+        let name = target.to_str().unwrap();
+        let error = sandbox.fails(&["db", "backup", name, "--force"], 2);
+        assert!(text(&error["message"]).contains(" lies in the "), "{error}");
+        assert!(
+            text(&error["hints"][0]).contains("another folder"),
+            "{error}"
+        );
+        // The log of writes goes on.
+        if !name.ends_with("-wal") {
+            assert!(
+                std::fs::read(&target).ok() == before,
+                "`{name}` was touched"
+            );
+        }
+    };
+    let log = format!("{}-wal", database(&sandbox).display());
+    for target in [
+        home.history(),
+        home.config(),
+        sandbox.collection("default", "collection.toml"),
+        log.into(),
+        home.lock_file(),
+        home.rendezvous(),
+        home.root().join("new.db"),
+        sandbox.path("link/history.db"),
+        sandbox.path("outside/../link/collections/new.db"),
+        outside.join("collection.toml"),
+        outside.join("new.db"),
+    ] {
+        refused(target);
+    }
+    // A name that only begins alike is somewhere else.
+    let beside = sandbox.path(".skillmeat-copy.db");
+    drop(
+        sandbox
+            .run(&["db", "backup", beside.to_str().unwrap()])
+            .ok(),
+    );
+    rows(&sandbox);
 }

@@ -203,6 +203,60 @@ fn a_home_on_a_read_only_disk_is_read() {
     sandbox.status_until("its row again", |status| status["artifacts"] == 1);
 }
 
+#[test]
+fn the_history_of_a_home_on_a_read_only_disk_is_read() {
+    // Closed in order; with a log that is left of a kill; none yet.
+    for state in ["closed", "killed", "gone"] {
+        let sandbox = Sandbox::watched(crate::BACKEND);
+        skill(&sandbox.collection("default", "skills"), "one", "Plain");
+        sandbox.status_until("its row", |status| status["artifacts"] == 1);
+        drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+        drop(sandbox.run(&["snapshot", "as it was"]).ok());
+        if state == "killed" {
+            sandbox.kill();
+        }
+        sandbox.stop();
+        let history = sandbox.home().history();
+        if state == "gone" {
+            std::fs::remove_file(&history).unwrap();
+        }
+        let before = std::fs::read(&history).ok();
+        let script = format!(
+            "mount --bind '{0}' '{0}'; mount -o remount,bind,ro '{0}'; exec /bin/sh -c '
+                set -e
+                sm=$1
+                for round in 1 2; do
+                    \"$sm\" list --json >list.json
+                    \"$sm\" show one --json >show.json
+                    \"$sm\" search plain --json >found.json
+                    \"$sm\" log --json >log.json
+                    test {1} = gone || \"$sm\" log show --json >shown.json
+                    \"$sm\" snapshot list --json >snapshots.json
+                    \"$sm\" snapshot verify --json >verified.json
+                    \"$sm\" status --json >status.json
+                    if \"$sm\" tag add blue one --json 2>refused.json; then exit 9; fi
+                done
+                \"$sm\" daemon stop >stop.txt
+            ' sh \"$1\"",
+            sandbox.home().root().display(),
+            state
+        );
+        let Some(said) = serves_one(&sandbox, &script) else {
+            return;
+        };
+        let count = |name: &str, key: &str| said(name)[key].as_array().unwrap().len();
+        let is_kept = state != "gone";
+        assert_eq!(count("log.json", "operations") > 0, is_kept, "{state}");
+        assert_eq!(count("snapshots.json", "snapshots") > 0, is_kept, "{state}");
+        assert_eq!(said("verified.json")["ok"], true, "{state}");
+        let warnings = codes(&said("status.json")["warnings"]);
+        assert_eq!(warnings, ["home-read-only"], "{state}");
+        assert!(std::fs::read(&history).ok() == before, "{state}");
+        // Where it can be written again, it goes on.
+        drop(sandbox.run(&["tag", "add", "blue", "one"]).ok());
+    }
+}
+
 /// Waits until the disk of the collection `team` is known not to answer.
 fn is_silent(sandbox: &Sandbox) {
     let status = sandbox.status_until("the silent disk", |status| {

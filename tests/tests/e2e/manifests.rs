@@ -231,6 +231,8 @@ fn a_collection_that_goes_away_is_unreachable_and_its_rows_stay() {
     let source = skill(&sandbox.path("src"), "late", "Late");
     let error = sandbox.fails(&["add", source.to_str().unwrap(), "-c", "work"], 3);
     assert_eq!(error["code"], "collection.unreachable");
+    let hint = text(&error["hints"][0]);
+    assert!(hint.contains("sm collection list"), "{error}");
     // A restart does not take the rows for gone either.
     sandbox.stop();
     sandbox.ready();

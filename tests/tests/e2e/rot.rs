@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::collection::MANIFEST;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::fault::equals_a_fresh_one;
-use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::home::{rename, skill, text, write};
 use skillmeat_tests::wait::until_true;
+use skillmeat_tests::{Sandbox, daemon, until};
 
 /// Bits that are turned over before each start.
 const BITS: u64 = 25;
@@ -139,4 +139,36 @@ fn bits_of_the_log_of_writes_that_turn_over_after_a_kill() {
         assert!(!is_aside, "round {round}");
         equals_a_fresh_one(&sandbox, &format!("turned bits of the log, round {round}"));
     }
+}
+
+#[test]
+fn a_home_that_was_moved_under_its_daemon_is_not_called_damaged() {
+    let mut sandbox = Sandbox::new();
+    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.stop();
+    // Closed in order once, so that pages and sums are there; then more is written.
+    for number in 0..30 {
+        let name = format!("skill{number}");
+        skill(&sandbox.collection("default", "skills"), &name, "Plain");
+    }
+    let all_are_indexed = |sandbox: &Sandbox| {
+        sandbox.status_until("all rows", |status| status["artifacts"] == 30);
+        sandbox.cache_until("the text index", |cache| cache["unindexed_artifacts"] == 0);
+    };
+    all_are_indexed(&sandbox);
+    let (root, moved) = (sandbox.home().root().to_owned(), sandbox.path("moved"));
+    rename(&root, &moved);
+    until("the end of its daemon", || {
+        daemon::processes(&root).is_empty().then_some(())
+    });
+    sandbox.set("SKILLMEAT_HOME", moved.to_str().unwrap());
+    all_are_indexed(&sandbox);
+    let check = sandbox.json(&["db", "check"]);
+    assert_eq!(check["ok"], true, "{check}");
+    let current = sandbox.json(&["db", "current"]);
+    assert_eq!(current["replaced_at"], serde_json::Value::Null, "{current}");
+    let log = std::fs::read_to_string(moved.join("logs/skillmeat.log")).unwrap();
+    assert!(!log.contains("not as it was written"), "{log}");
+    drop(sandbox.run(&["daemon", "stop"]).ok());
 }

@@ -110,6 +110,34 @@ fn told_by_status(warnings: &[Value], why: &str) {
 }
 
 #[test]
+fn a_database_of_others_in_the_place_of_the_history_is_put_aside_whole() {
+    for version in [0, 1, 2] {
+        let sandbox = stopped();
+        let path = sandbox.home().history();
+        fs::remove_file(&path).unwrap();
+        let theirs = rusqlite::Connection::open(&path).unwrap();
+        theirs.execute_batch("CREATE TABLE t (x)").unwrap();
+        theirs.pragma_update(None, "user_version", version).unwrap();
+        drop(theirs);
+        let bytes = fs::read(&path).unwrap();
+        let found = findings(&sandbox, 9);
+        assert_eq!(codes_of(&found), ["history-unusable"]);
+        let why = "is no history of SkillMeat";
+        assert!(text(&found[0]["message"]).contains(why), "{found:#?}");
+        assert!(fs::read(&path).unwrap() == bytes);
+        sandbox.status_until("a history that was replaced", |status| {
+            codes(&status["warnings"]) == ["history-replaced"]
+        });
+        drop(sandbox.run(&["log"]).ok());
+        drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+        let found = findings(&sandbox, 0);
+        assert_eq!(codes_of(&found), ["history-replaced"]);
+        let aside = text(&found[0]["path"]);
+        assert!(fs::read(aside).unwrap() == bytes, "{found:#?}");
+    }
+}
+
+#[test]
 fn a_damaged_history_is_never_called_a_cache() {
     let sandbox = stopped();
     let path = sandbox.home().history();
@@ -239,6 +267,10 @@ fn what_stands_in_the_place_of_a_folder_is_named() {
     let found = findings(&sandbox, 9);
     assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");
     assert_eq!(found[0]["subject"], run.display().to_string());
+    let error = sandbox.fails(&["list"], 5);
+    assert_eq!(error["code"], "home.unusable", "{error}");
+    assert_eq!(error["path"], run.display().to_string());
+    assert_eq!(error["hints"], found[0]["hints"]);
     fs::remove_file(&run).unwrap();
     assert_eq!(sandbox.ready()["artifacts"], 1);
 }

@@ -8,6 +8,7 @@ use skillmeat_shared::collection::export::{self, Exported};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
+use crate::app::reach::unreachable;
 
 impl App {
     /// Writes a collection to a new `.tar.gz`. Its name, and what was written.
@@ -23,10 +24,7 @@ impl App {
         let whole = self.collection(name)?;
         let view = whole.described.view;
         let root = PathBuf::from(&view.path);
-        let root = fs::canonicalize(&root).map_err(|error| Error {
-            code: Code::CollectionUnreachable,
-            ..Error::io("open", &root, &error)
-        })?;
+        let root = fs::canonicalize(&root).map_err(|error| unreachable(&root, &error))?;
         let folder = path.parent().unwrap_or(path);
         let inside = fs::canonicalize(folder).map_err(|error| Error::io("open", folder, &error))?;
         if inside.starts_with(&root) {

@@ -59,7 +59,7 @@ fn can_take(folder: &Path, bytes: u64) -> bool {
 
 impl App {
     /// Tells everybody that the cache can't be opened, and why.
-    pub(super) fn cannot_open(&self, error: Error) {
+    pub(in crate::app) fn cannot_open(&self, error: Error) {
         if self.gate.failure().as_ref() != Some(&error) {
             tracing::error!(target: "store", "{error}");
         }
@@ -267,10 +267,11 @@ impl App {
     }
 }
 
-fn taken_down(version: u32) -> Error {
+/// The cache was brought to a schema that only an older daemon serves.
+pub(in crate::app) fn taken_down(version: u32) -> Error {
     Error::new(
         Code::CacheClosed,
-        format!("the cache was taken down to schema {version} for an older skillmeatd"),
+        format!("the cache was taken to schema {version} for an older skillmeatd"),
     )
     .hint("stop this daemon and start the older one; or `sm db upgrade` takes the cache up again")
 }

@@ -29,7 +29,7 @@ use crate::lifecycle::Policy;
 use crate::store::{Opened, Store, collection, text};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
-pub(super) use mend::AGAIN;
+pub(super) use mend::{AGAIN, taken_down};
 use pass::Pass;
 use queue::Work;
 pub(super) use queue::{Change, Hold, Ingest};

@@ -48,7 +48,7 @@ impl App {
                 before != found.as_ref()
             })
             .collect();
-        if found.is_empty() {
+        if found.is_empty() || self.boot.home.is_read_only() {
             return Ok(());
         }
         self.history.write(|transaction| {

@@ -89,6 +89,8 @@ struct Users {
 pub struct History {
     path: PathBuf,
     is_local: bool,
+    /// Nothing can be written beside it.
+    is_read_only: bool,
     writer: Mutex<Option<Writer>>,
     readers: Mutex<Readers>,
     users: Mutex<Users>,
@@ -114,11 +116,21 @@ impl History {
         Self {
             path: path.to_owned(),
             is_local,
+            is_read_only: false,
             writer: Mutex::new(None),
             readers: Mutex::default(),
             users: Mutex::default(),
             left: Condvar::new(),
             trouble: Mutex::default(),
+        }
+    }
+
+    /// The same history, in a home that can't be written: it is read as it is.
+    #[must_use]
+    pub fn read_only(self, is_read_only: bool) -> Self {
+        Self {
+            is_read_only,
+            ..self
         }
     }
 
@@ -191,6 +203,8 @@ impl History {
             let there = super::files::identity(&self.path);
             if there.is_none() {
                 lock(&self.trouble).note_open(&self.path, None);
+            } else if self.is_read_only {
+                drop(self.open_as_it_is());
             } else if slot.as_ref().is_none_or(|open| open.identity != there) {
                 *slot = None;
                 *slot = self.open_writer().ok();
@@ -218,6 +232,12 @@ impl History {
 
     /// A connection that only reads, which nobody else uses.
     fn reader(&self) -> Result<Reader> {
+        if self.is_read_only {
+            return Ok(Reader {
+                connection: self.open_as_it_is()?,
+                generation: 0,
+            });
+        }
         let has_one = !lock(&self.readers).idle.is_empty();
         if !has_one {
             // Makes and migrates it, if need be.
@@ -237,9 +257,18 @@ impl History {
         })
     }
 
-    /// Keeps a connection for whoever reads next.
+    fn open_as_it_is(&self) -> Result<Connection> {
+        let opened = open::reader_of_read_only(&self.path);
+        lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
+        opened
+    }
+
+    /// Keeps a connection for whoever reads next. One that takes the file for unchanging is not kept: others may write it.
     fn give_back(&self, reader: Reader) {
         let mut readers = lock(&self.readers);
+        if self.is_read_only {
+            return;
+        }
         if reader.generation == readers.generation && readers.idle.len() < READERS {
             readers.idle.push(reader.connection);
         }

@@ -34,6 +34,79 @@ pub(super) fn reader(path: &Path) -> Result<Connection> {
     super::super::connection::open_reader(path).map_err(|error| sql_error(&error).at(path, None))
 }
 
+/// A connection that only reads, of a file that can't be written. Where SQLite can't make its own files beside it, the
+/// file is read as one that nobody changes; without a file there is nothing to read.
+pub(super) fn reader_of_read_only(path: &Path) -> Result<Connection> {
+    let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
+    if let Some(error) = file::misplaced(path) {
+        return Err(error);
+    }
+    if files::size_of(path) == 0 {
+        let mut empty = Connection::open_in_memory().map_err(failed)?;
+        MIGRATIONS.to_latest(&mut empty).map_err(|error| {
+            Error::new(
+                Code::HistoryUnavailable,
+                format!("can't make an empty history: {error}"),
+            )
+        })?;
+        return Ok(empty);
+    }
+    let probe = |connection: &Connection| -> rusqlite::Result<(u32, bool)> {
+        let version = migrate::version(connection)?;
+        Ok((version, is_ours(connection, version)?))
+    };
+    let plain = super::super::connection::open_reader(path);
+    let plain = plain.and_then(|connection| Ok((probe(&connection)?, connection)));
+    let ((version, is_ours), connection) = match plain {
+        Err(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
+                && files::log_bytes(path) == 0 =>
+        {
+            let connection = immutable(path).map_err(failed)?;
+            (probe(&connection).map_err(failed)?, connection)
+        }
+        plain => plain.map_err(failed)?,
+    };
+    if version > SCHEMA_VERSION {
+        return Err(file::newer(path, version));
+    }
+    if !is_ours {
+        return Err(file::foreign(path));
+    }
+    if version < SCHEMA_VERSION {
+        let message = format!(
+            "the history has schema {version}, and can't be brought to {SCHEMA_VERSION} where it can't be written"
+        );
+        return Err(Error::new(Code::HistoryUnavailable, message)
+            .hint("make the home writable once, then `sm status`")
+            .at(path, None));
+    }
+    Ok(connection)
+}
+
+/// A connection to a file as it is, without locks and without a log.
+fn immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let mut name = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' => name.push(char::from(*byte)),
+            _ if byte.is_ascii_alphanumeric() => name.push(char::from(*byte)),
+            _ => {
+                let encoded = format!("%{byte:02x}");
+                name.push_str(&encoded);
+            }
+        }
+    }
+    name.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(name, flags)?;
+    configure(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
 /// The one connection that writes. The file is made if there is none. One that is no database, or damaged, is
 /// put aside and never deleted: what can still be read of it is worth something.
 pub(super) fn writer(path: &Path, is_local: bool) -> Result<Connection> {
@@ -52,6 +125,18 @@ pub(super) fn writer(path: &Path, is_local: bool) -> Result<Connection> {
     }
 }
 
+/// Whether a database is a history, or empty and may become one.
+fn is_ours(connection: &Connection, version: u32) -> rusqlite::Result<bool> {
+    let count = |tables: &str| {
+        let query = format!("SELECT count(*) FROM sqlite_schema {tables}");
+        connection.query_row(&query, [], |row| row.get::<_, u32>(0))
+    };
+    if version == 0 {
+        return Ok(count("")? == 0);
+    }
+    Ok(count("WHERE type = 'table' AND name IN ('object', 'operation', 'snapshot')")? == 3)
+}
+
 fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
     if let Some(error) = file::misplaced(path) {
@@ -65,6 +150,9 @@ fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let version = migrate::version(&connection).map_err(failed)?;
     if version > SCHEMA_VERSION {
         return Err(file::newer(path, version));
+    }
+    if !is_ours(&connection, version).map_err(failed)? {
+        return Err(file::foreign(path));
     }
     let prepare = |connection: &Connection| -> rusqlite::Result<()> {
         if version == 0 {
@@ -159,6 +247,50 @@ mod tests {
         // And for good: the next start finds a sound one.
         drop(writer(&path, true).unwrap());
         assert_eq!(aside(&path).len(), 1);
+    }
+
+    #[test]
+    fn one_of_others_is_put_aside_whole() {
+        for version in 0..=SCHEMA_VERSION {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("history.db");
+            let theirs = Connection::open(&path).unwrap();
+            theirs.execute_batch("CREATE TABLE t (x)").unwrap();
+            theirs.pragma_update(None, "user_version", version).unwrap();
+            drop(theirs);
+            let bytes = std::fs::read(&path).unwrap();
+            let error = reader_of_read_only(&path).unwrap_err();
+            assert_eq!(error.code, Code::HistoryDamaged);
+            let told = file::trouble(&path).unwrap();
+            assert_eq!((told.code, told.message), (error.code, error.message));
+            drop(writer(&path, true).unwrap());
+            assert_eq!(std::fs::read(&aside(&path)[0]).unwrap(), bytes);
+            assert_eq!(file::trouble(&path), None);
+        }
+    }
+
+    #[test]
+    fn one_that_can_not_be_written_is_read_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a %3f?b#c.db");
+        let count = |connection: &Connection| {
+            let rows = "SELECT count(*) FROM object";
+            connection.query_row(rows, [], |row| row.get::<_, u32>(0))
+        };
+        assert_eq!(count(&reader_of_read_only(&path).unwrap()), Ok(0));
+        assert!(!path.exists());
+        let object =
+            "INSERT INTO object (hash, packing, size, data) VALUES (zeroblob(32), 0, 0, '')";
+        let connection = writer(&path, true).unwrap();
+        connection
+            .execute_batch(&object.replace("''", "x''"))
+            .unwrap();
+        assert_eq!(count(&reader_of_read_only(&path).unwrap()), Ok(1));
+        drop(connection);
+        let read = immutable(&path).unwrap();
+        assert_eq!(count(&read), Ok(1));
+        assert!(read.execute_batch("DELETE FROM object").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
