@@ -35,7 +35,6 @@ const EDIT_EVERY: Duration = Duration::from_millis(50);
 /// A command of its own, which connects, asks and ends.
 const COMMAND_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-const LOOKS_PER_MINUTE: usize = 12;
 /// Until all connections are closed, and what is only needed under load is given back.
 const AFTERWARDS: Duration = Duration::from_secs(90);
 
@@ -83,9 +82,9 @@ pub(crate) fn measure(table: &mut Table) {
     let warm_up = time / WARM_UP;
     let time = time.saturating_sub(warm_up);
     soak.run(warm_up, 0);
-    let before = soak.daemon.process().descriptors();
+    let before = soak.at_rest();
     let log = soak.run(time, 1);
-    let after = soak.daemon.process().descriptors();
+    let after = soak.at_rest();
 
     let errors = log.errors.into_inner().unwrap();
     for error in errors.iter().take(20) {
@@ -105,30 +104,32 @@ pub(crate) fn measure(table: &mut Table) {
     let memory = log.memory.into_inner().unwrap();
     let memory = memory.get(memory.len() / REFILL..).unwrap_or_default();
     let most = memory.iter().map(|(_, size)| *size).fold(0.0, f64::max);
+    let slope = slope(memory);
     table.fraction(
-        &format!("{what}: growth of memory after warm-up (at most {most:.0} MB)"),
-        slope(&least_by_minute(memory)),
+        &format!(
+            "{what}: growth of memory from rest ({:.0} MB) to rest; under load at most {most:.0} MB, slope {slope:.0} MB/h",
+            before.megabytes
+        ),
+        (after.megabytes - before.megabytes) * 3600.0 / time.as_secs_f64(),
         STEEPEST,
         " MB/h",
     );
     table.number(
-        &format!("{what}: descriptors more than the {before} before"),
-        after.saturating_sub(before) as u64,
+        &format!(
+            "{what}: descriptors more than the {} before",
+            before.descriptors
+        ),
+        after.descriptors.saturating_sub(before.descriptors) as u64,
         0,
         "",
     );
 }
 
-/// What is left in each minute when what is free was given back: in between memory rises and falls, and where in that
-/// a measurement begins and ends would tell more than a leak does.
-fn least_by_minute(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let least = |minute: &[(f64, f64)]| {
-        minute
-            .iter()
-            .copied()
-            .min_by(|one, other| one.1.total_cmp(&other.1))
-    };
-    points.chunks(LOOKS_PER_MINUTE).filter_map(least).collect()
+/// What the daemon holds when nobody asks and nothing is at work. Under load pages of the database fill its memory and
+/// are given back again: that tells little about a leak.
+struct AtRest {
+    megabytes: f64,
+    descriptors: usize,
 }
 
 /// The slope of the line that is nearest to the points by least squares.
@@ -208,11 +209,22 @@ impl Soak {
         });
     }
 
+    fn megabytes(&self) -> f64 {
+        self.daemon.process().resident_bytes() as f64 / 1e6
+    }
+
+    fn at_rest(&self) -> AtRest {
+        AtRest {
+            megabytes: self.megabytes(),
+            descriptors: self.daemon.process().descriptors(),
+        }
+    }
+
     fn look(&self, log: &Log) {
         let start = Instant::now();
         every(LOOK_EVERY, log, || {
             let hours = start.elapsed().as_secs_f64() / 3600.0;
-            let megabytes = self.daemon.process().resident_bytes() as f64 / 1e6;
+            let megabytes = self.megabytes();
             log.memory.lock().unwrap().push((hours, megabytes));
         });
     }
