@@ -89,23 +89,24 @@ pub(crate) async fn existing(home: &Home, deadline: Duration) -> Result<Option<S
     Ok(session)
 }
 
+/// What the daemon of a home says of itself, if one was there.
+#[inline(never)]
+fn announced(home: &Home) -> Result<Option<Rendezvous>> {
+    let path = home.rendezvous();
+    Rendezvous::load(&path).map_err(|mut error| {
+        let misplaced = home.misplaced();
+        if let Some(one) = misplaced.iter().find(|one| path.starts_with(one)) {
+            (_, error.message, error.hints) = health::of_misplaced(one);
+            error.code = Code::HomeUnusable;
+            error = error.at(one, None);
+        }
+        error
+    })
+}
+
 /// As [`existing`], whatever protocol it speaks.
 async fn any_existing(home: &Home, deadline: Duration) -> Result<Option<Session>> {
-    let path = home.rendezvous();
-    let loaded = Rendezvous::load(&path).map_err(|error| {
-        let misplaced = home
-            .misplaced()
-            .into_iter()
-            .find(|one| path.starts_with(one));
-        misplaced.map_or(error, |one| {
-            let (_, message, hints) = health::of_misplaced(&one);
-            Error {
-                hints,
-                ..Error::new(Code::HomeUnusable, message).at(one, None)
-            }
-        })
-    });
-    let Some(rendezvous) = loaded? else {
+    let Some(rendezvous) = announced(home)? else {
         return Ok(None);
     };
     match channel::reach(&rendezvous.socket).await? {
