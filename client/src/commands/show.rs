@@ -145,6 +145,8 @@ fn facts(context: &mut Context, artifact: &v1::Artifact, summary: &v1::ArtifactS
     out.field("tools", &list(tools))?;
     out.field("dependencies", &list(&artifact.dependencies))?;
     out.field("scope", &optional(&summary.scope))?;
+    let position = artifact.position.map(|position| position.to_string());
+    out.field("position", &optional(&position))?;
     out.field("path", &escape(&artifact.absolute_path))?;
     if summary.file_count > 0 {
         let files = units::count(summary.file_count, "file");

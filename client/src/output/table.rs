@@ -7,8 +7,10 @@ use super::style::{Paint, Tone};
 const GAP: &str = "  ";
 /// A flexible column is not cut below this many columns of the terminal.
 const LEAST_FLEXIBLE: usize = 12;
-/// Other columns are not cut below this.
+/// Other columns are not cut below this while others are wider.
 const LEAST: usize = 8;
+/// What is left of a column on a terminal that is narrower than that.
+const NARROWEST: usize = 2;
 
 /// A heading and how the cells below it lie.
 #[derive(Debug, Clone)]
@@ -167,16 +169,19 @@ impl Table {
             }
         }
         // Then the widest gives way, one column of the terminal after the other.
-        while all && over > 0 {
-            let cuttable = self.columns.iter().zip(&mut widths);
-            let cuttable = cuttable.filter(|(column, width)| !column.whole && **width > LEAST);
-            let Some(widest) = cuttable.map(|(_, width)| width).max() else {
-                break;
-            };
-            *widest -= 1;
-            over -= 1;
+        let may_go = self.columns.iter().any(|column| column.whole);
+        for least in [LEAST, if may_go { LEAST } else { NARROWEST }] {
+            while all && over > 0 {
+                let cuttable = self.columns.iter().zip(&mut widths);
+                let cuttable = cuttable.filter(|(column, width)| !column.whole && **width > least);
+                let Some(widest) = cuttable.map(|(_, width)| width).max() else {
+                    break;
+                };
+                *widest -= 1;
+                over -= 1;
+            }
         }
-        if all && self.columns.iter().any(|column| column.whole) {
+        if all && may_go {
             for (column, width) in self.columns.iter().zip(&mut widths).rev() {
                 if over > 0 && !column.whole {
                     over = over.saturating_sub(*width + GAP.len());
@@ -275,9 +280,13 @@ mod tests {
 
     #[test]
     fn every_line_fits_the_terminal() {
-        for width in [30, 40, 50] {
-            for line in table().render(Width::Terminal(width), Paint::off()).lines() {
-                assert!(line.width() <= width, "{width}: {line}");
+        let mut many = Table::new(vec![Column::text("COLUMN-NAME"); 5]);
+        many.row(vec!["a-long-name".into(); 5]);
+        for width in [20, 30, 40, 50] {
+            for table in [table(), many.clone()] {
+                for line in table.render(Width::Terminal(width), Paint::off()).lines() {
+                    assert!(line.width() <= width, "{width}: {line}");
+                }
             }
         }
     }

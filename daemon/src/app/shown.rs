@@ -44,6 +44,11 @@ impl Shown {
             .unwrap_or_default()
     }
 
+    /// Its place among the artifacts of the collection, if the manifest gives it one.
+    pub fn position(&self) -> Option<i64> {
+        self.kept().entry?.position
+    }
+
     /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
     pub fn modified(&self) -> Option<bool> {
         let is_unread = |problem: &Problem| problem.code == "file.unreadable";

@@ -147,7 +147,7 @@ fn artifact(app: &App, shown: Shown) -> v1::Artifact {
             in_manifest,
         })
         .collect();
-    let modified = shown.modified();
+    let (modified, position) = (shown.modified(), shown.position());
     let (manifest_json, lock_json) = (shown.manifest_json(), shown.lock_json());
     let detail = shown.detail;
     let absolute_path = if detail.summary.path.is_empty() {
@@ -166,6 +166,7 @@ fn artifact(app: &App, shown: Shown) -> v1::Artifact {
         manifest_json,
         lock_json,
         modified,
+        position,
         files: detail
             .files
             .into_iter()

@@ -266,6 +266,7 @@ fn fields_are_set_in_files_and_manifest_and_the_rest_stays() {
         (&Value::from("New: text"), &Value::from("1.3"))
     );
     assert_eq!(show["aliases"], serde_json::json!(["forms", "acro"]));
+    assert_eq!(show["position"], 7);
     assert_eq!(show["differences"], serde_json::json!([]));
     assert_eq!(sandbox.show("acro")["name"], "pdf-tools");
     let new = read(&sandbox, "collection.toml");
