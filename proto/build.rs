@@ -58,8 +58,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("messages.rs"), list)?;
     fs::write(out.join("calls.rs"), calls(&descriptors.file))?;
     tonic_prost_build::configure()
-        // In order, so that a message is written the same way each time.
-        .btree_map(".")
         .build_transport(false)
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
         .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())

@@ -1,6 +1,6 @@
 //! `sm adopt`: what agents have already, as a table to choose from, and taken into a collection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -127,7 +127,7 @@ async fn look(
         .iter()
         .filter_map(|agent| agent.variable.as_ref())
         .map(|variable| variable.name.as_str());
-    let variables: BTreeMap<String, String> = ["HOME"]
+    let variables: HashMap<String, String> = ["HOME"]
         .into_iter()
         .chain(moving)
         .filter_map(|name| Some((name.to_owned(), context.env.var(name)?)))
