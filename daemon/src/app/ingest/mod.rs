@@ -153,6 +153,8 @@ impl App {
                     self.ingest.disown(Some(&name));
                     let removed =
                         store.write(move |transaction| collection::remove(transaction, &name));
+                    let left: Vec<Target> = targets.values().cloned().collect();
+                    note_known(&store, &left);
                     drop(waiter.send(removed));
                 }
                 Work::Check => self.check_store(&store, &mut targets),
@@ -290,9 +292,7 @@ impl App {
         if reason != STARTUP {
             self.watch_targets(&found);
         }
-        if let Err(error) = reconcile::note_known(store.path(), &found) {
-            tracing::warn!(target: "ingest", "`sm doctor` can't be told of the collections: {error}");
-        }
+        note_known(store, &found);
         let before = std::mem::take(targets);
         for target in found {
             let changed = before.get(&target.name).is_none_or(|old| *old != target);
@@ -310,5 +310,12 @@ impl App {
         targets.clear();
         self.look_at_home(store, targets, "rebuild");
         Ok(())
+    }
+}
+
+/// Leaves word of the collections for a doctor who finds no daemon.
+fn note_known(store: &Store, targets: &[Target]) {
+    if let Err(error) = reconcile::note_known(store.path(), targets) {
+        tracing::warn!(target: "ingest", "`sm doctor` can't be told of the collections: {error}");
     }
 }
