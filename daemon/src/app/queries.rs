@@ -159,10 +159,8 @@ impl App {
                 .into_iter()
                 .filter(|(_, name)| *name == found.collection)
                 .collect();
-            Ok(Some(Shown {
-                detail,
-                freshness: self.freshness_of(connection, &asked, &building)?,
-            }))
+            let freshness = self.freshness_of(connection, &asked, &building)?;
+            Ok(Some(Shown::new(detail, freshness)))
         })?;
         let shown = shown.ok_or_else(|| unknown(reference, None))?;
         self.counters.read(true);

@@ -16,20 +16,29 @@ pub struct Shown {
     pub detail: show::Detail,
     /// How fresh that is.
     pub freshness: Freshness,
+    /// Its entries in manifest and lock.
+    kept: Kept,
 }
 
 impl Shown {
-    fn kept(&self) -> Kept {
-        let of = |text: &Option<String>| text.as_deref().map(str::to_owned);
-        Kept {
-            entry: of(&self.detail.manifest).and_then(|text| serde_json::from_str(&text).ok()),
-            lock: of(&self.detail.lock).and_then(|text| serde_json::from_str(&text).ok()),
+    /// An artifact as its row has it.
+    pub fn new(detail: show::Detail, freshness: Freshness) -> Self {
+        let manifest = detail.manifest.as_deref();
+        let lock = detail.lock.as_deref();
+        let kept = Kept {
+            entry: manifest.and_then(|text| serde_json::from_str(text).ok()),
+            lock: lock.and_then(|text| serde_json::from_str(text).ok()),
+        };
+        Self {
+            detail,
+            freshness,
+            kept,
         }
     }
 
     /// The manifest's entry as JSON, as it stands there; empty without one.
     pub fn manifest_json(&self) -> String {
-        match self.kept().entry {
+        match &self.kept.entry {
             Some(entry) => entry.raw.to_string(),
             // The declaration of an MCP server.
             None => self.detail.manifest.clone().unwrap_or_default(),
@@ -38,15 +47,13 @@ impl Shown {
 
     /// The lock's entry as JSON, as it stands there; empty without one.
     pub fn lock_json(&self) -> String {
-        self.kept()
-            .lock
-            .map(|lock| lock.raw.to_string())
-            .unwrap_or_default()
+        let lock = self.kept.lock.as_ref();
+        lock.map(|lock| lock.raw.to_string()).unwrap_or_default()
     }
 
     /// Its place among the artifacts of the collection, if the manifest gives it one.
     pub fn position(&self) -> Option<i64> {
-        self.kept().entry?.position
+        self.kept.entry.as_ref()?.position
     }
 
     /// Whether the content differs from what the lock recorded; `None` if one of them is not known.
@@ -55,15 +62,15 @@ impl Shown {
         if self.detail.problems.iter().any(is_unread) {
             return None;
         }
-        let recorded = self.kept().lock?.content_hash?;
-        Some(*self.detail.summary.content_hash.as_ref()? != recorded)
+        let recorded = self.kept.lock.as_ref()?.content_hash.as_ref()?;
+        Some(self.detail.summary.content_hash.as_ref()? != recorded)
     }
 
     /// Fields in which the manifest and the artifact's files disagree: field, files, manifest. What the manifest
     /// leaves out, it does not deny; what only the manifest says is not in the files.
     pub fn differences(&self) -> Vec<(&'static str, Option<String>, Option<String>)> {
         let row = &self.detail.summary;
-        let Some(entry) = self.kept().entry else {
+        let Some(entry) = &self.kept.entry else {
             return Vec::new();
         };
         if row.status != Status::Managed.as_str() || row.file_count == 0 {
