@@ -46,11 +46,10 @@ pub fn files_of(path: &Path) -> [PathBuf; 3] {
 
 /// Whether a file is the database, or one that stands beside it for it.
 pub fn is_part(path: &Path, other: &Path) -> bool {
-    let mut files = files_of(path).into_iter();
+    let mut files = files_of(path)
+        .into_iter()
+        .chain([sums_of(path), seal_of(path)]);
     files.any(|file| file == other)
-        || [sums_of(path), seal_of(path)]
-            .iter()
-            .any(|file| file == other)
 }
 
 /// The write-ahead log.

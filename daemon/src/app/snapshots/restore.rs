@@ -344,10 +344,11 @@ fn some(
         let place = Place::collection(name, &found.path);
         let there = draft.root(name)?.join(&found.path);
         let id = ArtifactId::new(found.kind.clone(), found.name.clone());
-        if !draft.exists(&place)? {
+        let now = capture(&there, &target.objects)?.node;
+        if now.is_none() {
             come.push(id.clone());
         }
-        let is_same = capture(&there, &target.objects)?.node.as_ref() == Some(node);
+        let is_same = now.as_ref() == Some(node);
         if !is_same {
             draft.put(&place, Source::Past(node.clone()))?;
         }
