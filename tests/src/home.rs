@@ -58,6 +58,17 @@ impl Sandbox {
         sandbox
     }
 
+    /// A user whose home has the skills `one` and `two`.
+    #[track_caller]
+    pub fn with_two() -> Self {
+        let sandbox = Self::initialised();
+        for name in ["one", "two"] {
+            let source = skill(&sandbox.path("src"), name, "As it was");
+            drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+        }
+        sandbox
+    }
+
     /// A user with an initialised home whose daemon notices changes this way: `auto`, or `poll`, and then
     /// every second.
     #[track_caller]

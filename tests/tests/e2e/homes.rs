@@ -327,11 +327,7 @@ fn the_documented_header_and_everything_unknown_are_read_and_kept() {
 
 /// A home with two skills whose manifest nobody has touched for a while.
 fn settled() -> Sandbox {
-    let sandbox = Sandbox::initialised();
-    for name in ["one", "two"] {
-        let source = skill(&sandbox.path("src"), name, "As it was");
-        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
-    }
+    let sandbox = Sandbox::with_two();
     for _ in 0..2 {
         sandbox.stop();
         sandbox.ready();

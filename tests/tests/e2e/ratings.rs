@@ -4,16 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{replace, skill, text};
-
-fn with_two() -> Sandbox {
-    let sandbox = Sandbox::initialised();
-    for name in ["one", "two"] {
-        let source = skill(&sandbox.path("src"), name, "As it was");
-        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
-    }
-    sandbox
-}
+use skillmeat_tests::home::{replace, text};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -29,7 +20,7 @@ fn file(sandbox: &Sandbox) -> String {
 
 #[test]
 fn a_rollback_across_a_renaming_brings_the_rating_along() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     sandbox.json(&["rate", "one", "5"]);
     sandbox.json(&["rate", "two", "1"]);
     let then = snapshot(&sandbox);
@@ -60,7 +51,7 @@ fn a_rollback_across_a_renaming_brings_the_rating_along() {
 
 #[test]
 fn what_was_removed_comes_back_with_its_rating() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     sandbox.json(&["rate", "one", "2"]);
     let then = snapshot(&sandbox);
     sandbox.json(&["remove", "one", "--yes"]);
@@ -82,7 +73,7 @@ fn what_was_removed_comes_back_with_its_rating() {
 
 #[test]
 fn ratings_that_nobody_can_read_are_in_no_way() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     sandbox.json(&["rate", "one", "2"]);
     let then = snapshot(&sandbox);
     sandbox.json(&["remove", "one", "--yes"]);
@@ -94,7 +85,7 @@ fn ratings_that_nobody_can_read_are_in_no_way() {
 
 #[test]
 fn snapshots_of_a_collection_that_is_gone_say_how_they_are_of_use() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     sandbox.json(&["collection", "create", "ghost"]);
     sandbox.json(&["copy", "one", "--to", "ghost"]);
     let made = sandbox.json(&["snapshot", "then", "-c", "ghost"]);

@@ -4,16 +4,6 @@ use serde_json::Value;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
-/// A collection with two skills; `change` edits the first one as a command, and gives the operation.
-fn with_two() -> Sandbox {
-    let sandbox = Sandbox::initialised();
-    for name in ["one", "two"] {
-        let source = skill(&sandbox.path("src"), name, "As it was");
-        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
-    }
-    sandbox
-}
-
 fn done(sandbox: &Sandbox, args: &[&str]) -> String {
     let told = sandbox.json(args);
     let operation = text(&told["operation"]);
@@ -31,7 +21,7 @@ fn manifest(sandbox: &Sandbox, collection: &str) -> String {
 
 #[test]
 fn what_was_done_before_a_renaming_can_be_undone_after_it() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     let described = done(&sandbox, &["set", "one", "description=Other"]);
     let rated_two = done(&sandbox, &["rate", "two", "4"]);
     done(&sandbox, &["collection", "rename", "default", "mine"]);
@@ -59,7 +49,7 @@ fn what_was_done_before_a_renaming_can_be_undone_after_it() {
 
 #[test]
 fn the_log_of_an_artifact_goes_back_beyond_a_renaming() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     let numbers = |args: &[&str]| -> Vec<String> {
         let told = sandbox.json(args);
         let all = told["operations"].as_array().unwrap();
@@ -90,7 +80,7 @@ fn the_log_of_an_artifact_goes_back_beyond_a_renaming() {
 
 #[test]
 fn a_rollback_beyond_a_renaming_keeps_the_name() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     let snapshot = text(&sandbox.json(&["snapshot", "early"])["snapshot"]["id"]);
     let early = manifest(&sandbox, "default");
     done(&sandbox, &["collection", "rename", "default", "mine"]);
@@ -123,7 +113,7 @@ fn a_rollback_beyond_a_renaming_keeps_the_name() {
 
 #[test]
 fn a_renaming_is_undone_before_and_after_other_changes() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     let before = manifest(&sandbox, "default");
     let rate = done(&sandbox, &["rate", "one", "3"]);
     done(&sandbox, &["undo", &rate]);
@@ -153,7 +143,7 @@ fn a_renaming_is_undone_before_and_after_other_changes() {
 
 #[test]
 fn a_name_that_is_taken_is_in_the_way_of_undoing_a_renaming() {
-    let sandbox = with_two();
+    let sandbox = Sandbox::with_two();
     let renaming = done(&sandbox, &["collection", "rename", "default", "mine"]);
     sandbox.json(&["collection", "create", "default"]);
     done(&sandbox, &["rate", "one", "3"]);
