@@ -9,21 +9,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use skillmeat_tests::bench::table::Samples;
-
-/// Rounds of each sweep; the middle one counts.
-const ROUNDS: usize = 5;
-
 /// Starts of a process.
 pub(crate) const STARTS: usize = 300;
-
-/// The floors.
-pub(crate) struct Floors {
-    /// One thread walks over all files, reads and hashes them; the page cache is warm.
-    pub(crate) reading: Duration,
-    /// One thread walks over all files and asks for size and times of each.
-    pub(crate) looking: Duration,
-}
 
 fn walk(folder: &Path, each: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -36,39 +23,29 @@ fn walk(folder: &Path, each: &mut impl FnMut(&Path)) {
     }
 }
 
-fn middle(mut work: impl FnMut()) -> Duration {
-    let rounds = (0..ROUNDS).map(|_| {
-        let start = Instant::now();
-        work();
-        start.elapsed()
+/// How long one thread takes to walk over all files, to read and to hash them; the page cache is to be warm.
+pub(crate) fn reading(root: &Path) -> Duration {
+    let start = Instant::now();
+    let (mut buffer, mut sum) = (Vec::new(), 0);
+    walk(root, &mut |path| {
+        buffer.clear();
+        File::open(path).unwrap().read_to_end(&mut buffer).unwrap();
+        sum ^= Sha256::digest(&buffer).first().copied().unwrap();
     });
-    Samples::new(rounds.collect()).p50()
+    std::hint::black_box(sum);
+    start.elapsed()
 }
 
-/// Measures both sweeps.
-pub(crate) fn of(root: &Path) -> Floors {
-    let read = || {
-        let (mut buffer, mut sum) = (Vec::new(), 0);
-        walk(root, &mut |path| {
-            buffer.clear();
-            File::open(path).unwrap().read_to_end(&mut buffer).unwrap();
-            sum ^= Sha256::digest(&buffer).first().copied().unwrap();
-        });
-        std::hint::black_box(sum);
-    };
-    // The page cache gets warm.
-    read();
-    Floors {
-        reading: middle(read),
-        looking: middle(|| {
-            let mut sum = 0;
-            walk(root, &mut |path| {
-                let stat = fs::symlink_metadata(path).unwrap();
-                sum ^= stat.size() ^ stat.mtime().unsigned_abs();
-            });
-            std::hint::black_box(sum);
-        }),
-    }
+/// How long one thread takes to walk over all files and to ask for size and times of each.
+pub(crate) fn looking(root: &Path) -> Duration {
+    let start = Instant::now();
+    let mut sum = 0;
+    walk(root, &mut |path| {
+        let stat = fs::symlink_metadata(path).unwrap();
+        sum ^= stat.size() ^ stat.mtime().unsigned_abs();
+    });
+    std::hint::black_box(sum);
+    start.elapsed()
 }
 
 /// From the start of a process to its end.

@@ -42,9 +42,8 @@ fn main() -> ExitCode {
         made.files,
         made.bytes / 1_000_000
     );
-    let floors = floor::of(&home.collection());
-    index::first(&home, made.artifacts, &floors, &mut table);
-    index::again(&home, made.artifacts, &floors, &mut table);
+    index::first(&home, made.artifacts, &mut table);
+    index::again(&home, made.artifacts, &mut table);
     {
         let daemon = home.start();
         daemon.wait_until_verified();
