@@ -101,6 +101,47 @@ fn each_is_opened_and_brought_up() {
 }
 
 #[test]
+fn positions_that_stood_in_entries_only_come_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.db");
+    std::fs::copy(stored(3), &path).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    let entries = [
+        ("placed", r#"{"name":"placed","position":3}"#),
+        ("unplaced", r#"{"name":"unplaced","position":null}"#),
+        ("odd", r#"{"name":"odd","position":"third"}"#),
+        ("broken", "{"),
+    ];
+    for (id, (name, entry)) in (1..).zip(entries) {
+        connection
+            .execute(
+                "INSERT INTO artifact VALUES (?1, 1, 'skill', ?2, ?2, 'managed', 'local', NULL, NULL, NULL, NULL, NULL,
+                 '[]', '[]', '[]', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 'strict', 0, 0, 0, x'00', 0, 0,
+                 x'00', x'00', 0, 0)",
+                (id, name),
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO artifact_detail VALUES (?1, '[]', '[]', '{}', NULL, NULL, ?2, NULL, '[]', '[]')",
+                (id, entry),
+            )
+            .unwrap();
+    }
+    connection.close().unwrap();
+    migrate::move_file(&path, 4).unwrap();
+    let positions: Vec<(String, Option<i64>)> = Connection::open(&path)
+        .unwrap()
+        .prepare("SELECT name, position FROM artifact WHERE position IS NOT NULL")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert_eq!(positions, [("placed".to_owned(), Some(3))]);
+}
+
+#[test]
 fn each_goes_down_to_all_before_it_and_up_again() {
     for version in 1..=SCHEMA_VERSION {
         for target in 1..version {

@@ -72,6 +72,8 @@ pub(crate) enum SortBy {
     Updated,
     /// Largest first
     Size,
+    /// As the manifest says, then by name
+    Position,
 }
 
 #[derive(Debug, Args)]

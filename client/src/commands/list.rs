@@ -86,6 +86,7 @@ async fn read(
             SortBy::Name => v1::ArtifactSort::Name,
             SortBy::Updated => v1::ArtifactSort::Updated,
             SortBy::Size => v1::ArtifactSort::Size,
+            SortBy::Position => v1::ArtifactSort::Position,
         }
         .into(),
         page_size: 0,

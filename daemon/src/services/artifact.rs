@@ -25,6 +25,7 @@ impl ArtifactService for Service {
         let sort = match request.sort() {
             v1::ArtifactSort::Updated => Sort::Updated,
             v1::ArtifactSort::Size => Sort::Size,
+            v1::ArtifactSort::Position => Sort::Position,
             v1::ArtifactSort::Name | v1::ArtifactSort::Unspecified => Sort::Name,
         };
         let request = ListRequest {

@@ -249,7 +249,7 @@ fn apply_change<'a>(
 }
 
 /// The columns of an artifact's row that reconciling writes.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
     "collection_id",
     "kind",
     "name",
@@ -283,6 +283,7 @@ const COLUMNS: [&str; 33] = [
     "scanned_at",
     "entry_hash",
     "row_hash",
+    "position",
 ];
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -369,6 +370,7 @@ fn put(
         &seen.at.0,
         entry_hash,
         row_hash,
+        &artifact.entries.position,
     ];
     if let Some(row) = row {
         let values: Vec<&dyn ToSql> = values.into_iter().chain([&row as &dyn ToSql]).collect();

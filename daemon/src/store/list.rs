@@ -17,6 +17,8 @@ pub enum Sort {
     Updated,
     /// Largest first.
     Size,
+    /// As the manifests say; those of which they say nothing come last, by name.
+    Position,
 }
 
 /// What a list is asked for.
@@ -48,7 +50,8 @@ pub struct Cursor {
     sort: Sort,
     name: String,
     kind: String,
-    number: i64,
+    /// What it is ordered by, if that is a number and there is one.
+    number: Option<i64>,
     id: i64,
 }
 
@@ -235,33 +238,66 @@ fn conditions(query: &Query) -> Conditions {
     conditions
 }
 
-/// The statement of a page.
-fn page_sql(query: &Query, conditions: &mut Conditions) -> String {
-    if let Some(after) = &query.after {
-        let number = [Value::Integer(after.number), Value::Integer(after.number)];
-        match query.sort {
-            Sort::Name => conditions.add(
-                "(a.name, a.kind, a.id) > (?, ?, ?)",
-                [
-                    Value::Text(after.name.clone()),
-                    Value::Text(after.kind.clone()),
-                    Value::Integer(after.id),
-                ],
+/// What is read along one index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Name,
+    Updated,
+    Size,
+    /// Those that have a position.
+    Placed,
+    /// Those that have none, by name.
+    Unplaced,
+}
+
+/// What a page is read from, one after the other.
+fn runs(query: &Query) -> &'static [Run] {
+    match query.sort {
+        Sort::Name => &[Run::Name],
+        Sort::Updated => &[Run::Updated],
+        Sort::Size => &[Run::Size],
+        Sort::Position => match &query.after {
+            Some(Cursor { number: None, .. }) => &[Run::Unplaced],
+            _ => &[Run::Placed, Run::Unplaced],
+        },
+    }
+}
+
+/// The statement for what comes in a run, after a place in it.
+fn run_sql(run: Run, after: Option<&Cursor>, conditions: &mut Conditions) -> String {
+    match run {
+        Run::Placed => conditions.add("a.position IS NOT NULL", []),
+        Run::Unplaced => conditions.add("a.position IS NULL", []),
+        Run::Name | Run::Updated | Run::Size => {}
+    }
+    if let Some(after) = after {
+        let name = [
+            Value::Text(after.name.clone()),
+            Value::Text(after.kind.clone()),
+            Value::Integer(after.id),
+        ];
+        let number = Value::Integer(after.number.unwrap_or_default());
+        let numbers = [number.clone(), number.clone(), Value::Integer(after.id)];
+        match run {
+            Run::Name | Run::Unplaced => {
+                conditions.add("(a.name, a.kind, a.id) > (?, ?, ?)", name);
+            }
+            Run::Placed => conditions.add(
+                "(a.position, a.name, a.kind, a.id) > (?, ?, ?, ?)",
+                [number].into_iter().chain(name),
             ),
-            Sort::Updated => conditions.add(
+            Run::Updated => conditions.add(
                 "a.updated_at <= ? AND NOT (a.updated_at = ? AND a.id <= ?)",
-                number.into_iter().chain([Value::Integer(after.id)]),
+                numbers,
             ),
-            Sort::Size => conditions.add(
-                "a.size <= ? AND NOT (a.size = ? AND a.id <= ?)",
-                number.into_iter().chain([Value::Integer(after.id)]),
-            ),
+            Run::Size => conditions.add("a.size <= ? AND NOT (a.size = ? AND a.id <= ?)", numbers),
         }
     }
-    let order = match query.sort {
-        Sort::Name => "a.name, a.kind, a.id",
-        Sort::Updated => "a.updated_at DESC, a.id",
-        Sort::Size => "a.size DESC, a.id",
+    let order = match run {
+        Run::Name | Run::Unplaced => "a.name, a.kind, a.id",
+        Run::Updated => "a.updated_at DESC, a.id",
+        Run::Size => "a.size DESC, a.id",
+        Run::Placed => "a.position, a.name, a.kind, a.id",
     };
     // The order of the join is given, so that the planner walks the index of the order.
     format!(
@@ -276,30 +312,45 @@ pub fn page(
     connection: &Connection,
     query: &Query,
 ) -> rusqlite::Result<(Vec<Summary>, Option<Cursor>)> {
-    let mut conditions = conditions(query);
-    let sql = page_sql(query, &mut conditions);
-    conditions
-        .values
-        .push(Value::Integer(i64::from(query.limit) + 1));
-    let mut rows: Vec<Summary> = connection
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(&conditions.values), read)?
-        .collect::<rusqlite::Result<_>>()?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let mut rows: Vec<Summary> = Vec::new();
+    let mut after = query.after.as_ref();
+    for run in runs(query) {
+        let mut conditions = conditions(query);
+        let sql = run_sql(*run, after.take(), &mut conditions);
+        // One more than fits, which tells whether there is another page.
+        let wanted = (limit - rows.len()).saturating_add(1);
+        conditions
+            .values
+            .push(Value::Integer(i64::try_from(wanted).unwrap_or(i64::MAX)));
+        let mut statement = connection.prepare_cached(&sql)?;
+        for row in statement.query_map(params_from_iter(&conditions.values), read)? {
+            rows.push(row?);
+        }
+        if rows.len() > limit {
+            break;
+        }
+    }
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let cursor = rows.last().filter(|_| more).map(|last| Cursor {
+    let Some(last) = rows.last().filter(|_| more) else {
+        return Ok((rows, None));
+    };
+    let cursor = Cursor {
         sort: query.sort,
         name: last.name.clone(),
         kind: last.kind.clone(),
         number: match query.sort {
-            Sort::Name => 0,
-            Sort::Updated => last.updated_at,
-            Sort::Size => i64::try_from(last.size).unwrap_or(i64::MAX),
+            Sort::Name => None,
+            Sort::Updated => Some(last.updated_at),
+            Sort::Size => Some(i64::try_from(last.size).unwrap_or(i64::MAX)),
+            Sort::Position => connection
+                .prepare_cached("SELECT position FROM artifact WHERE id = ?1")?
+                .query_row([last.row], |row| row.get(0))?,
         },
         id: last.row,
-    });
-    Ok((rows, cursor))
+    };
+    Ok((rows, Some(cursor)))
 }
 
 /// What an addition must know of an artifact that is there.
@@ -373,82 +424,4 @@ pub fn total(connection: &Connection, query: &Query) -> rusqlite::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Store;
-    use super::*;
-
-    fn plan(store: &Store, query: &Query) -> String {
-        store
-            .read(|connection| {
-                let mut conditions = conditions(query);
-                let sql = page_sql(query, &mut conditions);
-                conditions.values.push(Value::Integer(50));
-                let lines: Vec<String> = connection
-                    .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
-                    .query_map(params_from_iter(&conditions.values), |row| row.get(3))?
-                    .collect::<rusqlite::Result<_>>()?;
-                Ok(lines.join("\n"))
-            })
-            .unwrap()
-    }
-
-    #[test]
-    fn lists_of_names_are_read_as_json() {
-        for names in [
-            &[][..],
-            &[""],
-            &["plain"],
-            &["two words", "Größe", "["],
-            &["a\",\"b", "back\\slash"],
-            &[",", "\n\t", "\u{1f}"],
-        ] {
-            assert_eq!(list_of(&serde_json::to_string(names).unwrap()), names);
-        }
-        assert!(list_of("no list").is_empty());
-    }
-
-    #[test]
-    fn pages_walk_an_index_and_never_sort() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&folder.path().join("cache.db"), true).unwrap();
-        for sort in [Sort::Name, Sort::Updated, Sort::Size] {
-            for collection in [None, Some(1)] {
-                for after in [false, true] {
-                    let after = after.then(|| Cursor {
-                        sort,
-                        name: "a".to_owned(),
-                        kind: "skill".to_owned(),
-                        number: 5,
-                        id: 5,
-                    });
-                    let query = Query {
-                        collection,
-                        sort,
-                        after,
-                        limit: 50,
-                        ..Query::default()
-                    };
-                    let plan = plan(&store, &query);
-                    let index = match (sort, collection) {
-                        (Sort::Name, Some(_)) => "artifact_name ",
-                        (Sort::Name, None) => "artifact_name_anywhere",
-                        (Sort::Updated, Some(_)) => "artifact_updated ",
-                        (Sort::Updated, None) => "artifact_updated_anywhere",
-                        (Sort::Size, Some(_)) => "artifact_size ",
-                        (Sort::Size, None) => "artifact_size_anywhere",
-                    };
-                    let first = plan.lines().next().unwrap();
-                    assert!(
-                        format!("{first} ").contains(index),
-                        "{sort:?} {collection:?}: {plan}"
-                    );
-                    assert!(!first.contains("TEMP B-TREE"), "{plan}");
-                    assert!(
-                        !plan.contains("USE TEMP B-TREE FOR ORDER BY\nSEARCH a"),
-                        "{plan}"
-                    );
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -12,13 +12,14 @@ use super::pages::Proven;
 use super::{files, sql_error, sql_hit};
 
 /// The schema that this program writes.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// What each version brought, from 1.
 pub const TITLES: [&str; SCHEMA_VERSION as usize] = [
     "collections, artifacts, the text indexes and the event log",
     "when each migration was applied, and by which program",
     "artifacts counted by the program, not by triggers",
+    "the positions of artifacts",
 ];
 
 fn before_commit(_: &rusqlite::Transaction<'_>) -> HookResult {
@@ -34,6 +35,8 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
             .down(include_str!("migrations/0002_down.sql")),
         M::up_with_hook(include_str!("migrations/0003_up.sql"), before_commit)
             .down(include_str!("migrations/0003_down.sql")),
+        M::up_with_hook(include_str!("migrations/0004_up.sql"), before_commit)
+            .down(include_str!("migrations/0004_down.sql")),
     ])
 });
 

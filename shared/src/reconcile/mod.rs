@@ -124,6 +124,8 @@ pub struct EntryColumns {
     pub manifest: Option<String>,
     /// The lock's entry.
     pub lock: Option<String>,
+    /// Where the manifest's entry puts the artifact among the others.
+    pub position: Option<i64>,
 }
 
 impl EntryColumns {
@@ -131,6 +133,7 @@ impl EntryColumns {
         Self {
             manifest: kept.entry.as_ref().map(json),
             lock: kept.lock.as_ref().map(json),
+            position: kept.entry.as_ref().and_then(|entry| entry.position),
         }
     }
 
@@ -138,6 +141,7 @@ impl EntryColumns {
         Self {
             manifest: Some(json(server)),
             lock: None,
+            position: None,
         }
     }
 

@@ -89,6 +89,36 @@ fn filters_and_orders() {
 }
 
 #[test]
+fn positions_come_first_and_in_their_order() {
+    let sandbox = library();
+    let list =
+        |args: &[&str]| ids(&sandbox.json(&[&["list", "--sort", "position"], args].concat()));
+    // Nothing has a position: by name.
+    assert_eq!(list(&[]), ids(&sandbox.json(&["list"])));
+    sandbox.json(&["set", "gamma", "position=2"]);
+    sandbox.json(&["set", "delta", "skill:alpha", "position=10"]);
+    let wanted = [
+        "skill:gamma",
+        "skill:alpha",
+        "command:delta",
+        "command:alpha",
+        "skill:beta",
+    ];
+    assert_eq!(list(&[]), wanted);
+    assert_eq!(list(&["--all"]), wanted);
+    for count in 1..=wanted.len() {
+        assert_eq!(list(&["--limit", &count.to_string()]), &wanted[..count]);
+    }
+    // The order is the manifest's, whoever wrote it, and outlasts the cache.
+    sandbox.json(&["set", "gamma", "position="]);
+    drop(sandbox.run(&["cache", "clear"]).ok());
+    assert_eq!(
+        list(&[])[..3],
+        ["skill:alpha", "command:delta", "command:alpha"]
+    );
+}
+
+#[test]
 fn long_lists_come_whole() {
     let sandbox = Sandbox::initialised();
     for n in 0..1203 {

@@ -230,6 +230,64 @@ mod tests {
         assert_eq!(left, 0);
     }
 
+    /// A history as a version of the schema left it. `SKILLMEAT_STORE_DATABASES=1 cargo test -p skillmeatd stored` writes
+    /// those anew that are not there; one that is there belongs to a version that was in use, and stays.
+    fn stored(version: u32) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/databases/history-v{version}.db"))
+    }
+
+    fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
+        connection
+            .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap()
+    }
+
+    #[test]
+    fn stored_ones_of_every_version_are_as_made_and_are_brought_up() {
+        for version in 1..=SCHEMA_VERSION {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("history.db");
+            let mut made = Connection::open(&path).unwrap();
+            MIGRATIONS.to_version(&mut made, version as usize).unwrap();
+            made.execute_batch(
+                "INSERT INTO object VALUES (1, zeroblob(32), 0, 1, x'61');
+                 INSERT INTO operation VALUES (1, 5, 6, 'cli', 'artifact.rate', 'rate', 'done', NULL, '');
+                 INSERT INTO operation_path VALUES (1, 'default', 'skills/a', NULL, x'01');",
+            )
+            .unwrap();
+            let as_made = schema(&made);
+            made.close().unwrap();
+            if std::env::var_os("SKILLMEAT_STORE_DATABASES").is_some() && !stored(version).exists()
+            {
+                std::fs::copy(&path, stored(version)).unwrap();
+            }
+            std::fs::copy(stored(version), &path).unwrap();
+            let kept = Connection::open(&path).unwrap();
+            assert_eq!(migrate::version(&kept).unwrap(), version);
+            assert_eq!(schema(&kept), as_made, "migration {version} was changed");
+            kept.close().unwrap();
+
+            let up = writer(&path, true).unwrap();
+            assert_eq!(migrate::version(&up).unwrap(), SCHEMA_VERSION);
+            assert_eq!(aside(&path), Vec::<PathBuf>::new());
+            let rows: (Vec<u8>, String, Vec<u8>) = up
+                .query_row(
+                    "SELECT o.data, p.verb, t.after FROM object o, operation p JOIN operation_path t ON t.operation = p.id",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+                .unwrap();
+            assert_eq!(rows, (b"a".to_vec(), "artifact.rate".to_owned(), vec![1]));
+            let mut fresh = Connection::open_in_memory().unwrap();
+            MIGRATIONS.to_latest(&mut fresh).unwrap();
+            assert_eq!(schema(&up), schema(&fresh));
+        }
+    }
+
     #[test]
     fn what_is_no_database_is_put_aside_and_told() {
         let folder = tempfile::tempdir().unwrap();
