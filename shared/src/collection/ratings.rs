@@ -53,21 +53,54 @@ impl Ratings {
 /// One rating: collection, artifact, and what it is from now on.
 pub type Rating = (String, ArtifactId, Option<u8>);
 
+fn invalid(message: String, line: Option<u32>) -> Error {
+    Error::new(Code::ConfigInvalid, message)
+        .hint(format!("mend `{FILE}` in the home, or move it away"))
+        .at(FILE, line)
+}
+
+fn parse(text: &str) -> Result<DocumentMut> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map(|span| Lines::of(text).start(&span));
+        let why = document::one_line(error.message());
+        invalid(format!("the ratings have a syntax error: {why}"), line)
+    })
+}
+
+/// The text in which a collection is called something else; every other byte as it was. What is left there of another
+/// one of the new name gives way.
+///
+/// # Errors
+/// [`Code::ConfigInvalid`] with the line if the text is no TOML.
+pub fn rename(text: &str, old: &str, new: &str) -> Result<String> {
+    let mut root = parse(text)?;
+    if old == new || !root.contains_key(old) {
+        return Ok(text.to_owned());
+    }
+    root.remove(new);
+    if let Some((key, item)) = root.remove_entry(old) {
+        let key = toml_edit::Key::new(new).with_leaf_decor(key.leaf_decor().clone());
+        root.insert_formatted(&key, item);
+    }
+    Ok(document::restore(text, &root.to_string()))
+}
+
+/// The text without the ratings of a collection; every other byte as it was.
+///
+/// # Errors
+/// As [`rename`].
+pub fn forget(text: &str, collection: &str) -> Result<String> {
+    let mut root = parse(text)?;
+    root.remove(collection);
+    Ok(document::restore(text, &root.to_string()))
+}
+
 /// The text with these ratings; every other byte as it was.
 ///
 /// # Errors
 /// [`Code::ConfigInvalid`] with the line if the text is no TOML, or something else stands in the way.
 pub fn set(text: &str, ratings: &[Rating]) -> Result<String> {
-    let invalid = |message: String, line: Option<u32>| {
-        Error::new(Code::ConfigInvalid, message)
-            .hint(format!("mend `{FILE}` in the home, or move it away"))
-            .at(FILE, line)
-    };
-    let mut root: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = error.span().map(|span| Lines::of(text).start(&span));
-        let why = document::one_line(error.message());
-        invalid(format!("the ratings have a syntax error: {why}"), line)
-    })?;
+    let mut root = parse(text)?;
     for (collection, id, stars) in ratings {
         let key = id.to_string();
         if stars.is_none() && !root.contains_key(collection) {
@@ -125,6 +158,32 @@ mod tests {
         )
         .unwrap();
         assert_eq!(gone, "");
+    }
+
+    #[test]
+    fn collections_are_renamed_and_forgotten_where_they_stand() {
+        let text = "# all\n[a]\n\"skill:x\" = 1\n\n# ours\n[b] # so\n\"skill:y\" = 2 # well\n\n[c]\n\"skill:z\" = 3\n";
+        assert_eq!(
+            rename(text, "b", "other one").unwrap(),
+            text.replace("[b]", "[\"other one\"]")
+        );
+        assert_eq!(rename(text, "none", "b").unwrap(), text);
+        assert_eq!(rename(text, "b", "b").unwrap(), text);
+        let over = rename(text, "b", "c").unwrap();
+        assert_eq!(
+            over,
+            "# all\n[a]\n\"skill:x\" = 1\n\n# ours\n[c] # so\n\"skill:y\" = 2 # well\n"
+        );
+        assert_eq!(
+            forget(text, "b").unwrap(),
+            "# all\n[a]\n\"skill:x\" = 1\n\n[c]\n\"skill:z\" = 3\n"
+        );
+        let inline = "a = { \"skill:x\" = 1 }\nb = 2\n";
+        assert_eq!(
+            rename(inline, "a", "z").unwrap(),
+            "b = 2\nz = { \"skill:x\" = 1 }\n"
+        );
+        assert_eq!(rename("[a", "a", "b").unwrap_err().line, Some(1));
     }
 
     #[test]

@@ -111,3 +111,71 @@ fn snapshots_of_a_collection_that_is_gone_say_how_they_are_of_use() {
         "managed"
     );
 }
+
+#[test]
+fn ratings_follow_a_collection_to_its_new_name_and_back() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["rate", "one", "5"]);
+    let then = snapshot(&sandbox);
+    sandbox.json(&["rate", "two", "4"]);
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    assert_eq!(file(&sandbox).lines().next(), Some("[mine]"));
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    sandbox.json(&["undo"]);
+    assert_eq!(file(&sandbox).lines().next(), Some("[default]"));
+    sandbox.json(&["redo"]);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+
+    // What was rated before the renaming is taken back, what was rated since stays in the way.
+    let log = sandbox.json(&["log"]);
+    let number = |words: &str| {
+        let all = log["operations"].as_array().unwrap();
+        let found = all.iter().find(|one| text(&one["what"]).contains(words));
+        found.unwrap()["id"].to_string()
+    };
+    let (five, four) = (number("rate 5"), number("rate 4"));
+    sandbox.json(&["undo", &four]);
+    assert_eq!(rating(&sandbox, "two"), Value::Null);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    sandbox.json(&["rate", "one", "2"]);
+    let error = sandbox.fails(&["undo", &five], 4);
+    let told = error.to_string();
+    assert!(told.contains("rate 2"), "{told}");
+    assert!(!told.contains("rename the collection"), "{told}");
+
+    // A rating that came since goes along when the collection has its old name again.
+    sandbox.json(&["collection", "rename", "mine", "default"]);
+    assert_eq!(rating(&sandbox, "one"), json!(2));
+    sandbox.json(&["remove", "one", "--yes"]);
+    sandbox.json(&["rollback", &then, "--yes"]);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    assert!(!file(&sandbox).contains("mine"), "{}", file(&sandbox));
+}
+
+#[test]
+fn a_renaming_that_is_undone_keeps_what_was_rated_since() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["rate", "one", "5"]);
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    sandbox.json(&["rate", "two", "3"]);
+    let log = sandbox.json(&["log"]);
+    let renaming = log["operations"][1]["id"].to_string();
+    sandbox.json(&["undo", &renaming]);
+    assert_eq!(
+        sandbox.json(&["collection", "list"])["collections"][0]["name"],
+        "default"
+    );
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+    assert_eq!(rating(&sandbox, "two"), json!(3));
+    assert!(!file(&sandbox).contains("mine"), "{}", file(&sandbox));
+}
+
+#[test]
+fn a_collection_that_goes_takes_its_ratings_along_until_it_comes_back() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["rate", "one", "5"]);
+    sandbox.json(&["collection", "delete", "default", "--yes"]);
+    assert_eq!(file(&sandbox), "");
+    sandbox.json(&["undo"]);
+    assert_eq!(rating(&sandbox, "one"), json!(5));
+}

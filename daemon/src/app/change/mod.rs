@@ -35,7 +35,7 @@ use super::App;
 pub use log::{ChangedFile, LogRequest, ShownOperation};
 
 pub(in crate::app) use deed::named;
-pub(in crate::app) use draft::{Draft, Source, Turn};
+pub(in crate::app) use draft::{Draft, Source, Turn, unless_unreadable};
 pub(in crate::app) use keeper::Keeper;
 pub(in crate::app) use place::Place;
 pub(in crate::app) use progress::Progress;

@@ -3,8 +3,8 @@
 
 use rusqlite::Connection;
 use skillmeat_shared::Result;
-use skillmeat_shared::collection::edit;
 use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::collection::{edit, ratings};
 
 use super::carry::{Renamed, renamed_by};
 use super::place::Place;
@@ -33,6 +33,8 @@ pub(super) struct Followed {
     pub(super) touched: TouchedPath,
     /// What the collection was called then, if that is not what it is called now.
     called: Option<String>,
+    /// Of the ratings: the renamings since, the oldest first.
+    renamed: Vec<Renamed>,
 }
 
 impl From<TouchedPath> for Followed {
@@ -40,13 +42,17 @@ impl From<TouchedPath> for Followed {
         Self {
             touched,
             called: None,
+            renamed: Vec::new(),
         }
     }
 }
 
 impl Followed {
-    /// The text of a manifest of that time with the name that the collection has now.
+    /// The text of a manifest of that time, or of the ratings, with the names that collections have now.
     pub(super) fn said_now(&self, text: String) -> String {
+        let text = self.renamed.iter().fold(text, |text, (old, new)| {
+            ratings::rename(&text, old, new).unwrap_or(text)
+        });
         let Some(called) = &self.called else {
             return text;
         };
@@ -106,10 +112,10 @@ impl Names {
         found
     }
 
-    /// What the collection was called when an operation was done that is called so now.
+    /// What the collection was called just before an operation that is called so now.
     pub(super) fn then(&self, name: &str, operation: i64) -> Option<String> {
         let is_of_then = |called: &Called| {
-            called.after < operation && called.before.is_none_or(|before| operation < before)
+            called.after < operation && called.before.is_none_or(|before| operation <= before)
         };
         let called = self.past(name).into_iter().find(is_of_then);
         called.map(|called| called.name)
@@ -123,13 +129,19 @@ impl Names {
                 let (name, inner) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 touched.path = format!("{FOLDER}/{}{inner}", self.now(name, operation));
             }
-            return touched.into();
+            let mut followed = Followed::from(touched);
+            if followed.touched.path == ratings::FILE {
+                let later = self.0.iter().filter(|(id, _)| *id > operation);
+                followed.renamed = later.map(|(_, renamed)| renamed.clone()).collect();
+            }
+            return followed;
         }
         let now = self.now(&touched.root, operation).to_owned();
         let then = std::mem::replace(&mut touched.root, now);
         Followed {
             called: (then != touched.root).then_some(then),
             touched,
+            renamed: Vec::new(),
         }
     }
 }
@@ -196,6 +208,7 @@ mod tests {
         }
         for (name, operation, then) in [
             ("b", 6, Some("b")),
+            ("b", 5, Some("a")),
             ("b", 4, Some("a")),
             ("c", 2, Some("b")),
             ("a", 6, Some("a")),

@@ -3,6 +3,7 @@
 //! Files and folders of artifacts go back as a whole, if they are as the operation left them. Documents go back
 //! entry by entry, so that what others changed in them since stays.
 
+use skillmeat_shared::collection::ratings;
 use skillmeat_shared::collection::undo::{self, Obstacle};
 use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::{Node, object};
@@ -163,6 +164,10 @@ impl App {
             .history
             .read(|connection| operation::paths(connection, id));
         let touched = paths.unwrap_or_default();
+        if place.path == ratings::FILE && renamed_by(&touched).is_some() {
+            // Ratings are looked for under the name that the collection has now.
+            return false;
+        }
         let touched = touched.iter().find(|one| {
             one.path == place.path && one.root.is_empty() == place.collection_name().is_empty()
         });
@@ -280,13 +285,23 @@ pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[Followed]) -> Result<Vec
     Ok(obstacles)
 }
 
-/// Whether something else was changed since in a collection that was renamed.
+/// Whether something else was changed since in a collection that was renamed, or rated.
 fn is_changed_since(draft: &mut Draft<'_>, (_, new): &Renamed, paths: &[Followed]) -> Result<bool> {
-    let place = Place::collection_as_whole(new);
-    let mut made = paths.iter().map(|one| &one.touched);
-    let made = made.find(|one| place_of(one) == place);
-    let now = draft.state(&place)?;
-    Ok(now.is_some() && made.is_some_and(|made| made.after != now))
+    let made = |place: &Place| {
+        let mut made = paths.iter().map(|one| &one.touched);
+        made.find(|one| place_of(one) == *place)
+    };
+    let whole = Place::collection_as_whole(new);
+    let now = draft.state(&whole)?;
+    if now.is_some() && made(&whole).is_some_and(|made| made.after != now) {
+        return Ok(true);
+    }
+    let rated = Place::home(ratings::FILE);
+    let Some(made) = made(&rated) else {
+        return Ok(false);
+    };
+    let now = draft.read(&rated)?.as_deref().map(FileHash::of);
+    Ok(made.after.as_ref().and_then(Node::hash).copied() != now)
 }
 
 /// Drafts that a collection that was renamed has its old name again, with all that was changed in it since. What

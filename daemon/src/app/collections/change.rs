@@ -200,7 +200,10 @@ impl App {
             return Err(Error::new(Code::InvalidArgument, message)
                 .hint("make another one the default first: `sm collection use NAME`"));
         }
-        let plan = |draft: &mut Draft<'_>| draft.remove(&Place::collection_as_whole(name));
+        let plan = |draft: &mut Draft<'_>| {
+            draft.remove(&Place::collection_as_whole(name))?;
+            draft.forget_rated(name)
+        };
         let what = format!("delete the collection `{name}`");
         let words = ("deleted", "would-delete");
         self.whole(

@@ -20,7 +20,6 @@ use skillmeat_shared::collection::LOCK;
 use skillmeat_shared::collection::edit::{self, Key};
 use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::ratings::{self, Rating};
 use skillmeat_shared::collection::spelling;
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
@@ -214,17 +213,6 @@ fn edit_lock(
         draft.edit_lock(collection, edit)?;
     }
     Ok(())
-}
-
-/// Drafts ratings.
-pub(in crate::app) fn edit_ratings(draft: &mut Draft<'_>, ratings: &[Rating]) -> Result<()> {
-    let place = Place::home(ratings::FILE);
-    let text = draft.text(&place)?;
-    if ratings.is_empty() || (text.is_none() && ratings.iter().all(|(_, _, new)| new.is_none())) {
-        return Ok(());
-    }
-    let edited = ratings::set(text.as_deref().unwrap_or_default(), ratings)?;
-    draft.write(&place, edited.into_bytes())
 }
 
 /// Takes a manifest's groups, and links between its entries, along when artifacts get other names or go. A link to

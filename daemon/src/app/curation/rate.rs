@@ -9,9 +9,9 @@ use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Place, Telling};
+use super::super::change::{ChangeSummary, Telling};
 use super::super::selection::Selection;
-use super::{Work, edit_ratings, id_of, said};
+use super::{Work, id_of, said};
 
 /// The results that a summary always counts.
 const RESULTS: [&str; 3] = ["rated", "unchanged", "failed"];
@@ -50,8 +50,7 @@ impl App {
             dry_run: request.dry_run,
         };
         self.curate(&work, &request.selection, tell, &|draft, batch| {
-            let text = draft.text(&Place::home(FILE))?.unwrap_or_default();
-            let now = Ratings::parse(&text);
+            let now = draft.ratings()?;
             let collection = batch.collection.to_owned();
             let mut ratings = Vec::new();
             for row in batch.rows {
@@ -64,7 +63,7 @@ impl App {
                     batch.done(row, result, "", "");
                 }
             }
-            edit_ratings(draft, &ratings)
+            draft.rate(&ratings)
         })
     }
 

@@ -8,7 +8,7 @@ use skillmeat_shared::{ArtifactId, Code, Result};
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Work, edit_lock, edit_ratings, files, id_of, regroup, said};
+use super::{Batch, Work, edit_lock, files, id_of, regroup, said};
 
 /// The results that a summary always counts.
 const RESULTS: [&str; 3] = ["removed", "skipped", "failed"];
@@ -91,5 +91,5 @@ fn plan(request: &RemoveRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -
         .into_iter()
         .map(|id| (collection.to_owned(), id, None))
         .collect();
-    edit_ratings(draft, &ratings)
+    draft.rate(&ratings)
 }

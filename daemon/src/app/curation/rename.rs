@@ -3,14 +3,13 @@
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::collection::lockfile::Lockfile;
-use skillmeat_shared::collection::ratings::{FILE, Ratings};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Place, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Work, edit_lock, edit_ratings, files, id_of, regroup, relock, said};
+use super::{Batch, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// The results that a summary always counts.
@@ -132,14 +131,13 @@ fn plan(
         let touched: Vec<_> = touched.into_iter().collect();
         relock(draft, collection, &touched)?;
     }
-    let ratings = draft.text(&Place::home(FILE))?.unwrap_or_default();
-    if let Some(stars) = Ratings::parse(&ratings).of(collection, &id.to_string()) {
+    if let Some(stars) = draft.ratings()?.of(collection, &id.to_string()) {
         let collection = collection.to_owned();
         let ratings = [
             (collection.clone(), id, None),
             (collection, to, Some(stars)),
         ];
-        edit_ratings(draft, &ratings)?;
+        draft.rate(&ratings)?;
     }
     Ok(Some(path))
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::collection::lockfile::{self, Lockfile};
-use skillmeat_shared::collection::ratings::{FILE, Ratings};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
 use super::super::change::{ChangeSummary, Draft, Place, Source, Telling};
 use super::super::selection::Selection;
-use super::{Batch, Entries, Work, edit_lock, edit_ratings, files, id_of, regroup, relock, said};
+use super::{Batch, Entries, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// What is to be moved or copied.
@@ -257,8 +256,7 @@ fn record(
     })?;
     let gone: Vec<ArtifactId> = moved.iter().map(|one| one.old.clone()).collect();
     edit_lock(draft, from, &|text| edit::remove_lock(text, &gone))?;
-    let text = draft.text(&Place::home(FILE))?.unwrap_or_default();
-    let known = Ratings::parse(&text);
+    let known = draft.ratings()?;
     let ratings: Vec<_> = moved
         .iter()
         .filter_map(|one| Some((one, known.of(from, &one.old.to_string())?)))
@@ -269,7 +267,7 @@ fn record(
             ]
         })
         .collect();
-    edit_ratings(draft, &ratings)
+    draft.rate(&ratings)
 }
 
 /// The text of an entry under its new name; that of a copy says when it was made, and has no aliases if it stands

@@ -9,16 +9,14 @@ use std::path::Path;
 
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::ratings::{FILE, Ratings};
 use skillmeat_shared::history::{Node, Objects};
 use skillmeat_shared::time::Timestamp;
-use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
+use skillmeat_shared::{ArtifactId, Kind, Result};
 
 use super::artifacts_in;
 use super::restore::text_of;
 use crate::app::App;
-use crate::app::change::{Draft, Place};
-use crate::app::curation::edit_ratings;
+use crate::app::change::{Draft, unless_unreadable};
 
 /// Artifacts that a change of states brings back, and those that it takes away.
 #[derive(Debug, Default)]
@@ -68,10 +66,9 @@ impl App {
         draft: &mut Draft<'_>,
         turned: &dyn Fn(&Draft<'_>) -> Result<Turned>,
     ) -> Result<()> {
-        let Some(text) = unless_unreadable(draft.text(&Place::home(FILE)))? else {
+        let Some(now) = unless_unreadable(draft.ratings())? else {
             return Ok(());
         };
-        let now = Ratings::parse(&text.unwrap_or_default());
         let then = self.ratings_at(name, at)?;
         let was_rated = then
             .as_ref()
@@ -93,23 +90,6 @@ impl App {
             .filter(|id| now.of(name, &id.to_string()).is_some())
             .map(|id| (name.to_owned(), id, None));
         let ratings: Vec<_> = come.chain(go).collect();
-        unless_unreadable(edit_ratings(draft, &ratings)).map(drop)
-    }
-}
-
-/// What is there, or nothing if a file is not what it should be.
-fn unless_unreadable<T>(outcome: Result<T>) -> Result<Option<T>> {
-    let is_unreadable = |error: &Error| {
-        matches!(
-            error.code,
-            Code::ManifestInvalid | Code::ConfigInvalid | Code::FileTooLarge
-        )
-    };
-    match outcome {
-        Err(error) if is_unreadable(&error) => {
-            tracing::warn!(target: "change", "the ratings stay as they are: {error}");
-            Ok(None)
-        }
-        outcome => outcome.map(Some),
+        unless_unreadable(draft.rate(&ratings)).map(drop)
     }
 }

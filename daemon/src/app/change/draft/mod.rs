@@ -4,6 +4,7 @@
 //! author read must still be so then; a draft of a dry run writes nothing anywhere.
 
 mod hash;
+mod ratings;
 mod thing;
 mod whole;
 
@@ -28,6 +29,7 @@ use crate::app::ingest::OWN_WRITE;
 use crate::app::{App, collections};
 use crate::store::history::Batch;
 use crate::store::list::{self, Existing};
+pub(in crate::app) use ratings::unless_unreadable;
 pub(in crate::app) use thing::Source;
 pub(super) use thing::{After, Before};
 pub(in crate::app) use whole::Turn;

@@ -306,7 +306,7 @@ impl Draft<'_> {
         self.noting(outcome)
     }
 
-    /// Drafts that a collection of the home is called something else.
+    /// Drafts that a collection of the home is called something else, also where it is rated.
     ///
     /// # Errors
     /// As [`rename`](Self::rename); [`Code::ManifestInvalid`].
@@ -322,7 +322,7 @@ impl Draft<'_> {
             let text = edit::date(&edit::rename(&text, new)?, self.now())?;
             self.write(&manifest, text.into_bytes())?;
         }
-        Ok(())
+        self.rename_rated(old, new)
     }
 
     fn rename_whole(&mut self, from: &Place, to: &Place) -> Result<()> {
