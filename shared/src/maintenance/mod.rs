@@ -4,4 +4,4 @@ mod origin;
 mod place;
 
 pub use self::origin::platform_of;
-pub use self::place::{Home, normal_path};
+pub use self::place::{Home, moved_path, normal_path};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::ArtifactId;
 use crate::kind::Shape;
+use crate::{ArtifactId, Kind};
 
 /// Where an artifact lies if its entry does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +46,23 @@ pub fn normal_path(path: &str, root: &Path) -> Result<Option<String>, ()> {
     Ok((normal != path).then_some(normal))
 }
 
+/// What an absolute path of a collection that lay somewhere else would be in this one.
+pub fn moved_path(path: &str, kind: &Kind) -> Option<String> {
+    if !path.starts_with('/') {
+        return None;
+    }
+    let container = kind.container()?;
+    let (_, inside) = path.rsplit_once(&format!("/{container}/"))?;
+    let inside = match normal_path(inside, Path::new("/")) {
+        Ok(normal) => normal.unwrap_or_else(|| inside.to_owned()),
+        Err(()) => return None,
+    };
+    Some(format!("{container}/{inside}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
 
     #[test]
     fn paths_are_relative_and_plain() {
@@ -65,6 +78,15 @@ mod tests {
         );
         for bad in ["/etc", "../x", "skills/../../x", "", "/"] {
             assert_eq!(of(bad), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_of_a_moved_collection_are_found_by_the_folder_of_their_kind() {
+        let of = |path: &str| moved_path(path, &Kind::Skill);
+        assert_eq!(of("/old/skills/x/skills/a/").as_deref(), Some("skills/a"));
+        for bad in ["skills/a", "/old/agents/a", "/skills/../..", "/old/skills/"] {
+            assert_eq!(of(bad), None, "{bad}");
         }
     }
 

@@ -175,10 +175,39 @@ fn each_fault_is_told_first_and_mended_on_demand() {
 }
 
 #[test]
+fn absolute_paths_of_the_place_before_are_written_anew() {
+    let sandbox = Sandbox::initialised();
+    let root = sandbox.collection("default", "");
+    skill(&root.join("skills"), "here", "Came along");
+    let manifest = root.join("collection.toml");
+    let header = "[collection]\nname = \"default\"\nversion = \"1.0.0\"\n";
+    let old = "/gone/.skillmeat/collections/default/skills";
+    let entries = [
+        ("here", format!("{old}/here")),
+        ("lost", format!("{old}/lost")),
+    ]
+    .map(|(name, path)| entry(name, "skill", &path, ""));
+    write(&manifest, format!("{header}{}", entries.concat()));
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let report = repair(&sandbox, &["layout", "--execute"], 2);
+    assert_eq!(results(&report), ["failed skill:lost", "fixed skill:here"]);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    assert!(text.contains("path = \"skills/here\"\n"), "{text}");
+    assert_eq!(sandbox.show("here")["status"], "managed");
+}
+
+#[test]
 fn all_repairs_mend_all_and_a_second_time_nothing() {
     let sandbox = broken();
+    let planned = repair(&sandbox, &["all"], 2);
     let report = repair(&sandbox, &["all", "--execute"], 2);
     assert_eq!(report["failed"], 1, "{report:#}");
+    // Each repair was planned upon what those before it would leave.
+    let told = planned.to_string().replace("would-fix", "fixed");
+    assert_eq!(
+        results(&serde_json::from_str(&told).unwrap()),
+        results(&report)
+    );
     let text = std::fs::read_to_string(sandbox.collection("default", "collection.toml")).unwrap();
     for wanted in [
         "path = \"skills/tooled\"\n",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use skillmeat_shared::artifact::{frontmatter, metadata};
 use skillmeat_shared::collection::edit::{self, Change, Key};
-use skillmeat_shared::maintenance::{Home, normal_path, platform_of};
+use skillmeat_shared::maintenance::{Home, platform_of};
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::Site;
@@ -113,16 +113,15 @@ impl Site<'_, '_> {
 
     /// Writes paths as they should be, and those that are not there.
     pub(super) fn layout(&mut self) -> Result<()> {
-        let root = self.draft.root(self.name)?;
         let mut edits = Vec::new();
         for entry in self.manifest.entries.clone() {
             let new = if let Some(path) = &entry.path {
-                let Ok(new) = normal_path(path, &root) else {
+                let Some(new) = self.inside(&entry, path)? else {
                     let message = format!("its path `{path}` leads out of the collection");
                     self.fail(&entry.id, &Error::new(Code::FileOutside, message));
                     continue;
                 };
-                new
+                (new != *path).then_some(new)
             } else if let Some(Home(path)) = Home::of(&entry.id) {
                 let place = Place::collection(self.name, path.as_str());
                 self.draft.exists(&place)?.then_some(path)

@@ -1,12 +1,14 @@
 //! Repairs of what lies where: files in another collection, files without an entry, entries without files.
 
+use std::path::Path;
+
 use skillmeat_shared::artifact::{read, scan};
 use skillmeat_shared::collection::edit::{self, Key, NewEntry};
 use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::spelling;
-use skillmeat_shared::maintenance::{Home, normal_path};
+use skillmeat_shared::maintenance::{Home, moved_path, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::Site;
@@ -24,15 +26,26 @@ struct Found {
 impl Site<'_, '_> {
     /// Where an entry's files should lie; `None` if it does not say and no place is usual.
     pub(super) fn place_of(&mut self, entry: &Entry) -> Result<Option<Place>> {
-        let root = self.draft.root(self.name)?;
         let path = match &entry.path {
-            Some(path) => match normal_path(path, &root) {
-                Ok(normal) => Some(normal.unwrap_or_else(|| path.clone())),
-                Err(()) => None,
-            },
+            Some(path) => self.inside(entry, path)?,
             None => Home::of(&entry.id).map(|home| home.0),
         };
         Ok(path.map(|path| Place::collection(self.name, path)))
+    }
+
+    /// The path of an entry as it should be written; `None` if it leads out of the collection. An absolute one that
+    /// leads nowhere is of a place where the collection lay before, if what it names is here.
+    pub(super) fn inside(&mut self, entry: &Entry, path: &str) -> Result<Option<String>> {
+        let root = self.draft.root(self.name)?;
+        if let Ok(normal) = normal_path(path, &root) {
+            return Ok(Some(normal.unwrap_or_else(|| path.to_owned())));
+        }
+        let moved = moved_path(path, &entry.id.kind);
+        let Some(moved) = moved.filter(|_| Path::new(path).symlink_metadata().is_err()) else {
+            return Ok(None);
+        };
+        let place = Place::collection(self.name, moved.as_str());
+        Ok(self.draft.exists(&place)?.then_some(moved))
     }
 
     /// The entries whose files are not there, with their places.
@@ -125,14 +138,22 @@ impl Site<'_, '_> {
         let mut entries: Vec<NewEntry> = Vec::new();
         let mut locks = Vec::new();
         for one in existing.iter().filter(|one| one.status == "unmanaged") {
+            if let Err(error) = spelling::plain(&one.path) {
+                self.fail(&one.id, &error);
+                continue;
+            }
+            let place = Place::collection(self.name, one.path.as_str());
+            let has_entry = |entry: &Entry| {
+                entry.id == one.id && entry.path.as_deref() == Some(one.path.as_str())
+            };
+            // A repair before this one moves it away, or mends its entry.
+            if !self.draft.exists(&place)? || self.manifest.entries.iter().any(has_entry) {
+                continue;
+            }
             let is_taken = self.manifest.entries.iter().any(|entry| entry.id == one.id)
                 || entries.iter().any(|entry| entry.id == one.id);
             if is_taken {
                 self.tell(&one.id, "skipped", "another artifact has the name");
-                continue;
-            }
-            if let Err(error) = spelling::plain(&one.path) {
-                self.fail(&one.id, &error);
                 continue;
             }
             let full = root.join(&one.path);

@@ -76,7 +76,7 @@ impl App {
     /// fail with. What can't be repaired fails alone.
     pub fn repair(&self, request: &RepairRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
         let wanted: Vec<_> = ALL
-            .iter()
+            .into_iter()
             .filter(|(_, name, _)| request.repair == "all" || request.repair == *name)
             .collect();
         if wanted.is_empty() {
@@ -101,7 +101,13 @@ impl App {
             counts: RESULTS.map(|result| (result, 0)).to_vec(),
             ..ChangeSummary::default()
         };
-        for (repair, name, verb) in wanted {
+        // Each repair is one operation. What is only planned is planned as one, so that each meets what those before it
+        // would leave.
+        let together = if request.execute { 1 } else { wanted.len() };
+        for repairs in wanted.chunks(together) {
+            let [(_, name, verb), ..] = repairs else {
+                continue;
+            };
             let asked = Asked {
                 verb,
                 what: format!("repair {name} of {}", quoted(&sites)),
@@ -111,8 +117,10 @@ impl App {
             };
             let changed = self.change_told(&asked, tell, &|draft| {
                 let mut items = Vec::new();
-                for site in &sites {
-                    self.repair_site(*repair, site, &all, request.execute, &mut items, draft)?;
+                for (repair, _, _) in repairs {
+                    for site in &sites {
+                        self.repair_site(*repair, site, &all, request.execute, &mut items, draft)?;
+                    }
                 }
                 Ok(items)
             })?;
