@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use skillmeat_proto::v1;
 use skillmeat_shared::artifact::name;
+use skillmeat_shared::error::word;
 use skillmeat_shared::fs::glob;
 use skillmeat_shared::paths::expand_tilde;
 use skillmeat_shared::{Code, Error};
@@ -177,7 +178,7 @@ fn hints(code: Code, item: &v1::ChangeItem) -> Vec<String> {
     }
     vec![format!(
         "`sm show {}` shows the one that is there, `--force` replaces it",
-        item.id
+        word(&item.id)
     )]
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_shared::error::word;
 use skillmeat_shared::{Code, Error};
 
 use crate::commands::group::collection;
@@ -131,8 +132,9 @@ async fn artifacts(
                 _ if artifact.problem_count > 0 => {
                     let problems = units::count(artifact.problem_count.into(), "problem");
                     let message = format!(
-                        "`{}` has {problems}; `sm show {0}` tells which",
-                        artifact.id
+                        "`{}` has {problems}; `sm show {}` tells which",
+                        artifact.id,
+                        word(&artifact.id)
                     );
                     findings.push(finding("warning", "artifact.problems", message));
                 }
