@@ -83,7 +83,17 @@ pub(crate) async fn follow(
     let mut items = Vec::new();
     let mut summary = None;
     loop {
-        match session.next(&mut stream).await {
+        let next = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => {
+                progress.finish();
+                return Err(Error::new(Code::Interrupted, "stopped")
+                    .hint("all of the change stands, or nothing of it: `sm log` tells")
+                    .into());
+            }
+            next = session.next(&mut stream) => next,
+        };
+        match next {
             Ok(Some(message)) => match message.event {
                 Some(Event::Progress(at)) => progress.set(&at.phase, at.done, at.total),
                 Some(Event::Item(item)) => {

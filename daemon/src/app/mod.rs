@@ -59,7 +59,8 @@ pub use activity::Busy;
 pub use add::{AddRequest, Replace};
 pub use adopt::{SurveyRequest, SurveyRow, Surveyed};
 pub use change::{
-    Actor, ChangeItem, ChangeSummary, ChangedFile, LogRequest, ShownOperation, Step, Telling,
+    Actor, Caller, ChangeItem, ChangeSummary, ChangedFile, LogRequest, ShownOperation, Step,
+    Telling,
 };
 pub use clear::Invalidated;
 pub use collections::change::{CollectionAction, CollectionRequest};

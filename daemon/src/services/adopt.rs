@@ -39,7 +39,7 @@ impl AdoptService for Service {
     ) -> Result<Response<ChangeStream>, Status> {
         let request =
             take_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        Ok(change::stream(&self.0, move |app, tell| app.add(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.add(&request, caller)).await)
     }
 }
 

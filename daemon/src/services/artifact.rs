@@ -87,7 +87,7 @@ impl ArtifactService for Service {
         request: Request<v1::AddArtifactsRequest>,
     ) -> Result<Response<ChangeStream>, Status> {
         let request = add_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        Ok(change::stream(&self.0, move |app, tell| app.add(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.add(&request, caller)).await)
     }
 
     async fn complete_names(

@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 use v1::change_event::Event;
 
 use super::{FIRST_ROWS, WORK};
-use crate::app::{App, ChangeItem, ChangeSummary, Step, Telling};
+use crate::app::{App, Caller, ChangeItem, ChangeSummary, Step, Telling};
 
 /// What a changing call answers with.
 pub(super) type ChangeStream = Pin<Box<dyn Stream<Item = Message> + Send>>;
@@ -30,22 +30,35 @@ const QUEUE: usize = 256;
 /// How often a client hears that the daemon is still at work: it gives up on one that is silent.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// Runs a use-case that changes something, and streams what it tells and its summary. It goes on when the
-/// client leaves: half of a change would help nobody.
-pub(super) async fn stream(
-    app: &Arc<App>,
-    work: impl FnOnce(&App, &dyn Fn(Telling)) -> Result<ChangeSummary> + Send + 'static,
-) -> Response<ChangeStream> {
-    stream_while_wanted(app, move |app, tell, _| work(app, tell)).await
+/// The client at the other end of a stream.
+struct Client {
+    sender: Sender<Message>,
+    /// What there was no room for.
+    backlog: RefCell<VecDeque<Message>>,
 }
 
-/// As [`stream`], for a use-case that takes long before it changes anything: it can ask whether the client is
-/// still there.
-pub(super) async fn stream_while_wanted(
+impl Caller for Client {
+    fn tell(&self, telling: Telling) {
+        // Progress may be lost on a slow client, items may not.
+        let may_be_lost = matches!(telling, Telling::Progress(..));
+        let mut backlog = self.backlog.borrow_mut();
+        send_waiting(&self.sender, &mut backlog);
+        if !(may_be_lost && (self.sender.capacity() == 0 || !backlog.is_empty())) {
+            backlog.push_back(Ok(told(telling)));
+            send_waiting(&self.sender, &mut backlog);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+/// Runs a use-case that changes something, and streams what it tells and its summary. When the client leaves it is
+/// given up, unless a file was changed: from then on it goes on to its end.
+pub(super) async fn stream(
     app: &Arc<App>,
-    work: impl FnOnce(&App, &dyn Fn(Telling), &dyn Fn() -> bool) -> Result<ChangeSummary>
-    + Send
-    + 'static,
+    work: impl FnOnce(&App, &dyn Caller) -> Result<ChangeSummary> + Send + 'static,
 ) -> Response<ChangeStream> {
     let app = Arc::clone(app);
     let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
@@ -56,21 +69,15 @@ pub(super) async fn stream_while_wanted(
     drop(tokio::spawn(tell_of_life(sender.clone(), ended)));
     drop(tokio::task::spawn_blocking(move || {
         let _room = (room, busy, working);
-        let backlog = RefCell::new(VecDeque::new());
-        let tell = |telling: Telling| {
-            // Progress may be lost on a slow client, items may not.
-            let may_be_lost = matches!(telling, Telling::Progress(..));
-            let mut backlog = backlog.borrow_mut();
-            send_waiting(&sender, &mut backlog);
-            if !(may_be_lost && (sender.capacity() == 0 || !backlog.is_empty())) {
-                backlog.push_back(Ok(told(telling)));
-                send_waiting(&sender, &mut backlog);
-            }
+        let client = Client {
+            sender,
+            backlog: RefCell::default(),
         };
-        let last = match work(&app, &tell, &|| !sender.is_closed()) {
+        let last = match work(&app, &client) {
             Ok(done) => Ok(summary(done)),
             Err(error) => Err(error_to_status(&app.told(error))),
         };
+        let Client { sender, backlog } = client;
         let mut rest = backlog.into_inner();
         rest.push_back(last);
         drop(tokio::spawn(async move {

@@ -132,12 +132,10 @@ impl CollectionService for Service {
     ) -> Result<Response<ChangeStream>, Status> {
         let request = action(request.into_inner())
             .ok_or_else(|| Status::invalid_argument("no change that this daemon knows"))?;
-        Ok(
-            change::stream_while_wanted(&self.0, move |app, tell, is_wanted| {
-                app.change_collections(&request, tell, is_wanted)
-            })
-            .await,
-        )
+        Ok(change::stream(&self.0, move |app, caller| {
+            app.change_collections(&request, caller)
+        })
+        .await)
     }
 
     async fn export(

@@ -64,7 +64,7 @@ impl CurationService for Service {
             keep_files: request.keep_files,
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.remove(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.remove(&request, caller)).await)
     }
 
     async fn rename(
@@ -78,7 +78,7 @@ impl CurationService for Service {
             name: request.name,
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.rename(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.rename(&request, caller)).await)
     }
 
     async fn transfer(
@@ -93,7 +93,7 @@ impl CurationService for Service {
             copy: request.copy,
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.transfer(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.transfer(&request, caller)).await)
     }
 
     async fn set(
@@ -111,7 +111,7 @@ impl CurationService for Service {
             fields: fields.map_err(|error| refused(&error))?,
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.set(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.set(&request, caller)).await)
     }
 
     async fn rate(
@@ -125,7 +125,7 @@ impl CurationService for Service {
             stars: Some(stars).filter(|stars| *stars > 0),
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.rate(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.rate(&request, caller)).await)
     }
 
     async fn open(
@@ -160,7 +160,7 @@ impl CurationService for Service {
             content: request.content,
             dry_run: request.dry_run,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.save_file(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.save_file(&request, caller)).await)
     }
 
     async fn validate(

@@ -25,7 +25,10 @@ impl GroupService for Service {
         request: Request<v1::ChangeGroupsRequest>,
     ) -> Result<Response<ChangeStream>, Status> {
         let request = decode(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        Ok(change::stream(&self.0, move |app, tell| app.change_groups(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| {
+            app.change_groups(&request, caller)
+        })
+        .await)
     }
 }
 

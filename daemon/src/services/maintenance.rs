@@ -25,6 +25,6 @@ impl MaintenanceService for Service {
             collection: request.collection,
             execute: request.execute,
         };
-        Ok(change::stream(&self.0, move |app, tell| app.repair(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.repair(&request, caller)).await)
     }
 }

@@ -54,8 +54,8 @@ impl OperationService for Service {
     ) -> Result<Response<ChangeStream>, Status> {
         let request = request.into_inner();
         let id = number(request.id);
-        Ok(change::stream(&self.0, move |app, tell| {
-            app.undo(id, request.dry_run, tell)
+        Ok(change::stream(&self.0, move |app, caller| {
+            app.undo(id, request.dry_run, caller)
         })
         .await)
     }
@@ -67,7 +67,7 @@ impl OperationService for Service {
         request: Request<v1::RedoRequest>,
     ) -> Result<Response<ChangeStream>, Status> {
         let dry_run = request.into_inner().dry_run;
-        Ok(change::stream(&self.0, move |app, tell| app.redo(dry_run, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| app.redo(dry_run, caller)).await)
     }
 }
 

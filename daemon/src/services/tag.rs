@@ -23,7 +23,10 @@ impl TagService for Service {
         request: Request<v1::ChangeTagsRequest>,
     ) -> Result<Response<ChangeStream>, Status> {
         let request = decode(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        Ok(change::stream(&self.0, move |app, tell| app.change_tags(&request, tell)).await)
+        Ok(change::stream(&self.0, move |app, caller| {
+            app.change_tags(&request, caller)
+        })
+        .await)
     }
 }
 

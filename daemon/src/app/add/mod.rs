@@ -17,7 +17,9 @@ use skillmeat_shared::collection::lockfile::{self, Lockfile};
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
+use super::change::{
+    Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Telling, is_wanted,
+};
 use plan::{Collection, Planned, failed, item, plan};
 use record::record;
 use sources::Sources;
@@ -104,7 +106,7 @@ struct Taken {
 impl App {
     /// Adds local artifacts to a collection. Tells of each step and each artifact; fails only if nothing
     /// can be added at all.
-    pub fn add(&self, request: &AddRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn add(&self, request: &AddRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let name = self.known_collection(&request.collection)?;
         if request.name.is_some() && (request.all || request.paths.len() != 1) {
             return Err(Error::new(
@@ -124,16 +126,16 @@ impl App {
             dry_run: request.dry_run,
             undoes: None,
         };
-        let sources = Sources::find(&self.boot.home, request, tell)?;
-        let changed = self.change_told(&asked, tell, &|draft| {
-            self.plan_addition(&name, request, &sources, tell, draft)
+        let sources = Sources::find(&self.boot.home, request, caller)?;
+        let changed = self.change_told(&asked, caller, &|draft| {
+            self.plan_addition(&name, request, &sources, caller, draft)
         })?;
         Ok(ChangeSummary::told(
             &name,
             &RESULTS,
             &changed.report,
             &changed,
-            tell,
+            caller,
         ))
     }
 
@@ -142,7 +144,7 @@ impl App {
         name: &str,
         request: &AddRequest,
         sources: &Sources,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
         draft: &mut Draft<'_>,
     ) -> Result<Vec<ChangeItem>> {
         let existing = draft.existing(name)?;
@@ -177,20 +179,21 @@ impl App {
             &sources.named,
             request.replace,
             &mut collection,
-            tell,
+            caller,
             &mut items,
-        );
+        )?;
         let total = planned.len() as u64;
         let mut taken = Vec::new();
         for (done, planned) in (0..).zip(planned) {
-            tell(Telling::Progress(done, total, "adding"));
+            caller.tell(Telling::Progress(done, total, "adding"));
+            is_wanted(caller)?;
             let (id, source) = (planned.id.to_string(), planned.source.clone());
             match take_in(name, &collection, planned, request.dry_run, draft) {
                 Ok(one) => taken.push(one),
                 Err(error) => items.push(failed(&id, &source, &error)),
             }
         }
-        tell(Telling::Progress(total, total, "adding"));
+        caller.tell(Telling::Progress(total, total, "adding"));
         record(name, &taken, self.now(), draft)?;
         items.extend(taken.into_iter().map(|one| {
             let result = match (request.dry_run, one.planned.replaces) {

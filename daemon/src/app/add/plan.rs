@@ -12,7 +12,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::Replace;
 use super::sources::Named;
-use crate::app::change::{ChangeItem, Telling};
+use crate::app::change::{Caller, ChangeItem, Telling, is_wanted};
 use crate::store::list::Existing;
 
 /// An artifact to add, checked.
@@ -88,20 +88,21 @@ pub(super) fn plan(
     named: &[Named],
     replace: Replace,
     collection: &mut Collection,
-    tell: &dyn Fn(Telling),
+    caller: &dyn Caller,
     items: &mut Vec<ChangeItem>,
-) -> Vec<Planned> {
+) -> Result<Vec<Planned>> {
     let mut planned = Vec::new();
     let mut sources: HashMap<ArtifactId, PathBuf> = HashMap::new();
     let total = named.len() as u64;
     for (done, one) in (0..).zip(named) {
-        tell(Telling::Progress(done, total, "comparing"));
+        caller.tell(Telling::Progress(done, total, "comparing"));
+        is_wanted(caller)?;
         match decide(one, replace, collection, &mut sources) {
             Decision::Add(one) => planned.push(*one),
             Decision::Not(item) => items.push(item),
         }
     }
-    planned
+    Ok(planned)
 }
 
 fn decide(

@@ -13,7 +13,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::AddRequest;
 use super::plan::{failed, item};
-use crate::app::change::{ChangeItem, Telling};
+use crate::app::change::{Caller, ChangeItem, Telling};
 
 /// How deep an archive's single folders are opened: `pdf.zip/pdf/...`, `repository-main/...`.
 const WRAPPERS: usize = 3;
@@ -39,7 +39,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Finds what the request names. What can't be found fails alone.
-    pub(super) fn find(home: &Home, request: &AddRequest, tell: &dyn Fn(Telling)) -> Result<Self> {
+    pub(super) fn find(home: &Home, request: &AddRequest, caller: &dyn Caller) -> Result<Self> {
         let agents = Agents::load(home)?;
         let mut sources = Self::default();
         for candidate in &request.chosen {
@@ -50,7 +50,7 @@ impl Sources {
             });
         }
         for path in &request.paths {
-            if let Err(error) = sources.path(home, &agents, request, path, tell) {
+            if let Err(error) = sources.path(home, &agents, request, path, caller) {
                 sources.items.push(failed("", path, &error));
             }
         }
@@ -66,27 +66,27 @@ impl Sources {
         agents: &Agents,
         request: &AddRequest,
         path: &Path,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<()> {
         std::fs::symlink_metadata(path).map_err(|error| Error::io("open", path, &error))?;
         if path.is_file()
             && let Some(stem) = archive::stem(path)
         {
-            tell(Telling::Progress(0, 0, "unpacking"));
+            caller.tell(Telling::Progress(0, 0, "unpacking"));
             let room = home.unpacked();
             sweep(&room);
             let unpacked = archive::unpack(path, &room, stem, &Limits::PACKAGE)?;
             let root = unpacked.root().to_owned();
             self.unpacked.push(unpacked);
-            return self.archive(request, path, &root, tell);
+            return self.archive(request, path, &root, caller);
         }
         if request.all {
-            return self.tree(path, tell);
+            return self.tree(path, caller);
         }
         let folders = agents.at(path);
         if request.kind.is_none() && request.name.is_none() && path.is_dir() && !folders.is_empty()
         {
-            let found = found::look(&folders, &mut searching(tell));
+            let found = found::look(&folders, &mut searching(caller));
             for (path, reason) in found.skipped {
                 self.items.push(item("", &path, "skipped", reason));
             }
@@ -116,8 +116,8 @@ impl Sources {
         Ok(())
     }
 
-    fn tree(&mut self, path: &Path, tell: &dyn Fn(Telling)) -> Result<()> {
-        let found = discover::discover(path, &mut searching(tell))?;
+    fn tree(&mut self, path: &Path, caller: &dyn Caller) -> Result<()> {
+        let found = discover::discover(path, &mut searching(caller))?;
         for (path, reason) in found.skipped {
             self.items.push(item("", &path, "skipped", reason));
         }
@@ -144,7 +144,7 @@ impl Sources {
         request: &AddRequest,
         archive: &Path,
         root: &Path,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<()> {
         let mut at = root.to_owned();
         for _ in 0..WRAPPERS {
@@ -165,7 +165,7 @@ impl Sources {
             }
         }
         let (named, items) = (self.named.len(), self.items.len());
-        self.tree(&at, tell)?;
+        self.tree(&at, caller)?;
         let found = self.named.get_mut(named..).unwrap_or_default();
         if found.is_empty() {
             let message = format!("`{}` holds no artifact", archive.display());
@@ -196,8 +196,8 @@ impl Sources {
     }
 }
 
-fn searching(tell: &dyn Fn(Telling)) -> impl FnMut(usize) {
-    move |found| tell(Telling::Progress(found as u64, 0, "searching"))
+fn searching(caller: &dyn Caller) -> impl FnMut(usize) {
+    move |found| caller.tell(Telling::Progress(found as u64, 0, "searching"))
 }
 
 /// The place in an archive, as if the archive were a folder.

@@ -98,6 +98,8 @@ impl App {
     pub(super) fn apply(&self, asked: &Asked, draft: &mut Draft<'_>) -> Result<(i64, Vec<String>)> {
         failpoint::step("change.planned")?;
         let moves = ready(draft)?;
+        // From here on it is brought to its end.
+        draft.progress.is_wanted()?;
         failpoint::step("change.ready")?;
         let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
         let places = moves.iter().map(|one| (&one.place, one.target.as_path()));
@@ -344,6 +346,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
     let total = places.len();
     for (done, place) in places.into_iter().enumerate() {
         draft.progress.at(done, total, "keeping");
+        draft.progress.is_wanted()?;
         // What was only read must be so, too.
         draft.check(&place)?;
         let target = draft.on_disk(&place)?;

@@ -9,6 +9,7 @@
 //! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
+mod caller;
 mod carry;
 mod clone;
 mod deed;
@@ -32,8 +33,10 @@ use skillmeat_shared::{Code, Result};
 
 use super::App;
 
+pub use caller::Caller;
 pub use log::{ChangedFile, LogRequest, ShownOperation};
 
+pub(in crate::app) use caller::{Nobody, is_wanted};
 pub(in crate::app) use deed::named;
 pub(in crate::app) use draft::{Draft, Source, Turn, unless_unreadable};
 pub(in crate::app) use keeper::Keeper;
@@ -146,11 +149,11 @@ impl ChangeSummary {
         results: &[&'static str],
         items: &[ChangeItem],
         changed: &Changed<R>,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Self {
         let mut counts: Vec<(&'static str, u64)> = results.iter().map(|one| (*one, 0)).collect();
         for item in items {
-            tell(Telling::Item(item.clone()));
+            caller.tell(Telling::Item(item.clone()));
             let result = match item.result.strip_prefix("would-") {
                 Some(verb) => {
                     let done = results.iter().find(|done| done.starts_with(verb));
@@ -187,7 +190,7 @@ impl App {
         asked: &Asked,
         plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
     ) -> Result<Changed<R>> {
-        self.change_told(asked, &|_| {}, plan)
+        self.change_told(asked, &Nobody, plan)
     }
 
     /// A change that is told thing by thing, and summed up. `words` are its verb, and what is said of a thing that was
@@ -201,7 +204,7 @@ impl App {
         (verb, done, would): (&'static str, &'static str, &'static str),
         what: String,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
         plan: &dyn Fn(&'static str, &mut Draft<'_>) -> Result<Vec<ChangeItem>>,
     ) -> Result<ChangeSummary> {
         let asked = Asked {
@@ -212,11 +215,11 @@ impl App {
             undoes: None,
         };
         let said = if dry_run { would } else { done };
-        let changed = self.change_told(&asked, tell, &|draft| plan(said, draft))?;
+        let changed = self.change_told(&asked, caller, &|draft| plan(said, draft))?;
         let results = [done, "unchanged", "failed"];
         let items = &changed.report;
         Ok(ChangeSummary::told(
-            collection, &results, items, &changed, tell,
+            collection, &results, items, &changed, caller,
         ))
     }
 
@@ -227,7 +230,7 @@ impl App {
     pub(in crate::app) fn change_told<R>(
         &self,
         asked: &Asked,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
         plan: &dyn Fn(&mut Draft<'_>) -> Result<R>,
     ) -> Result<Changed<R>> {
         // First: who opens the cache looks for changes that were cut short, and nobody else changes anything then.
@@ -241,7 +244,7 @@ impl App {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut draft = Draft::new(self, asked.dry_run, tell);
+            let mut draft = Draft::new(self, asked.dry_run, caller);
             let planned = plan(&mut draft).and_then(|report| {
                 draft.is_whole()?;
                 let steps = draft.steps();

@@ -3,21 +3,23 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::Telling;
+use skillmeat_shared::Result;
+
+use super::{Caller, Telling, is_wanted};
 
 /// How long it is silent at least.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Tells of the progress of a change.
 pub(in crate::app) struct Progress<'t> {
-    tell: &'t dyn Fn(Telling),
+    caller: &'t dyn Caller,
     last: Cell<Option<(&'static str, Instant)>>,
 }
 
 impl<'t> Progress<'t> {
-    pub(in crate::app) fn new(tell: &'t dyn Fn(Telling)) -> Self {
+    pub(in crate::app) fn new(caller: &'t dyn Caller) -> Self {
         Self {
-            tell,
+            caller,
             last: Cell::new(None),
         }
     }
@@ -37,7 +39,16 @@ impl<'t> Progress<'t> {
             return;
         }
         self.last.set(Some((phase, now)));
-        (self.tell)(Telling::Progress(done as u64, total as u64, phase));
+        let told = Telling::Progress(done as u64, total as u64, phase);
+        self.caller.tell(told);
+    }
+
+    /// Gives up if nobody waits any more.
+    ///
+    /// # Errors
+    /// As [`is_wanted`].
+    pub(in crate::app) fn is_wanted(&self) -> Result<()> {
+        is_wanted(self.caller)
     }
 }
 
@@ -47,15 +58,25 @@ mod tests {
 
     use super::*;
 
+    #[derive(Default)]
+    struct Told(RefCell<Vec<(u64, &'static str)>>);
+
+    impl Caller for Told {
+        fn tell(&self, telling: Telling) {
+            if let Telling::Progress(done, _, phase) = telling {
+                self.0.borrow_mut().push((done, phase));
+            }
+        }
+
+        fn is_gone(&self) -> bool {
+            false
+        }
+    }
+
     #[test]
     fn phases_and_pauses_are_told() {
-        let told = RefCell::new(Vec::new());
-        let tell = |telling| {
-            if let Telling::Progress(done, _, phase) = telling {
-                told.borrow_mut().push((done, phase));
-            }
-        };
-        let progress = Progress::new(&tell);
+        let told = Told::default();
+        let progress = Progress::new(&told);
         let start = Instant::now();
         for (at, done, total, phase) in [
             (0, 0, 9, "a"),
@@ -68,6 +89,6 @@ mod tests {
         ] {
             progress.at_time(start + Duration::from_millis(at), done, total, phase);
         }
-        assert_eq!(*told.borrow(), [(0, "a"), (2, "a"), (0, "b"), (1, "b")]);
+        assert_eq!(*told.0.borrow(), [(0, "a"), (2, "a"), (0, "b"), (1, "b")]);
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use skillmeat_shared::Result;
 use skillmeat_shared::fs::{self, Placed};
 
-use super::Draft;
 use super::apply::{put_in_place, ready};
 use super::carry::renamed_by;
 use super::names::Followed;
@@ -14,6 +13,7 @@ use super::outside::renewed;
 use super::past::{place_of, state_of};
 use super::settings::state_of_config;
 use super::undo::{InTheWay, take_back};
+use super::{Draft, Nobody};
 use crate::app::App;
 use crate::store::history::operation::{self, Operation, State};
 
@@ -56,7 +56,7 @@ impl App {
         let paths = self
             .history
             .read(|connection| operation::paths(connection, operation.id))?;
-        let mut draft = Draft::new(self, false, &|_| {});
+        let mut draft = Draft::new(self, false, &Nobody);
         let mut is_finished = true;
         let mut places = Vec::new();
         let mut changed = Vec::new();

@@ -14,7 +14,7 @@ use super::clone::own_changes;
 use super::names::{Followed, Names};
 use super::past::{MAX_DOCUMENT, place_of};
 use super::settings::{not_kept, take_back_settings};
-use super::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Telling};
+use super::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place};
 use crate::app::App;
 use crate::store::history::operation::{self, Operation, State};
 
@@ -30,7 +30,7 @@ impl App {
         &self,
         number: Option<i64>,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let found = match number {
             Some(number) => Some(self.operation_numbered(number)?),
@@ -43,11 +43,11 @@ impl App {
             );
         };
         // To take back an undoing is to do it again.
-        self.reverse(&operation, dry_run, tell)
+        self.reverse(&operation, dry_run, caller)
     }
 
     /// Does the operation again that was taken back last.
-    pub fn redo(&self, dry_run: bool, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn redo(&self, dry_run: bool, caller: &dyn Caller) -> Result<ChangeSummary> {
         let Some(undoing) = self.history.read(operation::last_undo)? else {
             return Err(
                 Error::new(Code::OperationNotFound, "there is nothing to redo").hint(
@@ -55,7 +55,7 @@ impl App {
                 ),
             );
         };
-        self.reverse(&undoing, dry_run, tell)
+        self.reverse(&undoing, dry_run, caller)
     }
 
     /// The operation of this number.
@@ -76,7 +76,7 @@ impl App {
         &self,
         reversed: &Operation,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let id = reversed.id;
         let stands = match reversed.state {
@@ -125,7 +125,7 @@ impl App {
             .into_iter()
             .map(|touched| names.follow(touched, id))
             .collect();
-        let changed = self.change_told(&asked, tell, &|draft| {
+        let changed = self.change_told(&asked, caller, &|draft| {
             let obstacles = match &renamed {
                 Some(renamed) if is_changed_since(draft, renamed, &paths)? => {
                     rename_back(draft, renamed, &paths)?
@@ -152,7 +152,7 @@ impl App {
             ..ChangeItem::default()
         };
         let items = [item];
-        Ok(ChangeSummary::told("", &[result], &items, &changed, tell))
+        Ok(ChangeSummary::told("", &[result], &items, &changed, caller))
     }
 
     /// Whether a later operation changed these entries of a document. In doubt it did.

@@ -11,7 +11,9 @@ use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
 use skillmeat_shared::{Code, Error, Result, artifact, failpoint, fs};
 
 use super::{App, not_found_near};
-use crate::app::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling};
+use crate::app::change::{
+    Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Telling,
+};
 use crate::store::collection::{self, CollectionView};
 use crate::upstream::git;
 
@@ -95,19 +97,18 @@ impl App {
     pub fn change_collections(
         &self,
         request: &CollectionRequest,
-        tell: &dyn Fn(Telling),
-        is_wanted: &dyn Fn() -> bool,
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         match &request.action {
             CollectionAction::Rename { name, new_name } => {
-                self.rename_collection(name, new_name, request.dry_run, tell)
+                self.rename_collection(name, new_name, request.dry_run, caller)
             }
             CollectionAction::Delete { name } => {
-                self.delete_collection(name, request.dry_run, tell)
+                self.delete_collection(name, request.dry_run, caller)
             }
             CollectionAction::Import { source, name, copy } => {
-                let origin = self.origin(source, *copy, tell, is_wanted)?;
-                self.import_collection(source, &origin, name, request.dry_run, tell)
+                let origin = self.origin(source, *copy, caller)?;
+                self.import_collection(source, &origin, name, request.dry_run, caller)
             }
         }
     }
@@ -135,7 +136,7 @@ impl App {
         (done, would): (&'static str, &'static str),
         (name, note): (&str, &str),
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
         plan: &dyn Fn(&mut Draft<'_>) -> Result<()>,
     ) -> Result<ChangeSummary> {
         let asked = Asked {
@@ -154,7 +155,7 @@ impl App {
             ..ChangeItem::default()
         };
         let items = [item];
-        Ok(ChangeSummary::told(name, &[done], &items, &changed, tell))
+        Ok(ChangeSummary::told(name, &[done], &items, &changed, caller))
     }
 
     fn rename_collection(
@@ -162,7 +163,7 @@ impl App {
         name: &str,
         new_name: &str,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         artifact::name::validate(new_name)?;
         self.own(name)?;
@@ -182,7 +183,7 @@ impl App {
             words,
             (new_name, &format!("was `{name}`")),
             dry_run,
-            tell,
+            caller,
             &plan,
         )
     }
@@ -191,7 +192,7 @@ impl App {
         &self,
         name: &str,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         self.own(name)?;
         let others = self.collections()?.len() > 1;
@@ -211,7 +212,7 @@ impl App {
             words,
             (name, ""),
             dry_run,
-            tell,
+            caller,
             &plan,
         )
     }
@@ -230,17 +231,11 @@ impl App {
     }
 
     /// Finds out what is to be imported: a folder, an archive, or a repository, which is fetched.
-    fn origin(
-        &self,
-        source: &str,
-        copy: bool,
-        tell: &dyn Fn(Telling),
-        is_wanted: &dyn Fn() -> bool,
-    ) -> Result<Origin> {
+    fn origin(&self, source: &str, copy: bool, caller: &dyn Caller) -> Result<Origin> {
         let room = self.boot.home.unpacked();
         if is_url(source) {
             let url = RepositoryUrl::parse(source)?;
-            tell(Telling::Progress(0, 0, "fetching"));
+            caller.tell(Telling::Progress(0, 0, "fetching"));
             fs::make_folders(&room)?;
             fs::sweep(&room);
             let cloned = tempfile::Builder::new()
@@ -248,7 +243,7 @@ impl App {
                 .tempdir_in(&room)
                 .map_err(|error| Error::io("create a folder in", &room, &error))?;
             let folder = cloned.path().join("repository");
-            let is_wanted = || is_wanted() && !self.ingest.is_stopping();
+            let is_wanted = || !caller.is_gone() && !self.ingest.is_stopping();
             let environment = |name: &str| ProcessEnvironment.var(name);
             let submodules = git::clone(&url, &folder, &environment, &is_wanted)?;
             failpoint::step("import.fetched")?;
@@ -264,7 +259,7 @@ impl App {
         if path.is_file()
             && let Some(stem) = archive::stem(&path)
         {
-            tell(Telling::Progress(0, 0, "unpacking"));
+            caller.tell(Telling::Progress(0, 0, "unpacking"));
             let unpacked = archive::unpack(&path, &room, stem, &LIMITS)?;
             let folder = single_folder(unpacked.root());
             return Ok(Origin {
@@ -292,7 +287,7 @@ impl App {
         origin: &Origin,
         name: &str,
         dry_run: bool,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let folder = origin.folder.as_path();
         let said = said_name(folder, &shown(source))?;
@@ -334,7 +329,7 @@ impl App {
             words,
             (&wanted, &origin.note),
             dry_run,
-            tell,
+            caller,
             &plan,
         )
     }

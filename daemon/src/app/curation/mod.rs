@@ -24,7 +24,7 @@ use skillmeat_shared::collection::spelling;
 use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Progress, Telling};
+use super::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Progress};
 use super::selection::Selection;
 use crate::store::list::Summary;
 
@@ -156,7 +156,7 @@ impl App {
         &self,
         work: &Work<'_>,
         selection: &Selection,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
         plan: &dyn Fn(&mut Draft<'_>, &mut Batch<'_>) -> Result<()>,
     ) -> Result<ChangeSummary> {
         let collection = self.known_collection(&selection.collection)?;
@@ -167,7 +167,7 @@ impl App {
             undoes: None,
             dry_run: work.dry_run,
         };
-        let changed = self.change_told(&asked, tell, &|draft| {
+        let changed = self.change_told(&asked, caller, &|draft| {
             // Only what the rows say of the files as they are can be chosen.
             draft.existing(&collection)?;
             let selected = self.select(&collection, selection)?;
@@ -180,7 +180,7 @@ impl App {
                 rows: &rows,
                 entries: Entries::of(draft, &collection)?,
                 items: Vec::new(),
-                progress: Progress::new(tell),
+                progress: Progress::new(caller),
             };
             for (name, error) in &selected.failed {
                 batch.items.push(failed(name, error));
@@ -198,7 +198,7 @@ impl App {
             work.results,
             &changed.report,
             &changed,
-            tell,
+            caller,
         ))
     }
 }

@@ -9,7 +9,7 @@ use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Telling};
+use super::super::change::{Caller, ChangeSummary};
 use super::super::selection::Selection;
 use super::{Work, id_of, said};
 
@@ -30,7 +30,7 @@ pub struct RateRequest {
 
 impl App {
     /// Rates artifacts.
-    pub fn rate(&self, request: &RateRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn rate(&self, request: &RateRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         if request
             .stars
             .is_some_and(|stars| !(1..=BEST).contains(&stars))
@@ -49,7 +49,7 @@ impl App {
             results: &RESULTS,
             dry_run: request.dry_run,
         };
-        self.curate(&work, &request.selection, tell, &|draft, batch| {
+        self.curate(&work, &request.selection, caller, &|draft, batch| {
             let now = draft.ratings()?;
             let collection = batch.collection.to_owned();
             let mut ratings = Vec::new();

@@ -6,7 +6,7 @@ use skillmeat_shared::collection::edit;
 use skillmeat_shared::{ArtifactId, Code, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Draft, Telling};
+use super::super::change::{Caller, ChangeSummary, Draft};
 use super::super::selection::Selection;
 use super::{Batch, Work, edit_lock, files, id_of, regroup, said};
 
@@ -27,14 +27,14 @@ pub struct RemoveRequest {
 
 impl App {
     /// Takes artifacts out of a collection.
-    pub fn remove(&self, request: &RemoveRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn remove(&self, request: &RemoveRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let work = Work {
             verb: "artifact.remove",
             words: "remove".to_owned(),
             results: &RESULTS,
             dry_run: request.dry_run,
         };
-        self.curate(&work, &request.selection, tell, &|draft, batch| {
+        self.curate(&work, &request.selection, caller, &|draft, batch| {
             plan(request, draft, batch)
         })
     }

@@ -7,7 +7,7 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Draft, Place, Telling};
+use super::super::change::{Caller, ChangeSummary, Draft, Place};
 use super::super::selection::Selection;
 use super::{Batch, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
@@ -30,7 +30,7 @@ pub struct RenameRequest {
 
 impl App {
     /// Gives an artifact another name.
-    pub fn rename(&self, request: &RenameRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn rename(&self, request: &RenameRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         name::validate(&request.name)?;
         let work = Work {
             verb: "artifact.rename",
@@ -39,7 +39,7 @@ impl App {
             dry_run: request.dry_run,
         };
         let selection = Selection::one(&request.collection, &request.artifact);
-        self.curate(&work, &selection, tell, &|draft, batch| {
+        self.curate(&work, &selection, caller, &|draft, batch| {
             let row = match batch.rows {
                 [] => return Ok(()),
                 [one] => one,

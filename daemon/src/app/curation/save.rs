@@ -9,7 +9,7 @@ use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
-use super::super::change::{ChangeSummary, Draft, Place, Telling};
+use super::super::change::{Caller, ChangeSummary, Draft, Place};
 use super::super::selection::Selection;
 use super::super::{App, collections};
 use super::{Batch, Work, files, id_of, relock, said};
@@ -94,11 +94,7 @@ impl App {
     }
 
     /// Saves a file that was opened.
-    pub fn save_file(
-        &self,
-        request: &SaveRequest,
-        tell: &dyn Fn(Telling),
-    ) -> Result<ChangeSummary> {
+    pub fn save_file(&self, request: &SaveRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         if request.content.len() > MAX_BYTES {
             return Err(Error::new(
                 Code::FileTooLarge,
@@ -112,7 +108,7 @@ impl App {
             dry_run: request.dry_run,
         };
         let selection = Selection::one(&request.collection, &request.artifact);
-        self.curate(&work, &selection, tell, &|draft, batch| {
+        self.curate(&work, &selection, caller, &|draft, batch| {
             let Some(row) = batch.rows.first() else {
                 return Ok(());
             };

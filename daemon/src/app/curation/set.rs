@@ -9,7 +9,7 @@ use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Draft, Telling};
+use super::super::change::{Caller, ChangeSummary, Draft};
 use super::super::selection::Selection;
 use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::list::Summary;
@@ -117,7 +117,7 @@ pub struct SetRequest {
 
 impl App {
     /// Sets fields of artifacts.
-    pub fn set(&self, request: &SetRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn set(&self, request: &SetRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         if request.fields.is_empty() {
             return Err(Error::new(Code::InvalidArgument, "no field is given")
                 .hint("give fields as `key=value`"));
@@ -129,7 +129,7 @@ impl App {
             results: &RESULTS,
             dry_run: request.dry_run,
         };
-        self.curate(&work, &request.selection, tell, &|draft, batch| {
+        self.curate(&work, &request.selection, caller, &|draft, batch| {
             plan(request, draft, batch)
         })
     }

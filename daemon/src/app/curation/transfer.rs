@@ -9,7 +9,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
-use super::super::change::{ChangeSummary, Draft, Place, Source, Telling};
+use super::super::change::{Caller, ChangeSummary, Draft, Place, Source};
 use super::super::selection::Selection;
 use super::{Batch, Entries, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
@@ -50,7 +50,7 @@ impl App {
     pub fn transfer(
         &self,
         request: &TransferRequest,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let store = self.store()?;
         let from = self.collection_or_default(&request.selection.collection);
@@ -82,7 +82,7 @@ impl App {
             results: if request.copy { &copied } else { &moved },
             dry_run: request.dry_run,
         };
-        self.curate(&work, &request.selection, tell, &|draft, batch| {
+        self.curate(&work, &request.selection, caller, &|draft, batch| {
             plan(request, &to, draft, batch)
         })
     }

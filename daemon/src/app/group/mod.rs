@@ -9,7 +9,7 @@ use skillmeat_shared::collection::naming;
 use skillmeat_shared::{ArtifactId, Error, Kind, Result};
 
 use super::App;
-use super::change::{ChangeItem, ChangeSummary, Draft, Telling};
+use super::change::{Caller, ChangeItem, ChangeSummary, Draft};
 use super::selection::{Selected, Selection, no_group};
 use crate::store::list::Summary;
 
@@ -120,7 +120,7 @@ impl App {
     pub fn change_groups(
         &self,
         request: &GroupRequest,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let collection = self.known_collection(&request.collection)?;
         let (words, what) = (request.action.words(), request.action.told(&collection));
@@ -129,7 +129,7 @@ impl App {
             words,
             what,
             request.dry_run,
-            tell,
+            caller,
             &|said, draft| {
                 let mut items = Vec::new();
                 self.plan_groups(&collection, &request.action, said, &mut items, draft)?;

@@ -7,7 +7,7 @@ use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::App;
-use super::change::{Actor, Asked, ChangeItem, ChangeSummary, Draft, Telling};
+use super::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft};
 
 /// A repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl App {
     /// # Errors
     /// [`Code::InvalidArgument`] for a repair that nobody knows; [`Code::CollectionNotFound`]; what a change may
     /// fail with. What can't be repaired fails alone.
-    pub fn repair(&self, request: &RepairRequest, tell: &dyn Fn(Telling)) -> Result<ChangeSummary> {
+    pub fn repair(&self, request: &RepairRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let wanted: Vec<_> = ALL
             .into_iter()
             .filter(|(_, name, _)| request.repair == "all" || request.repair == *name)
@@ -115,7 +115,7 @@ impl App {
                 dry_run: !request.execute,
                 undoes: None,
             };
-            let changed = self.change_told(&asked, tell, &|draft| {
+            let changed = self.change_told(&asked, caller, &|draft| {
                 let mut items = Vec::new();
                 for (repair, _, _) in repairs {
                     for site in &sites {
@@ -124,7 +124,7 @@ impl App {
                 }
                 Ok(items)
             })?;
-            let one = ChangeSummary::told("", &RESULTS, &changed.report, &changed, tell);
+            let one = ChangeSummary::told("", &RESULTS, &changed.report, &changed, caller);
             for (result, count) in one.counts {
                 match summary
                     .counts

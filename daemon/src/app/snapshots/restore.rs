@@ -22,7 +22,7 @@ use super::ratings::Turned;
 use super::{How, Opened, Origin, artifacts_in};
 use crate::app::App;
 use crate::app::change::{
-    Actor, Asked, ChangeItem, ChangeSummary, Draft, Place, Source, Telling, Turn,
+    Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Turn,
 };
 use crate::store::history::{Batch, snapshot};
 
@@ -61,7 +61,7 @@ impl App {
     pub fn roll_back(
         &self,
         request: &RollbackRequest,
-        tell: &dyn Fn(Telling),
+        caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let name = self.collection_or_default(&request.collection);
         let target = self.open_snapshot(&name, &request.id)?;
@@ -76,7 +76,7 @@ impl App {
             undoes: None,
         };
         let safety = Safety::default();
-        let changed = self.change_told(&asked, tell, &|draft| {
+        let changed = self.change_told(&asked, caller, &|draft| {
             if !request.artifacts.is_empty() {
                 let (items, come) =
                     some(&name, &target, &request.artifacts, request.dry_run, draft)?;
@@ -109,7 +109,7 @@ impl App {
             &["restored", "removed", "unchanged", "failed"],
             &changed.report,
             &changed,
-            tell,
+            caller,
         ))
     }
 

@@ -11,7 +11,7 @@ use skillmeat_shared::collection::naming;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::App;
-use super::change::{ChangeItem, ChangeSummary, Draft, Telling};
+use super::change::{Caller, ChangeItem, ChangeSummary, Draft};
 use super::curation::relock::{Touched, relock};
 use super::selection::{Selection, no_tag};
 use crate::store::list::{self, Query, Summary};
@@ -115,11 +115,7 @@ impl App {
     /// # Errors
     /// [`Code::TagNotFound`], [`Code::TagExists`], and what a change may fail with. An artifact whose file can't
     /// be changed fails alone.
-    pub fn change_tags(
-        &self,
-        request: &TagRequest,
-        tell: &dyn Fn(Telling),
-    ) -> Result<ChangeSummary> {
+    pub fn change_tags(&self, request: &TagRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let collection = self.known_collection(&request.collection)?;
         let (words, what) = (request.action.words(), request.action.told(&collection));
         self.change_things(
@@ -127,7 +123,7 @@ impl App {
             words,
             what,
             request.dry_run,
-            tell,
+            caller,
             &|said, draft| self.plan_tags(&collection, &request.action, said, draft),
         )
     }

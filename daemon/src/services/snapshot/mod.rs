@@ -200,8 +200,7 @@ impl SnapshotService for Service {
     ) -> Result<Response<ChangeStream>, Status> {
         let request =
             rollback_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        let work = move |app: &App, tell: &dyn Fn(_)| app.roll_back(&request, tell);
-        Ok(change::stream(&self.0, work).await)
+        Ok(change::stream(&self.0, move |app, caller| app.roll_back(&request, caller)).await)
     }
 
     async fn collect(

@@ -22,7 +22,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::past::{Along, Past};
 use super::place::{Place, Root};
-use super::{Progress, Step, Telling};
+use super::{Caller, Progress, Step};
 use thing::{bytes_of, inside};
 
 use crate::app::ingest::OWN_WRITE;
@@ -72,11 +72,11 @@ impl Drop for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(app: &'a App, is_dry: bool, tell: &'a dyn Fn(Telling)) -> Self {
+    pub(super) fn new(app: &'a App, is_dry: bool, caller: &'a dyn Caller) -> Self {
         Self {
             app,
             is_dry,
-            progress: Progress::new(tell),
+            progress: Progress::new(caller),
             past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),

@@ -15,7 +15,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use self::found::found;
 use super::super::App;
-use super::super::change::{ChangeItem, Draft, Place};
+use super::super::change::{ChangeItem, Draft, Nobody, Place};
 use super::super::selection::Selection;
 use super::{Work, failed, files, id_of, relock};
 use crate::store::collection;
@@ -167,7 +167,7 @@ impl App {
         };
         let mended = RefCell::new(Vec::new());
         let failures = RefCell::new(Vec::new());
-        let summary = self.curate(&work, selection, &|_| {}, &|draft, batch| {
+        let summary = self.curate(&work, selection, &Nobody, &|draft, batch| {
             mended.borrow_mut().clear();
             failures.borrow_mut().clear();
             let mut touched = Vec::new();
