@@ -276,6 +276,24 @@ pub fn relocate(transaction: &Transaction<'_>, name: &str, path: &str) -> rusqli
     Ok(())
 }
 
+/// Forgets that a collection had a manifest: it was taken away on purpose.
+pub fn forget_manifest(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE collection SET manifest_seen = NULL WHERE name = ?1")?
+        .execute([name])
+        .map(drop)
+}
+
+/// Whether artifacts of a collection have entries in a manifest, as far as the rows know.
+pub fn has_entries(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM collection c JOIN artifact_count a ON a.collection_id = c.id
+             WHERE c.name = ?1 AND c.manifest_seen IS NOT NULL AND a.status <> 'unmanaged' AND a.artifacts > 0)",
+        )?
+        .query_row([name], |row| row.get(0))
+}
+
 /// Collections of which the rows are older than what is on disk, without their counts.
 pub fn outdated(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>> {
     connection

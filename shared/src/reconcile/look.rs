@@ -78,8 +78,12 @@ pub(super) fn look_at_manifest(
         look.problems.push(
             Problem::new("manifest.absent", "there is no collection.toml").at(MANIFEST, None),
         );
-        // The entries of a manifest that was just there stay, until it is back or the cache is rebuilt.
+        // The entries of a manifest that was just there stay, until it is back or the cache is rebuilt. Where there is
+        // none, there are no entries.
         look.manifest = known.and_then(|known| known.manifest);
+        if known.is_some_and(|known| known.manifest.is_none()) {
+            look.entries = Entries::Read(Box::default(), Lockfile::default());
+        }
         return look;
     }
     // Large ones take as long as a good part of the files.

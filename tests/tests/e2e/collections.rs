@@ -244,8 +244,20 @@ fn a_folder_without_a_manifest_is_no_collection_and_one_that_loses_it_stays() {
     assert!(text(&status["warnings"][0]["message"]).contains("collection.toml"));
     assert_eq!(sandbox.show("one")["status"], "managed");
     assert_eq!(sandbox.ids(), ["skill:one"]);
+    // A new one would forget all that it said.
+    let other = skill(&sandbox.path("src"), "two", "Two");
+    for change in [
+        &["add", other.to_str().unwrap()][..],
+        &["group", "create", "G"],
+    ] {
+        let error = sandbox.fails(change, 4);
+        assert_eq!(error["code"], "manifest.invalid", "{error}");
+        assert!(!manifest.exists());
+    }
     write(&manifest, content);
     assert_eq!(state("ok")["warnings"], json!([]));
+    drop(sandbox.run(&["add", other.to_str().unwrap()]).ok());
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
     assert_eq!(sandbox.json(&["collection", "list"])["total"], 1);
 }
 

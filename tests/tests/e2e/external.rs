@@ -76,3 +76,29 @@ fn the_config_names_one_while_the_daemon_runs() {
     drop(sandbox.run(&["show", "shared"]).exits(3));
     assert!(place.join("skills/shared/SKILL.md").is_file());
 }
+
+#[test]
+fn a_first_manifest_that_is_taken_back_leaves_no_entries() {
+    let sandbox = Sandbox::watched(crate::BACKEND);
+    let place = sandbox.path("team/library");
+    skill(&place.join("skills"), "shared", "Of the team");
+    let place = place.to_str().unwrap();
+    drop(
+        sandbox
+            .run(&["config", "set", "collection.path", place])
+            .ok(),
+    );
+    sandbox.status_until("it to be served", |status| {
+        status["collections"].as_array().unwrap().len() == 2
+    });
+    let source = skill(&sandbox.path("src"), "one", "One");
+    let add = ["add", source.to_str().unwrap(), "-c", "library"];
+    drop(sandbox.run(&add).ok());
+    drop(sandbox.run(&["undo"]).ok());
+    let list = sandbox.json(&["list", "-c", "library"]);
+    assert_eq!(list["total"], 1, "{list}");
+    assert_eq!(list["artifacts"][0]["status"], "unmanaged", "{list}");
+    assert_eq!(list["outdated"], serde_json::json!([]), "{list}");
+    drop(sandbox.run(&add).ok());
+    assert_eq!(sandbox.json(&["list", "-c", "library"])["total"], 2);
+}

@@ -218,6 +218,11 @@ impl App {
                         .or_default()
                         .insert(PathBuf::from(&place.path));
                     *removed.entry(name).or_default() += usize::from(*is_removal);
+                    if *is_removal && is_manifest(place) {
+                        let name = name.clone();
+                        self.store()?
+                            .write(move |rows| collection::forget_manifest(rows, &name))?;
+                    }
                 }
                 Root::Home if place.is_config() => self.reload_config(),
                 Root::Home => {

@@ -27,6 +27,7 @@ use thing::{bytes_of, inside};
 
 use crate::app::ingest::OWN_WRITE;
 use crate::app::{App, collections};
+use crate::store::collection as rows;
 use crate::store::history::Batch;
 use crate::store::list::{self, Existing};
 pub(in crate::app) use ratings::unless_unreadable;
@@ -190,8 +191,10 @@ impl<'a> Draft<'a> {
     /// As [`manifest`](Self::manifest).
     pub(in crate::app) fn parsed(&mut self, collection: &str) -> Result<(String, Manifest)> {
         let place = Place::manifest(collection);
-        let text = self.text(&place)?;
-        let text = text.unwrap_or_else(|| edit::render_new(collection, self.app.now()));
+        let text = match self.text(&place)? {
+            Some(text) => text,
+            None => self.new_manifest(collection, &place)?,
+        };
         match Manifest::parse(&text) {
             Ok(manifest) => Ok((text, manifest)),
             Err(error) => {
@@ -204,6 +207,20 @@ impl<'a> Draft<'a> {
                     .hint("mend the file, then try again; nothing was changed"))
             }
         }
+    }
+
+    /// The text of the first manifest of a collection. One that was there and is gone is not written anew: all that it
+    /// said would be lost.
+    fn new_manifest(&mut self, collection: &str, place: &Place) -> Result<String> {
+        let store = self.app.store()?;
+        if store.read(|connection| rows::has_entries(connection, collection))? {
+            let message = format!("the manifest of `{collection}` is gone");
+            return Err(Error::new(Code::ManifestInvalid, message)
+                .at(self.on_disk(place)?, None)
+                .hint("bring the file back; nothing was changed")
+                .hint("or have it forgotten with `sm cache clear`: a new one begins without its entries"));
+        }
+        Ok(edit::render_new(collection, self.app.now()))
     }
 
     /// Changes the manifest's text.
