@@ -295,14 +295,17 @@ async fn show(context: &mut Context) -> Outcome {
         } else {
             let state = context.out.paint.apply(Tone::Warn, "not running");
             context.out.field("daemon", &state)?;
+            let starts = connect::may_start(&home, &context.env, context.autostart());
             let home = home.root().display().to_string();
             context
                 .out
                 .field("home", &crate::output::escape::escape(&home))?;
             context.out.flush()?;
-            context
-                .out
-                .note("it starts by itself when a command needs it");
+            context.out.note(if starts {
+                "it starts by itself when a command needs it"
+            } else {
+                "no command starts it: `sm daemon start` does"
+            });
         }
         return Err(Failure::Told(Code::DaemonUnavailable.kind().exit_code()));
     };

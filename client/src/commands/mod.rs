@@ -99,6 +99,15 @@ impl Context {
         self.globals.timeout.map_or(default, Duration::from_secs)
     }
 
+    /// Whether the flags allow to start the daemon.
+    pub(crate) const fn autostart(&self) -> Autostart {
+        if self.globals.no_autostart {
+            Autostart::Never
+        } else {
+            Autostart::Allowed
+        }
+    }
+
     /// The daemon, started if need be.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
         self.session_for(CALL).await
@@ -106,14 +115,9 @@ impl Context {
 
     /// As [`session`](Self::session), for calls that take longer.
     pub(crate) async fn session_for(&self, deadline: Duration) -> Result<Session, Error> {
-        let autostart = if self.globals.no_autostart {
-            Autostart::Never
-        } else {
-            Autostart::Allowed
-        };
         let home = self.home()?;
-        let session =
-            connect::connect(&home, &self.env, autostart, self.deadline(deadline)).await?;
+        let deadline = self.deadline(deadline);
+        let session = connect::connect(&home, &self.env, self.autostart(), deadline).await?;
         if self.out.verbose {
             let at = &session.rendezvous;
             self.out.detail(&format!(

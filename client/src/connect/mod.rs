@@ -234,7 +234,8 @@ fn start(home: &Home, env: &dyn Environment) -> Result<()> {
     })
 }
 
-fn may_start(home: &Home, env: &dyn Environment, autostart: Autostart) -> bool {
+/// Whether a command may start a daemon.
+pub(crate) fn may_start(home: &Home, env: &dyn Environment, autostart: Autostart) -> bool {
     match autostart {
         Autostart::Asked => true,
         Autostart::Never => false,

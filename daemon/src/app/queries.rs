@@ -1,5 +1,7 @@
 //! Reading artifacts: pages, one in full, names for completion, and what a name means.
 
+use std::borrow::Cow;
+
 use skillmeat_shared::error::word;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -377,8 +379,13 @@ fn unknown(reference: &ArtifactRef, names: Option<&[(String, String)]>) -> Error
     }
     let near = nearest(&reference.name, names.unwrap_or_default());
     if near.is_empty() {
+        let end_of_options = if reference.name.starts_with('-') {
+            "-- "
+        } else {
+            ""
+        };
         return error.hint(format!(
-            "`sm search {}` looks for it everywhere",
+            "`sm search {end_of_options}{}` looks for it everywhere",
             word(&reference.name)
         ));
     }
@@ -399,14 +406,22 @@ fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
     }
     let wanted = wanted.to_lowercase();
     let tolerance = tolerance(&wanted);
-    let mut scored: Vec<(usize, &str)> = names
+    let mut scored: Vec<(usize, Cow<'_, str>)> = names
         .iter()
-        .filter_map(|(_, name)| {
+        .filter_map(|(kind, name)| {
             let lower = name.to_lowercase();
             let distance = strsim::damerau_levenshtein(&lower, &wanted);
             let contains =
                 wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower));
-            (distance <= tolerance || contains).then_some((distance, name.as_str()))
+            (distance <= tolerance || contains).then(|| {
+                // What stands before a colon is taken for a kind.
+                let shown = if name.contains(':') {
+                    Cow::Owned(format!("{kind}:{name}"))
+                } else {
+                    Cow::Borrowed(name.as_str())
+                };
+                (distance, shown)
+            })
         })
         .collect();
     scored.sort_unstable();
@@ -414,6 +429,6 @@ fn nearest(wanted: &str, names: &[(String, String)]) -> Vec<String> {
     scored
         .into_iter()
         .take(SUGGESTIONS)
-        .map(|(_, name)| name.to_owned())
+        .map(|(_, name)| name.into_owned())
         .collect()
 }

@@ -46,7 +46,11 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
             Files::Absent
         }
         Err(error) => {
-            Files::Unreadable(Problem::new("file.unreadable", error.message).at(path, None))
+            let code = match error.code {
+                Code::FileOutside => "link.outside",
+                _ => "file.unreadable",
+            };
+            Files::Unreadable(Problem::new(code, error.message).at(path, None))
         }
     }
 }

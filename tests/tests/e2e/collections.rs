@@ -143,6 +143,17 @@ fn init_with_a_name_makes_that_the_default() {
 }
 
 #[test]
+fn init_makes_the_collection_that_the_config_names() {
+    let sandbox = Sandbox::new();
+    let config = "[settings]\ndefault-collection = \"work\"\n";
+    write(sandbox.home().config(), config);
+    assert_eq!(sandbox.json(&["init"])["collection"], "work");
+    let source = skill(&sandbox.path("src"), "one", "One");
+    let added = sandbox.json(&["add", source.to_str().unwrap()]);
+    assert_eq!(added["collection"], "work");
+}
+
+#[test]
 fn what_init_writes_the_ancestor_reads() {
     let sandbox = Sandbox::initialised();
     let source = skill(&sandbox.path("src"), "one", "One");

@@ -481,4 +481,15 @@ fn commands_in_hints_are_those_of_a_shell() {
         hint,
         "`sm search 'nothing like $it'` looks for it everywhere"
     );
+    let told = sandbox.run(&["show", "--", "-q"]).exits(3).stderr;
+    assert!(told.contains("`sm search -- -q`"), "{told}");
+    write(
+        sandbox.collection("default", "agents/skill:odd.md"),
+        "An agent\n",
+    );
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let error = sandbox.fails(&["show", "skill:odd"], 3);
+    let hint = text(&error["hints"][0]);
+    assert_eq!(hint, "did you mean `agent:skill:odd`?");
+    assert_eq!(sandbox.show("agent:skill:odd")["name"], "skill:odd");
 }

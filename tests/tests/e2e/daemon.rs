@@ -169,6 +169,10 @@ fn without_autostart_a_missing_daemon_is_an_error() {
     let error = sandbox.fails(&["list", "--no-autostart"], 7);
     assert_eq!(error["code"], "daemon.unavailable");
     assert!(error["hints"].to_string().contains("sm daemon start"));
+    let told = |args: &[&str]| sandbox.run(args).exits(7).stderr;
+    let by_itself = "it starts by itself when a command needs it";
+    assert!(told(&["daemon", "status"]).contains(by_itself));
+    assert!(!told(&["daemon", "status", "--no-autostart"]).contains(by_itself));
     sandbox.set("SM_NO_AUTOSTART", "1");
     let error = sandbox.fails(&["list"], 7);
     assert_eq!(error["code"], "daemon.unavailable");

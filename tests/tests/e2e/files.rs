@@ -277,6 +277,7 @@ fn links_that_leave_the_collection_are_not_read() {
     assert_eq!(shown["description"], "Linked");
     let told = shown["problems"].to_string();
     assert!(told.contains("secret.md"), "{told}");
+    assert_eq!(codes(&sandbox.show("out")["problems"]), ["link.outside"]);
     sandbox.cache_until("the text index", |cache| cache["unindexed_artifacts"] == 0);
     let found = sandbox.json(&["search", "xylophone"]);
     assert_eq!(found["hits"], json!([]), "{found:#}");

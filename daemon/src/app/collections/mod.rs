@@ -225,7 +225,9 @@ impl App {
 
     /// Sets up what is missing of a home: config and collection. What is there stays as it is.
     pub fn initialise(&self, name: &str) -> Result<Initialised> {
-        let name = if name.is_empty() { "default" } else { name };
+        // The one that commands mean which name none.
+        let name = self.collection_or_default(name);
+        let name = name.as_str();
         artifact::name::validate(name)?;
         let config = self.boot.home.config();
         let created_config = config.symlink_metadata().is_err();
