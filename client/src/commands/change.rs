@@ -1,9 +1,7 @@
 //! What all commands that change something share: they follow the stream of the change, print what became of
 //! each item, and end with the exit code that follows from it.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_event::Event;
 use skillmeat_shared::{Code, Error};
@@ -45,12 +43,16 @@ struct Change<'a> {
     dry_run: bool,
     items: Vec<Item<'a>>,
     /// Items by result, each under its name.
-    #[serde(flatten)]
-    counts: BTreeMap<String, u64>,
+    #[serde(flatten, serialize_with = "as_keys")]
+    counts: Vec<(String, u64)>,
     operation: Option<&'a str>,
     steps: Vec<Step<'a>>,
     notes: &'a [String],
     seq: u64,
+}
+
+fn as_keys<S: Serializer>(counts: &[(String, u64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(counts.iter().map(|(name, count)| (name, count)))
 }
 
 /// What became of one thing.
