@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep};
 /// How long to wait between two looks at the lock.
 const REST: Duration = Duration::from_millis(10);
 
+/// How long a process may take to end once it has given up the home.
+const AFTER_ALL: Duration = Duration::from_secs(1);
+
 /// How long the system may take to end a process after SIGKILL.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,16 @@ pub(crate) async fn wait_until_free(home: &Home, patience: Duration) -> Result<b
         if Instant::now() >= deadline {
             return Ok(false);
         }
+        sleep(REST).await;
+    }
+}
+
+/// Waits until the process of a daemon that owns the home no more has let go of all its files, where that can be seen.
+pub(crate) async fn wait_until_ended(pid: u32) {
+    let deadline = Instant::now() + AFTER_ALL;
+    // Neither a process that is gone nor one that only waits to be reaped has a program.
+    let program = format!("/proc/{pid}/exe");
+    while std::fs::read_link(&program).is_ok() && Instant::now() < deadline {
         sleep(REST).await;
     }
 }

@@ -159,6 +159,9 @@ fn start_stop_restart_status() {
     let stopped = sandbox.json(&["daemon", "stop"]);
     assert_eq!(stopped["running"], false);
     assert_eq!(stopped["stopped"], restarted["pid"]);
+    // It holds no file any more: its disk may be unmounted.
+    let program = format!("/proc/{}/exe", restarted["pid"]);
+    assert!(std::fs::read_link(program).is_err());
     assert!(sandbox.json(&["daemon", "stop"])["stopped"].is_null());
 }
 
