@@ -108,8 +108,12 @@ impl Home {
         if root.parent().is_none() {
             return Err(unusable("it is the root of the file system"));
         }
-        if fs::metadata(&root).is_ok_and(|found| !found.is_dir()) {
-            return Err(unusable("it is not a folder"));
+        match fs::metadata(&root) {
+            Ok(found) if !found.is_dir() => return Err(unusable("it is not a folder")),
+            Err(error) if error.kind() == Io::NotADirectory => {
+                return Err(unusable("it lies below a file"));
+            }
+            _ => {}
         }
         let home = Self::at(root);
         // Whoever made that folder could otherwise say where our daemon is.
@@ -421,7 +425,7 @@ mod tests {
         let file = folder.path().join("f");
         crate::fs::write(&file, b"", 0o600).unwrap();
         let none = env(&[]);
-        for bad in [file.as_path(), Path::new("/"), Path::new("")] {
+        for bad in [&file, &file.join("x/y"), Path::new("/"), Path::new("")] {
             let error = Home::resolve(Some(bad), &none).unwrap_err();
             assert_eq!(error.code, Code::HomeUnusable, "{}", bad.display());
             assert!(!error.hints.is_empty());
