@@ -12,6 +12,18 @@ use super::{files, meta, sql_error};
 /// Findings of a check that are told.
 const MOST_FINDINGS: u32 = 20;
 
+/// Empties what tells that rows are as their files, in any schema: whoever wrote to the copy may have left it. The rest
+/// stays as it is, until files have been read.
+const DOUBT: &str = "
+    UPDATE artifact SET signature = zeroblob(16), newest = 0, scanned_at = 0,
+                        entry_hash = zeroblob(16), row_hash = zeroblob(16);
+    UPDATE collection SET row_hash = zeroblob(16),
+                          manifest_seen = iif(manifest_seen IS NULL, NULL, zeroblob(32)),
+                          lock_seen = iif(lock_seen IS NULL, NULL, zeroblob(32));
+    DELETE FROM artifact_count;
+    INSERT INTO artifact_count
+    SELECT collection_id, kind, status, count(*), sum(size) FROM artifact GROUP BY 1, 2, 3;";
+
 /// Opens a database of any schema that nobody need own, to look at it only.
 pub fn open_to_look(path: &Path) -> Result<Connection> {
     if !path.is_file() {
@@ -132,15 +144,24 @@ pub fn check_file(path: &Path) -> Result<u32> {
 }
 
 /// Puts a copy of the database in `file` to `path`, under a name that no database had. What stood there is
-/// put aside.
+/// put aside. Its rows are served, but not believed: all are read anew.
 pub fn take_over(file: &Path, path: &Path) -> Result<()> {
     let source = open_to_look(file)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let fresh = folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id()));
     copy(&source, &fresh)?;
     drop(source);
-    let named = Connection::open(&fresh).and_then(|copied| meta::rename_instance(&copied));
-    named.map_err(|error| sql_error(&error))?;
+    let prepare = |mut copied: Connection| {
+        let transaction = copied.transaction()?;
+        meta::rename_instance(&transaction)?;
+        transaction.execute_batch(DOUBT)?;
+        transaction.commit()
+    };
+    let prepared = Connection::open(&fresh).and_then(prepare);
+    if let Err(error) = prepared {
+        drop(std::fs::remove_file(&fresh));
+        return Err(sql_error(&error));
+    }
     files::put_aside(path)?;
     place(&fresh, path)
 }

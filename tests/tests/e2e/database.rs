@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use rusqlite::Connection;
 use serde_json::Value;
+use skillmeat_tests::fault::equals_a_fresh_one;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
@@ -283,6 +285,46 @@ fn a_copy_is_written_and_taken_over() {
     }
     drop(sandbox.fails(&["db", "restore", own.to_str().unwrap(), "--yes"], 2));
     assert_eq!(sandbox.ids(), ["skill:four", "skill:one", "skill:two"]);
+}
+
+#[test]
+fn what_others_wrote_into_a_copy_is_not_believed() {
+    let sandbox = library();
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    drop(sandbox.run(&["group", "create", "some", "two"]).ok());
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    let copy = Connection::open(sandbox.path("copy.db")).unwrap();
+    // Sound, and what tells rows from files is as it was.
+    for change in [
+        "artifact SET description = 'Other' WHERE name = 'one'",
+        "artifact SET tags = '[\"blue\"]', size = 7 WHERE name = 'two'",
+        "artifact_tag SET tag = 'blue'",
+        "artifact_detail SET frontmatter = '{}', files = '[]'",
+        "artifact_text SET text = replace(text, 'Plain', 'Other')",
+        "artifact_count SET artifacts = artifacts + 5",
+        "collection SET header = '{}'",
+        "collection_group SET description = 'Other'",
+    ] {
+        assert!(
+            copy.execute(&format!("UPDATE {change}"), []).unwrap() > 0,
+            "{change}"
+        );
+    }
+    // What names are found by goes unnoticed by all other checks.
+    copy.execute("DELETE FROM metadata_index", []).unwrap();
+    drop(copy);
+    let is_restored = || {
+        drop(sandbox.run(&["db", "restore", "copy.db", "--yes"]).ok());
+        assert_eq!(sandbox.show("one")["description"], "Plain");
+        assert_eq!(sandbox.json(&["status"])["artifacts"], 3);
+        let found = sandbox.json(&["search", "plain", "--in", "metadata"]);
+        assert_eq!(found["hits"].as_array().unwrap().len(), 3, "{found}");
+        equals_a_fresh_one(&sandbox, "a copy that others wrote to");
+    };
+    is_restored();
+    // While the cache is closed, too.
+    drop(sandbox.run(&["db", "downgrade", "1", "--yes"]).ok());
+    is_restored();
 }
 
 #[test]
