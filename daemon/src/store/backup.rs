@@ -110,7 +110,7 @@ fn restrict(file: &std::fs::File) -> std::io::Result<()> {
 /// Checks that a file is a sound database of a schema that this program knows, and gives the schema.
 ///
 /// # Errors
-/// [`Code::InvalidArgument`] if it is no database of ours or damaged, [`Code::CacheNewerSchema`] if it is newer.
+/// [`Code::InvalidArgument`] if it is no database of ours, damaged or newer.
 pub fn check_file(path: &Path) -> Result<u32> {
     let connection = open_to_look(path)?;
     let unfit = |why: &str| {
@@ -124,7 +124,9 @@ pub fn check_file(path: &Path) -> Result<u32> {
     let failed = |error: rusqlite::Error| unfit(&error.to_string());
     let version = migrate::version(&connection).map_err(failed)?;
     if version > SCHEMA_VERSION {
-        return Err(newer(version, path));
+        let mut error = unfit(&newer_words("it", version));
+        error.hints = vec!["restore it with the newer skillmeatd, or name another copy".to_owned()];
+        return Err(error);
     }
     let is_ours: bool = connection
         .query_row(
@@ -174,14 +176,18 @@ fn place(fresh: &Path, path: &Path) -> Result<()> {
     std::fs::rename(fresh, path).map_err(|error| Error::io("write", path, &error))
 }
 
-/// The error for a database that a newer program wrote.
+fn newer_words(what: &str, version: u32) -> String {
+    let program = env!("CARGO_PKG_VERSION");
+    format!(
+        "{what} has schema {version}, this skillmeatd {program} knows {SCHEMA_VERSION}: a newer version wrote it"
+    )
+}
+
+/// The error for a cache that a newer program wrote.
 pub(super) fn newer(version: u32, path: &Path) -> Error {
     Error::new(
         Code::CacheNewerSchema,
-        format!(
-            "the cache has schema {version}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
-            env!("CARGO_PKG_VERSION")
-        ),
+        newer_words("the cache", version),
     )
     .at(path, None)
     .hint("start the newer skillmeatd")

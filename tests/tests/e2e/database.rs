@@ -328,6 +328,25 @@ fn what_others_wrote_into_a_copy_is_not_believed() {
 }
 
 #[test]
+fn a_newer_copy_is_refused_as_what_it_is() {
+    let sandbox = library();
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    make_newer(&sandbox.path("copy.db"));
+    let error = sandbox.fails(&["db", "restore", "copy.db", "--yes"], 2);
+    assert_eq!(error["code"], "usage.invalid_argument");
+    let (message, hints) = (text(&error["message"]), error["hints"].to_string());
+    assert!(
+        message.contains("copy.db` can't be taken over: it has schema 99"),
+        "{error}"
+    );
+    assert!(
+        hints.contains("newer skillmeatd") && !hints.contains("downgrade"),
+        "{error}"
+    );
+    rows(&sandbox);
+}
+
+#[test]
 fn a_copy_replaces_nothing_of_the_home_or_of_a_collection() {
     let sandbox = library();
     let (home, outside) = (sandbox.home(), sandbox.path("outside"));
