@@ -73,6 +73,11 @@ pub fn identity(path: &Path) -> Option<(u64, u64)> {
         .map(|meta| (meta.dev(), meta.ino()))
 }
 
+/// Whether there is certainly no database.
+pub(super) fn is_deleted(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == Io::NotFound)
+}
+
 /// Bytes of the database with its write-ahead log.
 pub fn size_of(path: &Path) -> u64 {
     files_of(path)

@@ -156,6 +156,31 @@ fn damage_while_it_is_in_use() {
         ("a folder", &|| {
             std::fs::remove_file(&path).unwrap();
             write(path.join("theirs"), "theirs");
+#[test]
+fn a_database_that_was_deleted_alone_is_no_damage() {
+    let (sandbox, path) = library();
+    for what in ["sealed", "with a log", "killed"] {
+        if what == "killed" {
+            sandbox.kill();
+        }
+        sandbox.stop();
+        if what == "with a log" {
+            write(beside(&path, "-wal"), b"rubbish".repeat(1000));
+        }
+        std::fs::remove_file(&path).unwrap();
+        let status = sandbox.ready();
+        assert_eq!(status["artifacts"], 30, "{what}");
+        assert_eq!(codes(&status["warnings"]), [""; 0], "{what}");
+        let mut beside = std::fs::read_dir(path.parent().unwrap()).unwrap();
+        let is_aside = beside.any(|one| {
+            let name = one.unwrap().file_name();
+            name.to_string_lossy().contains(".corrupt-")
+        });
+        assert!(!is_aside, "{what}");
+        equals_a_fresh_one(&sandbox, what);
+    }
+}
+
         }),
     ];
     for (round, (what, damage)) in ways.into_iter().enumerate() {
