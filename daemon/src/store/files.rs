@@ -92,10 +92,11 @@ pub fn log_bytes(path: &Path) -> u64 {
     std::fs::metadata(log_of(path)).map_or(0, |found| found.len())
 }
 
-/// Why the files can't be a database: something else stands there.
+/// Why the files can't be a database: something else stands there. A link is none wherever it leads: what belongs to
+/// the database stands beside it.
 pub(super) fn misplaced(path: &Path) -> Option<String> {
     files_of(path).iter().find_map(|file| {
-        let found = std::fs::metadata(file).ok()?;
+        let found = std::fs::symlink_metadata(file).ok()?;
         (!found.is_file()).then(|| format!("`{}` is no file", file.display()))
     })
 }

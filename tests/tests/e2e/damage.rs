@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use skillmeat_tests::fault::equals_a_fresh_one;
-use skillmeat_tests::home::{codes, skill, text, write};
+use skillmeat_tests::home::{codes, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
 /// A home with some skills, and where its database lies.
@@ -126,6 +126,23 @@ fn something_else_in_its_place() {
         says_so(&sandbox, suffix);
         equals_a_fresh_one(&sandbox, suffix);
     }
+    // Also where it leads to a file, or to nothing.
+    let theirs = sandbox.path("theirs");
+    for what in ["a link to a file", "a link to nothing"] {
+        sandbox.stop();
+        if what == "a link to a file" {
+            rename(&path, &theirs);
+        } else {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::remove_file(&theirs).unwrap();
+        }
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
+        says_so(&sandbox, what);
+        equals_a_fresh_one(&sandbox, what);
+        assert!(!path.is_symlink(), "{what}");
+    }
+    assert!(!theirs.exists());
     // Nothing of it was deleted.
     let kept = std::fs::read_dir(path.parent().unwrap())
         .unwrap()
@@ -139,23 +156,6 @@ fn something_else_in_its_place() {
     equals_a_fresh_one(&sandbox, "a log that belongs to nothing");
 }
 
-#[test]
-fn damage_while_it_is_in_use() {
-    let (sandbox, path) = library();
-    let pid = sandbox.pid();
-    let ways: [(&str, &dyn Fn()); 4] = [
-        ("cut short", &|| truncate(&path, 4096)),
-        ("emptied", &|| truncate(&path, 0)),
-        ("overwritten", &|| {
-            let file = std::fs::File::options().write(true).open(&path).unwrap();
-            let length = file.metadata().unwrap().len();
-            (&file)
-                .write_all(&vec![0xaa; usize::try_from(length).unwrap()])
-                .unwrap();
-        }),
-        ("a folder", &|| {
-            std::fs::remove_file(&path).unwrap();
-            write(path.join("theirs"), "theirs");
 #[test]
 fn a_database_that_was_deleted_alone_is_no_damage() {
     let (sandbox, path) = library();
@@ -181,6 +181,23 @@ fn a_database_that_was_deleted_alone_is_no_damage() {
     }
 }
 
+#[test]
+fn damage_while_it_is_in_use() {
+    let (sandbox, path) = library();
+    let pid = sandbox.pid();
+    let ways: [(&str, &dyn Fn()); 4] = [
+        ("cut short", &|| truncate(&path, 4096)),
+        ("emptied", &|| truncate(&path, 0)),
+        ("overwritten", &|| {
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            let length = file.metadata().unwrap().len();
+            (&file)
+                .write_all(&vec![0xaa; usize::try_from(length).unwrap()])
+                .unwrap();
+        }),
+        ("a folder", &|| {
+            std::fs::remove_file(&path).unwrap();
+            write(path.join("theirs"), "theirs");
         }),
     ];
     for (round, (what, damage)) in ways.into_iter().enumerate() {
