@@ -29,9 +29,10 @@ impl Home {
 
     /// Folders of ours in whose place something else stands.
     pub fn misplaced(&self) -> Vec<PathBuf> {
-        let ours = [self.root().join("run"), self.run_dir(), self.cache_dir()];
+        let ours = ["run", "state", "snapshots"].map(|name| self.root().join(name));
+        let ours = ours.into_iter().chain([self.run_dir(), self.cache_dir()]);
         let is_other = |path: &PathBuf| path.metadata().is_ok_and(|found| !found.is_dir());
-        ours.into_iter().filter(is_other).collect()
+        ours.filter(is_other).collect()
     }
 }
 
