@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 use serde_json::Value;
-use skillmeat_tests::fault::equals_a_fresh_one;
+use skillmeat_tests::fault::{Faults, equals_a_fresh_one};
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
@@ -344,6 +344,20 @@ fn a_newer_copy_is_refused_as_what_it_is() {
         "{error}"
     );
     rows(&sandbox);
+}
+
+#[test]
+fn a_cache_that_is_being_opened_has_not_failed() {
+    let mut sandbox = library();
+    sandbox.stop();
+    let faults = Faults::of(&mut sandbox);
+    faults.tell("boot.before_cache=wait");
+    let current = sandbox.json(&["db", "current"]);
+    assert_eq!(current["state"], "opening", "{current}");
+    assert_eq!(current["error"], Value::Null);
+    faults.none();
+    rows(&sandbox);
+    assert_eq!(sandbox.json(&["db", "current"])["state"], "open");
 }
 
 #[test]
