@@ -108,6 +108,9 @@ fn down_for_an_older_daemon_and_up_again() {
     assert_eq!(error["code"], "cache.closed");
     let status = sandbox.json(&["status"]);
     assert_eq!(status["daemon"]["state"], "degraded", "{status}");
+    // Nothing is being read.
+    let told = sandbox.run(&["status"]).stderr;
+    assert!(!told.contains("being read"), "{told}");
     let history = sandbox.json(&["db", "history"]);
     assert_eq!(history["migrations"][1]["applied"], false, "{history}");
     assert_eq!(sandbox.json(&["db", "check"])["ok"], true);
