@@ -147,8 +147,8 @@ impl Home {
         home
     }
 
-    /// Whether nothing can be written in the home: it is on a read-only disk, or forbids it.
-    pub const fn is_read_only(&self) -> bool {
+    /// Whether what is true while the daemon runs lies outside of the home.
+    pub const fn runs_elsewhere(&self) -> bool {
         self.elsewhere.is_some()
     }
 
@@ -213,13 +213,6 @@ impl Home {
             Some(folder) => folder.clone(),
             None => self.root.join("run").join(&self.host),
         }
-    }
-
-    /// Folders of ours in whose place something else stands.
-    pub fn misplaced(&self) -> Vec<PathBuf> {
-        let ours = [self.root.join("run"), self.run_dir(), self.cache_dir()];
-        let is_other = |path: &PathBuf| path.metadata().is_ok_and(|found| !found.is_dir());
-        ours.into_iter().filter(is_other).collect()
     }
 
     /// Held by the daemon for its life.

@@ -257,7 +257,9 @@ pub(super) async fn run(context: &mut Context, args: StatusArgs) -> Outcome {
     reasons(context, &status, &collections.collections)?;
     warnings(context, &status)?;
     context.out.flush()?;
-    context.note_freshness(&collections.freshness.unwrap_or_default());
+    if is_known {
+        context.note_freshness(&collections.freshness.unwrap_or_default());
+    }
     Ok(())
 }
 

@@ -69,12 +69,17 @@ impl App {
     /// What the database is, and whether it is in use.
     pub fn db_current(&self) -> Current {
         let path = self.database();
+        let error = self.gate.failure();
         let mut current = Current {
-            state: if path.exists() { "failed" } else { "missing" },
+            state: match &error {
+                _ if !path.exists() => "missing",
+                Some(_) => "failed",
+                None => "opening",
+            },
             size_bytes: files::size_of(&path),
             log_bytes: files::log_bytes(&path),
             copies: migrate::copies(&path),
-            error: self.gate.failure(),
+            error,
             ..Current::default()
         };
         let looked = backup::open_to_look(&path).and_then(|connection| {

@@ -11,7 +11,7 @@ use skillmeat_shared::health::{
     COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_REPLACED, HISTORY_UNUSABLE,
     NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
 };
-use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
+use skillmeat_shared::paths::{CachePlace, Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
 
 use skillmeat_shared::time::Timestamp;
@@ -132,7 +132,7 @@ impl App {
         let failure =
             failure.map(|error| (String::new(), error.message.clone(), error.hints.clone()));
         health.replace(&CACHE_UNAVAILABLE, failure.into_iter().collect());
-        health.replace(&CACHE_ON_NETWORK_DISK, self.network_finding());
+        health.replace(&CACHE_ON_NETWORK_DISK, network_finding(&self.cache_place()));
         let misplaced = self.boot.home.misplaced();
         let misplaced = misplaced.iter().map(|path| health::of_misplaced(path));
         health.replace(&NOT_A_FOLDER, misplaced.collect());
@@ -234,19 +234,18 @@ impl App {
         });
         failing.collect()
     }
+}
 
-    fn network_finding(&self) -> Vec<Finding> {
-        let place = self.cache_place();
-        if place.is_local {
-            return Vec::new();
-        }
-        let message = format!(
-            "the cache lies on a network disk: `{}`",
-            place.database.display()
-        );
-        let hint = "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`";
-        vec![(String::new(), message, vec![hint.to_owned()])]
+fn network_finding(place: &CachePlace) -> Vec<Finding> {
+    if place.is_local {
+        return Vec::new();
     }
+    let message = format!(
+        "the cache lies on a network disk: `{}`",
+        place.database.display()
+    );
+    let hint = "name a folder on a local disk: `sm config set cache.path FOLDER`, then `sm daemon restart`";
+    vec![(String::new(), message, vec![hint.to_owned()])]
 }
 
 /// What is wrong with a collection, with its place.
@@ -284,4 +283,26 @@ fn link_finding(view: &CollectionView, outside: &[&str]) -> Option<Finding> {
             ],
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_on_a_network_disk_is_told() {
+        let place = |is_local| CachePlace {
+            database: "/net/cache/skillmeatd.db".into(),
+            is_local,
+        };
+        assert_eq!(network_finding(&place(true)), []);
+        let health = health::Health::new(std::sync::Arc::new(skillmeat_shared::time::SystemClock));
+        health.replace(&CACHE_ON_NETWORK_DISK, network_finding(&place(false)));
+        let told = health.current();
+        assert_eq!(told[0].code, "cache-on-network-disk");
+        assert!(
+            told[0].message.contains("`/net/cache/skillmeatd.db`"),
+            "{told:?}"
+        );
+    }
 }

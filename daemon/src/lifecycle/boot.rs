@@ -134,7 +134,7 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     let env = ProcessEnvironment;
     let home = Home::resolve(args.home.as_deref(), &env)?;
     ensure_private_dir(home.root())?;
-    if home.is_read_only()
+    if home.runs_elsewhere()
         && let Some(shared) = home.run_dir().parent()
     {
         // In a folder of everybody: it must be ours.

@@ -12,6 +12,18 @@ use super::{files, meta, sql_error};
 /// Findings of a check that are told.
 const MOST_FINDINGS: u32 = 20;
 
+/// Empties what tells that rows are as their files, in any schema: whoever wrote to the copy may have left it. The rest
+/// stays as it is, until files have been read.
+const DOUBT: &str = "
+    UPDATE artifact SET signature = zeroblob(16), newest = 0, scanned_at = 0,
+                        entry_hash = zeroblob(16), row_hash = zeroblob(16);
+    UPDATE collection SET row_hash = zeroblob(16),
+                          manifest_seen = iif(manifest_seen IS NULL, NULL, zeroblob(32)),
+                          lock_seen = iif(lock_seen IS NULL, NULL, zeroblob(32));
+    DELETE FROM artifact_count;
+    INSERT INTO artifact_count
+    SELECT collection_id, kind, status, count(*), sum(size) FROM artifact GROUP BY 1, 2, 3;";
+
 /// Opens a database of any schema that nobody need own, to look at it only.
 pub fn open_to_look(path: &Path) -> Result<Connection> {
     if !path.is_file() {
@@ -98,7 +110,7 @@ fn restrict(file: &std::fs::File) -> std::io::Result<()> {
 /// Checks that a file is a sound database of a schema that this program knows, and gives the schema.
 ///
 /// # Errors
-/// [`Code::InvalidArgument`] if it is no database of ours or damaged, [`Code::CacheNewerSchema`] if it is newer.
+/// [`Code::InvalidArgument`] if it is no database of ours, damaged or newer.
 pub fn check_file(path: &Path) -> Result<u32> {
     let connection = open_to_look(path)?;
     let unfit = |why: &str| {
@@ -112,7 +124,9 @@ pub fn check_file(path: &Path) -> Result<u32> {
     let failed = |error: rusqlite::Error| unfit(&error.to_string());
     let version = migrate::version(&connection).map_err(failed)?;
     if version > SCHEMA_VERSION {
-        return Err(newer(version, path));
+        let mut error = unfit(&newer_words("it", version));
+        error.hints = vec!["restore it with the newer skillmeatd, or name another copy".to_owned()];
+        return Err(error);
     }
     let is_ours: bool = connection
         .query_row(
@@ -132,15 +146,24 @@ pub fn check_file(path: &Path) -> Result<u32> {
 }
 
 /// Puts a copy of the database in `file` to `path`, under a name that no database had. What stood there is
-/// put aside.
+/// put aside. Its rows are served, but not believed: all are read anew.
 pub fn take_over(file: &Path, path: &Path) -> Result<()> {
     let source = open_to_look(file)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let fresh = folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id()));
     copy(&source, &fresh)?;
     drop(source);
-    let named = Connection::open(&fresh).and_then(|copied| meta::rename_instance(&copied));
-    named.map_err(|error| sql_error(&error))?;
+    let prepare = |mut copied: Connection| {
+        let transaction = copied.transaction()?;
+        meta::rename_instance(&transaction)?;
+        transaction.execute_batch(DOUBT)?;
+        transaction.commit()
+    };
+    let prepared = Connection::open(&fresh).and_then(prepare);
+    if let Err(error) = prepared {
+        drop(std::fs::remove_file(&fresh));
+        return Err(sql_error(&error));
+    }
     files::put_aside(path)?;
     place(&fresh, path)
 }
@@ -153,14 +176,18 @@ fn place(fresh: &Path, path: &Path) -> Result<()> {
     std::fs::rename(fresh, path).map_err(|error| Error::io("write", path, &error))
 }
 
-/// The error for a database that a newer program wrote.
+fn newer_words(what: &str, version: u32) -> String {
+    let program = env!("CARGO_PKG_VERSION");
+    format!(
+        "{what} has schema {version}, this skillmeatd {program} knows {SCHEMA_VERSION}: a newer version wrote it"
+    )
+}
+
+/// The error for a cache that a newer program wrote.
 pub(super) fn newer(version: u32, path: &Path) -> Error {
     Error::new(
         Code::CacheNewerSchema,
-        format!(
-            "the cache has schema {version}, this skillmeatd {} knows {SCHEMA_VERSION}: a newer version wrote it",
-            env!("CARGO_PKG_VERSION")
-        ),
+        newer_words("the cache", version),
     )
     .at(path, None)
     .hint("start the newer skillmeatd")

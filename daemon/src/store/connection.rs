@@ -116,6 +116,10 @@ fn try_open(path: &Path, is_local: bool) -> Result<Writing, Failure> {
     if let Some(folder) = path.parent() {
         skillmeat_shared::fs::sweep(folder);
     }
+    if files::is_deleted(path) {
+        // It may be deleted at any time: what lay beside it counts no longer.
+        files::remove_files(path)?;
+    }
     let seal = files::seal_state(path);
     let proof = files::proof(path, seal)?;
     let mut connection = Connection::open_with_flags(

@@ -19,6 +19,8 @@ pub(super) struct Summary {
     description: Option<String>,
     tags: String,
     path: String,
+    /// It was written by a pass, and not only taken over from a copy.
+    is_believed: bool,
 }
 
 impl Summary {
@@ -40,7 +42,8 @@ pub(super) fn summary_of(
     use rusqlite::OptionalExtension as _;
     transaction
         .prepare_cached(
-            "SELECT kind, status, content_hash, description, tags, path, name, aliases, title, author, size
+            "SELECT kind, status, content_hash, description, tags, path, name, aliases, title, author, size,
+                    row_hash <> zeroblob(16)
              FROM artifact WHERE id = ?1",
         )?
         .query_row([row], |row| {
@@ -56,6 +59,7 @@ pub(super) fn summary_of(
                 title: row.get(8)?,
                 author: row.get(9)?,
                 size: row.get(10)?,
+                is_believed: row.get(11)?,
             })
         })
         .optional()
@@ -64,7 +68,8 @@ pub(super) fn summary_of(
 /// Whether all that the index of metadata holds of a row, and its tags, are as before.
 pub(super) fn is_found_as_before(before: &Summary, now: &ArtifactRow) -> bool {
     let metadata = &now.metadata;
-    before.name == now.id.name
+    before.is_believed
+        && before.name == now.id.name
         && before.aliases == json(&metadata.aliases)
         && before.title == metadata.title
         && before.tags == json(&metadata.tags)

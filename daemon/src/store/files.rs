@@ -73,6 +73,11 @@ pub fn identity(path: &Path) -> Option<(u64, u64)> {
         .map(|meta| (meta.dev(), meta.ino()))
 }
 
+/// Whether there is certainly no database.
+pub(super) fn is_deleted(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == Io::NotFound)
+}
+
 /// Bytes of the database with its write-ahead log.
 pub fn size_of(path: &Path) -> u64 {
     files_of(path)
@@ -87,10 +92,11 @@ pub fn log_bytes(path: &Path) -> u64 {
     std::fs::metadata(log_of(path)).map_or(0, |found| found.len())
 }
 
-/// Why the files can't be a database: something else stands there.
+/// Why the files can't be a database: something else stands there. A link is none wherever it leads: what belongs to
+/// the database stands beside it.
 pub(super) fn misplaced(path: &Path) -> Option<String> {
     files_of(path).iter().find_map(|file| {
-        let found = std::fs::metadata(file).ok()?;
+        let found = std::fs::symlink_metadata(file).ok()?;
         (!found.is_file()).then(|| format!("`{}` is no file", file.display()))
     })
 }

@@ -192,7 +192,7 @@ diagnoses! {
         "raise `daemon.memory_soft_mb` if the collections are very large";
     /// Something else stands in the place of a folder of the home.
     NOT_A_FOLDER = "not-a-folder", Error,
-        "what belongs there lies elsewhere meanwhile, or can't be made: no daemon runs without `run`, and no archive is unpacked without `cache`",
+        "what belongs there lies elsewhere meanwhile, or can't be made: no daemon runs without `run`, no archive is unpacked without `cache`, nothing is rated without `state`",
         "move what stands there away, then `sm daemon restart`";
     /// A folder can't be written.
     NOT_WRITABLE = "not-writable", Error,

@@ -1,9 +1,11 @@
 //! Whether something can be written where it should.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
+
+use super::Home;
 
 /// Whether the user may write into a folder, or into the nearest one above it that exists. What can't be
 /// told counts as yes: the attempt will say why not.
@@ -18,10 +20,25 @@ pub fn is_writable(folder: &Path) -> bool {
     true
 }
 
+impl Home {
+    /// Whether nothing can be written in the home, as of now: it is on a read-only disk, or forbids it. Also where only
+    /// folders in it can be: the history needs files beside it.
+    pub fn is_read_only(&self) -> bool {
+        self.runs_elsewhere() || self.root().is_dir() && !is_writable(self.root())
+    }
+
+    /// Folders of ours in whose place something else stands.
+    pub fn misplaced(&self) -> Vec<PathBuf> {
+        let ours = ["run", "state", "snapshots"].map(|name| self.root().join(name));
+        let ours = ours.into_iter().chain([self.run_dir(), self.cache_dir()]);
+        let is_other = |path: &PathBuf| path.metadata().is_ok_and(|found| !found.is_dir());
+        ours.filter(is_other).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths::Home;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -41,6 +58,14 @@ mod tests {
         assert_eq!(home.is_read_only(), !may_write);
         assert_eq!(home.run_dir().starts_with(&root), may_write);
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(!Home::at(&root).is_read_only());
+        let home = Home::at(&root);
+        assert!(!home.is_read_only());
+        // With the home closed, and not the folders in it, a daemon is found where it was.
+        std::fs::create_dir_all(home.run_dir()).unwrap();
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o500)).unwrap();
+        let home = Home::at(&root);
+        assert_eq!(home.is_read_only(), !may_write);
+        assert!(!home.runs_elsewhere() && home.run_dir().starts_with(&root));
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 }

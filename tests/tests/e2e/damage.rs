@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use skillmeat_tests::fault::equals_a_fresh_one;
-use skillmeat_tests::home::{codes, skill, text, write};
+use skillmeat_tests::home::{codes, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
 /// A home with some skills, and where its database lies.
@@ -126,6 +126,23 @@ fn something_else_in_its_place() {
         says_so(&sandbox, suffix);
         equals_a_fresh_one(&sandbox, suffix);
     }
+    // Also where it leads to a file, or to nothing.
+    let theirs = sandbox.path("theirs");
+    for what in ["a link to a file", "a link to nothing"] {
+        sandbox.stop();
+        if what == "a link to a file" {
+            rename(&path, &theirs);
+        } else {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::remove_file(&theirs).unwrap();
+        }
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
+        says_so(&sandbox, what);
+        equals_a_fresh_one(&sandbox, what);
+        assert!(!path.is_symlink(), "{what}");
+    }
+    assert!(!theirs.exists());
     // Nothing of it was deleted.
     let kept = std::fs::read_dir(path.parent().unwrap())
         .unwrap()
@@ -137,6 +154,31 @@ fn something_else_in_its_place() {
     write(beside(&path, "-wal"), b"rubbish".repeat(1000));
     assert_eq!(sandbox.ready()["artifacts"], 30);
     equals_a_fresh_one(&sandbox, "a log that belongs to nothing");
+}
+
+#[test]
+fn a_database_that_was_deleted_alone_is_no_damage() {
+    let (sandbox, path) = library();
+    for what in ["sealed", "with a log", "killed"] {
+        if what == "killed" {
+            sandbox.kill();
+        }
+        sandbox.stop();
+        if what == "with a log" {
+            write(beside(&path, "-wal"), b"rubbish".repeat(1000));
+        }
+        std::fs::remove_file(&path).unwrap();
+        let status = sandbox.ready();
+        assert_eq!(status["artifacts"], 30, "{what}");
+        assert_eq!(codes(&status["warnings"]), [""; 0], "{what}");
+        let mut beside = std::fs::read_dir(path.parent().unwrap()).unwrap();
+        let is_aside = beside.any(|one| {
+            let name = one.unwrap().file_name();
+            name.to_string_lossy().contains(".corrupt-")
+        });
+        assert!(!is_aside, "{what}");
+        equals_a_fresh_one(&sandbox, what);
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use rusqlite::Connection;
 use serde_json::Value;
+use skillmeat_tests::fault::{Faults, equals_a_fresh_one};
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::{Sandbox, until};
 
@@ -106,6 +108,9 @@ fn down_for_an_older_daemon_and_up_again() {
     assert_eq!(error["code"], "cache.closed");
     let status = sandbox.json(&["status"]);
     assert_eq!(status["daemon"]["state"], "degraded", "{status}");
+    // Nothing is being read.
+    let told = sandbox.run(&["status"]).stderr;
+    assert!(!told.contains("being read"), "{told}");
     let history = sandbox.json(&["db", "history"]);
     assert_eq!(history["migrations"][1]["applied"], false, "{history}");
     assert_eq!(sandbox.json(&["db", "check"])["ok"], true);
@@ -283,6 +288,79 @@ fn a_copy_is_written_and_taken_over() {
     }
     drop(sandbox.fails(&["db", "restore", own.to_str().unwrap(), "--yes"], 2));
     assert_eq!(sandbox.ids(), ["skill:four", "skill:one", "skill:two"]);
+}
+
+#[test]
+fn what_others_wrote_into_a_copy_is_not_believed() {
+    let sandbox = library();
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    drop(sandbox.run(&["group", "create", "some", "two"]).ok());
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    let copy = Connection::open(sandbox.path("copy.db")).unwrap();
+    // Sound, and what tells rows from files is as it was.
+    for change in [
+        "artifact SET description = 'Other' WHERE name = 'one'",
+        "artifact SET tags = '[\"blue\"]', size = 7 WHERE name = 'two'",
+        "artifact_tag SET tag = 'blue'",
+        "artifact_detail SET frontmatter = '{}', files = '[]'",
+        "artifact_text SET text = replace(text, 'Plain', 'Other')",
+        "artifact_count SET artifacts = artifacts + 5",
+        "collection SET header = '{}'",
+        "collection_group SET description = 'Other'",
+    ] {
+        assert!(
+            copy.execute(&format!("UPDATE {change}"), []).unwrap() > 0,
+            "{change}"
+        );
+    }
+    // What names are found by goes unnoticed by all other checks.
+    copy.execute("DELETE FROM metadata_index", []).unwrap();
+    drop(copy);
+    let is_restored = || {
+        drop(sandbox.run(&["db", "restore", "copy.db", "--yes"]).ok());
+        assert_eq!(sandbox.show("one")["description"], "Plain");
+        assert_eq!(sandbox.json(&["status"])["artifacts"], 3);
+        let found = sandbox.json(&["search", "plain", "--in", "metadata"]);
+        assert_eq!(found["hits"].as_array().unwrap().len(), 3, "{found}");
+        equals_a_fresh_one(&sandbox, "a copy that others wrote to");
+    };
+    is_restored();
+    // While the cache is closed, too.
+    drop(sandbox.run(&["db", "downgrade", "1", "--yes"]).ok());
+    is_restored();
+}
+
+#[test]
+fn a_newer_copy_is_refused_as_what_it_is() {
+    let sandbox = library();
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    make_newer(&sandbox.path("copy.db"));
+    let error = sandbox.fails(&["db", "restore", "copy.db", "--yes"], 2);
+    assert_eq!(error["code"], "usage.invalid_argument");
+    let (message, hints) = (text(&error["message"]), error["hints"].to_string());
+    assert!(
+        message.contains("copy.db` can't be taken over: it has schema 99"),
+        "{error}"
+    );
+    assert!(
+        hints.contains("newer skillmeatd") && !hints.contains("downgrade"),
+        "{error}"
+    );
+    rows(&sandbox);
+}
+
+#[test]
+fn a_cache_that_is_being_opened_has_not_failed() {
+    let mut sandbox = library();
+    sandbox.stop();
+    let faults = Faults::of(&mut sandbox);
+    faults.tell("boot.before_cache=wait");
+    let current = sandbox.json(&["db", "current"]);
+    assert_eq!(current["state"], "opening", "{current}");
+    assert_eq!(current["error"], Value::Null);
+    faults.none();
+    rows(&sandbox);
+    assert_eq!(sandbox.json(&["db", "current"])["state"], "open");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 
-use skillmeat_tests::home::{binary, output, skill, text, write};
+use skillmeat_tests::home::{binary, codes, output, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon};
 
 fn mode(path: &Path) -> u32 {
@@ -107,4 +108,49 @@ fn bytes_that_are_no_protocol_harm_nobody() {
         stream.read_to_end(&mut answer).ok();
     }
     sandbox.ready();
+}
+
+/// `sm` for somebody whom rights concern: also root, without the capabilities by which they do not.
+fn bound(sandbox: &Sandbox, args: &[&str]) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return sandbox.sm(args);
+    }
+    let mut command = sandbox.command(Path::new("/usr/bin/setpriv"));
+    let capabilities = "-dac_override,-dac_read_search,-fowner";
+    command.args(["--bounding-set", capabilities, "--inh-caps", capabilities]);
+    command.arg(binary("sm")).args(args);
+    command
+}
+
+#[test]
+fn a_home_whose_rights_forbid_writing_is_read() {
+    // All of it; the folder alone.
+    for args in [&["-R", "a-w"][..], &["u-w"]] {
+        let sandbox = Sandbox::with_two();
+        drop(sandbox.run(&["snapshot", "as it was"]).ok());
+        sandbox.stop();
+        let chmod = |args: &[&str]| {
+            let mut command = sandbox.command(Path::new("/bin/chmod"));
+            command.args(args).arg(sandbox.home().root());
+            drop(output(command).ok());
+        };
+        chmod(args);
+        let run = |args: &[&str]| output(bound(&sandbox, &[args, &["--json"]].concat()));
+        let json = |args: &[&str]| run(args).ok().json();
+        // What is kept of a connection must not fail the second time.
+        for _ in 0..2 {
+            assert_eq!(json(&["list"])["total"], 2, "{args:?}");
+            let operations = json(&["log"])["operations"].clone();
+            assert_eq!(operations.as_array().unwrap().len(), 4, "{operations}");
+            let kept = json(&["snapshot", "list"])["snapshots"].clone();
+            assert_eq!(kept[0]["message"], "as it was", "{kept}");
+            let refused = run(&["tag", "add", "red", "one"]);
+            assert_ne!(refused.code, Some(0), "{args:?}");
+        }
+        let status = json(&["status"]);
+        assert_eq!(codes(&status["warnings"]), ["home-read-only"], "{args:?}");
+        drop(run(&["daemon", "stop"]).ok());
+        chmod(&["-R", "u+w"]);
+        drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    }
 }

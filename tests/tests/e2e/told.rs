@@ -273,6 +273,16 @@ fn what_stands_in_the_place_of_a_folder_is_named() {
     assert_eq!(error["hints"], found[0]["hints"]);
     fs::remove_file(&run).unwrap();
     assert_eq!(sandbox.ready()["artifacts"], 1);
+    for name in ["state", "snapshots"] {
+        let place = sandbox.home().root().join(name);
+        write(&place, "a file");
+        let found = findings(&sandbox, 9);
+        assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");
+        assert_eq!(found[0]["subject"], place.display().to_string());
+        let warnings = codes(&sandbox.json(&["status"])["warnings"]);
+        assert_eq!(warnings, ["not-a-folder"]);
+        fs::remove_file(&place).unwrap();
+    }
 }
 
 #[test]

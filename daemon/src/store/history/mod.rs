@@ -49,6 +49,8 @@ fn sql_error(error: &rusqlite::Error) -> Error {
             Error::new(Code::HistoryDamaged, message)
                 .hint("`sm snapshot verify` tells which snapshots are whole")
         }
+        Some(ErrorCode::ReadOnly) => Error::new(Code::HistoryUnavailable, message)
+            .hint("make the home writable, with all that is in it"),
         _ => Error::new(Code::HistoryUnavailable, message)
             .hint("`sm daemon logs` tells more; nothing is changed without a history"),
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use skillmeat_shared::history::file::{self, SCHEMA_VERSION};
 use skillmeat_shared::time::{Clock as _, SystemClock};
@@ -58,9 +58,12 @@ pub(super) fn reader_of_read_only(path: &Path) -> Result<Connection> {
     let plain = super::super::connection::open_reader(path);
     let plain = plain.and_then(|connection| Ok((probe(&connection)?, connection)));
     let ((version, is_ours), connection) = match plain {
+        // The one is said of a disk, the other of a folder that forbids it.
         Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
-                && files::log_bytes(path) == 0 =>
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+            ) && files::log_bytes(path) == 0 =>
         {
             let connection = immutable(path).map_err(failed)?;
             (probe(&connection).map_err(failed)?, connection)
