@@ -134,7 +134,7 @@ pub(super) fn put(
 }
 
 fn event_of(put: &CollectionPut) -> NewEvent {
-    use CollectionState::{Broken, NoManifest, Ok, Unreachable};
+    use CollectionState::{Broken, NoManifest, Ok, Unreachable, Unreadable};
     let name = &put.row.name;
     let first = put
         .row
@@ -148,7 +148,9 @@ fn event_of(put: &CollectionPut) -> NewEvent {
         (_, Unreachable) => "collection.unreachable",
         (Some(Unreachable), _) => "collection.reachable",
         (Some(Broken), Ok) => "collection.mended",
-        (Some(Ok | Broken | NoManifest), Ok | NoManifest) => "collection.changed",
+        (Some(Ok | Broken | NoManifest | Unreadable), Ok | NoManifest | Unreadable) => {
+            "collection.changed"
+        }
     };
     NewEvent::collection(kind, name, first)
 }
@@ -281,7 +283,7 @@ pub fn outdated(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>
     connection
         .prepare_cached(
             "SELECT id, name, path, external, state, header, unknown_keys, problems FROM collection
-             WHERE state IN ('broken', 'unreachable')
+             WHERE state IN ('broken', 'unreachable', 'unreadable')
                 OR (state = 'no-manifest' AND manifest_seen IS NOT NULL)",
         )?
         .query_map([], read_view)?
