@@ -26,7 +26,7 @@ pub struct Target {
 /// Failures of a pass that are told.
 pub const MAX_FAILURES: usize = 100;
 
-/// An artifact whose files can't be read.
+/// An artifact whose files can't be read, or a manifest or lock file that can't.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Its collection.
@@ -50,7 +50,7 @@ pub struct Report {
     pub changed: u64,
     /// Rows removed.
     pub removed: u64,
-    /// Artifacts whose files can't be read.
+    /// Artifacts whose files can't be read, manifests and lock files.
     pub failed: u64,
     /// Those of them of which that was not known.
     pub failed_anew: u64,
@@ -68,6 +68,28 @@ pub struct Report {
     pub state: Option<CollectionState>,
     /// The pass was cancelled before its end.
     pub cancelled: bool,
+}
+
+impl Report {
+    /// Names the manifest or lock file that can't be read.
+    fn add_unread(&mut self, target: &Target, look: &Look, is_known: bool) {
+        if look.state != CollectionState::Broken {
+            return;
+        }
+        let is_whole = |problem: &&Problem| {
+            problem.code == "manifest.invalid" || problem.code == "manifest.unreadable"
+        };
+        for problem in look.problems.iter().filter(is_whole) {
+            let line = problem.line.map(|line| format!("line {line}: "));
+            self.failed += 1;
+            self.failed_anew += u64::from(!is_known);
+            self.failures.push(Failure {
+                collection: target.name.clone(),
+                path: problem.path.clone().unwrap_or_default(),
+                reason: line.unwrap_or_default() + &problem.message,
+            });
+        }
+    }
 }
 
 /// Compares a collection with its rows and mends the rows.
@@ -102,6 +124,10 @@ pub fn reconcile(
     });
     let look = look_at_manifest(&root, known.as_ref(), anew, context);
     report.state = Some(look.state);
+    let was_broken = known
+        .as_ref()
+        .is_some_and(|known| known.state == CollectionState::Broken);
+    report.add_unread(target, &look, was_broken);
     if look.manifest.is_some_and(|seen| !seen.is_trustworthy()) {
         report.young.push(MANIFEST.to_owned());
     }

@@ -130,3 +130,27 @@ fn a_manifest_that_is_mended_is_broken_no_more_whatever_else_came() {
         assert_eq!(sandbox.show("one")["status"], "managed");
     }
 }
+
+#[test]
+fn refreshing_names_the_manifest_that_cant_be_read() {
+    let sandbox = Sandbox::initialised();
+    for name in ["collection.toml", "collection.lock"] {
+        let file = sandbox.collection("default", name);
+        let good = std::fs::read_to_string(&file).unwrap();
+        replace(&file, format!("{good}\n[[x"));
+        for _ in 0..2 {
+            let answer = sandbox.run(&["cache", "refresh", "--json"]).exits(5);
+            let failures = answer.json()["failures"].clone();
+            assert_eq!(failures.as_array().unwrap().len(), 1, "{failures:#}");
+            assert_eq!(failures[0]["path"], name);
+            assert_eq!(failures[0]["collection"], "default");
+            let reason = text(&failures[0]["reason"]);
+            assert!(reason.starts_with("line "), "{reason}");
+        }
+        let said = sandbox.run(&["cache", "refresh"]).exits(5).stderr;
+        assert!(said.contains(name) && said.contains("1 failed"), "{said}");
+        replace(&file, &good);
+        let answer = sandbox.json(&["cache", "refresh"]);
+        assert_eq!(answer["failed"], 0, "{answer:#}");
+    }
+}
