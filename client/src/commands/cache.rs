@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_shared::Code;
+use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::time::Timestamp;
 
 use super::show::reference;
-use super::{Context, Doing, Outcome, now};
+use super::{Context, Doing, Failure as Failed, Outcome, now};
 use crate::cli::{CacheCommand, InvalidateArgs, RefreshArgs};
 use crate::output::escape::{escape, one_line};
 use crate::output::{json, units};
@@ -58,7 +60,7 @@ struct Report {
     failures: Vec<Failure>,
 }
 
-/// An artifact whose files can't be read.
+/// An artifact, manifest or lock file that can't be read.
 #[derive(Serialize)]
 struct Failure {
     collection: String,
@@ -214,11 +216,17 @@ fn words(report: &v1::ReconcileReport) -> String {
 
 fn print_report(context: &mut Context, answer: v1::RefreshCacheResponse) -> Outcome {
     let report = answer.report.unwrap_or_default();
+    // As with a folder that can't be read: what it says of the collection was not taken over.
+    let mut failed = report.failures.iter();
+    let is_unread = failed.any(|one| one.path == MANIFEST || one.path == LOCK);
     if context.out.json {
         context.out.document(&Report::from(report))?;
     } else {
         context.out.note(&words(&report));
         failures(context, &report);
+    }
+    if is_unread {
+        return Err(Failed::Told(Code::FilePermission.kind().exit_code()));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use skillmeat_shared::Error;
-use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::reconcile::{CollectionState, Scope};
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
@@ -303,7 +303,7 @@ impl App {
             if is_asked(name) && !is_told {
                 outdated.push(Outdated {
                     collection: name.clone(),
-                    state: "unreadable",
+                    state: CollectionState::Unreadable.as_str(),
                     reason: error.message.clone(),
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use skillmeat_shared::artifact::name;
 use skillmeat_shared::error::word;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -305,15 +306,18 @@ fn find(
     if !found.is_empty() {
         return Ok(found);
     }
-    // Existing programs accept the file's name, too.
-    let bare = [".md", ".txt", ".json", ".yaml", ".yml"]
-        .iter()
-        .find_map(|suffix| reference.name.strip_suffix(suffix));
+    // Existing programs accept the file's name, too, on both sides.
+    let bare = name::bare(&reference.name);
     if let Some(bare) = bare {
         let found = show::find(connection, collection, reference.kind.as_ref(), bare)?;
         if !found.is_empty() {
             return Ok(found);
         }
+    }
+    let bare = bare.unwrap_or(&reference.name);
+    let found = show::find_but_for_ending(connection, collection, reference.kind.as_ref(), bare)?;
+    if !found.is_empty() {
+        return Ok(found);
     }
     let mut found = show::find_alias(connection, collection, &reference.name)?;
     if let Some(kind) = &reference.kind {

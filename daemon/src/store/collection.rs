@@ -1,7 +1,7 @@
 //! Rows of collections, their groups and tag definitions.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::artifact::{Problem, name};
 use skillmeat_shared::collection::manifest::{Group, Header, TagDefinition};
 use skillmeat_shared::id::ArtifactId;
 use skillmeat_shared::reconcile::{CollectionPut, CollectionState, KnownCollection, Seen};
@@ -134,7 +134,7 @@ pub(super) fn put(
 }
 
 fn event_of(put: &CollectionPut) -> NewEvent {
-    use CollectionState::{Broken, NoManifest, Ok, Unreachable};
+    use CollectionState::{Broken, NoManifest, Ok, Unreachable, Unreadable};
     let name = &put.row.name;
     let first = put
         .row
@@ -148,7 +148,9 @@ fn event_of(put: &CollectionPut) -> NewEvent {
         (_, Unreachable) => "collection.unreachable",
         (Some(Unreachable), _) => "collection.reachable",
         (Some(Broken), Ok) => "collection.mended",
-        (Some(Ok | Broken | NoManifest), Ok | NoManifest) => "collection.changed",
+        (Some(Ok | Broken | NoManifest | Unreadable), Ok | NoManifest | Unreadable) => {
+            "collection.changed"
+        }
     };
     NewEvent::collection(kind, name, first)
 }
@@ -178,6 +180,7 @@ fn put_groups(transaction: &Transaction<'_>, id: i64, groups: &[Group]) -> rusql
             let (kind, name) = parsed.as_ref().map_or((None, member.as_str()), |id| {
                 (Some(id.kind.as_str()), id.name.as_str())
             });
+            let name = name::bare_or_whole(name);
             member_insert.execute(params![group_id, id, position, member, kind, name])?;
         }
     }
@@ -299,7 +302,7 @@ pub fn outdated(connection: &Connection) -> rusqlite::Result<Vec<CollectionView>
     connection
         .prepare_cached(
             "SELECT id, name, path, external, state, header, unknown_keys, problems FROM collection
-             WHERE state IN ('broken', 'unreachable')
+             WHERE state IN ('broken', 'unreachable', 'unreadable')
                 OR (state = 'no-manifest' AND manifest_seen IS NOT NULL)",
         )?
         .query_map([], read_view)?
@@ -324,14 +327,23 @@ pub fn built(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 /// The groups of a collection in their order.
 pub fn groups(connection: &Connection, collection: i64) -> rusqlite::Result<Vec<GroupView>> {
-    let mut members = connection.prepare_cached(
-        "SELECT m.member, (
-             SELECT a.kind || ':' || a.name FROM artifact a
-             WHERE a.collection_id = m.collection_id AND a.name = m.name
-               AND (m.kind IS NULL OR a.kind = m.kind)
-             ORDER BY a.status = 'unmanaged', a.kind LIMIT 1)
+    let meant = |names: &str| {
+        format!(
+            "(SELECT a.kind || ':' || a.name FROM artifact a
+              WHERE a.collection_id = m.collection_id AND a.name {names}
+                AND (m.kind IS NULL OR a.kind = m.kind)
+              ORDER BY a.status = 'unmanaged', a.kind LIMIT 1)"
+        )
+    };
+    let as_written = "CASE WHEN m.kind IS NULL THEN m.member ELSE substr(m.member, instr(m.member, ':') + 1) END";
+    let with_endings = name::ENDINGS.map(|ending| format!("m.name || '{ending}'"));
+    let mut members = connection.prepare_cached(&format!(
+        "SELECT m.member, coalesce({}, {}, {})
          FROM group_member m WHERE m.group_id = ?1 ORDER BY m.position",
-    )?;
+        meant(&format!("= {as_written}")),
+        meant("= m.name"),
+        meant(&format!("IN ({})", with_endings.join(", ")))
+    ))?;
     let mut groups = connection.prepare_cached(
         "SELECT id, name, description, color, icon, position FROM collection_group
          WHERE collection_id = ?1 ORDER BY position, id",

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use skillmeat_shared::Kind;
-use skillmeat_shared::artifact::Problem;
+use skillmeat_shared::artifact::{Problem, name};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::list::{self, Summary};
@@ -72,17 +72,47 @@ pub fn find(
     )
 }
 
+/// Artifacts that have a name but for an ending.
+pub fn find_but_for_ending(
+    connection: &Connection,
+    collection: Option<i64>,
+    kind: Option<&Kind>,
+    bare: &str,
+) -> rusqlite::Result<Vec<Summary>> {
+    let names = name::ENDINGS.map(|ending| format!("{bare}{ending}"));
+    find_any(connection, collection, kind, &names)
+}
+
 fn find_as_written(
     connection: &Connection,
     collection: Option<i64>,
     kind: Option<&Kind>,
     name: &str,
 ) -> rusqlite::Result<Vec<Summary>> {
+    let found = find_any(connection, collection, kind, &[name.to_owned()])?;
+    // The column folds case: an exact match wins over a folded one.
+    if found.iter().any(|summary| summary.name == name) {
+        return Ok(found
+            .into_iter()
+            .filter(|summary| summary.name == name)
+            .collect());
+    }
+    Ok(found)
+}
+
+/// Artifacts that have one of these names, in any case.
+fn find_any(
+    connection: &Connection,
+    collection: Option<i64>,
+    kind: Option<&Kind>,
+    names: &[String],
+) -> rusqlite::Result<Vec<Summary>> {
+    let marks = vec!["?"; names.len()].join(", ");
     let mut sql = format!(
-        "SELECT {} FROM artifact a JOIN collection c ON c.id = a.collection_id WHERE a.name = ?",
+        "SELECT {} FROM artifact a JOIN collection c ON c.id = a.collection_id WHERE a.name IN ({marks})",
         list::COLUMNS
     );
-    let mut values = vec![Value::Text(name.to_owned())];
+    let mut values: Vec<Value> = names.iter().cloned().map(Value::Text).collect();
     if let Some(collection) = collection {
         sql.push_str(" AND a.collection_id = ?");
         values.push(Value::Integer(collection));
@@ -94,18 +124,10 @@ fn find_as_written(
     sql.push_str(
         " ORDER BY a.status = 'declared', a.status = 'unmanaged', c.name, a.kind, a.path LIMIT 100",
     );
-    let found: Vec<Summary> = connection
+    connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), list::read)?
-        .collect::<rusqlite::Result<_>>()?;
-    // The column folds case: an exact match wins over a folded one.
-    if found.iter().any(|summary| summary.name == name) {
-        return Ok(found
-            .into_iter()
-            .filter(|summary| summary.name == name)
-            .collect());
-    }
-    Ok(found)
+        .collect()
 }
 
 /// Artifacts that carry a name as an alias.
@@ -209,13 +231,14 @@ pub fn detail(connection: &Connection, row: i64) -> rusqlite::Result<Option<Deta
         return Ok(None);
     };
     detail.groups = connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT g.name, m.position FROM artifact a
-             JOIN group_member m ON m.collection_id = a.collection_id AND m.name = a.name
+             JOIN group_member m ON m.collection_id = a.collection_id AND {}
                                 AND (m.kind IS NULL OR m.kind = a.kind)
              JOIN collection_group g ON g.id = m.group_id
              WHERE a.id = ?1 ORDER BY g.position, g.id",
-        )?
+            list::NAMES
+        ))?
         .query_map([row], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let twins = twins(connection, &detail.summary)?;

@@ -166,6 +166,33 @@ fn a_folder_that_leads_out_of_the_collection_is_not_read() {
 }
 
 #[test]
+fn what_is_missing_stays_so_behind_a_folder_that_leads_out() {
+    let bench = Bench::new(&entry("mine", "skills/mine"));
+    let problems = || bench.texts("SELECT problems FROM artifact_detail").concat();
+    bench.pass(&ALL);
+    assert_eq!(bench.rows(), ["skill:mine skills/mine missing 0"]);
+    let outside = bench.folder.path().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    let skills = bench.root().join("skills");
+    std::os::unix::fs::symlink(&outside, &skills).unwrap();
+    for _ in 0..2 {
+        let report = bench.pass(&ALL);
+        assert_eq!(bench.rows(), ["skill:mine skills/mine missing 0"]);
+        assert_eq!(report.failed, 0);
+        let told = problems();
+        assert!(
+            told.contains("artifact.missing") && told.contains("link.outside"),
+            "{told}"
+        );
+    }
+    assert_eq!(bench.pass(&ALL).read, 0);
+    fs::remove_file(skills).unwrap();
+    bench.pass(&ALL);
+    assert_eq!(bench.rows(), ["skill:mine skills/mine missing 0"]);
+    assert!(!problems().contains("link.outside"));
+}
+
+#[test]
 fn equally_good_hits_stand_in_one_order_however_their_rows_came_to_be() {
     let bench = Bench::new("");
     for name in ["c-same", "a-same", "b-same"] {

@@ -277,7 +277,12 @@ fn fields(yaml: &str, first_line: u32) -> Fields {
         }
     };
     let is_mapping = match status {
-        ParseStatus::Fallback => yaml.lines().any(|line| key_of(line).is_some()),
+        // Paragraphs between two rules are Markdown.
+        ParseStatus::Fallback => {
+            let mut lines = yaml.lines().map(str::trim_start);
+            lines.any(|line| key_of(line).is_some())
+                || yaml.lines().all(|line| !line.trim().is_empty())
+        }
         _ => matches!(value, Value::Object(_) | Value::Null),
     };
     let fields = if let Value::Object(fields) = value {
@@ -299,8 +304,23 @@ fn fields(yaml: &str, first_line: u32) -> Fields {
     }
 }
 
+/// The line, from 1, that begins the fields if a tab indents it: no YAML, though our reader takes it for a key's or a
+/// text's.
+fn tab_at(yaml: &str) -> Option<u32> {
+    let is_content = |(_, line): &(u32, &str)| !line.trim().is_empty() && !line.starts_with('#');
+    let (number, line) = (1..).zip(yaml.lines()).find(is_content)?;
+    let (indent, _) = line.split_at(line.len() - line.trim_start().len());
+    indent.contains('\t').then_some(number)
+}
+
 /// Strict YAML within the budget. The error's line counts from 1 in the text.
 fn load(yaml: &str) -> Result<Value, (String, Option<u32>)> {
+    if let Some(line) = tab_at(yaml) {
+        return Err((
+            "invalid YAML: a tab indents the line".to_owned(),
+            Some(line),
+        ));
+    }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 40_000,

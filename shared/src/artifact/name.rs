@@ -10,6 +10,20 @@ use crate::{Code, Error, Kind, Result};
 /// Bytes of a name, so that a file system still takes it with an extension.
 pub const MAX_BYTES: usize = 200;
 
+/// Endings that count for nothing when a name is looked for: others give the file's name, or write it into a manifest.
+pub const ENDINGS: [&str; 5] = [".md", ".txt", ".json", ".yaml", ".yml"];
+
+/// What is before the ending of a name; none if it has no ending.
+pub fn bare(name: &str) -> Option<&str> {
+    let mut endings = ENDINGS.iter().filter(|_| !name.starts_with('.'));
+    endings.find_map(|ending| name.strip_suffix(ending))
+}
+
+/// A name without its ending, if it has one.
+pub fn bare_or_whole(name: &str) -> &str {
+    bare(name).unwrap_or(name)
+}
+
 /// Checks a new name.
 ///
 /// # Errors

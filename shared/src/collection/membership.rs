@@ -1,11 +1,13 @@
 //! Which artifact a member of a group is, and how members are written.
 //!
-//! The ancestor writes `type:name`, its documents bare names. Both work; a file keeps the style it has.
+//! The ancestor writes `type:name`, its documents bare names. Both work; a file keeps the style it has. An ending such
+//! as `.md` counts only between names that differ without it.
 
 use std::collections::HashMap;
 
 use super::manifest::Group;
 use crate::ArtifactId;
+use crate::artifact::name;
 
 /// How a group's members are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,29 +48,48 @@ fn style_of(members: &[String]) -> Option<Style> {
 
 /// Artifacts by their names, for those who look for many.
 #[derive(Debug, Clone, Default)]
-pub struct ByName(HashMap<String, Vec<ArtifactId>>);
+pub struct ByName {
+    whole: HashMap<String, Vec<ArtifactId>>,
+    /// Those whose names have an ending, by what is before it.
+    bare: HashMap<String, Vec<ArtifactId>>,
+}
 
 impl ByName {
     /// Sorts artifacts by name.
     pub fn of(ids: impl IntoIterator<Item = ArtifactId>) -> Self {
-        let mut by_name: HashMap<String, Vec<ArtifactId>> = HashMap::new();
+        let mut by_name = Self::default();
         for id in ids {
-            by_name.entry(id.name.to_lowercase()).or_default().push(id);
+            if let Some(bare) = name::bare(&id.name) {
+                let same = by_name.bare.entry(bare.to_lowercase()).or_default();
+                same.push(id.clone());
+            }
+            let same = by_name.whole.entry(id.name.to_lowercase()).or_default();
+            same.push(id);
         }
-        Self(by_name)
+        by_name
     }
 
     /// The artifacts of this name, in any case.
     pub fn named(&self, name: &str) -> &[ArtifactId] {
-        self.0.get(&name.to_lowercase()).map_or(&[], Vec::as_slice)
+        of(&self.whole, name)
+    }
+
+    /// What a name may mean, the nearest first: the artifacts of this name, and those that have it but for an ending.
+    pub fn meant(&self, name: &str) -> [&[ArtifactId]; 3] {
+        let bare = name::bare(name);
+        [
+            self.named(name),
+            bare.map_or(&[], |bare| self.named(bare)),
+            of(&self.bare, bare.unwrap_or(name)),
+        ]
     }
 
     /// As [`resolve`].
     pub fn resolve(&self, member: &str) -> Option<&ArtifactId> {
-        match ArtifactId::parse(member) {
-            Some(wanted) => resolve(member, self.named(&wanted.name)),
-            None => resolve(member, self.named(member)),
-        }
+        let wanted = ArtifactId::parse(member);
+        let name = wanted.as_ref().map_or(member, |wanted| &wanted.name);
+        let mut meant = self.meant(name).into_iter();
+        meant.find_map(|ids| resolve(member, ids))
     }
 
     /// As [`spell`].
@@ -77,21 +98,28 @@ impl ByName {
     }
 }
 
+fn of<'i>(ids: &'i HashMap<String, Vec<ArtifactId>>, name: &str) -> &'i [ArtifactId] {
+    ids.get(&name.to_lowercase()).map_or(&[], Vec::as_slice)
+}
+
 /// The artifact that a member names. A bare name that several kinds share stands for the first of them.
 pub fn resolve<'i>(
     member: &str,
     ids: impl IntoIterator<Item = &'i ArtifactId>,
 ) -> Option<&'i ArtifactId> {
+    let wanted = ArtifactId::parse(member);
+    let name = wanted.as_ref().map_or(member, |wanted| &wanted.name);
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
-    let fits = |id: &&ArtifactId| match ArtifactId::parse(member) {
-        Some(wanted) => wanted.kind == id.kind && same(&wanted.name, &id.name),
-        None => same(member, &id.name),
+    let fits = |id: &&ArtifactId| {
+        wanted.as_ref().is_none_or(|wanted| wanted.kind == id.kind)
+            && same(name::bare_or_whole(name), name::bare_or_whole(&id.name))
     };
-    // A name may differ from another one in its case only; the exact one is meant then.
+    // A name may differ from another one in its case or ending only; the nearest one is meant then.
     let is_exact = |id: &ArtifactId| id.name == member || id.to_string() == member;
-    ids.into_iter()
-        .filter(fits)
-        .min_by_key(|id| (!is_exact(id), id.kind.as_str().to_owned()))
+    ids.into_iter().filter(fits).min_by_key(|id| {
+        let kind = id.kind.as_str().to_owned();
+        (!is_exact(id), !same(name, &id.name), kind)
+    })
 }
 
 /// A member as it is written in this style. A bare name that would stand for another artifact gets its type.
@@ -134,6 +162,38 @@ mod tests {
         ] {
             let all: Vec<Group> = all.into_iter().cloned().collect();
             assert_eq!(Style::for_group(of, &all), style, "{of:?} {all:?}");
+        }
+    }
+
+    #[test]
+    fn an_ending_counts_only_where_names_differ_without_it() {
+        let ids = [
+            ArtifactId::new(Kind::Command, "review.md"),
+            ArtifactId::new(Kind::Skill, "plan"),
+            ArtifactId::new(Kind::Skill, "Both"),
+            ArtifactId::new(Kind::Skill, "both.md"),
+            ArtifactId::new(Kind::Agent, "both.txt"),
+            ArtifactId::new(Kind::Skill, ".md"),
+        ];
+        let by_name = ByName::of(ids.clone());
+        for (member, meant) in [
+            ("review", Some("command:review.md")),
+            ("Review", Some("command:review.md")),
+            ("command:review", Some("command:review.md")),
+            ("review.md", Some("command:review.md")),
+            ("review.txt", Some("command:review.md")),
+            ("skill:review", None),
+            ("plan.yaml", Some("skill:plan")),
+            ("plan.rs", None),
+            ("both", Some("skill:Both")),
+            ("both.md", Some("skill:both.md")),
+            ("agent:both", Some("agent:both.txt")),
+            (".md", Some("skill:.md")),
+            ("", None),
+        ] {
+            let found = by_name.resolve(member);
+            assert_eq!(found.map(ToString::to_string).as_deref(), meant, "{member}");
+            assert_eq!(resolve(member, &ids), found, "{member}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! From files and entries to a row.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::candidate::Candidate;
@@ -21,6 +22,26 @@ pub(super) enum Files {
     Present(Scan, Seen),
     /// Something that can't be looked at.
     Unreadable(Problem),
+    /// Nothing, where nothing would count: its folder leads out of the collection.
+    LinkedOut(Problem),
+}
+
+impl Files {
+    /// What they looked like. What can't be there looks unlike what merely is not.
+    pub(super) fn seen(&self, at: Timestamp) -> Seen {
+        match self {
+            Self::Present(_, seen) => *seen,
+            Self::Absent | Self::Unreadable(_) => Seen {
+                at,
+                ..Seen::default()
+            },
+            Self::LinkedOut(_) => Seen {
+                signature: [u8::MAX; 16],
+                at,
+                ..Seen::default()
+            },
+        }
+    }
 }
 
 /// Looks at the files of a candidate without opening any.
@@ -30,7 +51,12 @@ pub(super) fn look(root: &Path, candidate: &Candidate, context: &Context<'_>) ->
     };
     if candidate.is_linked_out {
         let message = "its folder is a link that leads out of the collection";
-        return Files::Unreadable(Problem::new("link.outside", message).at(path, None));
+        let problem = Problem::new("link.outside", message).at(path, None);
+        let there = spelling::on_disk(root, path).symlink_metadata();
+        return match there.map_err(|error| error.kind()) {
+            Err(ErrorKind::NotFound | ErrorKind::NotADirectory) => Files::LinkedOut(problem),
+            _ => Files::Unreadable(problem),
+        };
     }
     let at = context.clock.now();
     match scan::scan(&spelling::on_disk(root, path), root) {
@@ -92,7 +118,7 @@ pub(super) fn build(
         .unwrap_or_default();
     let path = candidate.path.clone().unwrap_or_default();
     let status = match (files, &kept.entry) {
-        (Files::Absent, _) => Status::Missing,
+        (Files::Absent | Files::LinkedOut(_), _) => Status::Missing,
         (_, Some(_)) => Status::Managed,
         (_, None) => Status::Unmanaged,
     };
@@ -134,13 +160,8 @@ pub(super) fn build(
             }
             artifact.updated_at = Timestamp(scan.newest_mtime_ns());
         }
-        Files::Absent => problems.push(
-            Problem::new(
-                "artifact.missing",
-                "the manifest names it, but there are no files",
-            )
-            .at(path.as_str(), None),
-        ),
+        Files::Absent => problems.push(missing(&path)),
+        Files::LinkedOut(problem) => problems.extend([missing(&path), problem.clone()]),
         Files::Unreadable(problem) => {
             failed = Some(problem.message.clone());
             problems.push(problem.clone());
@@ -168,6 +189,11 @@ pub(super) fn build(
         texts: built_texts,
         failed,
     }
+}
+
+fn missing(path: &str) -> Problem {
+    let message = "the manifest names it, but there are no files";
+    Problem::new("artifact.missing", message).at(path, None)
 }
 
 fn take_reading(

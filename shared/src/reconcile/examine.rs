@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::build::{self, Files};
 use super::candidate::{Candidate, Candidates};
 use super::pass::{Failure, MAX_FAILURES, Report, Target};
-use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope, Seen};
+use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope};
 use crate::artifact::Status;
 use crate::error::Result;
 
@@ -169,13 +169,7 @@ fn examine_one(
     context: &Context<'_>,
 ) -> Result<Outcome> {
     let files = build::look(root, candidate, context);
-    let seen = match &files {
-        Files::Present(_, seen) => *seen,
-        Files::Absent | Files::Unreadable(_) => Seen {
-            at: context.clock.now(),
-            ..Seen::default()
-        },
-    };
+    let seen = files.seen(context.clock.now());
     let mut outcome = Outcome {
         change: None,
         row: candidate.known.as_ref().map(|known| known.row),
@@ -259,6 +253,7 @@ fn is_expected(files: &Files, status: Status) -> bool {
     match files {
         Files::Present(..) => matches!(status, Status::Managed | Status::Unmanaged),
         Files::Absent => matches!(status, Status::Missing | Status::Declared),
+        Files::LinkedOut(_) => matches!(status, Status::Missing),
         Files::Unreadable(_) => false,
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn look_at_manifest(
         && !anew
         && matches!(
             (known.state, manifest),
-            (CollectionState::Ok, Some(_)) | (CollectionState::NoManifest, None)
+            (CollectionState::Ok | CollectionState::Unreadable, Some(_))
+                | (CollectionState::NoManifest, None)
         )
         && is_same(manifest, known.manifest)
         && is_same(lock, known.lock)

@@ -26,7 +26,7 @@ pub struct Target {
 /// Failures of a pass that are told.
 pub const MAX_FAILURES: usize = 100;
 
-/// An artifact whose files can't be read.
+/// An artifact whose files can't be read, or a manifest or lock file that can't.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Its collection.
@@ -50,7 +50,7 @@ pub struct Report {
     pub changed: u64,
     /// Rows removed.
     pub removed: u64,
-    /// Artifacts whose files can't be read.
+    /// Artifacts whose files can't be read, manifests and lock files.
     pub failed: u64,
     /// Those of them of which that was not known.
     pub failed_anew: u64,
@@ -68,6 +68,28 @@ pub struct Report {
     pub state: Option<CollectionState>,
     /// The pass was cancelled before its end.
     pub cancelled: bool,
+}
+
+impl Report {
+    /// Names the manifest or lock file that can't be read.
+    fn add_unread(&mut self, target: &Target, look: &Look, is_known: bool) {
+        if look.state != CollectionState::Broken {
+            return;
+        }
+        let is_whole = |problem: &&Problem| {
+            problem.code == "manifest.invalid" || problem.code == "manifest.unreadable"
+        };
+        for problem in look.problems.iter().filter(is_whole) {
+            let line = problem.line.map(|line| format!("line {line}: "));
+            self.failed += 1;
+            self.failed_anew += u64::from(!is_known);
+            self.failures.push(Failure {
+                collection: target.name.clone(),
+                path: problem.path.clone().unwrap_or_default(),
+                reason: line.unwrap_or_default() + &problem.message,
+            });
+        }
+    }
 }
 
 /// Compares a collection with its rows and mends the rows.
@@ -94,17 +116,18 @@ pub fn reconcile(
             return unreachable(target, rows, known.as_ref(), &error, report);
         }
     };
-    let is_forced = matches!(scope, Scope::All { force: true, .. });
-    let look = look_at_manifest(
-        &root,
-        known.as_ref(),
-        is_forced
-            || known
-                .as_ref()
-                .is_some_and(|known| known.lies_elsewhere(target)),
-        context,
-    );
+    let anew = known.as_ref().is_some_and(|known| match scope {
+        Scope::All { force: true, .. } => true,
+        // What its manifest says of it stands in its row no more.
+        Scope::All { .. } if known.state == CollectionState::Unreadable => true,
+        _ => known.lies_elsewhere(target),
+    });
+    let look = look_at_manifest(&root, known.as_ref(), anew, context);
     report.state = Some(look.state);
+    let was_broken = known
+        .as_ref()
+        .is_some_and(|known| known.state == CollectionState::Broken);
+    report.add_unread(target, &look, was_broken);
     if look.manifest.is_some_and(|seen| !seen.is_trustworthy()) {
         report.young.push(MANIFEST.to_owned());
     }
@@ -142,7 +165,9 @@ pub fn reconcile(
     };
     let existing = rows.known(collection_row, wanted)?;
     let known_count = existing.len();
-    let candidates = candidate::gather(&root, look.entries, existing, scope)?;
+    let found = (look.state, look.problems);
+    let candidates = candidate::gather(&root, look.entries, existing, scope)
+        .or_else(|error| note_unreadable(target, rows, known.as_ref(), found, error))?;
     examine(
         &root,
         target,
@@ -229,6 +254,56 @@ fn unreachable(
         })?;
     }
     Ok(report)
+}
+
+/// Notes that a folder in a collection can't be read: its rows stay, and manifest and lock, as they were `found`,
+/// count as not yet taken over. Returns the error.
+fn note_unreadable<T>(
+    target: &Target,
+    rows: &dyn Rows,
+    known: Option<&KnownCollection>,
+    found: (CollectionState, Vec<Problem>),
+    error: Error,
+) -> Result<T> {
+    let (mut state, mut problems) = found;
+    let problem = Problem::new("collection.unreadable", error.message.clone());
+    if let CollectionState::Ok | CollectionState::Unreadable = state {
+        state = CollectionState::Unreadable;
+        problems.insert(0, problem);
+    } else {
+        problems.push(problem);
+    }
+    let row = CollectionRow {
+        name: target.name.clone(),
+        path: target.path.display().to_string(),
+        external: target.external,
+        state,
+        problems,
+        manifest: None,
+    };
+    // Only a first pass that came to its end writes the hash of the row.
+    let is_built = known.is_some_and(|known| known.row_hash != [0; 16]);
+    let row_hash = if is_built { row.hash() } else { [0; 16] };
+    if known.is_some_and(|known| known.row_hash == row_hash && known.state == state) {
+        return Err(error);
+    }
+    // One that could not be read was never taken over.
+    let is_taken_over = known.is_some_and(|known| known.state != CollectionState::Broken);
+    let seen =
+        |seen: Option<Seen>| seen.map(|seen| if is_taken_over { seen } else { Seen::default() });
+    rows.apply(Batch {
+        collection: target.name.clone(),
+        collection_row: Some(CollectionPut {
+            before: Some(known.map_or(state, |known| known.state)),
+            differs: true,
+            manifest: seen(known.and_then(|known| known.manifest)),
+            lock: seen(known.and_then(|known| known.lock)),
+            row,
+            row_hash,
+        }),
+        changes: Vec::new(),
+    })?;
+    Err(error)
 }
 
 fn collection_put(

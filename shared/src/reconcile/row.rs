@@ -21,6 +21,8 @@ pub enum CollectionState {
     NoManifest,
     /// The folder is gone or can't be read; the last good rows are served.
     Unreachable,
+    /// A folder in it can't be read; the last good rows are served.
+    Unreadable,
 }
 
 impl CollectionState {
@@ -31,14 +33,20 @@ impl CollectionState {
             Self::Broken => "broken",
             Self::NoManifest => "no-manifest",
             Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
         }
     }
 
     /// The state with this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Ok, Self::Broken, Self::NoManifest, Self::Unreachable]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        let all = [
+            Self::Ok,
+            Self::Broken,
+            Self::NoManifest,
+            Self::Unreachable,
+            Self::Unreadable,
+        ];
+        all.into_iter().find(|state| state.as_str() == text)
     }
 }
 

@@ -56,6 +56,21 @@ fn invalid_yaml_falls_back_to_folder_and_first_paragraph() {
 }
 
 #[test]
+fn what_is_no_yaml_is_never_the_description() {
+    for (yaml, line) in [
+        ("\tname: x\n\tdescription: tabs", 2),
+        ("name: x\n? [a", 3),
+        ("? [a", 2),
+    ] {
+        let (_sandbox, shown) = with_manifest(format!("---\n{yaml}\n---\nPara.\n"));
+        assert_eq!(shown["parse_status"], "fallback", "{yaml:?}");
+        assert_eq!(shown["parse_error"]["line"], line, "{shown:#}");
+        assert_eq!(shown["description"], "Para.", "{yaml:?}");
+        assert_eq!(codes(&shown["problems"]), ["frontmatter.invalid"]);
+    }
+}
+
+#[test]
 fn plain_scalars_with_colons_are_repaired() {
     let (_sandbox, shown) =
         with_manifest("---\nname: x\ndescription: Use this: it works\ntags: [a, b]\n---\n");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{skill, write};
+use skillmeat_tests::home::{replace, skill, write};
 use skillmeat_tests::wait::until_true;
 
 /// A home with three skills and a command of the name of one of them.
@@ -403,4 +403,56 @@ fn a_group_at_a_position_moves_those_that_stand_there() {
     assert_eq!(same["unchanged"], 1, "{same}");
     sandbox.json(&["undo"]);
     assert_eq!(order(), of(&[("P0", 0), ("A", 1), ("B", 2), ("C", 5)]));
+}
+
+#[test]
+fn an_ending_counts_only_where_names_differ_without_it() {
+    let sandbox = Sandbox::initialised();
+    skill(&sandbox.collection("default", "skills"), "plan", "Plan");
+    skill(&sandbox.collection("default", "skills"), "note.md", "Note");
+    write(sandbox.collection("default", "commands/review.md"), "Do\n");
+    let entry = "\n[[artifacts]]\nname = \"review.md\"\ntype = \"command\"\n\
+                 path = \"commands/review.md\"\norigin = \"local\"\n";
+    let mut text = manifest(&sandbox).replace("artifacts = []", "") + entry;
+    let members = [
+        ("review", "command:review.md"),
+        ("command:review", "command:review.md"),
+        ("command:review.md", "command:review.md"),
+        ("Review.txt", "command:review.md"),
+        ("plan.yaml", "skill:plan"),
+        ("skill:note", "skill:note.md"),
+    ];
+    for (at, (member, _)) in members.iter().enumerate() {
+        text +=
+            &format!("\n[[groups]]\nname = \"g{at}\"\nposition = {at}\nmembers = [\"{member}\"]\n");
+    }
+    text +=
+        "\n[[groups]]\nname = \"none\"\nposition = 9\nmembers = [\"skill:review\", \"plan.rs\"]\n";
+    replace(sandbox.collection("default", "collection.toml"), text);
+    sandbox.json(&["cache", "refresh"]);
+    for (at, (member, id)) in members.iter().enumerate() {
+        let name = format!("g{at}");
+        assert_eq!(sandbox.show(member)["id"], *id, "{member}");
+        let group = sandbox.json(&["group", "show", &name]);
+        assert_eq!(group["members"], json!([{"member": member, "id": id}]));
+        let listed = sandbox.json(&["list", "--group", &name])["artifacts"].clone();
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
+        assert_eq!(listed[0]["id"], *id);
+        let of_it = sandbox.show(id)["groups"].clone();
+        assert!(of_it.as_array().unwrap().contains(&json!(name)), "{of_it}");
+        assert_eq!(listed[0]["groups"], of_it);
+        assert!(sandbox.show(id)["memberships"].to_string().contains(&name));
+    }
+    let none = sandbox.json(&["group", "show", "none"])["members"].clone();
+    assert_eq!(none[0]["id"], Value::Null);
+    assert_eq!(none[1]["id"], Value::Null);
+    assert_eq!(
+        sandbox.fails(&["show", "skill:review"], 3)["code"],
+        "artifact.not_found"
+    );
+    // Whoever changes groups means the same.
+    let added = sandbox.json(&["group", "add", "g0", "command:review"]);
+    assert_eq!(added["items"][0]["result"], "unchanged", "{added:#}");
+    sandbox.json(&["group", "remove", "g1", "review"]);
+    assert_eq!(outline(&sandbox)[1], ("g1".to_owned(), Vec::new()));
 }

@@ -64,6 +64,7 @@ mod together;
 mod told;
 mod trail;
 mod undo;
+mod unreadable;
 mod upkeep;
 mod validate;
 mod versions;

@@ -54,7 +54,7 @@ pub(super) fn run(context: &mut Context, command: CollectionCommand) -> Doing<'_
 pub(super) fn state_tone(state: &str) -> Tone {
     match state {
         "ok" | "watching" | "ready" => Tone::Good,
-        "broken" | "unreachable" | "failed" | "missing" | "degraded" => Tone::Bad,
+        "broken" | "unreachable" | "unreadable" | "failed" | "missing" | "degraded" => Tone::Bad,
         _ => Tone::Warn,
     }
 }

@@ -5,11 +5,12 @@ mod export;
 
 use std::path::PathBuf;
 
+use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::TagDefinition;
 use skillmeat_shared::collection::{LOCK, MANIFEST, edit, lockfile};
 use skillmeat_shared::error::word;
 use skillmeat_shared::fs::create_new;
-use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::reconcile::{CollectionState, Scope};
 use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 
 use super::{App, Freshness};
@@ -33,6 +34,21 @@ pub struct Described {
     pub is_default: bool,
     /// Its freshness.
     pub freshness: Freshness,
+}
+
+impl Described {
+    /// Tells of what keeps it from being compared with its files, also if its row could not be told.
+    fn tell_failure(&mut self) {
+        let unreadable = CollectionState::Unreadable;
+        let mut outdated = self.freshness.outdated.iter();
+        if self.view.state != unreadable
+            && let Some(one) = outdated.find(|one| one.state == unreadable.as_str())
+        {
+            self.view.state = unreadable;
+            let problem = Problem::new("collection.unreadable", one.reason.clone());
+            self.view.problems.insert(0, problem);
+        }
+    }
 }
 
 /// Everything about one collection.
@@ -102,11 +118,13 @@ impl App {
             for view in collection::all(connection)? {
                 let freshness =
                     self.freshness_of(connection, &[(view.row, view.name.clone())], &building)?;
-                described.push(Described {
+                let mut one = Described {
                     is_default: view.name == default,
                     view,
                     freshness,
-                });
+                };
+                one.tell_failure();
+                described.push(one);
             }
             Ok(described)
         })?;

@@ -26,8 +26,9 @@ fn written(reference: &ArtifactRef) -> String {
 /// [`Code::ArtifactNotFound`]; [`Code::ArtifactAmbiguous`] if several kinds have the name.
 fn artifact(ids: &ByName, reference: &ArtifactRef) -> Result<ArtifactId> {
     let is_kind = |id: &&ArtifactId| reference.kind.as_ref().is_none_or(|kind| *kind == id.kind);
-    let named = ids.named(&reference.name).iter();
-    let mut found: Vec<&ArtifactId> = named.filter(is_kind).collect();
+    let meant = ids.meant(&reference.name).into_iter();
+    let mut meant = meant.map(|ids| ids.iter().filter(is_kind).collect::<Vec<_>>());
+    let mut found = meant.find(|ids| !ids.is_empty()).unwrap_or_default();
     if found.iter().any(|id| id.name == reference.name) {
         found.retain(|id| id.name == reference.name);
     }

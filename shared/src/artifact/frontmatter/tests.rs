@@ -36,7 +36,8 @@ fn a_file_without_frontmatter_is_all_body() {
         "text\n---\nmore\n",
         "---\n\ntext\n",
         "---\njust words\n---\n",
-        "---\n*some* `words`: [\n---\n",
+        "---\n- a\n- b\n---\n",
+        "---\n\n*some* `words`: [\n\n---\n",
         "---",
     ] {
         let document = read(text);
@@ -131,6 +132,31 @@ fn what_can_not_be_repaired_is_salvaged() {
     );
     assert_eq!(document.body, "Body\n");
     assert!(document.error.is_some());
+}
+
+#[test]
+fn what_is_no_yaml_is_no_text_either() {
+    for (yaml, line) in [
+        ("\tname: x\n\tdescription: tabs", 2),
+        ("\tdescription: tabs", 2),
+        (" \tdescription: tabs", 2),
+        ("# fields\n\n\tname: x", 4),
+        ("\tjust words", 2),
+        ("\t- a", 2),
+        ("? [a", 2),
+        ("*some* `words`: [", 2),
+    ] {
+        let document = read(&format!("---\n{yaml}\n---\nPara."));
+        assert_eq!(document.status, ParseStatus::Fallback, "{yaml:?}");
+        assert!(
+            document.has_frontmatter && document.fields.is_empty(),
+            "{yaml:?}"
+        );
+        let (message, at) = document.error.unwrap();
+        assert!(message.starts_with("invalid YAML: "), "{message}");
+        assert_eq!(at, Some(line), "{yaml:?}: {message}");
+        assert_eq!(document.body, "Para.", "{yaml:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! Folders and manifests that can't be read: every command says the same of them, and each is told until it is mended.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{binary, codes, output, replace, skill, text, write};
+
+/// A home with the skill `one`, whose daemon modes of files bind, also if root runs this. `None` where it can't be so.
+fn bound() -> Option<Sandbox> {
+    let sandbox = Sandbox::new();
+    let folder = skill(&sandbox.path("src"), "one", "One");
+    let mut command = sandbox.sm(&["init"]);
+    if rustix::process::geteuid().is_root() {
+        let drops = Path::new("/usr/bin/setpriv");
+        if !drops.exists() {
+            return None;
+        }
+        command = sandbox.command(drops);
+        command.arg("--bounding-set=-dac_override,-dac_read_search");
+        command.arg(binary("sm")).arg("init");
+    }
+    drop(output(command).ok());
+    drop(sandbox.run(&["add", folder.to_str().unwrap()]).ok());
+    // Once more, when the manifest is no longer too young to be believed.
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    Some(sandbox)
+}
+
+fn close(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+}
+
+fn open(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// What all that tell the state of the collection say, and the first problem.
+fn told(sandbox: &Sandbox) -> (Vec<String>, String) {
+    let status = sandbox.json(&["status"]);
+    let list = sandbox.json(&["collection", "list"]);
+    let shown = sandbox.json(&["collection", "show"]);
+    let outdated = sandbox.json(&["list"])["outdated"][0].clone();
+    let all = [
+        &status["collections"][0],
+        &list["collections"][0],
+        &shown,
+        &outdated,
+    ];
+    let first = &shown["problems"][0];
+    assert_eq!(first["message"], outdated["reason"], "{shown:#}");
+    let states = all.iter().map(|one| text(&one["state"])).collect();
+    (states, text(&first["message"]))
+}
+
+/// The codes of the warnings about the collection.
+fn warnings(status: &Value) -> Vec<String> {
+    let mut all = codes(&status["warnings"]);
+    all.retain(|code| code.starts_with("collection-"));
+    all
+}
+
+#[test]
+fn a_folder_that_cant_be_read_is_told_alike_everywhere() {
+    let Some(sandbox) = bound() else { return };
+    let skills = sandbox.collection("default", "skills");
+    close(&skills);
+    let error = sandbox.fails(&["cache", "refresh"], 5);
+    assert_eq!(error["code"], "file.permission", "{error}");
+    let (states, why) = told(&sandbox);
+    assert_eq!(states, ["unreadable"; 4]);
+    assert!(why.contains(skills.to_str().unwrap()), "{why}");
+    let shown = sandbox.json(&["collection", "show"]);
+    assert_eq!(codes(&shown["problems"]), ["collection.unreadable"]);
+    let table = sandbox.run(&["status"]).ok().stdout;
+    assert!(table.contains("unreadable"), "{table}");
+    let checked = sandbox.run(&["collection", "validate", "--json"]).exits(9);
+    assert!(checked.stdout.contains("unreadable"), "{checked:?}");
+    // The last good rows are served, and others are still taken in.
+    assert_eq!(sandbox.show("one")["description"], "One");
+    let other = sandbox.collection("default", "agents/other.md");
+    write(&other, "---\ndescription: Other\n---\n");
+    sandbox.shows("other", "a new agent", |shown| {
+        shown["description"] == "Other"
+    });
+    assert_eq!(told(&sandbox).0, ["unreadable"; 4]);
+
+    open(&skills, 0o700);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
+    assert_eq!(status["collections"][0]["state"], "ok");
+    assert!(codes(&status["collections"][0]["problems"]).is_empty());
+}
+
+#[test]
+fn a_manifest_that_is_mended_is_broken_no_more_whatever_else_came() {
+    let Some(sandbox) = bound() else { return };
+    let (manifest, skills) = (
+        sandbox.collection("default", "collection.toml"),
+        sandbox.collection("default", "skills"),
+    );
+    let good = std::fs::read_to_string(&manifest).unwrap();
+    for is_closed in [false, true] {
+        if is_closed {
+            close(&manifest);
+        } else {
+            replace(&manifest, format!("{good}[[x"));
+        }
+        sandbox.status_until("the broken manifest", |status| {
+            warnings(status) == ["collection-broken"]
+        });
+        close(&skills);
+        if is_closed {
+            open(&manifest, 0o600);
+        } else {
+            replace(&manifest, &good);
+        }
+        sandbox.status_until("the folder instead", |status| {
+            warnings(status) == ["collection-unreadable"]
+        });
+        let (states, why) = told(&sandbox);
+        assert_eq!(states, ["unreadable"; 4]);
+        assert!(why.contains(skills.to_str().unwrap()), "{why}");
+        open(&skills, 0o700);
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
+        assert_eq!(status["collections"][0]["state"], "ok");
+        assert_eq!(sandbox.show("one")["status"], "managed");
+    }
+}
+
+#[test]
+fn refreshing_names_the_manifest_that_cant_be_read() {
+    let sandbox = Sandbox::initialised();
+    for name in ["collection.toml", "collection.lock"] {
+        let file = sandbox.collection("default", name);
+        let good = std::fs::read_to_string(&file).unwrap();
+        replace(&file, format!("{good}\n[[x"));
+        for _ in 0..2 {
+            let answer = sandbox.run(&["cache", "refresh", "--json"]).exits(5);
+            let failures = answer.json()["failures"].clone();
+            assert_eq!(failures.as_array().unwrap().len(), 1, "{failures:#}");
+            assert_eq!(failures[0]["path"], name);
+            assert_eq!(failures[0]["collection"], "default");
+            let reason = text(&failures[0]["reason"]);
+            assert!(reason.starts_with("line "), "{reason}");
+        }
+        let said = sandbox.run(&["cache", "refresh"]).exits(5).stderr;
+        assert!(said.contains(name) && said.contains("1 failed"), "{said}");
+        replace(&file, &good);
+        let answer = sandbox.json(&["cache", "refresh"]);
+        assert_eq!(answer["failed"], 0, "{answer:#}");
+    }
+}
