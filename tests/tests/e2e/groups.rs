@@ -422,10 +422,10 @@ fn an_ending_counts_only_where_names_differ_without_it() {
         ("plan.yaml", "skill:plan"),
         ("skill:note", "skill:note.md"),
     ];
-    for (at, (member, _)) in members.iter().enumerate() {
-        text +=
-            &format!("\n[[groups]]\nname = \"g{at}\"\nposition = {at}\nmembers = [\"{member}\"]\n");
-    }
+    let groups = members.iter().enumerate().map(|(at, (member, _))| {
+        format!("\n[[groups]]\nname = \"g{at}\"\nposition = {at}\nmembers = [\"{member}\"]\n")
+    });
+    text.extend(groups);
     text +=
         "\n[[groups]]\nname = \"none\"\nposition = 9\nmembers = [\"skill:review\", \"plan.rs\"]\n";
     replace(sandbox.collection("default", "collection.toml"), text);

@@ -30,7 +30,7 @@ fn bound() -> Option<Sandbox> {
 }
 
 fn close(path: &Path) {
-    std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
 }
 
 fn open(path: &Path, mode: u32) {
