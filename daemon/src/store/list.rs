@@ -105,26 +105,16 @@ pub struct Summary {
 /// Separates the names of groups in one column.
 const UNIT: char = '\u{1f}';
 
-/// A condition that `group_member m` names `artifact a`, between two texts. Members stand without an ending, so one is looked for in names that
-/// have a dot only, which are few.
+/// Whether `group_member m` names `artifact a`. Members stand without an ending.
 macro_rules! names {
-    ($before:literal, $after:literal) => {
-        concat!(
-            "CASE WHEN instr(a.name, '.') < 2 THEN ",
-            $before,
-            "m.name = a.name",
-            $after,
-            " ELSE ",
-            $before,
-            "m.name IN (a.name, CASE \
-             WHEN substr(a.name, -3) = '.md' THEN substr(a.name, 1, length(a.name) - 3) \
-             WHEN substr(a.name, -4) IN ('.txt', '.yml') THEN substr(a.name, 1, length(a.name) - 4) \
-             WHEN substr(a.name, -5) IN ('.json', '.yaml') THEN substr(a.name, 1, length(a.name) - 5) END)",
-            $after,
-            " END"
-        )
+    () => {
+        "m.name IN (a.name, CASE \
+         WHEN substr(a.name, -3) = '.md' THEN substr(a.name, 1, length(a.name) - 3) \
+         WHEN substr(a.name, -4) IN ('.txt', '.yml') THEN substr(a.name, 1, length(a.name) - 4) \
+         WHEN substr(a.name, -5) IN ('.json', '.yaml') THEN substr(a.name, 1, length(a.name) - 5) END)"
     };
 }
+pub(super) const NAMES: &str = names!();
 
 /// The columns of [`Summary`], for `artifact a JOIN collection c`.
 pub(super) const COLUMNS: &str = concat!(
@@ -132,25 +122,21 @@ pub(super) const COLUMNS: &str = concat!(
      a.author, a.license, a.version, a.tags, a.tools, a.aliases, a.scope, a.source, a.origin_source, \
      a.version_spec, a.resolved_sha, a.resolved_version, a.content_hash, a.structure_hash, a.file_count, \
      a.size, a.parse_status, a.problem_count, a.synced_at, a.updated_at, a.invalidated, \
-     CASE WHEN EXISTS (SELECT 1 FROM group_member) THEN ",
-    names!(
-        "(SELECT group_concat(g.name, char(31) ORDER BY g.position, g.id) \
-          FROM group_member m JOIN collection_group g ON g.id = m.group_id \
-          WHERE m.collection_id = a.collection_id AND ",
-        " AND (m.kind IS NULL OR m.kind = a.kind))"
-    ),
-    " END"
+     CASE WHEN EXISTS (SELECT 1 FROM group_member) THEN \
+     (SELECT group_concat(g.name, char(31) ORDER BY g.position, g.id) \
+      FROM group_member m JOIN collection_group g ON g.id = m.group_id \
+      WHERE m.collection_id = a.collection_id AND ",
+    names!(),
+    " AND (m.kind IS NULL OR m.kind = a.kind)) END"
 );
 
-/// Whether `artifact a` is in the group of a name, which is given twice.
-const IN_GROUP: &str = names!(
+/// Whether `artifact a` is in the group of a name.
+const IN_GROUP: &str = concat!(
     "EXISTS (SELECT 1 FROM group_member m JOIN collection_group g ON g.id = m.group_id \
      WHERE m.collection_id = a.collection_id AND ",
+    names!(),
     " AND (m.kind IS NULL OR m.kind = a.kind) AND g.name = ? COLLATE NOCASE)"
 );
-
-/// Whether `group_member m` names `artifact a`.
-pub(super) const NAMES: &str = names!("", "");
 
 /// The names of a JSON list: nearly always plain ones, which are cut out as they stand.
 fn list_of(text: &str) -> Vec<String> {
@@ -259,8 +245,7 @@ impl Conditions {
 fn conditions(query: &Query) -> Conditions {
     let mut conditions = Conditions::filter(query.collection, &query.kinds, &query.tags);
     if let Some(group) = &query.group {
-        let group = Value::Text(group.clone());
-        conditions.add(IN_GROUP, [group.clone(), group]);
+        conditions.add(IN_GROUP, [Value::Text(group.clone())]);
     }
     if let Some(origin) = &query.origin {
         conditions.add("a.origin = ?", [Value::Text(origin.clone())]);

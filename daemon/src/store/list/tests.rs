@@ -72,6 +72,8 @@ fn pages_walk_an_index_and_never_sort() {
                     "{run:?} {collection:?}: {plan}"
                 );
                 assert!(!first.contains("TEMP B-TREE"), "{plan}");
+                let members = "group_member_name (collection_id=? AND name=?)";
+                assert!(plan.contains(members), "{plan}");
                 assert!(
                     !plan.contains("USE TEMP B-TREE FOR ORDER BY\nSEARCH a"),
                     "{plan}"
