@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::reconcile::{MAX_FAILURES, Report};
 use skillmeat_shared::time::Timestamp;
 
@@ -32,8 +33,13 @@ impl Tally {
         self.counts.changed += report.changed;
         self.counts.removed += report.removed;
         self.counts.failed += report.failed;
-        let left = MAX_FAILURES.saturating_sub(self.counts.failures.len());
-        let failures = report.failures.iter().take(left).cloned();
-        self.counts.failures.extend(failures);
+        let mut left = MAX_FAILURES.saturating_sub(self.counts.failures.len());
+        for failure in &report.failures {
+            // Those are few, and who asked is told of each.
+            if left > 0 || failure.path == MANIFEST || failure.path == LOCK {
+                self.counts.failures.push(failure.clone());
+            }
+            left = left.saturating_sub(1);
+        }
     }
 }
