@@ -182,14 +182,26 @@ fn answer(
 /// A program that stands in for `ssh`: it notes its arguments in `log`, and runs what it is asked to run on this
 /// machine. Its folder, for `PATH`.
 pub fn stand_in_for_ssh(folder: &Path, log: &Path) -> PathBuf {
+    stand_in(
+        folder,
+        "ssh",
+        log,
+        "for last; do :; done\nexec /bin/sh -c \"$last\"",
+    )
+}
+
+/// The system's git, which notes its arguments in `log`. Its folder, for `PATH`.
+pub fn noting_git(folder: &Path, log: &Path) -> PathBuf {
+    stand_in(folder, "git", log, "PATH=/usr/bin:/bin exec git \"$@\"")
+}
+
+fn stand_in(folder: &Path, name: &str, log: &Path, rest: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\nfor last; do :; done\nexec /bin/sh -c \"$last\"\n",
-        log.display()
-    );
-    crate::home::write(folder.join("ssh"), script);
+    let log = log.display();
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{log}'\n{rest}\n");
+    crate::home::write(folder.join(name), script);
     let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.join("ssh"), mode).unwrap();
+    std::fs::set_permissions(folder.join(name), mode).unwrap();
     folder.to_owned()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{skill, text, write};
-use skillmeat_tests::repository::{Server, commit, git, stand_in_for_ssh};
+use skillmeat_tests::repository::{Server, commit, git, noting_git, stand_in_for_ssh};
 use skillmeat_tests::wait::until_true;
 
 const MANIFEST: &str = "[tool.skillmeat]\nname = \"team\"\nversion = \"1.0.0\"\n\n\
@@ -131,7 +131,11 @@ fn a_repository_becomes_a_clone_and_nothing_in_it_is_run() {
 
 #[test]
 fn over_http_credentials_are_used_and_kept_nowhere() {
-    let sandbox = Sandbox::initialised();
+    let mut sandbox = Sandbox::new();
+    let asked = sandbox.path("git.log");
+    let folder = noting_git(&sandbox.path("bin"), &asked);
+    sandbox.set("PATH", &format!("{}:/usr/bin:/bin", folder.display()));
+    drop(sandbox.run(&["init"]).ok());
     shared(&sandbox);
     // me:s3cret
     let server = Server::start(&sandbox.path("served"), Some("Basic bWU6czNjcmV0"));
@@ -145,6 +149,13 @@ fn over_http_credentials_are_used_and_kept_nowhere() {
     assert_eq!(done["items"][0]["result"], "imported");
     is_whole(&sandbox, &plain);
     assert!(server.heard().contains("bWU6czNjcmV0"));
+    // Everybody on the machine can read the arguments of a process.
+    let asked = std::fs::read_to_string(asked).unwrap();
+    assert!(asked.contains(&plain), "{asked}");
+    assert!(
+        !asked.contains("s3cret") && !asked.contains("czNjcmV0"),
+        "{asked}"
+    );
 
     // Neither as it is written, nor as it was sent, in any file of the home.
     sandbox.stop();
