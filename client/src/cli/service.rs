@@ -21,7 +21,11 @@ then saved beside the new one.")]
     #[command(after_help = "Examples:
   sm service status
   sm service status --json | jq .active")]
-    Status,
+    Status {
+        /// For those who give it to every command: this one changes nothing anyway
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Args)]

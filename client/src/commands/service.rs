@@ -78,7 +78,7 @@ pub(super) async fn run(context: &mut Context, command: ServiceCommand) -> Outco
     match command {
         ServiceCommand::Install(args) => install(context, args).await,
         ServiceCommand::Uninstall(args) => uninstall(context, args),
-        ServiceCommand::Status => show(context),
+        ServiceCommand::Status { .. } => show(context),
     }
 }
 
