@@ -165,10 +165,11 @@ pub(super) fn keep_copy(connection: &Connection, path: &Path, before: u32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn objects(connection: &Connection) -> Vec<(String, Option<String>)> {
+    /// Everything that a database consists of.
+    pub(in crate::store) fn objects(connection: &Connection) -> Vec<(String, Option<String>)> {
         connection
             .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
             .unwrap()

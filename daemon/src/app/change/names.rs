@@ -76,12 +76,17 @@ impl Names {
         Ok(Self(renamings.collect()))
     }
 
+    /// The renamings after an operation, the oldest first.
+    fn since(&self, operation: i64) -> impl Iterator<Item = &Renamed> {
+        let later = self.0.iter().filter(move |(id, _)| *id > operation);
+        later.map(|(_, renamed)| renamed)
+    }
+
     /// What the collection is called now that was called so when an operation was done.
     fn now<'n>(&'n self, name: &'n str, operation: i64) -> &'n str {
-        let later = self.0.iter().filter(|(id, _)| *id > operation);
-        later.fold(
+        self.since(operation).fold(
             name,
-            |name, (_, (old, new))| if name == old { new } else { name },
+            |name, (old, new)| if name == old { new } else { name },
         )
     }
 
@@ -131,8 +136,7 @@ impl Names {
             }
             let mut followed = Followed::from(touched);
             if followed.touched.path == ratings::FILE {
-                let later = self.0.iter().filter(|(id, _)| *id > operation);
-                followed.renamed = later.map(|(_, renamed)| renamed.clone()).collect();
+                followed.renamed = self.since(operation).cloned().collect();
             }
             return followed;
         }

@@ -214,6 +214,7 @@ fn put_aside(path: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::migrate::tests::objects;
     use file::aside;
 
     #[test]
@@ -239,16 +240,6 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/databases/history-v{version}.db"))
     }
 
-    fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
-        connection
-            .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
-            .unwrap()
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap()
-            .collect::<rusqlite::Result<_>>()
-            .unwrap()
-    }
-
     #[test]
     fn stored_ones_of_every_version_are_as_made_and_are_brought_up() {
         for version in 1..=SCHEMA_VERSION {
@@ -262,7 +253,7 @@ mod tests {
                  INSERT INTO operation_path VALUES (1, 'default', 'skills/a', NULL, x'01');",
             )
             .unwrap();
-            let as_made = schema(&made);
+            let as_made = objects(&made);
             made.close().unwrap();
             if std::env::var_os("SKILLMEAT_STORE_DATABASES").is_some() && !stored(version).exists()
             {
@@ -271,7 +262,7 @@ mod tests {
             std::fs::copy(stored(version), &path).unwrap();
             let kept = Connection::open(&path).unwrap();
             assert_eq!(migrate::version(&kept).unwrap(), version);
-            assert_eq!(schema(&kept), as_made, "migration {version} was changed");
+            assert_eq!(objects(&kept), as_made, "migration {version} was changed");
             kept.close().unwrap();
 
             let up = writer(&path, true).unwrap();
@@ -287,7 +278,7 @@ mod tests {
             assert_eq!(rows, (b"a".to_vec(), "artifact.rate".to_owned(), vec![1]));
             let mut fresh = Connection::open_in_memory().unwrap();
             MIGRATIONS.to_latest(&mut fresh).unwrap();
-            assert_eq!(schema(&up), schema(&fresh));
+            assert_eq!(objects(&up), objects(&fresh));
         }
     }
 

@@ -21,34 +21,26 @@ impl Draft<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        let takes_only = new.iter().all(|(_, _, stars)| stars.is_none());
-        self.edit_ratings(takes_only, &|text| ratings::set(text, new))
+        self.edit_ratings(&|text| ratings::set(text, new))
     }
 
     /// Drafts that the ratings of a collection follow it to another name.
     pub(super) fn rename_rated(&mut self, old: &str, new: &str) -> Result<()> {
-        let renamed = self.edit_ratings(true, &|text| ratings::rename(text, old, new));
+        let renamed = self.edit_ratings(&|text| ratings::rename(text, old, new));
         unless_unreadable(renamed).map(drop)
     }
 
     /// Drafts that nothing of a collection is rated any more.
     pub(in crate::app) fn forget_rated(&mut self, collection: &str) -> Result<()> {
-        let forgotten = self.edit_ratings(true, &|text| ratings::forget(text, collection));
+        let forgotten = self.edit_ratings(&|text| ratings::forget(text, collection));
         unless_unreadable(forgotten).map(drop)
     }
 
-    fn edit_ratings(
-        &mut self,
-        takes_only: bool,
-        edit: &dyn Fn(&str) -> Result<String>,
-    ) -> Result<()> {
+    fn edit_ratings(&mut self, edit: &dyn Fn(&str) -> Result<String>) -> Result<()> {
         let place = Place::home(FILE);
-        let text = self.text(&place)?;
-        if text.is_none() && takes_only {
-            return Ok(());
-        }
-        let edited = edit(text.as_deref().unwrap_or_default())?;
-        if text.as_ref() == Some(&edited) {
+        let text = self.text(&place)?.unwrap_or_default();
+        let edited = edit(&text)?;
+        if edited == text {
             return Ok(());
         }
         self.write(&place, edited.into_bytes())
