@@ -94,13 +94,13 @@ pub(super) fn missing(
             let error = Error::new(Code::InvalidArgument, message);
             let all = names.iter().map(|name| format!("`{name}`"));
             let all = all.collect::<Vec<_>>().join(", ");
+            let otherwise = if all.is_empty() {
+                "there are no artifacts at all".to_owned()
+            } else {
+                format!("there are {all}")
+            };
             let names = names.iter().map(String::as_str);
-            errors.push(unknown(
-                error,
-                wanted.origin,
-                names,
-                &format!("there are {all}"),
-            ));
+            errors.push(unknown(error, wanted.origin, names, &otherwise));
         }
     }
     Ok(errors)

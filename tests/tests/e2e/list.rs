@@ -119,6 +119,13 @@ fn positions_come_first_and_in_their_order() {
 }
 
 #[test]
+fn an_empty_collection_has_no_origins_to_name() {
+    let sandbox = Sandbox::initialised();
+    let told = sandbox.run(&["list", "--origin", "local"]).ok().stderr;
+    assert!(told.contains("there are no artifacts at all"), "{told}");
+}
+
+#[test]
 fn long_lists_come_whole() {
     let sandbox = Sandbox::initialised();
     for n in 0..1203 {
