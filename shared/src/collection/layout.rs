@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind as Io;
+use std::io::{self, ErrorKind as Io};
 use std::path::{Component, Path, PathBuf};
 
 use super::{LOCK, MANIFEST, spelling};
@@ -77,17 +77,25 @@ pub fn leads_out(root: &Path, at: &str) -> bool {
     }
 }
 
-/// Every artifact on disk, in the order of the containers, by name within each.
+/// What lies in a collection's containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Every artifact in those that can be read, in the order of the containers, by name within each.
+    pub found: Vec<Found>,
+    /// Containers that can't be read, and what the file system says. Nothing in them counts as deleted.
+    pub unread: Vec<(&'static str, Error)>,
+}
+
+/// Every artifact on disk.
 ///
 /// # Errors
-/// [`Code::CollectionUnreachable`] if the collection's folder is gone; what the file system says if a
-/// folder can't be read; [`Code::FileTooLarge`] above 200,000 entries. A list is all or nothing: what is missing
-/// in it counts as deleted.
-pub fn list(root: &Path) -> Result<Vec<Found>> {
+/// [`Code::CollectionUnreachable`] if the collection's folder is gone; [`Code::FileTooLarge`] above 200,000 entries.
+/// The list of a container is all or nothing: what is missing in it counts as deleted.
+pub fn list(root: &Path) -> Result<Listing> {
     list_at_most(root, MAX_ARTIFACTS)
 }
 
-fn list_at_most(root: &Path, most: usize) -> Result<Vec<Found>> {
+fn list_at_most(root: &Path, most: usize) -> Result<Listing> {
     if !fs::metadata(root).is_ok_and(|found| found.is_dir()) {
         let message = format!(
             "the collection's folder `{}` can't be reached",
@@ -97,52 +105,75 @@ fn list_at_most(root: &Path, most: usize) -> Result<Vec<Found>> {
             .hint("bring the folder back, or remove the collection")
             .at(root, None));
     }
-    let mut all = Vec::new();
-    let mut seen = 0;
+    let mut listing = Listing::default();
+    let mut left = most;
     let outside = linked_out(root);
     for container in CONTAINERS {
         if outside.contains(&container) {
             continue;
         }
-        let folder = root.join(container);
-        let fail = |error: &std::io::Error| Error::io("read", &folder, error);
-        // A pipe must not be opened, and a file is no container.
-        match fs::metadata(&folder) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => continue,
-            Err(error) if error.kind() == Io::NotFound => continue,
-            Err(error) => return Err(fail(&error)),
-        }
-        let mut here = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|error| fail(&error))? {
-            let entry = entry.map_err(|error| fail(&error))?;
-            seen += 1;
-            if seen > most {
+        match list_container(root, container, &mut left) {
+            Ok(mut here) => {
+                here.sort_by(|a, b| a.path.cmp(&b.path));
+                listing.found.append(&mut here);
+            }
+            Err(Unlisted::TooMany) => {
                 let message = format!("`{}` holds more than {most} artifacts", root.display());
                 return Err(Error::new(Code::FileTooLarge, message)
                     .hint("move what does not belong to it away, or make it several collections")
-                    .at(&folder, None));
+                    .at(root.join(container), None));
             }
-            let name = entry.file_name();
-            if is_ignored(&name) {
-                continue;
+            Err(Unlisted::Unread(error)) => {
+                let error = Error::io("read", &root.join(container), &error);
+                listing.unread.push((container, error));
             }
-            let shape = match entry.file_type() {
-                Ok(found) if found.is_dir() => Some(Shape::Folder),
-                Ok(found) if found.is_file() => Some(Shape::File),
-                Ok(found) if found.is_symlink() => shape_of(&entry.path()),
-                // Pipes, sockets and devices are no artifacts.
-                Ok(_) => None,
-                // It is gone already.
-                Err(error) if error.kind() == Io::NotFound => None,
-                Err(error) => return Err(fail(&error)),
-            };
-            here.extend(shape.and_then(|shape| artifact(container, &name, shape)));
         }
-        here.sort_by(|a, b| a.path.cmp(&b.path));
-        all.append(&mut here);
     }
-    Ok(all)
+    Ok(listing)
+}
+
+/// Why a container has no list.
+enum Unlisted {
+    TooMany,
+    Unread(io::Error),
+}
+
+impl From<io::Error> for Unlisted {
+    fn from(error: io::Error) -> Self {
+        Self::Unread(error)
+    }
+}
+
+fn list_container(root: &Path, container: &str, left: &mut usize) -> Result<Vec<Found>, Unlisted> {
+    let folder = root.join(container);
+    // A pipe must not be opened, and a file is no container.
+    match fs::metadata(&folder) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Ok(Vec::new()),
+        Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    }
+    let mut here = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        *left = left.checked_sub(1).ok_or(Unlisted::TooMany)?;
+        let name = entry.file_name();
+        if is_ignored(&name) {
+            continue;
+        }
+        let shape = match entry.file_type() {
+            Ok(found) if found.is_dir() => Some(Shape::Folder),
+            Ok(found) if found.is_file() => Some(Shape::File),
+            Ok(found) if found.is_symlink() => shape_of(&entry.path()),
+            // Pipes, sockets and devices are no artifacts.
+            Ok(_) => None,
+            // It is gone already.
+            Err(error) if error.kind() == Io::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        here.extend(shape.and_then(|shape| artifact(container, &name, shape)));
+    }
+    Ok(here)
 }
 
 /// Links at the places of artifacts that lead nowhere. What can't be read has none.
@@ -164,17 +195,26 @@ pub fn broken_links(root: &Path) -> Vec<PathBuf> {
 }
 
 /// The artifact at a path that [`classify`] gave, if there is one on disk.
-pub fn found_at(root: &Path, path: &str) -> Option<Found> {
-    let (container, name) = path.split_once('/')?;
-    let container = CONTAINERS
-        .into_iter()
-        .find(|known| *known == container && !leads_out(root, known))?;
+///
+/// # Errors
+/// What the file system says if its container can't be searched: it may be there.
+pub fn found_at(root: &Path, path: &str) -> Result<Option<Found>> {
+    let Some((container, name)) = path.split_once('/') else {
+        return Ok(None);
+    };
+    let is_here = |known: &&str| *known == container && !leads_out(root, known);
     let name = spelling::unspell(name).into_os_string();
     let name = name.as_os_str();
-    if name.is_empty() || Path::new(name).components().count() != 1 || is_ignored(name) {
-        return None;
+    let is_name = Path::new(name).components().count() == 1 && !is_ignored(name);
+    let Some(container) = CONTAINERS.into_iter().find(is_here).filter(|_| is_name) else {
+        return Ok(None);
+    };
+    let path = root.join(container).join(name);
+    match fs::symlink_metadata(&path) {
+        Ok(_) => Ok(shape_of(&path).and_then(|shape| artifact(container, name, shape))),
+        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::io("read", &path, &error)),
     }
-    artifact(container, name, shape_of(&root.join(container).join(name))?)
 }
 
 /// Whether a folder of this name in a collection holds artifacts.
@@ -322,7 +362,7 @@ mod tests {
         for name in ["skills/a", "skills/b", "agents/.hidden"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        assert_eq!(list_at_most(folder.path(), 3).unwrap().len(), 2);
+        assert_eq!(list_at_most(folder.path(), 3).unwrap().found.len(), 2);
         let error = list_at_most(folder.path(), 2).unwrap_err();
         assert_eq!(error.code, Code::FileTooLarge);
     }
@@ -363,7 +403,7 @@ mod tests {
         ] {
             touch(root, path);
         }
-        let found = list(root).unwrap();
+        let found = list(root).unwrap().found;
         assert_eq!(
             ids(&found),
             [
@@ -383,7 +423,7 @@ mod tests {
             ]
         );
         for one in found {
-            assert_eq!(found_at(root, &one.path), Some(one.clone()));
+            assert_eq!(found_at(root, &one.path).unwrap(), Some(one.clone()));
             assert_eq!(classify(Path::new(&one.path)), Place::Artifact(one.path));
         }
         for none in [
@@ -395,7 +435,7 @@ mod tests {
             "skills/..",
             "x",
         ] {
-            assert_eq!(found_at(root, none), None, "{none}");
+            assert_eq!(found_at(root, none).unwrap(), None, "{none}");
         }
     }
 
@@ -419,7 +459,7 @@ mod tests {
         .unwrap();
         touch(root, "agents");
         assert_eq!(
-            ids(&list(root).unwrap()),
+            ids(&list(root).unwrap().found),
             ["skill:linked skills/linked", "skill:real skills/real"]
         );
     }
@@ -431,7 +471,7 @@ mod tests {
         for name in [&b"a\xff"[..], b"a\xfe", br"a\xff"] {
             fs::create_dir_all(root.join("skills").join(OsStr::from_bytes(name))).unwrap();
         }
-        let found = list(root).unwrap();
+        let found = list(root).unwrap().found;
         assert_eq!(
             ids(&found),
             [
@@ -441,7 +481,7 @@ mod tests {
             ]
         );
         for one in found {
-            assert_eq!(found_at(root, &one.path), Some(one.clone()));
+            assert_eq!(found_at(root, &one.path).unwrap(), Some(one.clone()));
             let raw = one.raw.unwrap();
             assert!(root.join(&raw).is_dir());
             assert_eq!(classify(&raw), Place::Artifact(one.path));
@@ -451,7 +491,7 @@ mod tests {
     #[test]
     fn a_collection_that_is_gone_is_not_an_empty_one() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(list(folder.path()).unwrap(), []);
+        assert_eq!(list(folder.path()).unwrap(), Listing::default());
         let error = list(&folder.path().join("gone")).unwrap_err();
         assert_eq!(error.code, Code::CollectionUnreachable);
     }

@@ -152,7 +152,7 @@ fn of_problem(
 /// A folder without a manifest is damage if it holds artifacts, or if the config says it is a collection.
 fn without_manifest(collection: &Collection) -> Option<Finding> {
     let Collection { name, path, .. } = collection;
-    let holds = layout::list(path).is_ok_and(|found| !found.is_empty());
+    let holds = layout::list(path).is_ok_and(|listing| !listing.found.is_empty());
     (holds && !collection.external).then(|| {
         let message = format!("`{name}` has no `{MANIFEST}`");
         Finding::new(&COLLECTION_NO_MANIFEST, name, message).at(path, None)

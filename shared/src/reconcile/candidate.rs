@@ -5,14 +5,15 @@ use std::path::Path;
 
 use super::reach::takes_in;
 use super::{EntryColumns, Kept, Known, Scope};
-use crate::Result;
 use crate::artifact::{Problem, Status};
+use crate::collection::layout::{self, Found};
 use crate::collection::lockfile::Lockfile;
 use crate::collection::manifest::{Entry, Manifest, McpServer};
-use crate::collection::{layout, spelling};
+use crate::collection::spelling;
 use crate::fs::contain;
 use crate::id::ArtifactId;
 use crate::kind::{Kind, Shape};
+use crate::{Error, Result};
 
 /// Where the entries come from in a pass.
 #[derive(Debug)]
@@ -54,6 +55,47 @@ impl Candidate {
 pub(super) struct Candidates {
     pub(super) present: Vec<Candidate>,
     pub(super) vanished: Vec<Known>,
+    /// Why some of the places can't be looked at. Nothing in those is among the others: their rows stay.
+    pub(super) unread: Option<Error>,
+}
+
+/// What stands on disk, as far as it can be told.
+#[derive(Default)]
+struct OnDisk {
+    found: Vec<Found>,
+    /// Containers and places of artifacts that can't be looked at.
+    unread: BTreeSet<String>,
+    why: Option<Error>,
+}
+
+impl OnDisk {
+    fn all(root: &Path) -> Result<Self> {
+        let listing = layout::list(root)?;
+        let mut all = Self {
+            found: listing.found,
+            ..Self::default()
+        };
+        for (container, error) in listing.unread {
+            all.miss(container, error);
+        }
+        Ok(all)
+    }
+
+    fn at(root: &Path, paths: &BTreeSet<String>) -> Self {
+        let mut all = Self::default();
+        for path in paths {
+            match layout::found_at(root, path) {
+                Ok(found) => all.found.extend(found),
+                Err(error) => all.miss(path, error),
+            }
+        }
+        all
+    }
+
+    fn miss(&mut self, path: &str, error: Error) {
+        self.unread.insert(path.to_owned());
+        self.why.get_or_insert(error);
+    }
 }
 
 /// The path of an entry, relative to the collection. An absolute path below the collection counts as a
@@ -158,7 +200,7 @@ pub(super) fn gather(
     let mut rows = Unclaimed::new(known);
     let mut present = Vec::new();
     let mut claimed_paths = HashSet::new();
-    match entries {
+    let (rows, on_disk) = match entries {
         Entries::Read(manifest, mut lock) => {
             for entry in manifest.entries {
                 let claimed = &mut claimed_paths;
@@ -176,15 +218,7 @@ pub(super) fn gather(
                     present.push(candidate);
                 }
             }
-            let found = layout::list(root)?;
-            add_found(found, &mut rows, &claimed_paths, &mut present);
-            rows.claim_by_path(&mut present);
-            mark_linked_out(root, &mut present);
-            decide(&mut present, scope);
-            Ok(Candidates {
-                present,
-                vanished: rows.rest(),
-            })
+            (rows, OnDisk::all(root)?)
         }
         Entries::Kept => {
             // Rows with entries claim their paths first, then come the others. What is missing without an
@@ -202,23 +236,46 @@ pub(super) fn gather(
                     present.push(from_row(row));
                 }
             }
-            let mut rows = Unclaimed::new(without);
-            let found = match scope {
-                Scope::All { .. } => layout::list(root)?,
-                Scope::Paths(paths) => paths
-                    .iter()
-                    .filter_map(|path| layout::found_at(root, path))
-                    .collect(),
+            let on_disk = match scope {
+                Scope::All { .. } => OnDisk::all(root)?,
+                Scope::Paths(paths) => OnDisk::at(root, paths),
             };
-            add_found(found, &mut rows, &claimed_paths, &mut present);
-            rows.claim_by_path(&mut present);
-            mark_linked_out(root, &mut present);
-            decide(&mut present, scope);
-            Ok(Candidates {
-                present,
-                vanished: rows.rest(),
-            })
+            (Unclaimed::new(without), on_disk)
         }
+    };
+    Ok(complete(
+        root,
+        scope,
+        on_disk,
+        rows,
+        &claimed_paths,
+        present,
+    ))
+}
+
+/// Adds what stands on disk and in no entry, and tells what must be looked at and what is gone.
+fn complete(
+    root: &Path,
+    scope: &Scope,
+    on_disk: OnDisk,
+    mut rows: Unclaimed,
+    claimed_paths: &HashSet<String>,
+    mut present: Vec<Candidate>,
+) -> Candidates {
+    add_found(on_disk.found, &mut rows, claimed_paths, &mut present);
+    rows.claim_by_path(&mut present);
+    mark_linked_out(root, &mut present);
+    decide(&mut present, scope);
+    let mut vanished = rows.rest();
+    if on_disk.why.is_some() {
+        let is_unread = |path: &str| takes_in(&on_disk.unread, path);
+        present.retain(|one| !one.path.as_deref().is_some_and(is_unread));
+        vanished.retain(|row| !is_unread(&row.path));
+    }
+    Candidates {
+        present,
+        vanished,
+        unread: on_disk.why,
     }
 }
 
@@ -290,7 +347,7 @@ fn from_row(row: Known) -> Candidate {
 }
 
 fn add_found(
-    found: Vec<layout::Found>,
+    found: Vec<Found>,
     rows: &mut Unclaimed,
     claimed_paths: &HashSet<String>,
     present: &mut Vec<Candidate>,

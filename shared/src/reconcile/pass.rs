@@ -66,6 +66,8 @@ pub struct Report {
     pub collection_changed: bool,
     /// The state of the collection.
     pub state: Option<CollectionState>,
+    /// Why some of its folders could not be read. Their rows stay as they were, and all else counts.
+    pub unread: Option<Error>,
     /// The pass was cancelled before its end.
     pub cancelled: bool,
 }
@@ -166,8 +168,13 @@ pub fn reconcile(
     let existing = rows.known(collection_row, wanted)?;
     let known_count = existing.len();
     let found = (look.state, look.problems);
-    let candidates = candidate::gather(&root, look.entries, existing, scope)
-        .or_else(|error| note_unreadable(target, rows, known.as_ref(), found, error))?;
+    let candidates = match candidate::gather(&root, look.entries, existing, scope) {
+        Ok(candidates) => candidates,
+        Err(error) => {
+            note_unreadable(target, rows, known.as_ref(), found, &error)?;
+            return Err(error);
+        }
+    };
     examine(
         &root,
         target,
@@ -185,7 +192,7 @@ pub fn reconcile(
                 is_better(put.manifest, known.manifest) || is_better(put.lock, known.lock)
             })
     });
-    if report.cancelled || report.doubtful {
+    if report.cancelled || report.doubtful || candidates.unread.is_some() {
         // What was not done must be done again: the manifest counts as not yet taken over.
         put = None;
     }
@@ -195,6 +202,14 @@ pub fn reconcile(
             collection_row: put,
             changes: removals,
         })?;
+    }
+    if let Some(error) = candidates.unread.filter(|_| !report.cancelled) {
+        let state = note_unreadable(target, rows, known.as_ref(), found, &error)?;
+        report.state = Some(state);
+        report.failed += 1;
+        let is_known = known.is_some_and(|known| known.state == CollectionState::Unreadable);
+        report.failed_anew += u64::from(!is_known);
+        report.unread = Some(error);
     }
     Ok(report)
 }
@@ -257,14 +272,14 @@ fn unreachable(
 }
 
 /// Notes that a folder in a collection can't be read: its rows stay, and manifest and lock, as they were `found`,
-/// count as not yet taken over. Returns the error.
-fn note_unreadable<T>(
+/// count as not yet taken over. Returns the state of the collection.
+fn note_unreadable(
     target: &Target,
     rows: &dyn Rows,
     known: Option<&KnownCollection>,
     found: (CollectionState, Vec<Problem>),
-    error: Error,
-) -> Result<T> {
+    error: &Error,
+) -> Result<CollectionState> {
     let (mut state, mut problems) = found;
     let problem = Problem::new("collection.unreadable", error.message.clone());
     if let CollectionState::Ok | CollectionState::Unreadable = state {
@@ -285,7 +300,7 @@ fn note_unreadable<T>(
     let is_built = known.is_some_and(|known| known.row_hash != [0; 16]);
     let row_hash = if is_built { row.hash() } else { [0; 16] };
     if known.is_some_and(|known| known.row_hash == row_hash && known.state == state) {
-        return Err(error);
+        return Ok(state);
     }
     // One that could not be read was never taken over.
     let is_taken_over = known.is_some_and(|known| known.state != CollectionState::Broken);
@@ -303,7 +318,7 @@ fn note_unreadable<T>(
         }),
         changes: Vec::new(),
     })?;
-    Err(error)
+    Ok(state)
 }
 
 fn collection_put(

@@ -8,21 +8,30 @@ use serde_json::Value;
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{binary, codes, output, replace, skill, text, write};
 
-/// A home with the skill `one`, whose daemon modes of files bind, also if root runs this. `None` where it can't be so.
-fn bound() -> Option<Sandbox> {
-    let sandbox = Sandbox::new();
-    let folder = skill(&sandbox.path("src"), "one", "One");
-    let mut command = sandbox.sm(&["init"]);
+/// Starts a daemon with a command of `sm`, such that modes of files bind it, also if root runs this. False where it
+/// can't be so.
+fn bind(sandbox: &Sandbox, arguments: &[&str]) -> bool {
+    let mut command = sandbox.sm(arguments);
     if rustix::process::geteuid().is_root() {
         let drops = Path::new("/usr/bin/setpriv");
         if !drops.exists() {
-            return None;
+            return false;
         }
         command = sandbox.command(drops);
         command.arg("--bounding-set=-dac_override,-dac_read_search");
-        command.arg(binary("sm")).arg("init");
+        command.arg(binary("sm")).args(arguments);
     }
     drop(output(command).ok());
+    true
+}
+
+/// A home with the skill `one`, whose daemon modes of files bind. `None` where it can't be so.
+fn bound() -> Option<Sandbox> {
+    let sandbox = Sandbox::new();
+    let folder = skill(&sandbox.path("src"), "one", "One");
+    if !bind(&sandbox, &["init"]) {
+        return None;
+    }
     drop(sandbox.run(&["add", folder.to_str().unwrap()]).ok());
     // Once more, when the manifest is no longer too young to be believed.
     drop(sandbox.run(&["cache", "refresh"]).ok());
@@ -92,6 +101,48 @@ fn a_folder_that_cant_be_read_is_told_alike_everywhere() {
     let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
     assert_eq!(status["collections"][0]["state"], "ok");
     assert!(codes(&status["collections"][0]["problems"]).is_empty());
+}
+
+#[test]
+fn a_folder_that_cant_be_read_keeps_its_rows_and_no_other_from_being_looked_at() {
+    let Some(sandbox) = bound() else { return };
+    let skills = sandbox.collection("default", "skills");
+    let agents = sandbox.collection("default", "agents");
+    skill(&skills, "loose", "Loose");
+    for name in ["goes", "changes"] {
+        let text = "---\ndescription: Before\n---\n";
+        write(&agents.join(name).with_extension("md"), text);
+    }
+    sandbox.json(&["cache", "refresh"]);
+    assert_eq!(sandbox.json(&["list"])["total"], 4);
+
+    sandbox.stop();
+    close(&skills);
+    std::fs::remove_file(agents.join("goes.md")).unwrap();
+    for name in ["changes", "comes"] {
+        let text = "---\ndescription: After\n---\n";
+        write(&agents.join(name).with_extension("md"), text);
+    }
+    assert!(bind(&sandbox, &["list"]));
+    // Only passes over the whole tell of what changed while nobody watched.
+    for name in ["changes", "comes"] {
+        sandbox.shows(name, "the folder beside it", |shown| {
+            shown["description"] == "After"
+        });
+    }
+    sandbox.fails(&["cache", "refresh"], 5);
+    sandbox.fails(&["show", "goes"], 3);
+    assert_eq!(sandbox.show("one")["status"], "managed");
+    assert_eq!(sandbox.show("loose")["status"], "unmanaged");
+    assert_eq!(told(&sandbox).0, ["unreadable"; 4]);
+
+    // What is written there comes when it can be read again.
+    open(&skills, 0o700);
+    skill(&skills, "loose", "Tied");
+    sandbox.json(&["cache", "refresh"]);
+    assert_eq!(sandbox.show("loose")["description"], "Tied");
+    let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
+    assert_eq!(status["collections"][0]["state"], "ok");
 }
 
 #[test]

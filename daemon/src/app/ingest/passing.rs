@@ -190,7 +190,9 @@ impl App {
                 self.ingest
                     .note(reason, report, duration, self.now(), start.idle);
                 let is_whole = matches!(scope, Scope::All { .. });
-                if is_whole || (tries > 0 && !self.ingest.tries_again(&collection)) {
+                if report.unread.is_none()
+                    && (is_whole || (tries > 0 && !self.ingest.tries_again(&collection)))
+                {
                     self.pass_went_well(&collection);
                 }
                 self.after_pass(target, &scope, report, (start.at, reason), looks);
@@ -202,14 +204,26 @@ impl App {
                     "pass"
                 );
             }
-            Err(error) => {
-                self.counters.ingested(0, 1);
-                self.pass_failed(&collection, scope, (looks, tries), error);
-            }
+            Err(_) => self.counters.ingested(0, 1),
         }
+        let whole = match result {
+            Ok(Report {
+                unread: Some(error),
+                ..
+            }) => {
+                // Only a look at everything tells that all of it can be read again.
+                self.pass_failed(&collection, Scope::WHOLE, (looks, tries), error);
+                Err(error.clone())
+            }
+            Ok(report) => Ok((report.clone(), duration)),
+            Err(error) => {
+                self.pass_failed(&collection, scope, (looks, tries), error);
+                Err(error.clone())
+            }
+        };
         for waiter in waiters {
             // Who asked may have given up.
-            drop(waiter.send(result.clone().map(|report| (report, duration))));
+            drop(waiter.send(whole.clone()));
         }
     }
 
@@ -231,8 +245,9 @@ impl App {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let reachable = report.state != Some(CollectionState::Unreachable);
+            let is_all = reachable && !report.doubtful && report.unread.is_none();
             match scope {
-                Scope::All { .. } if reachable && !report.doubtful => {
+                Scope::All { .. } if is_all => {
                     table.verified(collection, at, reason);
                 }
                 Scope::All { .. } | Scope::Paths(_) => {
