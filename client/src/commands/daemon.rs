@@ -58,7 +58,7 @@ pub(super) async fn run(context: &mut Context, command: DaemonCommand) -> Outcom
         }
         DaemonCommand::Restart { force } => {
             // Not stopped if it could not be started again.
-            connect::program(&context.env)?;
+            connect::can_start(&context.home()?, &context.env)?;
             stop(context, force).await?;
             start(context).await
         }
@@ -296,17 +296,22 @@ async fn show(context: &mut Context) -> Outcome {
         } else {
             let state = context.out.paint.apply(Tone::Warn, "not running");
             context.out.field("daemon", &state)?;
-            let starts = connect::may_start(&home, &context.env, context.autostart());
+            let autostart = context.autostart();
+            let starts = match connect::can_start(&home, &context.env) {
+                Err(error) => {
+                    format!("no command can start it: {error}; `sm doctor` tells what to do")
+                }
+                Ok(()) if connect::may_start(&home, &context.env, autostart) => {
+                    "it starts by itself when a command needs it".to_owned()
+                }
+                Ok(()) => "no command starts it: `sm daemon start` does".to_owned(),
+            };
             let home = home.root().display().to_string();
             context
                 .out
                 .field("home", &crate::output::escape::escape(&home))?;
             context.out.flush()?;
-            context.out.note(if starts {
-                "it starts by itself when a command needs it"
-            } else {
-                "no command starts it: `sm daemon start` does"
-            });
+            context.out.note(&starts);
         }
         return Err(Failure::Told(Code::DaemonUnavailable.kind().exit_code()));
     };

@@ -236,6 +236,17 @@ fn start(home: &Home, env: &dyn Environment) -> Result<()> {
     })
 }
 
+/// That what starts a daemon is there: its service manager if that is in charge of this home, else its program.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn can_start(home: &Home, env: &dyn Environment) -> Result<()> {
+    match Control::in_charge(home, env)? {
+        Some(manager) => manager.can_start(),
+        None => program(env).map(drop),
+    }
+}
+
 /// Whether a command may start a daemon.
 pub(crate) fn may_start(home: &Home, env: &dyn Environment, autostart: Autostart) -> bool {
     match autostart {

@@ -148,11 +148,14 @@ impl Control {
     pub(crate) fn start(&self, home: &Home) -> Result<()> {
         let asked_at = SystemTime::now();
         self.ask(Ask::Start).map_err(|error| match error.code {
-            Code::ServiceUnavailable => {
-                error.hint("`sm service uninstall` lets commands start the daemon themselves again")
-            }
+            Code::ServiceUnavailable => without(error),
             _ => reported_since(home, asked_at).unwrap_or(error),
         })
+    }
+
+    /// That the manager could be asked to start the service.
+    pub(crate) fn can_start(&self) -> Result<()> {
+        self.presence().map_err(without)
     }
 
     /// How the service stands. `None` if the manager does not know it.
@@ -228,6 +231,11 @@ impl Control {
             Manager::Launchd => "look at `sm daemon logs`".to_owned(),
         }
     }
+}
+
+/// What to do where the manager is in charge and not there.
+fn without(error: Error) -> Error {
+    error.hint("`sm service uninstall` lets commands start the daemon themselves again")
 }
 
 /// The first line that a program complained in, or how it ended.

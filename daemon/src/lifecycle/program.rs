@@ -86,18 +86,24 @@ pub(crate) fn look_after(
 ) -> impl FnMut(Findings) + Send {
     move |_| {
         let path = program.path.display();
-        let what = match program.look() {
+        let found = program.look();
+        let (what, hint) = match found {
             OnDisk::Same => return health.clear(&STALE_BINARY, ""),
-            OnDisk::Replaced => format!("`{path}` was replaced, but the old program still runs"),
-            OnDisk::Gone => format!("`{path}` is gone, but the program still runs"),
+            OnDisk::Replaced => (
+                format!("`{path}` was replaced, but the old program still runs"),
+                "run `sm daemon restart`",
+            ),
+            OnDisk::Gone => (
+                format!("`{path}` is gone, but the program still runs"),
+                "install it again before you stop this daemon: no other one can be started until then",
+            ),
         };
-        let hint = "run `sm daemon restart`".to_owned();
-        health.raise(&STALE_BINARY, "", what, vec![hint]);
+        health.raise(&STALE_BINARY, "", what, vec![hint.to_owned()]);
         let Some(application) = application.upgrade() else {
             return;
         };
         if may_end
-            && program.look() == OnDisk::Replaced
+            && found == OnDisk::Replaced
             && application.idle_for().is_some_and(|quiet| quiet >= QUIET)
         {
             shutdown.request("the program was replaced on disk");

@@ -221,7 +221,7 @@ diagnoses! {
     /// The service is not as it should be.
     SERVICE_UNSOUND = "service-unsound", Warning,
         "the daemon is run by the system's service manager, and something is wrong with that",
-        "`sm service status` tells more, and `sm service install` writes the service anew";
+        "do what the message says; `sm service status` tells more";
     /// Snapshots are not whole any more.
     SNAPSHOT_DAMAGED = "snapshot-damaged", Error,
         "these snapshots can't be restored as a whole; what is whole in them still can",
@@ -234,10 +234,10 @@ diagnoses! {
     SOCKET_UNTRUSTED = "socket-untrusted", Error,
         "the socket, or its folder, is not yours alone, so commands refuse to use it",
         "remove what the message names, then `sm daemon restart`";
-    /// The daemon's program was replaced.
+    /// The daemon's program was replaced or removed.
     STALE_BINARY = "stale-binary", Warning,
-        "the program was replaced on the disk, and the daemon still runs the old one",
-        "`sm daemon restart` starts the new one";
+        "the program on the disk is not the one that the daemon runs",
+        "`sm daemon restart` starts the installed one; if there is none, install it first";
     /// A lock file of another program that nobody holds.
     STRAY_LOCK = "stray-lock", Warning,
         "the ancestor leaves these empty files behind; they mean nothing",

@@ -111,17 +111,18 @@ fn a_folder_that_cant_be_read_keeps_its_rows_and_no_other_from_being_looked_at()
     skill(&skills, "loose", "Loose");
     for name in ["goes", "changes"] {
         let text = "---\ndescription: Before\n---\n";
-        write(&agents.join(name).with_extension("md"), text);
+        write(agents.join(name).with_extension("md"), text);
     }
     sandbox.json(&["cache", "refresh"]);
     assert_eq!(sandbox.json(&["list"])["total"], 4);
 
     sandbox.stop();
-    close(&skills);
+    // Its names could be read.
+    open(&skills, 0o400);
     std::fs::remove_file(agents.join("goes.md")).unwrap();
     for name in ["changes", "comes"] {
         let text = "---\ndescription: After\n---\n";
-        write(&agents.join(name).with_extension("md"), text);
+        write(agents.join(name).with_extension("md"), text);
     }
     assert!(bind(&sandbox, &["list"]));
     // Only passes over the whole tell of what changed while nobody watched.

@@ -112,6 +112,18 @@ fn a_program_that_was_replaced_ends_when_idle_and_the_next_command_starts_the_ne
             .then_some(status)
     });
     assert_eq!(status["daemon"]["pid"], before);
+    assert!(
+        status.to_string().contains("install it again"),
+        "{status:#}"
+    );
+    let stops = sandbox.run(&["doctor"]);
+    assert!(stops.stdout.contains("install it first"), "{stops:?}");
+    sandbox.fails(&["daemon", "restart"], 7);
+    assert_eq!(
+        sandbox.pid(),
+        before,
+        "what can't be started again is not stopped"
+    );
     install(&program);
     until("the end of the old daemon", || {
         daemon::processes(sandbox.home().root())

@@ -17,7 +17,11 @@ pub(super) fn look(home: &Home, env: &dyn Environment) -> (String, Vec<Finding>)
     let survey = match survey(home, env) {
         Ok(survey) => survey,
         Err(error) => {
-            let finding = Finding::new(&SERVICE_UNSOUND, "", error.message);
+            let message = format!(
+                "{}; mend that, then run `sm service install`",
+                error.message
+            );
+            let finding = Finding::new(&SERVICE_UNSOUND, "", message);
             return (String::new(), vec![finding]);
         }
     };

@@ -177,9 +177,11 @@ fn an_older_daemon_of_the_manager_is_replaced_by_the_manager() {
     age(&user.sandbox);
     write(user.manager.join("pretend"), "0.2.0");
     user.sandbox.set(VARIABLE, "0.2.0");
-    // While the manager can't be reached the older one serves on.
+    // While the manager can't be reached the older one serves on, and is not stopped by whoever could not start it.
     user.set("no-bus");
     drop(user.sandbox.run(&["list"]).ok());
+    let error = user.sandbox.fails(&["daemon", "restart"], 7);
+    assert!(error["hints"].to_string().contains("sm service uninstall"));
     let of = |user: &User| text(&user.sandbox.json(&["daemon", "status"])["version"]);
     assert_eq!(of(&user), "0.1.0");
     std::fs::remove_file(user.manager.join("no-bus")).unwrap();
@@ -212,6 +214,8 @@ fn no_daemon_is_started_beside_a_manager_that_cant_be_reached() {
     );
     assert!(error["hints"].to_string().contains("sm service uninstall"));
     assert_eq!(user.processes(), 0);
+    let told = user.sandbox.run(&["daemon", "status"]).exits(7).stderr;
+    assert!(told.contains("no command can start it"), "{told}");
     let status = user.status();
     assert_eq!(
         (&status["reachable"], &status["active"]),
@@ -437,4 +441,5 @@ fn the_doctor_looks_at_the_service() {
     let seen = user.sandbox.json(&["doctor"]);
     let message = text(&seen["findings"][0]["message"]);
     assert!(message.contains("sm service uninstall"), "{message}");
+    assert!(!seen["findings"].to_string().contains("sm service install"));
 }
