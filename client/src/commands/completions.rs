@@ -31,16 +31,37 @@ const HELP_WIDTH: usize = 60;
 /// More than anybody reads.
 const MOST: u32 = 200;
 
+/// What bash runs before it asks. It splits words at `:` and `=`, and what stands before these in the word at the cursor
+/// stays in the line. No name has a backslash of its own.
+const JOIN_FOR_BASH: &str = r#"
+    local at piece last=-1 head= line=$COMP_LINE
+    words=()
+    for at in "${!COMP_WORDS[@]}"; do
+        piece=${COMP_WORDS[at]}
+        if [[ $at -eq 0 || $line == [[:space:]]* ]]; then
+            line=${line#"${line%%[![:space:]]*}"}
+            words[++last]=
+        fi
+        line=${line#"$piece"}
+        if [[ $at -eq $COMP_CWORD ]]; then
+            head=${words[last]//\\/}
+            [[ $piece =~ ^[:=]+$ ]] && head+=$piece
+            piece=$head${2//\\/}
+            words[last]=
+            _CLAP_COMPLETE_INDEX=$last
+        fi
+        words[last]+=$piece
+    done
+    COMPREPLY=("#;
+
 /// What bash runs before it shows candidates. It puts them into the line as they are, so they are quoted there,
 /// unless a quote is open.
 const QUOTE_FOR_BASH: &str = r#"
-    if [[ "${COMP_WORDS[COMP_CWORD]}" != [\"\']* ]]; then
-        local at quoted
-        for at in "${!COMPREPLY[@]}"; do
-            printf -v quoted '%q' "${COMPREPLY[at]}"
-            COMPREPLY[at]=$quoted
-        done
-    fi
+    for at in "${!COMPREPLY[@]}"; do
+        piece=${COMPREPLY[at]#"$head"}
+        [[ ${COMP_WORDS[COMP_CWORD]} == [\"\']* ]] || printf -v piece '%q' "$piece"
+        COMPREPLY[at]=$piece
+    done
 }
 "#;
 
@@ -95,10 +116,10 @@ pub(super) fn run(context: &mut Context, shell: Shell) -> Outcome {
     Ok(())
 }
 
-/// The script for bash with quotes around what it takes and gives. No name has a backslash of its own.
+/// The script for bash with whole words and quoted ones.
 fn quoting(script: &str) -> String {
     script
-        .replacen(r#"="$2""#, r#"="${2//\\/}""#, 1)
+        .replacen("\n    COMPREPLY=(", JOIN_FOR_BASH, 1)
         .replacen("\n}\n", QUOTE_FOR_BASH, 1)
 }
 

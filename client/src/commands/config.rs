@@ -370,7 +370,10 @@ fn edit(context: &mut Context) -> Outcome {
         let bytes = fs::read_bounded(&copy, MAX_BYTES)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         // What the environment gets wrong is no fault of the file.
-        let problems = config::check(&home, &text, &BTreeMap::new());
+        let mut problems = config::check(&home, &text, &BTreeMap::new());
+        for problem in &mut problems {
+            problem.path = problem.path.take().map(|_| copy.clone());
+        }
         if problems.is_empty() {
             break bytes;
         }

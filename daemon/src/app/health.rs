@@ -154,26 +154,35 @@ impl App {
         let Ok(views) = store.read(collection::all) else {
             return;
         };
-        let of_state = |state: CollectionState, what: &str, hint: &str| -> Vec<Finding> {
+        let of_state = |state: CollectionState, what: &str, hint: fn(bool) -> &'static str| {
+            let views = views.iter().filter(|view| view.state == state);
             views
-                .iter()
-                .filter(|view| view.state == state)
                 .map(|view| {
                     let message = format!("`{}` {what}{}", view.name, first_problem(view));
-                    (view.name.clone(), message, vec![hint.to_owned()])
+                    (
+                        view.name.clone(),
+                        message,
+                        vec![hint(view.external).to_owned()],
+                    )
                 })
-                .collect()
+                .collect::<Vec<Finding>>()
         };
         let broken = of_state(
             CollectionState::Broken,
             "can't be read: ",
-            "mend the file; until then the last good rows are served",
+            |_| "mend the file; until then the last good rows are served",
         );
         health.replace(&COLLECTION_BROKEN, broken);
         let unreachable = of_state(
             CollectionState::Unreachable,
             "can't be reached: ",
-            "bring its folder back; or have it forgotten with `sm cache clear`; until then the last good rows are served",
+            |external| {
+                if external {
+                    "bring its folder back; or have it forgotten with `sm config unset collection.path`; until then the last good rows are served"
+                } else {
+                    "bring its folder back; or have it forgotten with `sm cache clear`; until then the last good rows are served"
+                }
+            },
         );
         health.replace(&COLLECTION_UNREACHABLE, unreachable);
         let bare = views

@@ -275,6 +275,14 @@ fn edit_keeps_only_what_is_sound() {
     write(&path, "#!/bin/sh\nprintf '[cache\\n' > \"$1\"\n");
     let error = sandbox.run(&["config", "edit"]).exits(2);
     assert!(error.stderr.contains("not kept"), "{}", error.stderr);
+    // The line at fault is one of the text that was made.
+    let place = "toml:1";
+    let told = error.stderr.lines().find(|line| line.contains(place));
+    assert!(
+        told.is_some_and(|line| line.contains(".config-edit-")),
+        "{}",
+        error.stderr
+    );
     assert_eq!(std::fs::read(sandbox.home().config()).unwrap(), before);
 }
 

@@ -1,7 +1,7 @@
 //! One more collection folder, outside of the home.
 
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{rename, skill, text};
+use skillmeat_tests::home::{codes, rename, skill, text};
 
 /// What is true of an external collection, however it was named.
 fn is_served_and_watched(sandbox: &Sandbox) {
@@ -68,12 +68,23 @@ fn the_config_names_one_while_the_daemon_runs() {
             .run(&["config", "set", "collection.path", place.to_str().unwrap()])
             .ok(),
     );
+    assert_eq!(sandbox.json(&["list", "-c", "library"])["total"], 1);
     is_served_and_watched(&sandbox);
-    drop(sandbox.run(&["config", "unset", "collection.path"]).ok());
-    sandbox.status_until("it to be gone", |status| {
-        status["collections"].as_array().unwrap().len() == 1
+    let away = sandbox.path("team/away");
+    rename(&place, &away);
+    let status = sandbox.status_until("it to be missed", |status| {
+        codes(&status["warnings"]) == ["collection-unreachable"]
     });
+    let hints = status["warnings"][0]["hints"].to_string();
+    assert!(
+        hints.contains("`sm config unset collection.path`"),
+        "{hints}"
+    );
+    drop(sandbox.run(&["config", "unset", "collection.path"]).ok());
     drop(sandbox.run(&["show", "shared"]).exits(3));
+    let status = sandbox.json(&["status"]);
+    assert_eq!(status["collections"].as_array().unwrap().len(), 1);
+    rename(&away, &place);
     assert!(place.join("skills/shared/SKILL.md").is_file());
 }
 

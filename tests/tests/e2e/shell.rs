@@ -161,19 +161,53 @@ fn bash_gets_names_that_it_can_put_into_a_line() {
     drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
     let script = sandbox.path("sm.bash");
     write(&script, sandbox.run(&["completions", "bash"]).ok().stdout);
-    // What bash sets before it calls the function: the words as they are typed, and the last one without its quote.
-    let reply = |typed: &str, unquoted: &str| {
+    // What bash sets before it calls the function: the line, its words as they are typed, split at some signs, and what
+    // is to be replaced, without its quote.
+    let reply = |line: &str, words: &[&str], unquoted: &str| {
         let mut command = sandbox.command(bash);
-        let test = "source \"$1\"; PATH=$2:$PATH; COMP_WORDS=(sm show \"$3\"); COMP_CWORD=2; COMP_TYPE=9; \
-                    _clap_complete_sm sm \"$4\" show; printf '%s\\n' \"${COMPREPLY[@]}\"";
+        let test = "source \"$1\"; PATH=$2:$PATH; COMP_LINE=$3; last=$4; shift 4; COMP_WORDS=(\"$@\"); \
+                    COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
+                    _clap_complete_sm sm \"$last\" show; printf '%s\\n' \"${COMPREPLY[@]}\"";
         let folder = binary("sm").parent().unwrap().to_owned();
         command.args(["-c", test, "bash"]).arg(&script).arg(folder);
-        command.args([typed, unquoted]);
+        command.args([line, unquoted]).args(words);
         output(command).ok().stdout
     };
-    assert_eq!(reply("With", "With"), "With\\ Space\n");
-    assert_eq!(reply("With\\ Sp", "With\\ Sp"), "With\\ Space\n");
-    assert_eq!(reply("\"With Sp", "With Sp"), "With Space\n");
+    let show = |typed: &str, unquoted: &str| {
+        let line = format!("sm  show {typed}");
+        reply(&line, &["sm", "show", typed], unquoted)
+    };
+    assert_eq!(show("With", "With"), "With\\ Space\n");
+    assert_eq!(show("With\\ Sp", "With\\ Sp"), "With\\ Space\n");
+    assert_eq!(show("\"With Sp", "With Sp"), "With Space\n");
+    for (line, words, last, answer) in [
+        (
+            "sm show skill:Wi",
+            &["sm", "show", "skill", ":", "Wi"][..],
+            "Wi",
+            "With\\ Space\n",
+        ),
+        (
+            "sm show skill:",
+            &["sm", "show", "skill", ":"],
+            "",
+            "With\\ Space\n",
+        ),
+        (
+            "sm list --collection=de",
+            &["sm", "list", "--collection", "=", "de"],
+            "de",
+            "default\n",
+        ),
+        (
+            "sm list -c : de",
+            &["sm", "list", "-c", ":", "de"],
+            "de",
+            "\n",
+        ),
+    ] {
+        assert_eq!(reply(line, words, last), answer, "{line}");
+    }
 }
 
 #[test]

@@ -224,7 +224,13 @@ impl App {
                             .write(move |rows| collection::forget_manifest(rows, &name))?;
                     }
                 }
-                Root::Home if place.is_config() => self.reload_config(),
+                Root::Home if place.is_config() => {
+                    let before = self.config().config.collection_path.clone();
+                    self.reload_config();
+                    if self.config().config.collection_path != before {
+                        self.ingest.look_at_home_now();
+                    }
+                }
                 Root::Home => {
                     whole.extend(Some(served(place)).filter(|name| !name.is_empty()));
                 }

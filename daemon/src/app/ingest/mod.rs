@@ -127,7 +127,12 @@ impl App {
                 Work::Stop => return,
                 Work::Pass(pass, rested) => self.run_pass(&store, &targets, pass, rested),
                 Work::Late(late) => self.take_late(&targets, *late),
-                Work::Home => self.look_at_home(&store, &mut targets, "watch"),
+                Work::Home(waiters) => {
+                    self.look_at_home(&store, &mut targets, "watch");
+                    for waiter in waiters {
+                        waiter.send(()).ok();
+                    }
+                }
                 Work::Config => {
                     self.reload_config();
                     self.look_at_home(&store, &mut targets, "watch");

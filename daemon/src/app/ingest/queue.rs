@@ -19,6 +19,9 @@ use super::tally::Tally;
 /// Before passes the thread looks this often whether the cache's file is still there.
 const SELF_CHECK: Duration = Duration::from_secs(1);
 
+/// How long somebody waits for a look at the home.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Get the reports of passes.
 pub(in crate::app) type Passes = Vec<Receiver<Result<(Report, Duration)>>>;
 
@@ -35,6 +38,8 @@ struct Queue {
     /// Passes that did not move.
     behind: Behind,
     home: bool,
+    /// Who waits for the look at the home.
+    home_waiters: Vec<SyncSender<()>>,
     config: bool,
     retry: bool,
     rebuild: Vec<SyncSender<Result<Passes>>>,
@@ -98,7 +103,8 @@ pub(super) enum Work {
     Pass(Pass, bool),
     /// A pass that was left behind has ended.
     Late(Box<Late>),
-    Home,
+    /// With those who wait for it.
+    Home(Vec<SyncSender<()>>),
     Config,
     Rebuild(Vec<SyncSender<Result<Passes>>>),
     Change(Change, SyncSender<Result<()>>),
@@ -184,6 +190,21 @@ impl Ingest {
     pub(in crate::app) fn look_at_home(&self) {
         self.queue().home = true;
         self.wake.notify_all();
+    }
+
+    /// Has somebody look now, and waits for that as long as a person would.
+    pub(in crate::app) fn look_at_home_now(&self) {
+        let (waiter, receiver) = sync_channel(1);
+        {
+            let mut queue = self.queue();
+            if queue.stopping {
+                return;
+            }
+            queue.home = true;
+            queue.home_waiters.push(waiter);
+        }
+        self.wake.notify_all();
+        receiver.recv_timeout(PATIENCE).ok();
     }
 
     /// Asks for the config to be read again.
@@ -276,6 +297,7 @@ impl Ingest {
         queue.passes.clear();
         queue.later.clear();
         queue.behind.clear();
+        queue.home_waiters.clear();
         queue.rebuild.clear();
         queue.gone.clear();
         queue.change = None;
@@ -354,7 +376,7 @@ impl Ingest {
                 return Work::Config;
             }
             if std::mem::take(&mut queue.home) {
-                return Work::Home;
+                return Work::Home(std::mem::take(&mut queue.home_waiters));
             }
             let now = Instant::now();
             while let Some(pass) = queue.later.take_due(now) {

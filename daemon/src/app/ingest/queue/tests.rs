@@ -72,7 +72,7 @@ fn what_passes_did_is_summed_up_until_there_is_nothing_to_do() {
     assert!(!rested(&ingest) && !rested(&ingest));
     std::thread::scope(|scope| {
         // Something else comes first when there is work again.
-        let other = scope.spawn(|| matches!(ingest.next(), Work::Home));
+        let other = scope.spawn(|| matches!(ingest.next(), Work::Home(_)));
         let deadline = Instant::now() + Duration::from_secs(20);
         while !ingest.queue().rested {
             assert!(Instant::now() < deadline, "it never rests");
