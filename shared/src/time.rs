@@ -50,17 +50,19 @@ impl Timestamp {
     /// RFC 3339 in UTC with milliseconds, as all our output spells moments: `2026-11-20T15:47:26.161Z`.
     pub fn to_rfc3339(self) -> String {
         let format = format_description!(
+            version = 3,
             "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
         );
-        self.date().format(format).unwrap_or_default()
+        self.date().format(&format).unwrap_or_default()
     }
 
     /// ISO 8601 in UTC without a zone, with microseconds, as manifests spell moments.
     pub fn to_manifest(self) -> String {
         let format = format_description!(
+            version = 3,
             "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]"
         );
-        self.date().format(format).unwrap_or_default()
+        self.date().format(&format).unwrap_or_default()
     }
 
     /// Reads either spelling; a moment without a zone counts as UTC.
@@ -68,11 +70,14 @@ impl Timestamp {
         if let Ok(date) = OffsetDateTime::parse(text, &Rfc3339) {
             return Some(Self::of(date));
         }
-        let with_fraction =
-            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond]");
-        let whole = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
-        PrimitiveDateTime::parse(text, with_fraction)
-            .or_else(|_| PrimitiveDateTime::parse(text, whole))
+        let with_fraction = format_description!(
+            version = 3,
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond]"
+        );
+        let whole =
+            format_description!(version = 3, "[year]-[month]-[day]T[hour]:[minute]:[second]");
+        PrimitiveDateTime::parse(text, &with_fraction)
+            .or_else(|_| PrimitiveDateTime::parse(text, &whole))
             .ok()
             .map(|date| Self::of(date.assume_utc()))
     }

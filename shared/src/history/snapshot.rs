@@ -1,6 +1,6 @@
 //! Names of snapshots, as the ancestor makes them.
 
-use time::format_description::BorrowedFormatItem;
+use time::format_description::FormatDescriptionV3;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -8,14 +8,16 @@ use crate::time::Timestamp;
 use crate::{Code, Error, Result};
 
 /// `20261120-155145-120724`: UTC, down to the microsecond.
-const FORMAT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year][month][day]-[hour][minute][second]-[subsecond digits:6]");
+const FORMAT: FormatDescriptionV3<'_> = format_description!(
+    version = 3,
+    "[year][month][day]-[hour][minute][second]-[subsecond digits:6]"
+);
 
 /// The name of a snapshot that is made at this moment.
 pub fn id_at(at: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0))
         .ok()
-        .and_then(|date| date.format(FORMAT).ok())
+        .and_then(|date| date.format(&FORMAT).ok())
         .unwrap_or_default()
 }
 
@@ -24,7 +26,7 @@ pub fn id_at(at: Timestamp) -> String {
 /// # Errors
 /// [`Code::InvalidArgument`] if it is no such name. Names become names of files: nothing else is believed.
 pub fn moment_of(id: &str) -> Result<Timestamp> {
-    PrimitiveDateTime::parse(id, FORMAT)
+    PrimitiveDateTime::parse(id, &FORMAT)
         .ok()
         .filter(|_| id.len() == 22)
         .map(|date| Timestamp::of(date.assume_utc()))
