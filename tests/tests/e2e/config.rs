@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{copy, fixture, output, skill, text, write};
+use skillmeat_tests::home::{copy, fixture, output, replace, skill, text, write};
 
 fn find<'a>(list: &'a Value, key: &str) -> &'a Value {
     list["settings"]
@@ -198,7 +198,7 @@ fn wrong_types_are_told_with_their_line_and_the_daemon_serves() {
     let sandbox = Sandbox::initialised();
     skill(&sandbox.collection("default", "skills"), "one", "One");
     sandbox.shows("one", "the skill", |_| true);
-    write(
+    replace(
         sandbox.home().config(),
         "[cache]\nmax_size_mb = \"lots\"\nmetadata_ttl = [1]\n\n[log]\nlevel = 7\n",
     );
@@ -221,14 +221,16 @@ fn wrong_types_are_told_with_their_line_and_the_daemon_serves() {
     let listed = sandbox.run(&["config", "list"]).ok();
     assert!(listed.stderr.contains("config.toml:3"), "{}", listed.stderr);
     // One syntax error, the same way.
-    write(sandbox.home().config(), "[cache]\nmax_size_mb = = 3\n");
-    sandbox.status_until("the syntax error", fits);
+    replace(sandbox.home().config(), "[cache]\nmax_size_mb = = 3\n");
+    sandbox.status_until("the syntax error", |status| {
+        fits(status) && status["warnings"].as_array().unwrap().len() == 1
+    });
     assert_eq!(
         sandbox.json(&["cache", "status"])["max_size_bytes"],
         500 << 20
     );
     // Mended, the warning goes.
-    write(sandbox.home().config(), "[cache]\nmax_size_mb = 300\n");
+    replace(sandbox.home().config(), "[cache]\nmax_size_mb = 300\n");
     sandbox.status_until("the mended config", |status| {
         status["warnings"] == json!([])
     });
