@@ -15,6 +15,8 @@ mod clocks;
 mod disks;
 #[path = "e2e/external.rs"]
 mod external;
+#[path = "e2e/links.rs"]
+mod links;
 #[path = "e2e/mounts.rs"]
 mod mounts;
 #[path = "e2e/names.rs"]

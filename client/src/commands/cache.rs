@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_shared::Code;
-use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::time::Timestamp;
 
 use super::show::reference;
@@ -216,9 +215,8 @@ fn words(report: &v1::ReconcileReport) -> String {
 
 fn print_report(context: &mut Context, answer: v1::RefreshCacheResponse) -> Outcome {
     let report = answer.report.unwrap_or_default();
-    // As with a folder that can't be read: what it says of the collection was not taken over.
-    let mut failed = report.failures.iter();
-    let is_unread = failed.any(|one| one.path == MANIFEST || one.path == LOCK);
+    // More than an artifact: a manifest, a folder of artifacts, all of a collection.
+    let is_unread = report.failures.iter().any(|one| !one.path.contains('/'));
     if context.out.json {
         context.out.document(&Report::from(report))?;
     } else {
@@ -242,9 +240,12 @@ fn failures(context: &Context, report: &v1::ReconcileReport) {
     for failure in report.failures.iter().take(most) {
         let (path, name) = (one_line(&failure.path), one_line(&failure.collection));
         let reason = one_line(&failure.reason);
-        context
-            .out
-            .warning(&format!("`{path}` of `{name}`: {reason}"));
+        let of = if path.is_empty() {
+            String::new()
+        } else {
+            format!("`{path}` of ")
+        };
+        context.out.warning(&format!("{of}`{name}`: {reason}"));
         shown += 1;
     }
     let more = report.failed.saturating_sub(shown);

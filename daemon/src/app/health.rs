@@ -178,9 +178,9 @@ impl App {
             "can't be reached: ",
             |external| {
                 if external {
-                    "bring its folder back; or have it forgotten with `sm config unset collection.path`; until then the last good rows are served"
+                    "bring its folder back, or mend its rights; or have it forgotten with `sm config unset collection.path`; until then the last good rows are served"
                 } else {
-                    "bring its folder back; or have it forgotten with `sm cache clear`; until then the last good rows are served"
+                    "bring its folder back, or mend its rights; or have it forgotten with `sm cache clear`; until then the last good rows are served"
                 }
             },
         );

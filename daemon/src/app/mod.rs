@@ -103,6 +103,7 @@ pub struct App {
     freshness: Mutex<freshness::Table>,
     counters: status::Counters,
     ledger: Arc<Ledger>,
+    links: ingest::Links,
     activity: activity::Activity,
     watcher: OnceLock<Watcher>,
     scheduler: OnceLock<CronScheduler>,
@@ -144,6 +145,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         freshness: Mutex::default(),
         counters: status::Counters::default(),
         ledger: Arc::new(Ledger::new()),
+        links: ingest::Links::default(),
         activity: activity::Activity::default(),
         watcher: OnceLock::new(),
         scheduler: OnceLock::new(),
@@ -298,6 +300,7 @@ impl watch::Sink for Ears {
 impl Application for App {
     fn start(self: Arc<Self>, supervisor: &Supervisor) {
         self.watch_the_clock();
+        self.watch_the_mute();
         self.heed_who_comes_back();
         let app = Arc::downgrade(&self);
         // Whoever asks notices a cache that is gone; so does the daemon by itself, when nobody asks.

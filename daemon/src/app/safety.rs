@@ -1,9 +1,11 @@
 //! What keeps rows true although nobody told of a change: passes over everything every hour, after a sleep
 //! and after a set clock, and a look whether those who should tell still do.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::health::{Finding, Health, WATCH_FAILED, WATCH_LIMIT, WATCH_SILENT};
 use skillmeat_shared::reconcile::Scope;
 
@@ -26,6 +28,37 @@ impl App {
                 drop(runtime.spawn_blocking(move || app.look_at_everything(jump.reason())));
             }
         });
+    }
+
+    /// Has what tells nobody of a change looked at every time the process looks after itself.
+    pub(super) fn watch_the_mute(self: &Arc<Self>) {
+        let app = Arc::downgrade(self);
+        self.boot.self_check.add(move |_| {
+            if let Some(app) = app.upgrade() {
+                let runtime = app.boot.supervisor.runtime().clone();
+                // Detached: whoever checks has no time to wait.
+                drop(runtime.spawn_blocking(move || app.look_at_the_mute()));
+            }
+        });
+    }
+
+    /// Folders behind other links or below other disks than before; manifests and lock files elsewhere, behind links.
+    fn look_at_the_mute(&self) {
+        let Some(watcher) = self.watcher.get() else {
+            return;
+        };
+        watcher.look_at_places();
+        for root in watcher.status() {
+            let has_link = |folder: &Path| {
+                let found = [MANIFEST, LOCK].map(|name| folder.join(name).symlink_metadata());
+                let mut found = found.into_iter().flatten();
+                found.any(|found| found.is_symlink())
+            };
+            if self.reach.through(&root.path, has_link) == Some(true) {
+                let manifest = Scope::Paths([MANIFEST.to_owned()].into());
+                self.ingest.submit(&root.name, manifest, "watch");
+            }
+        }
     }
 
     /// Asks for passes over all collections, and finds out whether they are watched as they should be.

@@ -288,6 +288,17 @@ impl Watcher {
         self.watch_anew(|at| outdated == Some(at));
     }
 
+    /// Watches anew what isn't what it was when its watch was set: behind another link, or below a disk that was mounted
+    /// over it. Nobody tells of these.
+    pub fn look_at_places(&self) {
+        let watches = self.shared.watches();
+        let moved = self.shared.table().all_moved(&watches);
+        drop(watches);
+        if !moved.is_empty() {
+            self.watch_anew(|at| moved.contains(&at));
+        }
+    }
+
     /// Finds out whether the kernel's events still arrive, and makes its watcher anew if not; if they
     /// never do, we look ourselves until the next check. Watches anew what is not watched as it should
     /// be. Blocks, some seconds if something is wrong; what was missed meanwhile a full pass must find.

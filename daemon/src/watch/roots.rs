@@ -96,8 +96,8 @@ impl Root {
 }
 
 impl Table {
-    /// Takes over a new list of roots: arms the new ones and those that aren't watched, forgets the
-    /// absent ones. Returns the names of known roots that are watched again.
+    /// Takes over a new list of roots: arms the new ones, those that aren't watched and those that aren't what they
+    /// were, forgets the absent ones. Returns the names of known roots that are watched again.
     pub(crate) fn replace(&mut self, wanted: Vec<WatchRoot>, watches: &mut Watches) -> Vec<String> {
         let mut old = std::mem::take(&mut self.roots);
         let mut known = Vec::new();
@@ -120,10 +120,14 @@ impl Table {
         }
         let mut back = Vec::new();
         for at in 0..self.roots.len() {
-            let watching = self.state_at(at) == Some(State::Watching);
+            let is_armed =
+                |root: &Root| root.shown.state == State::Watching && !root.has_moved(watches);
+            let watching = self.roots.get(at).is_some_and(is_armed);
             // An overlapping root may have taken watches of this one with it.
-            if !watching || unwatched {
+            if watching && unwatched {
                 self.arm(at, watches);
+            } else if !watching {
+                self.rearm(at, watches);
             }
             if !watching
                 && let Some(root) = self.roots.get(at)
@@ -169,10 +173,6 @@ impl Table {
             .filter(|(_, root)| wanted(root))
             .map(|(at, _)| at)
             .collect()
-    }
-
-    fn state_at(&self, at: usize) -> Option<State> {
-        self.roots.get(at).map(|root| root.shown.state)
     }
 
     /// Watches a root anew, whatever stood before. True if it is watched now.
@@ -235,6 +235,11 @@ impl Table {
                 || root.shown.state == State::Failed
                 || root.has_moved(watches)
         })
+    }
+
+    /// The positions of the roots on disks that always answer which aren't what they were when their watch was set.
+    pub(crate) fn all_moved(&self, watches: &Watches) -> Vec<usize> {
+        self.select(|root| !root.is_far && root.has_moved(watches))
     }
 
     /// The position of a root if it isn't what it was when its watch was set.

@@ -84,6 +84,30 @@ pub struct Listing {
     pub found: Vec<Found>,
     /// Containers that can't be read, and what the file system says. Nothing in them counts as deleted.
     pub unread: Vec<(&'static str, Error)>,
+    /// Containers and artifacts that are links to something else in the collection.
+    pub links: Vec<Link>,
+}
+
+/// A link to something else in the collection. Both are relative to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Where it stands.
+    pub at: PathBuf,
+    /// What it leads to, without links in its path.
+    pub to: PathBuf,
+}
+
+/// The link at a path in the collection, whose own path has no links in it. None if it leads out of it or nowhere.
+pub fn link_at(root: &Path, at: &Path) -> Option<Link> {
+    let path = root.join(at);
+    if !fs::symlink_metadata(&path).ok()?.is_symlink() {
+        return None;
+    }
+    let real = fs::canonicalize(path).ok()?;
+    Some(Link {
+        at: at.to_owned(),
+        to: real.strip_prefix(root).ok()?.to_owned(),
+    })
 }
 
 /// Every artifact on disk.
@@ -112,7 +136,8 @@ fn list_at_most(root: &Path, most: usize) -> Result<Listing> {
         if outside.contains(&container) {
             continue;
         }
-        match list_container(root, container, &mut left) {
+        listing.links.extend(link_at(root, Path::new(container)));
+        match list_container(root, container, &mut left, &mut listing.links) {
             Ok(mut here) => {
                 here.sort_by(|a, b| a.path.cmp(&b.path));
                 listing.found.append(&mut here);
@@ -144,7 +169,12 @@ impl From<io::Error> for Unlisted {
     }
 }
 
-fn list_container(root: &Path, container: &str, left: &mut usize) -> Result<Vec<Found>, Unlisted> {
+fn list_container(
+    root: &Path,
+    container: &str,
+    left: &mut usize,
+    links: &mut Vec<Link>,
+) -> Result<Vec<Found>, Unlisted> {
     let folder = root.join(container);
     // A pipe must not be opened, and a file is no container. One whose names can be read and no more is not read either.
     match fs::metadata(folder.join(".")) {
@@ -163,7 +193,10 @@ fn list_container(root: &Path, container: &str, left: &mut usize) -> Result<Vec<
         let shape = match entry.file_type() {
             Ok(found) if found.is_dir() => Some(Shape::Folder),
             Ok(found) if found.is_file() => Some(Shape::File),
-            Ok(found) if found.is_symlink() => shape_of(&entry.path()),
+            Ok(found) if found.is_symlink() => {
+                links.extend(link_at(root, &Path::new(container).join(&name)));
+                shape_of(&entry.path())
+            }
             // Pipes, sockets and devices are no artifacts.
             Ok(_) => None,
             // It is gone already.

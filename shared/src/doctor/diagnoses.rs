@@ -84,7 +84,7 @@ diagnoses! {
         "bring the folder back, or change `collection.path`";
     /// A folder of a collection can't be read.
     COLLECTION_UNREADABLE = "collection-unreadable", Error,
-        "changes in the collection are not seen, and its last good rows are served",
+        "changes in what can't be read are not seen, and its last good rows are served",
         "mend what the message names: its rights with `chmod`, or its owner with `sudo chown -R \"$USER\"`";
     /// The config has a mistake.
     CONFIG_INVALID = "config-invalid", Warning,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::reach::takes_in;
 use super::{EntryColumns, Kept, Known, Scope};
 use crate::artifact::{Problem, Status};
-use crate::collection::layout::{self, Found};
+use crate::collection::layout::{self, Found, Link};
 use crate::collection::lockfile::Lockfile;
 use crate::collection::manifest::{Entry, Manifest, McpServer};
 use crate::collection::spelling;
@@ -57,6 +57,8 @@ pub(super) struct Candidates {
     pub(super) vanished: Vec<Known>,
     /// Why some of the places can't be looked at. Nothing in those is among the others: their rows stay.
     pub(super) unread: Option<Error>,
+    /// Links among what was looked at.
+    pub(super) links: Vec<Link>,
 }
 
 /// What stands on disk, as far as it can be told.
@@ -66,6 +68,7 @@ struct OnDisk {
     /// Containers and places of artifacts that can't be looked at.
     unread: BTreeSet<String>,
     why: Option<Error>,
+    links: Vec<Link>,
 }
 
 impl OnDisk {
@@ -73,6 +76,7 @@ impl OnDisk {
         let listing = layout::list(root)?;
         let mut all = Self {
             found: listing.found,
+            links: listing.links,
             ..Self::default()
         };
         for (container, error) in listing.unread {
@@ -85,7 +89,12 @@ impl OnDisk {
         let mut all = Self::default();
         for path in paths {
             match layout::found_at(root, path) {
-                Ok(found) => all.found.extend(found),
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    let at = found.raw.as_deref().unwrap_or(Path::new(&found.path));
+                    all.links.extend(layout::link_at(root, at));
+                    all.found.push(found);
+                }
                 Err(error) => all.miss(path, error),
             }
         }
@@ -276,6 +285,7 @@ fn complete(
         present,
         vanished,
         unread: on_disk.why,
+        links: on_disk.links,
     }
 }
 

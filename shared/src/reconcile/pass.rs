@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::candidate::{self, Candidates, Entries};
 use super::examine::examine;
 use super::look::{Look, look_at_manifest};
-use super::row::{CollectionRow, CollectionState};
+use super::row::{CollectionRow, CollectionState, ManifestPart};
 use super::{Batch, Change, CollectionPut, Context, KnownCollection, Rows, Scope, Seen, guard};
 use crate::artifact::Problem;
-use crate::collection::MANIFEST;
+use crate::collection::layout::Link;
+use crate::collection::{MANIFEST, spelling};
 use crate::error::{Code, Error, Result};
 
 /// A collection to reconcile.
@@ -26,7 +27,8 @@ pub struct Target {
 /// Failures of a pass that are told.
 pub const MAX_FAILURES: usize = 100;
 
-/// An artifact whose files can't be read, or a manifest or lock file that can't.
+/// An artifact whose files can't be read; or a manifest, a lock file or a folder with artifacts that can't, or all of a
+/// collection: the path of these has no `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Its collection.
@@ -50,7 +52,7 @@ pub struct Report {
     pub changed: u64,
     /// Rows removed.
     pub removed: u64,
-    /// Artifacts whose files can't be read, manifests and lock files.
+    /// What can't be read: [`Failure`].
     pub failed: u64,
     /// Those of them of which that was not known.
     pub failed_anew: u64,
@@ -68,6 +70,8 @@ pub struct Report {
     pub state: Option<CollectionState>,
     /// Why some of its folders could not be read. Their rows stay as they were, and all else counts.
     pub unread: Option<Error>,
+    /// Links to something else in the collection, among what was looked at.
+    pub links: Vec<Link>,
     /// The pass was cancelled before its end.
     pub cancelled: bool,
 }
@@ -83,14 +87,21 @@ impl Report {
         };
         for problem in look.problems.iter().filter(is_whole) {
             let line = problem.line.map(|line| format!("line {line}: "));
-            self.failed += 1;
-            self.failed_anew += u64::from(!is_known);
-            self.failures.push(Failure {
-                collection: target.name.clone(),
-                path: problem.path.clone().unwrap_or_default(),
-                reason: line.unwrap_or_default() + &problem.message,
-            });
+            let reason = line.unwrap_or_default() + &problem.message;
+            let path = problem.path.clone().unwrap_or_default();
+            self.add_failure(target, path, &reason, is_known);
         }
+    }
+
+    /// Names what of the collection itself can't be read.
+    fn add_failure(&mut self, target: &Target, path: String, reason: &str, is_known: bool) {
+        self.failed += 1;
+        self.failed_anew += u64::from(!is_known);
+        self.failures.push(Failure {
+            collection: target.name.clone(),
+            path,
+            reason: reason.to_owned(),
+        });
     }
 }
 
@@ -108,11 +119,11 @@ pub fn reconcile(
         report.state = Some(CollectionState::Unreachable);
         return Ok(report);
     }
-    let root = match std::fs::canonicalize(&target.path) {
-        Ok(root) if std::fs::read_dir(&root).is_ok() && !is_emptied(&root, known.as_ref()) => root,
+    let root = match open(&target.path) {
+        Ok(root) if !is_emptied(&root, known.as_ref()) => root,
         outcome => {
             let error = outcome.err().map_or_else(
-                || "the folder is empty or can't be read".to_owned(),
+                || "the folder is empty".to_owned(),
                 |error| Error::io("open", &target.path, &error).message,
             );
             return unreachable(target, rows, known.as_ref(), &error, report);
@@ -167,7 +178,7 @@ pub fn reconcile(
     };
     let existing = rows.known(collection_row, wanted)?;
     let known_count = existing.len();
-    let found = (look.state, look.problems);
+    let found = (look.state, look.problems, look.part);
     let candidates = match candidate::gather(&root, look.entries, existing, scope) {
         Ok(candidates) => candidates,
         Err(error) => {
@@ -184,6 +195,7 @@ pub fn reconcile(
         context,
         &mut report,
     )?;
+    report.links.clone_from(&candidates.links);
     report.cancelled = (context.is_cancelled)();
     let removals = removals(&candidates, known_count, scope, &mut report);
     let mut put = put.filter(|put| {
@@ -206,9 +218,10 @@ pub fn reconcile(
     if let Some(error) = candidates.unread.filter(|_| !report.cancelled) {
         let state = note_unreadable(target, rows, known.as_ref(), found, &error)?;
         report.state = Some(state);
-        report.failed += 1;
         let is_known = known.is_some_and(|known| known.state == CollectionState::Unreadable);
-        report.failed_anew += u64::from(!is_known);
+        let place = error.path.as_deref().unwrap_or(&root);
+        let place = place.strip_prefix(&root).map(spelling::spell);
+        report.add_failure(target, place.unwrap_or_default(), &error.message, is_known);
         report.unread = Some(error);
     }
     Ok(report)
@@ -224,11 +237,19 @@ fn is_better(new: Option<Seen>, old: Option<Seen>) -> bool {
     }
 }
 
-/// An empty folder where a collection was: an unmounted disk, not a user's will.
+/// The folder without links in its path, if what is in it can be looked at: its names alone are not enough.
+fn open(path: &Path) -> std::io::Result<PathBuf> {
+    let root = std::fs::canonicalize(path)?;
+    std::fs::metadata(root.join("."))?;
+    std::fs::read_dir(&root)?;
+    Ok(root)
+}
+
 fn is_gone(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
+/// An empty folder where a collection was: an unmounted disk, not a user's will.
 fn is_emptied(root: &Path, known: Option<&KnownCollection>) -> bool {
     known.is_some_and(|known| known.manifest.is_some())
         && std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
@@ -260,7 +281,9 @@ fn unreachable(
         same: false,
     };
     report.state = Some(CollectionState::Unreachable);
-    if let Some(put) = collection_put(target, known, &look).filter(|put| put.differs) {
+    let put = collection_put(target, known, &look).filter(|put| put.differs);
+    report.add_failure(target, String::new(), why, put.is_none());
+    if let Some(put) = put {
         report.collection_changed = true;
         rows.apply(Batch {
             collection: target.name.clone(),
@@ -272,15 +295,19 @@ fn unreachable(
 }
 
 /// Notes that a folder in a collection can't be read: its rows stay, and manifest and lock, as they were `found`,
-/// count as not yet taken over. Returns the state of the collection.
+/// count as not yet taken over: what they say of that folder was not. Returns the state of the collection.
 fn note_unreadable(
     target: &Target,
     rows: &dyn Rows,
     known: Option<&KnownCollection>,
-    found: (CollectionState, Vec<Problem>),
+    found: (CollectionState, Vec<Problem>, Option<ManifestPart>),
     error: &Error,
 ) -> Result<CollectionState> {
-    let (mut state, mut problems) = found;
+    let (mut state, mut problems, manifest) = found;
+    if manifest.is_none() && known.is_some_and(|known| known.state == CollectionState::Unreadable) {
+        // It stands there already.
+        return Ok(CollectionState::Unreadable);
+    }
     let problem = Problem::new("collection.unreadable", error.message.clone());
     if let CollectionState::Ok | CollectionState::Unreadable = state {
         state = CollectionState::Unreadable;
@@ -294,7 +321,7 @@ fn note_unreadable(
         external: target.external,
         state,
         problems,
-        manifest: None,
+        manifest,
     };
     // Only a first pass that came to its end writes the hash of the row.
     let is_built = known.is_some_and(|known| known.row_hash != [0; 16]);

@@ -278,7 +278,7 @@ fn harms_only_itself(sandbox: &Sandbox) {
     skill(&sandbox.collection("default", "skills"), "one", "Edited");
     sandbox.shows("one", "an edit", |shown| shown["description"] == "Edited");
     sandbox.json(&["group", "create", "some", "one"]);
-    drop(sandbox.run(&["cache", "refresh"]).ok());
+    drop(sandbox.run(&["cache", "refresh"]).exits(5));
 }
 
 /// A home with a collection of its own and one on a disk, whose rows are there from a run before; no daemon runs.

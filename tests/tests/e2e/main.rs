@@ -38,6 +38,7 @@ mod homes;
 mod intake;
 mod leaving;
 mod library;
+mod links;
 mod list;
 mod load;
 mod locking;

@@ -302,3 +302,23 @@ fn an_artifact_of_an_unknown_kind_has_a_name() {
         "{error}"
     );
 }
+
+#[test]
+fn a_lock_file_that_cant_be_read_stops_a_renaming_before_anything_changes() {
+    let sandbox = Sandbox::initialised();
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "One");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
+    let [manifest, lock] =
+        ["collection.toml", "collection.lock"].map(|name| sandbox.collection("default", name));
+    let good = std::fs::read_to_string(&lock).unwrap();
+    replace(&lock, format!("{good}\nx = ["));
+    let before = std::fs::read(&manifest).unwrap();
+    sandbox.fails(&["rename", "one", "other"], 4);
+    assert_eq!(before, std::fs::read(&manifest).unwrap());
+    assert!(sandbox.collection("default", "skills/one").is_dir());
+    replace(&lock, &good);
+    sandbox.json(&["rename", "one", "other"]);
+    assert_eq!(sandbox.show("other")["status"], "managed");
+}

@@ -75,6 +75,36 @@ fn a_folder_of_another_disk_that_is_unmounted_and_mounted_again() {
 }
 
 #[test]
+fn a_disk_that_is_mounted_over_a_collection_hides_it_until_it_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(crate::BACKEND, "[daemon]\nself_check = \"1s\"\n");
+    let aside = sandbox.path("aside");
+    skill(&aside.join("skills"), "one", "Over it");
+    write(aside.join("collection.toml"), "[collection]\n");
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    namespace.run(&sm("init"));
+    let place = sandbox.collection("default", "");
+    skill(&place.join("skills"), "one", "Below it");
+    let is = |what: &str| {
+        sandbox.shows("one", what, |shown| shown["description"] == what);
+    };
+    is("Below it");
+    let (place, aside) = (place.display(), aside.display());
+    namespace.run(&format!(
+        "mount -t tmpfs none {place} && cp -r {aside}/. {place}"
+    ));
+    is("Over it");
+    namespace.run(&format!(
+        "sed -i 's/Over it/Edited/' {place}/skills/one/SKILL.md"
+    ));
+    is("Edited");
+    namespace.run(&format!("umount {place}"));
+    is("Below it");
+}
+
+#[test]
 fn a_kernel_without_watches_left_makes_one_collection_polled() {
     // The kernel is not asked for any there.
     if crate::BACKEND == "poll" {

@@ -76,8 +76,10 @@ fn a_folder_that_cant_be_read_is_told_alike_everywhere() {
     let Some(sandbox) = bound() else { return };
     let skills = sandbox.collection("default", "skills");
     close(&skills);
-    let error = sandbox.fails(&["cache", "refresh"], 5);
-    assert_eq!(error["code"], "file.permission", "{error}");
+    let refreshed = sandbox.run(&["cache", "refresh", "--json"]).exits(5).json();
+    let failure = &refreshed["failures"][0];
+    assert_eq!(failure["path"], "skills", "{refreshed:#}");
+    assert!(text(&failure["reason"]).contains("permission denied"));
     let (states, why) = told(&sandbox);
     assert_eq!(states, ["unreadable"; 4]);
     assert!(why.contains(skills.to_str().unwrap()), "{why}");
@@ -131,8 +133,13 @@ fn a_folder_that_cant_be_read_keeps_its_rows_and_no_other_from_being_looked_at()
             shown["description"] == "After"
         });
     }
-    sandbox.fails(&["cache", "refresh"], 5);
+    let refreshed = sandbox.run(&["cache", "refresh", "--json"]).exits(5).json();
+    assert_eq!(refreshed["failed"], 1, "{refreshed:#}");
     sandbox.fails(&["show", "goes"], 3);
+    // What the manifest says of the collection itself is taken over, and what was done is no failure.
+    sandbox.json(&["group", "create", "ours"]);
+    sandbox.json(&["group", "add", "ours", "changes"]);
+    assert_eq!(sandbox.show("changes")["groups"][0], "ours");
     assert_eq!(sandbox.show("one")["status"], "managed");
     assert_eq!(sandbox.show("loose")["status"], "unmanaged");
     assert_eq!(told(&sandbox).0, ["unreadable"; 4]);
@@ -144,6 +151,28 @@ fn a_folder_that_cant_be_read_keeps_its_rows_and_no_other_from_being_looked_at()
     assert_eq!(sandbox.show("loose")["description"], "Tied");
     let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
     assert_eq!(status["collections"][0]["state"], "ok");
+}
+
+#[test]
+fn a_collection_of_which_only_names_can_be_read_is_not_one_without_a_manifest() {
+    let Some(sandbox) = bound() else { return };
+    let folder = sandbox.collection("default", "");
+    for mode in [0o400, 0o000] {
+        open(&folder, mode);
+        let refreshed = sandbox.run(&["cache", "refresh", "--json"]).exits(5).json();
+        assert_eq!(refreshed["failed"], 1, "{refreshed:#}");
+        assert_eq!(refreshed["failures"][0]["path"], "");
+        let told = sandbox.run(&["cache", "refresh"]).exits(5).stderr;
+        assert!(told.contains("`default`: can't open"), "{told}");
+        let status = sandbox.json(&["status"]);
+        assert_eq!(status["collections"][0]["state"], "unreachable");
+        assert!(
+            status.to_string().contains("permission denied"),
+            "{status:#}"
+        );
+        open(&folder, 0o700);
+        assert_eq!(sandbox.json(&["cache", "refresh"])["failed"], 0);
+    }
 }
 
 #[test]

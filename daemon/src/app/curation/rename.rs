@@ -46,8 +46,12 @@ impl App {
                 several => return Err(too_many(several)),
             };
             let result = said(request.dry_run, "would-rename", "renamed");
-            match plan(&request.name, draft, batch, row) {
-                Ok(Some(path)) => batch.done(row, result, &format!("to `{}`", request.name), &path),
+            match check(&request.name, draft, batch, row) {
+                Ok(Some(goal)) => {
+                    let path = goal.path.clone();
+                    plan(goal, draft, batch, row)?;
+                    batch.done(row, result, &format!("to `{}`", request.name), &path);
+                }
                 Ok(None) => batch.done(row, "unchanged", "it has that name", &row.path),
                 Err(error) if error.code == Code::FileChanged => return Err(error),
                 Err(error) => batch.failed(row, &error),
@@ -69,13 +73,22 @@ fn too_many(rows: &[Summary]) -> Error {
     Error::new(Code::ArtifactAmbiguous, message).hint("name the one that is meant")
 }
 
-/// The new path; nothing if the artifact has the name already.
-fn plan(
+/// What an artifact becomes.
+struct Goal {
+    id: ArtifactId,
+    /// Relative to the collection.
+    path: String,
+    /// It has files, which move.
+    has_files: bool,
+}
+
+/// What the artifact becomes; nothing if it has the name already. Drafts nothing.
+fn check(
     new: &str,
     draft: &mut Draft<'_>,
     batch: &Batch<'_>,
     row: &Summary,
-) -> Result<Option<String>> {
+) -> Result<Option<Goal>> {
     let (collection, id) = (batch.collection, id_of(row));
     if id.name == new {
         return Ok(None);
@@ -87,17 +100,35 @@ fn plan(
         return Err(Error::new(Code::ArtifactExists, message).hint("choose another name"));
     }
     let path = files::renamed_path(row, new);
+    let has_files = !row.path.is_empty() && draft.exists(&files::place_of(collection, row))?;
+    if has_files {
+        files::Owners::of(&existing).only(row)?;
+        if draft.exists(&Place::collection(collection, path.as_str()))? {
+            let message = format!("`{path}` exists already");
+            return Err(Error::new(Code::FileExists, message).hint("choose another name"));
+        }
+    }
+    Ok(Some(Goal {
+        id: to,
+        path,
+        has_files,
+    }))
+}
+
+/// Drafts the new name. What fails here fails the whole: a part of it may be drafted.
+fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> Result<()> {
+    let (collection, id) = (batch.collection, id_of(row));
+    let Goal {
+        id: to,
+        path,
+        has_files,
+    } = goal;
+    let new = to.name.as_str();
     let (from_place, to_place) = (
         files::place_of(collection, row),
         Place::collection(collection, path.as_str()),
     );
-    let has_files = !row.path.is_empty() && draft.exists(&from_place)?;
     if has_files {
-        files::Owners::of(&existing).only(row)?;
-        if draft.exists(&to_place)? {
-            let message = format!("`{path}` exists already");
-            return Err(Error::new(Code::FileExists, message).hint("choose another name"));
-        }
         files::rename_inside(draft, collection, row, &from_place, new)?;
         draft.rename(&from_place, &to_place)?;
     }
@@ -107,7 +138,7 @@ fn plan(
         if matches!(key, Key::Artifact(_)) && !row.path.is_empty() {
             changes.push(Change::set("path", path.as_str()));
         }
-        let moved = [(id.clone(), Some(new.to_owned()))];
+        let moved = [(id.clone(), Some(to.name.clone()))];
         let edits = [(key, changes)];
         draft.edit_manifest(collection, &|text| {
             let edited = edit::change(&regroup(text, &moved)?, &edits)?;
@@ -139,5 +170,5 @@ fn plan(
         ];
         draft.rate(&ratings)?;
     }
-    Ok(Some(path))
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod behind;
 mod later;
+mod links;
 mod mend;
 mod pace;
 mod pass;
@@ -29,6 +30,7 @@ use crate::lifecycle::Policy;
 use crate::store::{Opened, Store, collection, text};
 use crate::watch::{self, Dirty, Settings, Watcher};
 
+pub(super) use links::Links;
 pub(super) use mend::{AGAIN, taken_down};
 use pass::Pass;
 use queue::Work;
@@ -57,7 +59,8 @@ impl App {
         tracing::debug!(target: "watch", root, why, "dirty");
         match dirty {
             Dirty::All => self.ingest.submit(root, Scope::WHOLE, why),
-            Dirty::Paths(paths) => {
+            Dirty::Paths(mut paths) => {
+                self.links.follow(root, &mut paths);
                 if let Some(scope) = scope_of(&paths) {
                     self.ingest.submit(root, scope, "watch");
                 }

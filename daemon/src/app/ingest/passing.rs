@@ -190,9 +190,10 @@ impl App {
                 self.ingest
                     .note(reason, report, duration, self.now(), start.idle);
                 let is_whole = matches!(scope, Scope::All { .. });
-                if report.unread.is_none()
-                    && (is_whole || (tries > 0 && !self.ingest.tries_again(&collection)))
-                {
+                if let Some(error) = &report.unread {
+                    // Only a look at everything tells that all of it can be read again.
+                    self.pass_failed(&collection, Scope::WHOLE, (looks, tries), error);
+                } else if is_whole || (tries > 0 && !self.ingest.tries_again(&collection)) {
                     self.pass_went_well(&collection);
                 }
                 self.after_pass(target, &scope, report, (start.at, reason), looks);
@@ -204,26 +205,14 @@ impl App {
                     "pass"
                 );
             }
-            Err(_) => self.counters.ingested(0, 1),
-        }
-        let whole = match result {
-            Ok(Report {
-                unread: Some(error),
-                ..
-            }) => {
-                // Only a look at everything tells that all of it can be read again.
-                self.pass_failed(&collection, Scope::WHOLE, (looks, tries), error);
-                Err(error.clone())
-            }
-            Ok(report) => Ok((report.clone(), duration)),
             Err(error) => {
+                self.counters.ingested(0, 1);
                 self.pass_failed(&collection, scope, (looks, tries), error);
-                Err(error.clone())
             }
-        };
+        }
         for waiter in waiters {
             // Who asked may have given up.
-            drop(waiter.send(whole.clone()));
+            drop(waiter.send(result.clone().map(|report| (report, duration))));
         }
     }
 
@@ -239,6 +228,8 @@ impl App {
             return;
         }
         let collection = target.name.as_str();
+        let is_whole = matches!(scope, Scope::All { .. }) && report.unread.is_none();
+        self.links.learn(collection, &report.links, is_whole);
         {
             let mut table = self
                 .freshness

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::reconcile::{MAX_FAILURES, Report};
 use skillmeat_shared::time::Timestamp;
 
@@ -36,7 +35,7 @@ impl Tally {
         let mut left = MAX_FAILURES.saturating_sub(self.counts.failures.len());
         for failure in &report.failures {
             // Those are few, and who asked is told of each.
-            if left > 0 || failure.path == MANIFEST || failure.path == LOCK {
+            if left > 0 || !failure.path.contains('/') {
                 self.counts.failures.push(failure.clone());
             }
             left = left.saturating_sub(1);

@@ -168,6 +168,7 @@ impl<'a> Draft<'a> {
         let store = self.app.store()?;
         if !self.app.is_verified(collection) {
             // The rows are still to come, or those of the process before us: files may have changed since.
+            // Of a folder that can't be read they stay as they were: nothing can be written there either.
             self.app.ingest.run(collection, Scope::WHOLE, OWN_WRITE)?;
         }
         let asked = self.app.asked(&store, collection, false)?;

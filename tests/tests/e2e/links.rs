@@ -1,0 +1,115 @@
+//! Links in collections, and collections behind links: what changes at their other end is seen.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{rename, skill, write};
+use skillmeat_tests::wait::until;
+
+/// Lets a link lead elsewhere, in one step.
+fn retarget(link: &Path, to: &Path) {
+    let new = link.with_file_name(".new~");
+    symlink(to, &new).unwrap();
+    rename(&new, link);
+}
+
+fn described(sandbox: &Sandbox, name: &str, as_what: &str) {
+    sandbox.shows(name, &format!("`{name}` {as_what}"), |shown| {
+        shown["description"] == as_what
+    });
+}
+
+fn markdown(path: &Path, description: &str) {
+    write(path, format!("---\ndescription: {description}\n---\n"));
+}
+
+/// A home whose daemon looks after itself every second.
+fn watchful() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure(crate::BACKEND, "[daemon]\nself_check = \"1s\"\n");
+    drop(sandbox.run(&["init"]).ok());
+    sandbox
+}
+
+#[test]
+fn what_changes_behind_a_link_in_the_collection_is_seen() {
+    let sandbox = Sandbox::watched(crate::BACKEND);
+    let at = |path: &str| sandbox.collection("default", path);
+    let (kept, plain) = (at("store/kept"), at("skills/plain"));
+    let write_all = |what: &str| {
+        skill(kept.parent().unwrap(), "kept", what);
+        skill(plain.parent().unwrap(), "plain", what);
+        markdown(&at("store/one.md"), what);
+        markdown(&at("others/two.md"), what);
+    };
+    write_all("Before");
+    symlink("../store/kept", at("skills/linked")).unwrap();
+    symlink("plain", at("skills/second")).unwrap();
+    std::fs::create_dir_all(at("commands")).unwrap();
+    symlink("../store/one.md", at("commands/one.md")).unwrap();
+    std::fs::remove_dir(at("agents")).unwrap();
+    symlink("others", at("agents")).unwrap();
+    let names = ["skill:linked", "skill:second", "command:one", "agent:two"];
+    for name in names {
+        described(&sandbox, name, "Before");
+    }
+    write_all("After");
+    for name in names {
+        described(&sandbox, name, "After");
+    }
+    markdown(&at("others/three.md"), "New");
+    described(&sandbox, "agent:three", "New");
+    std::fs::remove_file(at("others/two.md")).unwrap();
+    until("the agent to be gone", || {
+        (sandbox.run(&["show", "agent:two"]).code == Some(3)).then_some(())
+    });
+}
+
+#[test]
+fn a_collection_behind_a_link_is_the_one_that_it_leads_to_now() {
+    let sandbox = Sandbox::watched(crate::BACKEND);
+    for (place, what) in [("first", "First"), ("second", "Second")] {
+        let folder = sandbox.path(place);
+        skill(&folder.join("skills"), "one", what);
+        write(folder.join("collection.toml"), "[collection]\n");
+    }
+    let link = sandbox.collection("linked", "");
+    let link = link.parent().unwrap().join("linked");
+    symlink(sandbox.path("first"), &link).unwrap();
+    described(&sandbox, "one", "First");
+    retarget(&link, &sandbox.path("second"));
+    described(&sandbox, "one", "Second");
+    skill(&sandbox.path("second/skills"), "one", "Edited");
+    described(&sandbox, "one", "Edited");
+}
+
+#[test]
+fn what_tells_nobody_of_a_change_is_looked_at_by_the_daemon_itself() {
+    let sandbox = watchful();
+    for (place, what) in [("first", "First"), ("second", "Second")] {
+        skill(&sandbox.path(place).join("skills"), "one", what);
+    }
+    // Nobody watches the folder in which this link stands.
+    let link = sandbox.path("current");
+    symlink(sandbox.path("first"), &link).unwrap();
+    sandbox.json(&["config", "set", "collection.path", link.to_str().unwrap()]);
+    described(&sandbox, "one", "First");
+    retarget(&link, &sandbox.path("second"));
+    described(&sandbox, "one", "Second");
+    skill(&sandbox.path("second/skills"), "one", "Edited");
+    described(&sandbox, "one", "Edited");
+
+    // A manifest that lies elsewhere.
+    let manifest = sandbox.collection("default", "collection.toml");
+    let away = sandbox.path("dotfiles/collection.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    write(&away, &text);
+    retarget(&manifest, &away);
+    sandbox.json(&["cache", "refresh"]);
+    write(&away, format!("{text}\n[[groups]]\nname = \"ours\"\n"));
+    until("the group", || {
+        let groups = sandbox.json(&["group", "list"]);
+        groups.to_string().contains("ours").then_some(())
+    });
+}
