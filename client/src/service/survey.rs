@@ -95,12 +95,15 @@ impl Survey {
     /// What should be mended, and how.
     pub(crate) fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
+        // Without `--force` a file with changes is left alone.
+        let install = if self.is_edited() {
+            "run `sm service install --force`, which keeps the changed file beside"
+        } else {
+            "run `sm service install`"
+        };
         if !self.is_installed() {
             if self.files.iter().any(|file| file.standing.is_some()) {
-                problems.push((
-                    "one of its files is missing".to_owned(),
-                    "run `sm service install`".to_owned(),
-                ));
+                problems.push(("one of its files is missing".to_owned(), install.to_owned()));
             }
             return problems;
         }
@@ -110,7 +113,7 @@ impl Survey {
                     "it starts `{}`, which is not the installed program",
                     program.display()
                 ),
-                "run `sm service install`".to_owned(),
+                install.to_owned(),
             ));
         }
         match (&self.unreachable, &self.state) {
@@ -120,19 +123,19 @@ impl Survey {
             )),
             (None, None) => problems.push((
                 "its manager has not read its files".to_owned(),
-                "run `sm service install`".to_owned(),
+                install.to_owned(),
             )),
             (None, Some(state)) => {
                 if state.outdated {
                     problems.push((
                         "its files have changed since the manager read them".to_owned(),
-                        "run `sm service install`, or `systemctl --user daemon-reload`".to_owned(),
+                        format!("{install}, or `systemctl --user daemon-reload`"),
                     ));
                 }
                 if !state.enabled {
                     problems.push((
                         "it does not start at a login".to_owned(),
-                        "run `sm service install`".to_owned(),
+                        install.to_owned(),
                     ));
                 }
             }

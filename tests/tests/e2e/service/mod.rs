@@ -323,6 +323,18 @@ fn a_program_that_has_moved_is_told_and_mended() {
         moved
     );
     assert_eq!(user.status()["moved"], false);
+
+    // Only by force, if a person changed the unit.
+    let unit = user.unit("skillmeatd.service");
+    let mine = std::fs::read_to_string(&unit).unwrap() + "# mine\n";
+    write(&unit, &mine);
+    let there = binary("skillmeatd");
+    user.sandbox.set("SKILLMEATD", there.to_str().unwrap());
+    user.sandbox.fails(&["service", "install"], 4);
+    let hint = text(&user.status()["problems"][0]["hint"]);
+    assert!(hint.contains("`sm service install --force`"), "{hint}");
+    user.sandbox.json(&["service", "install", "--force"]);
+    assert_eq!(user.status()["moved"], false);
 }
 
 #[test]
