@@ -302,7 +302,12 @@ async fn show(context: &mut Context) -> Outcome {
                     format!("no command can start it: {error}; `sm doctor` tells what to do")
                 }
                 Ok(()) if connect::may_start(&home, &context.env, autostart) => {
-                    "it starts by itself when a command needs it".to_owned()
+                    match connect::last_failure(&home) {
+                        Some(error) => format!(
+                            "the last start failed: {error}; a command that needs it tries again, `sm doctor` tells more"
+                        ),
+                        None => "it starts by itself when a command needs it".to_owned(),
+                    }
                 }
                 Ok(()) => "no command starts it: `sm daemon start` does".to_owned(),
             };

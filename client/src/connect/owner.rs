@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::Home;
-use skillmeat_shared::rendezvous::{Rendezvous, start_ticks};
+use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
 use skillmeat_shared::{Code, Error, Result};
 use tokio::time::{Instant, sleep};
 
@@ -48,6 +48,12 @@ pub(crate) fn is_owned_or_starting(home: &Home) -> Result<bool> {
         Some(_held) => is_owned(home),
         None => Ok(true),
     }
+}
+
+/// Why the last start of a daemon failed, if it did.
+pub(crate) fn last_failure(home: &Home) -> Option<Error> {
+    let last = StartupReport::load(&home.last_start()).ok().flatten();
+    last?.into_result().err()
 }
 
 /// Waits until nobody owns the home. Whether that came true within `patience`.

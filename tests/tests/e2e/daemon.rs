@@ -176,6 +176,17 @@ fn without_autostart_a_missing_daemon_is_an_error() {
     let by_itself = "it starts by itself when a command needs it";
     assert!(told(&["daemon", "status"]).contains(by_itself));
     assert!(!told(&["daemon", "status", "--no-autostart"]).contains(by_itself));
+    // Not where the last start failed.
+    std::fs::remove_file(sandbox.home().lock_file()).unwrap();
+    std::fs::create_dir(sandbox.home().lock_file()).unwrap();
+    assert_ne!(sandbox.run(&["list"]).code, Some(0));
+    std::fs::remove_dir(sandbox.home().lock_file()).unwrap();
+    let status = told(&["daemon", "status"]);
+    assert!(
+        status.contains("the last start failed: ") && status.contains("`sm doctor`"),
+        "{status}"
+    );
+    assert!(!status.contains(by_itself), "{status}");
     sandbox.set("SM_NO_AUTOSTART", "1");
     let error = sandbox.fails(&["list"], 7);
     assert_eq!(error["code"], "daemon.unavailable");
