@@ -301,6 +301,10 @@ pub fn ensure_private_dir(path: &Path) -> Result<()> {
             "it belongs to the user {}, not to {uid}",
             found.uid()
         ))
+        .hint(format!(
+            "if it should be yours, run `sudo chown -R \"$USER\" {}`",
+            path.display()
+        ))
         .hint("choose another folder with `--home` or `SKILLMEAT_HOME`"));
     }
     let open = found.mode() & 0o077;

@@ -92,6 +92,45 @@ fn a_home_that_is_no_folder_is_refused() {
 }
 
 #[test]
+fn a_run_folder_of_another_user_is_told_and_no_daemon_is_made_up() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can give a folder away");
+        return;
+    }
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let folder = sandbox.home().run_dir();
+    std::os::unix::fs::chown(&folder, Some(65_534), None).unwrap();
+    let seen = sandbox.run(&["doctor", "--json"]).exits(9).json();
+    assert_eq!(seen["daemon"]["state"], "stopped", "{seen:#}");
+    let found = codes(&seen["findings"]);
+    assert!(found.contains(&"foreign-owner".to_owned()), "{found:?}");
+    assert!(
+        !found.iter().any(|code| code.starts_with("daemon-")),
+        "{found:?}"
+    );
+    let error = sandbox.fails(&["list"], 5);
+    assert_eq!(error["code"], "home.unusable");
+    let hint = format!("sudo chown -R \"$USER\" {}", folder.display());
+    assert!(text(&error["hints"][0]).contains(&hint), "{error}");
+    std::os::unix::fs::chown(&folder, Some(0), None).unwrap();
+
+    // So it is with a lock that can't be opened.
+    let lock = sandbox.home().start_lock();
+    for (owner, mode, code) in [(65_534, 0o600, "foreign-owner"), (0, 0, "not-writable")] {
+        std::os::unix::fs::chown(&lock, Some(owner), None).unwrap();
+        std::fs::set_permissions(&lock, std::fs::Permissions::from_mode(mode)).unwrap();
+        let seen = output(bound(&sandbox, &["doctor", "--json"]))
+            .exits(9)
+            .json();
+        assert_eq!(codes(&seen["findings"]), [code], "{seen:#}");
+        assert_eq!(seen["daemon"]["state"], "stopped", "{seen:#}");
+    }
+    std::fs::set_permissions(&lock, std::fs::Permissions::from_mode(0o600)).unwrap();
+    drop(sandbox.run(&["list"]).ok());
+}
+
+#[test]
 fn bytes_that_are_no_protocol_harm_nobody() {
     use std::io::{Read as _, Write as _};
     let sandbox = Sandbox::initialised();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use skillmeat_proto::v1;
 use skillmeat_shared::doctor::{
     self, DAEMON_INCOMPATIBLE, DAEMON_OTHER_VERSION, DAEMON_SILENT, DAEMON_START_FAILED,
-    DAEMON_UNREACHABLE, Finding, Repair, SOCKET_UNTRUSTED, STALE_BINARY,
+    DAEMON_UNREACHABLE, FOREIGN_OWNER, Finding, NOT_WRITABLE, Repair, SOCKET_UNTRUSTED,
+    STALE_BINARY,
 };
 use skillmeat_shared::paths::Home;
-use skillmeat_shared::rendezvous::{Rendezvous, StartupReport};
+use skillmeat_shared::rendezvous::Rendezvous;
 use skillmeat_shared::{Code, Error, Result};
 use tokio::time::{Instant, sleep};
 
@@ -97,9 +98,9 @@ pub(super) async fn look(home: &Home, context: &Context) -> (Daemon, Vec<Finding
         }
         Ok(None) => return (daemon, without_daemon(home)),
         Err(error) => {
-            let finding = of_error(&mut daemon, &error);
-            // Where no folder can be nobody owns anything; the check of the folders tells.
-            let is_blocked = !home.misplaced().is_empty();
+            let finding = of_error(home, &mut daemon, &error);
+            // What is wrong with a folder the check of the folders tells.
+            let is_blocked = error.code == Code::HomeUnusable || !home.misplaced().is_empty();
             let told = (!is_blocked).then_some(finding);
             return (daemon, told.into_iter().collect());
         }
@@ -153,12 +154,27 @@ async fn check(session: &Session) -> Result<Vec<String>> {
     Ok(found.findings)
 }
 
-fn of_error(daemon: &mut Daemon, error: &Error) -> Finding {
+fn of_error(home: &Home, daemon: &mut Daemon, error: &Error) -> Finding {
     let (state, diagnosis) = match error.code {
         Code::DaemonTimeout => ("silent", &DAEMON_SILENT),
         Code::DaemonProtocol => ("incompatible", &DAEMON_INCOMPATIBLE),
         Code::DaemonUntrustedSocket => ("untrusted", &SOCKET_UNTRUSTED),
-        _ => ("unreachable", &DAEMON_UNREACHABLE),
+        _ => match (&error.path, connect::is_owned(home)) {
+            (None, _) | (_, Ok(true)) => ("unreachable", &DAEMON_UNREACHABLE),
+            // A file kept us from looking: nobody saw a daemon.
+            (Some(path), owned) => (
+                if owned.is_ok() {
+                    "stopped"
+                } else {
+                    "unreachable"
+                },
+                if is_foreign(path) {
+                    &FOREIGN_OWNER
+                } else {
+                    &NOT_WRITABLE
+                },
+            ),
+        },
     };
     daemon.state = state;
     let finding = Finding::new(diagnosis, "", error.message.clone());
@@ -172,10 +188,15 @@ fn of_error(daemon: &mut Daemon, error: &Error) -> Finding {
     finding
 }
 
+/// Whether a file belongs to another user.
+fn is_foreign(path: &Path) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.uid() != rustix::process::geteuid().as_raw())
+}
+
 /// Whether only the mode of a folder is wrong.
 fn is_own_folder(path: &Path) -> bool {
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) && !is_foreign(path)
 }
 
 fn of_running(daemon: &Daemon) -> Vec<Finding> {
@@ -205,8 +226,7 @@ fn of_running(daemon: &Daemon) -> Vec<Finding> {
 /// What is wrong where no daemon runs.
 fn without_daemon(home: &Home) -> Vec<Finding> {
     let mut findings = doctor::left_by_a_daemon(home);
-    let last = StartupReport::load(&home.last_start()).ok().flatten();
-    if let Some(Err(error)) = last.map(StartupReport::into_result) {
+    if let Some(error) = connect::last_failure(home) {
         let message = format!("the last start failed: {error}");
         let path = error.path.clone().unwrap_or_else(|| home.last_start());
         findings.push(Finding::new(&DAEMON_START_FAILED, "", message).at(path, error.line));
@@ -234,12 +254,19 @@ mod tests {
                 "daemon-unreachable",
             ),
         ];
+        let home = Home::at("/nonexistent");
         for (code, state, diagnosis) in cases {
             let mut daemon = Daemon::default();
-            let finding = of_error(&mut daemon, &Error::new(code, "why"));
+            let finding = of_error(&home, &mut daemon, &Error::new(code, "why"));
             assert_eq!((daemon.state, finding.diagnosis.code), (state, diagnosis));
             assert_eq!((&*finding.message, finding.repair), ("why", None));
         }
+        // Where a file can't be used and nobody owns the home there is none.
+        let mut daemon = Daemon::default();
+        let error = Error::new(Code::FileIo, "why").at("/nonexistent/lock", None);
+        let finding = of_error(&home, &mut daemon, &error);
+        let told = (daemon.state, finding.diagnosis.code);
+        assert_eq!(told, ("stopped", "not-writable"));
     }
 
     #[test]
