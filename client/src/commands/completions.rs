@@ -32,7 +32,8 @@ const HELP_WIDTH: usize = 60;
 const MOST: u32 = 200;
 
 /// What bash runs before it asks. It splits words at `:` and `=`, and what stands before these in the word at the cursor
-/// stays in the line. No name has a backslash of its own.
+/// stays in the line; so does what stands before a `'` that was put between single quotes. No name has a backslash of
+/// its own.
 const JOIN_FOR_BASH: &str = r#"
     local at piece last=-1 head= line=$COMP_LINE
     words=()
@@ -46,6 +47,11 @@ const JOIN_FOR_BASH: &str = r#"
         if [[ $at -eq $COMP_CWORD ]]; then
             head=${words[last]//\\/}
             [[ $piece =~ ^[:=]+$ ]] && head+=$piece
+            if [[ $piece == \'*"'\\''"* ]]; then
+                piece=${piece#?}
+                piece=${piece%"$2"}
+                head+=${piece//"'\\''"/\'}
+            fi
             piece=$head${2//\\/}
             words[last]=
             _CLAP_COMPLETE_INDEX=$last
@@ -54,12 +60,16 @@ const JOIN_FOR_BASH: &str = r#"
     done
     COMPREPLY=("#;
 
-/// What bash runs before it shows candidates. It puts them into the line as they are, so they are quoted there,
-/// unless a quote is open.
+/// What bash runs before it shows candidates. It puts them into the line as they are, so they are quoted there. Where a
+/// quote is open, only what would end it or mean something in it is.
 const QUOTE_FOR_BASH: &str = r#"
     for at in "${!COMPREPLY[@]}"; do
         piece=${COMPREPLY[at]#"$head"}
-        [[ ${COMP_WORDS[COMP_CWORD]} == [\"\']* ]] || printf -v piece '%q' "$piece"
+        case ${COMP_WORDS[COMP_CWORD]} in
+            \'*) piece=${piece//\'/"'\\''"} ;;
+            \"*) for line in \\ \$ \` \"; do piece=${piece//"$line"/"\\$line"}; done ;;
+            *) printf -v piece '%q' "$piece" ;;
+        esac
         COMPREPLY[at]=$piece
     done
 }

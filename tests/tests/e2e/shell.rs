@@ -157,8 +157,10 @@ fn bash_gets_names_that_it_can_put_into_a_line() {
         return;
     }
     let sandbox = Sandbox::initialised();
-    let source = skill(&sandbox.path("src"), "With Space", "One");
-    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    for name in ["With Space", "quote'x", "dollar$x", "tick`\"x"] {
+        let source = skill(&sandbox.path("src"), name, "One");
+        drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    }
     let script = sandbox.path("sm.bash");
     write(&script, sandbox.run(&["completions", "bash"]).ok().stdout);
     // What bash sets before it calls the function: the line, its words as they are typed, split at some signs, and what
@@ -180,6 +182,15 @@ fn bash_gets_names_that_it_can_put_into_a_line() {
     assert_eq!(show("With", "With"), "With\\ Space\n");
     assert_eq!(show("With\\ Sp", "With\\ Sp"), "With\\ Space\n");
     assert_eq!(show("\"With Sp", "With Sp"), "With Space\n");
+    // What would end the open quote, or mean something in it.
+    assert_eq!(show("'quo", "quo"), "quote'\\''x\n");
+    assert_eq!(show("'quote'\\''", ""), "x\n");
+    assert_eq!(show("\"quo", "quo"), "quote'x\n");
+    assert_eq!(show("'dol", "dol"), "dollar$x\n");
+    assert_eq!(show("\"dol", "dol"), "dollar\\$x\n");
+    assert_eq!(show("\"dollar\\$", "dollar\\$"), "dollar\\$x\n");
+    assert_eq!(show("'ti", "ti"), "tick`\"x\n");
+    assert_eq!(show("\"ti", "ti"), "tick\\`\\\"x\n");
     for (line, words, last, answer) in [
         (
             "sm show skill:Wi",
@@ -191,7 +202,7 @@ fn bash_gets_names_that_it_can_put_into_a_line() {
             "sm show skill:",
             &["sm", "show", "skill", ":"],
             "",
-            "With\\ Space\n",
+            "With\\ Space\ndollar\\$x\nquote\\'x\ntick\\`\\\"x\n",
         ),
         (
             "sm list --collection=de",
