@@ -105,23 +105,29 @@ pub(super) fn run(context: &mut Context, shell: Shell) -> Outcome {
         Shell::Powershell => "powershell",
         Shell::Elvish => "elvish",
     };
+    // Both names of the program.
+    let names = match shell {
+        Shell::Bash | Shell::Zsh => "sm skillmeat",
+        Shell::Fish => "sm --command skillmeat",
+        _ => "sm",
+    };
     let shells = Shells::builtins();
     let completer = shells
         .completer(name)
         .ok_or_else(|| Error::new(Code::Internal, format!("no completions for `{name}`")))?;
     let mut script = Vec::new();
-    completer.write_registration(VARIABLE, "sm", "sm", "sm", &mut script)?;
+    completer.write_registration(VARIABLE, "sm", "BOTH", "sm", &mut script)?;
+    let mut script = String::from_utf8_lossy(&script).replace("BOTH", names);
     if shell == Shell::Bash {
-        script = quoting(&String::from_utf8_lossy(&script)).into_bytes();
+        script = quoting(&script);
     }
     if context.out.json {
-        let script = &String::from_utf8_lossy(&script);
         context.out.document(&Script {
             shell: name,
-            script,
+            script: &script,
         })?;
     } else {
-        context.out.raw(&script)?;
+        context.out.raw(script.as_bytes())?;
     }
     Ok(())
 }

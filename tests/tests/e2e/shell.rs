@@ -105,6 +105,16 @@ fn completion_scripts_for_every_shell() {
         assert!(script.contains("sm"), "{shell}: {script}");
         assert!(script.contains("SM_COMPLETE"), "{shell}: {script}");
     }
+    // For both names of the program.
+    for (shell, names) in [
+        ("bash", "_clap_complete_sm sm skillmeat\n"),
+        ("zsh", "#compdef sm skillmeat\n"),
+        ("zsh", "_clap_dynamic_completer_sm sm skillmeat\n"),
+        ("fish", "--command sm --command skillmeat "),
+    ] {
+        let script = sandbox.run(&["completions", shell]).ok().stdout;
+        assert!(script.contains(names), "{shell}: {script}");
+    }
     drop(sandbox.run(&["completions", "tcsh"]).exits(2));
     let script = sandbox.path("sm.bash");
     write(&script, sandbox.run(&["completions", "bash"]).ok().stdout);
