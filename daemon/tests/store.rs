@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use skillmeatd::store::event::{self, NewEvent};
-use skillmeatd::store::{Opened, Store};
+use skillmeatd::store::{Opened, Store, backup};
 
 fn open() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -46,6 +46,46 @@ fn numbers_of_events_go_on_after_a_rebuild_and_leave_a_gap() {
     store.rebuild().unwrap();
     log(&store, 1);
     assert_eq!(store.read(event::bounds).unwrap(), (8, 8));
+}
+
+#[test]
+fn a_copy_that_is_taken_over_goes_on_after_the_events_of_the_one_before() {
+    let (folder, store) = open();
+    log(&store, 3);
+    let copy = folder.path().join("copy.db");
+    let looking = backup::open_to_look(store.path()).unwrap();
+    backup::copy(&looking, &copy).unwrap();
+    drop(looking);
+    log(&store, 4);
+    let fresh = backup::prepare(&copy, store.path()).unwrap();
+    store.restore(&fresh).unwrap();
+    log(&store, 1);
+    assert_eq!(store.read(event::bounds).unwrap(), (1, 9));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "tests arrange files plainly")]
+fn what_cant_be_opened_any_more_says_so_and_can_be_tried_again() {
+    let (folder, store) = open();
+    log(&store, 3);
+    let copy = folder.path().join("copy.db");
+    let looking = backup::open_to_look(store.path()).unwrap();
+    backup::copy(&looking, &copy).unwrap();
+    drop(looking);
+    let fresh = backup::prepare(&copy, store.path()).unwrap();
+    let (place, away) = (folder.path(), folder.path().with_extension("away"));
+    std::fs::rename(place, &away).unwrap();
+    std::fs::write(place, "no folder").unwrap();
+    store.restore(&fresh).unwrap_err();
+    assert!(store.why_closed().is_some());
+    store.reopen().unwrap_err();
+    std::fs::remove_file(place).unwrap();
+    std::fs::rename(&away, place).unwrap();
+    store.reopen().unwrap();
+    assert_eq!(store.why_closed(), None);
+    // Nothing of it was changed.
+    log(&store, 1);
+    assert_eq!(store.read(event::bounds).unwrap(), (1, 4));
 }
 
 /// Bytes of the log of writes.

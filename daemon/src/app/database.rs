@@ -258,7 +258,9 @@ impl App {
         }
         let schema = backup::check_file(file)?;
         if self.gate.open().is_some() {
-            self.ingest.change(Change::Restore(file.to_owned()))?;
+            // The present one serves meanwhile, and goes on if the disk has no room for another.
+            let fresh = backup::prepare(file, &path)?;
+            self.ingest.change(Change::Restore(fresh))?;
         } else {
             backup::take_over(file, &path)?;
             drop(one_at_a_time);

@@ -145,27 +145,53 @@ pub fn check_file(path: &Path) -> Result<u32> {
     }
 }
 
-/// Puts a copy of the database in `file` to `path`, under a name that no database had. What stood there is
-/// put aside. Its rows are served, but not believed: all are read anew.
+/// A database beside another one, in whose place it is to come; deleted if it does not.
+#[derive(Debug)]
+pub struct Fresh(PathBuf);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // It is not there once it has come to its place.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+impl Fresh {
+    /// Comes to its place. What stood there is put aside; where.
+    pub fn take_place(&self, path: &Path) -> Result<PathBuf> {
+        let aside = files::put_aside(path)?;
+        match place(&self.0, path) {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                files::put_back(&aside, path)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Puts a copy of the database in `file` to `path`: see [`prepare`]. What stood there is put aside.
 pub fn take_over(file: &Path, path: &Path) -> Result<()> {
+    prepare(file, path)?.take_place(path).map(drop)
+}
+
+/// Copies the database in `file`, which must have been checked, for the place of the one at `path`, under a name that
+/// no database had. Its rows are to be served, but not believed: all are read anew.
+pub fn prepare(file: &Path, path: &Path) -> Result<Fresh> {
     let source = open_to_look(file)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
-    let fresh = folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id()));
-    copy(&source, &fresh)?;
+    let fresh = Fresh(folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id())));
+    copy(&source, &fresh.0)?;
     drop(source);
-    let prepare = |mut copied: Connection| {
+    let doubt = |mut copied: Connection| {
         let transaction = copied.transaction()?;
         meta::rename_instance(&transaction)?;
         transaction.execute_batch(DOUBT)?;
         transaction.commit()
     };
-    let prepared = Connection::open(&fresh).and_then(prepare);
-    if let Err(error) = prepared {
-        drop(std::fs::remove_file(&fresh));
-        return Err(sql_error(&error));
-    }
-    files::put_aside(path)?;
-    place(&fresh, path)
+    let doubted = Connection::open(&fresh.0).and_then(doubt);
+    doubted.map_err(|error| sql_error(&error))?;
+    Ok(fresh)
 }
 
 #[expect(

@@ -96,15 +96,23 @@ pub fn append(transaction: &Transaction<'_>, events: &[NewEvent]) -> rusqlite::R
     Ok(())
 }
 
-/// Has an empty log go on after the log before it, leaving out one number.
+/// Has a log go on after the log before it, leaving out one number. One that is as far already is not written to.
 pub fn begin_after(transaction: &Transaction<'_>, last: u64) -> rusqlite::Result<()> {
     let last = i64::try_from(last.saturating_add(1)).unwrap_or(i64::MAX);
-    transaction
-        .execute(
+    let is_behind: bool = transaction.query_row(
+        "SELECT coalesce(max(seq), 0) < ?1 - 1 FROM sqlite_sequence WHERE name = 'event'",
+        [last],
+        |row| row.get(0),
+    )?;
+    if is_behind {
+        // Of several rows of a name only the first one counts.
+        transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'event'", [])?;
+        transaction.execute(
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?1)",
             [last],
-        )
-        .map(|_| ())
+        )?;
+    }
+    Ok(())
 }
 
 /// Events after a number, oldest first.

@@ -225,6 +225,27 @@ pub fn put_aside(path: &Path) -> Result<PathBuf> {
     Ok(target(""))
 }
 
+/// Moves what was put aside back to the database's place, instead of what stands there now; nothing if nothing was.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "re-creatable files: nothing to make durable"
+)]
+pub(super) fn put_back(aside: &Path, path: &Path) -> Result<()> {
+    if is_deleted(aside) {
+        return Ok(());
+    }
+    remove_files(path)?;
+    for (from, to) in files_of(aside).iter().zip(files_of(path)) {
+        match std::fs::rename(from, &to) {
+            Err(error) if error.kind() != Io::NotFound => {
+                return Err(Error::io("put back", &to, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Deletes all but the newest of what was put aside. Folders stay: they are not ours.
 fn forget_old(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use rusqlite_migration::{HookResult, M, Migrations};
 use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::pages::Proven;
-use super::{files, sql_error, sql_hit};
+use super::{files, journal, sql_error, sql_hit};
 
 /// The schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 4;
@@ -83,16 +84,29 @@ pub fn move_file(path: &Path, target: u32) -> Result<()> {
     }
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     super::connection::configure(&connection).map_err(sql)?;
+    // Failing, it is as after a kill: what was done stands in the log, and the sums fit the pages.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .and_then(|_| connection.pragma_update(None, "wal_autocheckpoint", 0))
+        .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
+        .map_err(sql)?;
     let there = version(&connection).map_err(sql)?;
     if there > SCHEMA_VERSION {
         return Err(super::backup::newer(there, path));
     }
+    let was_empty = journal::is_empty(path);
     files::unseal(path)?;
-    connection
-        .pragma_update(None, "foreign_keys", true)
-        .map_err(sql)?;
-    to_version(&mut connection, target)?;
+    if let Err(error) = to_version(&mut connection, target) {
+        if was_empty && journal::is_empty(path) {
+            // What was begun only takes room, which the disk may lack.
+            drop(super::checkpoint::empty_log(&connection));
+        }
+        return Err(error);
+    }
     super::checkpoint::empty_log(&connection).map_err(sql)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(sql)?;
     drop(connection);
     // They are taken anew when it is opened.
     files::drop_sums(path)?;

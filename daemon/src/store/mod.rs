@@ -33,7 +33,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, ffi};
@@ -42,6 +42,7 @@ use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::time::{Clock as _, SystemClock};
 use skillmeat_shared::{Code, Error, Result};
 
+use backup::Fresh;
 use checkpoint::Checkpoints;
 use readers::Readers;
 use usage::Usage;
@@ -119,6 +120,8 @@ pub struct Store {
     damage: Mutex<Option<String>>,
     /// The last write found no room on the disk.
     full: AtomicBool,
+    /// Why the database could not be opened again after its files were changed.
+    closed: Mutex<Option<Error>>,
     /// Called when one of these two turns out to be so.
     trouble: OnceLock<Alarm>,
     usage: Usage,
@@ -146,6 +149,7 @@ impl Store {
             damaged: AtomicBool::new(false),
             damage: Mutex::default(),
             full: AtomicBool::new(false),
+            closed: Mutex::default(),
             trouble: OnceLock::new(),
             usage: Usage::default(),
         };
@@ -247,7 +251,7 @@ impl Store {
             } else {
                 files::remove_files(path)?;
             }
-            Ok(())
+            Ok(None)
         })?;
         if damaged {
             let why = self
@@ -265,19 +269,29 @@ impl Store {
         Ok(())
     }
 
-    /// Takes over the database in `file`, which must have been checked, instead of the own one. It gets a
-    /// name of its own: its rows and events are not those that anybody saw last.
-    pub fn restore(&self, file: &Path) -> Result<()> {
-        self.replace(|path| backup::take_over(file, path))
+    /// Takes over a database instead of the own one. It has a name of its own: its rows and events are not
+    /// those that anybody saw last.
+    pub fn restore(&self, fresh: &Fresh) -> Result<()> {
+        self.replace(|path| fresh.take_place(path).map(Some))
     }
 
-    /// Opens what stands at the path now, after [`Store::close`].
+    /// Opens what stands at the path now, after [`Store::close_file`].
     pub fn reopen(&self) -> Result<()> {
-        self.replace(|_| Ok(()))
+        self.replace(|_| Ok(None))
     }
 
-    /// Closes the database, has its files changed, and opens what stands there then.
-    fn replace(&self, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    /// Why no database is open any more, although the store was not closed.
+    pub fn why_closed(&self) -> Option<Error> {
+        self.closed().clone()
+    }
+
+    fn closed(&self) -> MutexGuard<'_, Option<Error>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the database, has its files changed, and opens what stands there then. The change may tell where it
+    /// put the old files: they come back if the new ones can't be opened. Failing, what stood there serves on.
+    fn replace(&self, change: impl FnOnce(&Path) -> Result<Option<PathBuf>>) -> Result<()> {
         let mut slot = self
             .database
             .write()
@@ -290,20 +304,44 @@ impl Store {
         slot.proof.stop();
         slot.readers.close();
         slot.writer.stop();
-        change(&self.path)?;
+        let (opened, failed) = match change(&self.path) {
+            Err(error) => (self.open_again(), Some(error)),
+            Ok(before) => match (self.open_again(), before) {
+                (Err(error), Some(before)) => {
+                    let back = files::put_back(&before, &self.path);
+                    (back.and_then(|()| self.open_again()), Some(error))
+                }
+                (opened, _) => (opened, None),
+            },
+        };
+        match opened {
+            Ok(database) => {
+                *slot = Arc::new(database);
+                *self.closed() = None;
+                if failed.is_none() {
+                    self.damaged.store(false, Ordering::Relaxed);
+                }
+                failed.map_or(Ok(()), Err)
+            }
+            Err(error) => {
+                *self.closed() = Some(error.clone());
+                Err(failed.unwrap_or(error))
+            }
+        }
+    }
+
+    /// Opens what stands at the path. Its events go on after those of the databases before it.
+    fn open_again(&self) -> Result<Database> {
         if let Some(folder) = self.path.parent() {
             ensure_private_dir(folder)?;
         }
         let (database, _) = Database::open(&self.path, self.is_local)?;
         let last = self.last_event.load(Ordering::Relaxed);
         if last > 0 {
-            database
-                .writer
-                .run(move |transaction| event::begin_after(transaction, last))?;
+            let begin = move |transaction: &Transaction<'_>| event::begin_after(transaction, last);
+            database.writer.run(begin)?;
         }
-        *slot = Arc::new(database);
-        self.damaged.store(false, Ordering::Relaxed);
-        Ok(())
+        Ok(database)
     }
 
     /// Bytes of the database with its write-ahead log.
@@ -321,6 +359,11 @@ impl Store {
     /// it afterwards fails.
     pub fn close(&self) {
         self.usage.stop();
+        self.close_file();
+    }
+
+    /// As [`Store::close`], for a while: it can be opened again.
+    pub fn close_file(&self) {
         let database = self.database();
         database.proof.stop();
         database.readers.close();

@@ -36,6 +36,7 @@ mod groups;
 mod health;
 mod homes;
 mod intake;
+mod keeping;
 mod leaving;
 mod library;
 mod links;

@@ -27,6 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// When to try again what failed for want of room, or else.
 pub(in crate::app) const AGAIN: Duration = Duration::from_secs(3);
 
+/// How often and after which pauses a database is opened again before it counts as one that can't be.
+const TRIES: u32 = 3;
+const SOON: Duration = Duration::from_millis(100);
+
 /// How much nicer than others the comparison of pages is.
 const NICE: i32 = 10;
 
@@ -203,43 +207,76 @@ impl App {
         waiter: &SyncSender<Result<()>>,
     ) -> bool {
         let result = match change {
-            Change::Restore(file) => {
+            Change::Restore(fresh) => {
                 self.forget_freshness();
                 self.set_rows(RowsState::Building);
                 self.ingest.disown(None);
-                let restored = store.restore(&file);
-                if restored.is_ok() {
-                    self.look_anew(store, targets);
-                }
-                restored
+                store.restore(&fresh)
             }
             Change::Down(version) => {
                 self.ingest.disown(None);
                 // It is closed for good then: nobody would compare it later.
                 store.prove();
-                store.close();
-                let moved = migrate::move_file(store.path(), version);
-                let (result, why) = match moved {
-                    Ok(()) => (Ok(()), taken_down(version)),
-                    Err(error) => (Err(error.clone()), error),
-                };
-                self.cannot_open(why);
-                // Who asked may have given up.
-                drop(waiter.send(result));
-                return self.wait_until_reopened(store, targets);
+                store.close_file();
+                match migrate::move_file(store.path(), version) {
+                    Ok(()) => {
+                        self.cannot_open(taken_down(version));
+                        // Who asked may have given up.
+                        drop(waiter.send(Ok(())));
+                        // Nobody but a person decides that the older program is done with it.
+                        return self.wait_until_reopened(store, targets, None);
+                    }
+                    Err(error) => {
+                        self.forget_freshness();
+                        self.set_rows(RowsState::Building);
+                        // If it can't be opened the store tells so.
+                        drop(store.reopen());
+                        Err(error)
+                    }
+                }
             }
         };
+        match store.why_closed() {
+            None => self.look_anew(store, targets),
+            Some(error) => self.cannot_open(error),
+        }
         drop(waiter.send(result));
         true
+    }
+
+    /// Opens the database again that a change which failed has left closed, or waits for it as for one that can't be
+    /// opened. False at the end of the process.
+    pub(super) fn until_open(
+        &self,
+        store: &Arc<Store>,
+        targets: &mut HashMap<String, Target>,
+    ) -> bool {
+        let Some(mut why) = store.why_closed() else {
+            return true;
+        };
+        // Who deletes it may be at work yet.
+        for _ in 0..TRIES {
+            if !self.ingest.wait_for_retry(Some(SOON)) {
+                return false;
+            }
+            match store.reopen() {
+                Ok(()) => {
+                    self.serve_again(store, targets);
+                    return true;
+                }
+                Err(error) => why = error,
+            }
+        }
+        self.cannot_open(why);
+        self.wait_until_reopened(store, targets, Some(REOPEN))
     }
 
     fn wait_until_reopened(
         &self,
         store: &Arc<Store>,
         targets: &mut HashMap<String, Target>,
+        mut patience: Option<Duration>,
     ) -> bool {
-        // Nobody but a person decides that the older program is done with it.
-        let mut patience = None;
         loop {
             if !self.ingest.wait_for_retry(patience) {
                 return false;
@@ -251,10 +288,14 @@ impl App {
                 Err(error) => self.cannot_open(error),
             }
         }
+        self.serve_again(store, targets);
+        true
+    }
+
+    fn serve_again(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) {
         self.place_rows(store);
         self.gate.admit(Arc::clone(store));
         self.look_anew(store, targets);
-        true
     }
 
     /// All rows are of unknown age now.

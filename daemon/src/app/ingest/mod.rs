@@ -119,6 +119,9 @@ impl App {
         // the watches, then a second look at what may have changed in between.
         let mut is_watching = false;
         loop {
+            if !self.until_open(&store, &mut targets) {
+                return;
+            }
             self.set_rows(self.rows_state());
             if !is_watching && self.ingest.has_no_passes() {
                 is_watching = true;
@@ -314,10 +317,13 @@ impl App {
     /// Makes an empty cache and asks for passes over everything.
     fn rebuild(&self, store: &Arc<Store>, targets: &mut HashMap<String, Target>) -> Result<()> {
         self.ingest.disown(None);
-        self.rebuild_store(store)?;
-        targets.clear();
-        self.look_at_home(store, targets, "rebuild");
-        Ok(())
+        let rebuilt = self.rebuild_store(store);
+        if store.why_closed().is_none() {
+            // Also what stands there after a failure is of unknown age.
+            targets.clear();
+            self.look_at_home(store, targets, "rebuild");
+        }
+        rebuilt
     }
 }
 

@@ -1,7 +1,6 @@
 //! The queue before the ingest thread: what is dirty, merged per collection.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use super::later::Later;
 use super::pace::Pace;
 use super::pass::Pass;
 use super::tally::Tally;
+use crate::store::backup::Fresh;
 
 /// Before passes the thread looks this often whether the cache's file is still there.
 const SELF_CHECK: Duration = Duration::from_secs(1);
@@ -91,8 +91,8 @@ impl Drop for Hold<'_> {
 
 /// What may be done to the database as a whole.
 pub(in crate::app) enum Change {
-    /// Take over this file, which was checked.
-    Restore(PathBuf),
+    /// Take over this database.
+    Restore(Fresh),
     /// Bring the schema down, and leave the database closed for an older program.
     Down(u32),
 }
