@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use skillmeat_shared::fs::atomic::TEMP_PREFIX;
 use skillmeat_shared::{Code, Error, Result};
@@ -39,7 +40,8 @@ pub fn open_to_look(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// What is wrong with a database; nothing if it is sound. A thorough check compares indexes with rows, too.
+/// What is wrong with a database; nothing if it is sound. A thorough check compares indexes with rows, too, and
+/// looks whether all texts are some.
 pub fn check(connection: &Connection, thorough: bool) -> rusqlite::Result<Vec<String>> {
     let pragma = if thorough {
         "integrity_check"
@@ -59,6 +61,34 @@ pub fn check(connection: &Connection, thorough: bool) -> rusqlite::Result<Vec<St
         }
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         found.push(format!("a row of {table} stands for nothing in {parent}"));
+    }
+    if thorough && found.is_empty() {
+        found.extend(no_texts(connection)?);
+    }
+    Ok(found)
+}
+
+/// The tables in which a text is no UTF-8, which SQLite does not look at.
+fn no_texts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let tables: Vec<String> = connection
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut found = Vec::new();
+    for table in tables {
+        let quoted = table.replace('"', "\"\"");
+        let mut statement = connection.prepare(&format!("SELECT * FROM \"{quoted}\""))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        'rows: while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                let value = row.get_ref(column)?;
+                if matches!(value, ValueRef::Text(text) if std::str::from_utf8(text).is_err()) {
+                    found.push(format!("a text in {table} is not UTF-8"));
+                    break 'rows;
+                }
+            }
+        }
     }
     Ok(found)
 }
@@ -138,7 +168,7 @@ pub fn check_file(path: &Path) -> Result<u32> {
     if version == 0 || !is_ours {
         return Err(unfit("it is no cache of SkillMeat"));
     }
-    let found = check(&connection, false).map_err(failed)?;
+    let found = check(&connection, true).map_err(failed)?;
     match found.first() {
         None => Ok(version),
         Some(first) => Err(unfit(first)),

@@ -10,7 +10,7 @@ use skillmeat_shared::{Code, Error, Result};
 use super::files::{self, Seal};
 use super::migrate::{self, SCHEMA_VERSION};
 use super::pages::{Proof, Saved, Sums};
-use super::{Opened, backup, sql_error};
+use super::{Opened, backup, is_damage, sql_error};
 
 /// Bytes of the write-ahead log that stay on disk once it was moved into the database.
 pub(super) const JOURNAL_LIMIT: u32 = 32 * 1024 * 1024;
@@ -51,12 +51,10 @@ enum Failure {
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Error(sql_error(&error)),
+        if is_damage(&error) {
+            Self::Damaged(error.to_string())
+        } else {
+            Self::Error(sql_error(&error))
         }
     }
 }

@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, ffi};
+use rusqlite::{Connection, ErrorCode, Transaction, ffi};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::time::{Clock as _, SystemClock};
@@ -48,27 +48,36 @@ use readers::Readers;
 use usage::Usage;
 use writer::Writer;
 
+/// What becomes of a damaged cache.
+pub const ANEW: &str = "it is put aside and built anew from your files: try again in a moment";
+
 /// Translates an error of SQLite into one that a person can act on.
 pub fn sql_error(error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode;
-    let code = error.sqlite_error_code();
     let mut result = Error::new(Code::CacheUnavailable, format!("the cache failed: {error}"));
-    match code {
-        Some(ErrorCode::DiskFull) => {
-            result.code = Code::DiskFull;
-            result = result.hint("make room on the disk that holds the cache");
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            result.code = Code::CacheDamaged;
-            result = result
-                .hint("it is put aside and built anew from your files: try again in a moment");
-        }
-        _ => {
-            result =
-                result.hint("`sm daemon logs` tells more; `sm cache clear` builds the cache anew");
-        }
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        result.code = Code::DiskFull;
+        result.hint("make room on the disk that holds the cache")
+    } else if is_damage(error) {
+        result.code = Code::CacheDamaged;
+        result.hint(ANEW)
+    } else {
+        result.hint("`sm daemon logs` tells more; `sm cache clear` builds the cache anew")
     }
-    result
+}
+
+/// Whether an error tells that the database is damaged: SQLite says so, or a row holds what we never write.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Sql;
+    match error {
+        Sql::FromSqlConversionFailure(..)
+        | Sql::IntegralValueOutOfRange(..)
+        | Sql::InvalidColumnType(..)
+        | Sql::Utf8Error(..) => true,
+        _ => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+    }
 }
 
 /// Passes a failpoint where SQLite works: a full disk and a broken one look as SQLite reports them.

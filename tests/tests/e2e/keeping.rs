@@ -1,11 +1,12 @@
-//! A cache that can't be changed as a whole serves on.
+//! A cache that can't be changed as a whole serves on; one that others write rubbish into is built anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use serde_json::Value;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::fault::{Faults, equals_a_fresh_one};
-use skillmeat_tests::home::{skill, text};
+use skillmeat_tests::home::{skill, text, write};
+use skillmeat_tests::{Sandbox, until};
 
 const IDS: [&str; 3] = ["skill:one", "skill:three", "skill:two"];
 
@@ -88,4 +89,60 @@ fn a_downgrade_that_fails_leaves_the_cache_as_it_is() {
     equals_a_fresh_one(&sandbox, "downgrades that failed");
     drop(sandbox.run(&["db", "downgrade", "1", "--yes"]).ok());
     assert_eq!(current(&sandbox)["state"], "closed");
+}
+
+/// Makes a word of a database's texts something that is no text.
+fn spoil(path: &Path, word: &str) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let is_word = |at: &usize| bytes[*at..].starts_with(word.as_bytes());
+    let places: Vec<usize> = (0..bytes.len()).filter(is_word).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at] ^= 0xff;
+    }
+    write(path, bytes);
+}
+
+#[test]
+fn a_copy_whose_texts_are_none_is_refused() {
+    let (sandbox, _) = library();
+    let before = current(&sandbox);
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    spoil(&sandbox.path("copy.db"), "Plain");
+    let error = sandbox.fails(&["db", "restore", "copy.db", "--yes"], 2);
+    assert_eq!(error["code"], "usage.invalid_argument");
+    assert!(text(&error["message"]).contains("copy.db"), "{error}");
+    serves_on(&sandbox, &before, "a copy that was refused");
+}
+
+/// Waits until the cache was put aside and built anew.
+fn is_built_anew(sandbox: &Sandbox, before: &Value, what: &str) {
+    let now = until(&format!("a new cache after {what}"), || {
+        let now = current(sandbox);
+        let is_new = now["state"] == "open" && now["replaced_at"].is_string();
+        (is_new && now["instance"] != before["instance"]).then_some(now)
+    });
+    assert!(!text(&now["replaced_because"]).is_empty(), "{what}: {now}");
+    assert_eq!(now["schema"], before["schema"], "{what}");
+    sandbox.ready();
+    assert_eq!(sandbox.ids(), IDS, "{what}");
+}
+
+#[test]
+fn rows_that_cant_be_read_are_damage() {
+    let (sandbox, _) = library();
+    let path = database(&sandbox);
+    for change in [
+        "artifact SET description = CAST(x'ff' AS TEXT) WHERE name = 'two'",
+        "collection SET name = CAST(x'64ff' AS TEXT)",
+    ] {
+        let before = current(&sandbox);
+        let other = Connection::open(&path).unwrap();
+        assert_eq!(other.execute(&format!("UPDATE {change}"), []), Ok(1));
+        other.close().unwrap();
+        drop(sandbox.run(&["list", "--all"]));
+        is_built_anew(&sandbox, &before, change);
+        assert_eq!(sandbox.show("two")["description"], "Plain");
+    }
+    equals_a_fresh_one(&sandbox, "rows that could not be read");
 }
