@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
 use super::ingest::{Change, taken_down};
 use crate::store::migrate::{self, Applied, SCHEMA_VERSION, TITLES};
-use crate::store::{Store, backup, evict, files, meta, sql_error};
+use crate::store::{ANEW, Store, backup, evict, files, meta, sql_error};
 
 /// What the database is.
 #[derive(Debug, Clone, Default)]
@@ -66,10 +67,30 @@ impl App {
             .map_or_else(|| self.cache_place().database, |store| store.path().into())
     }
 
+    /// Why nobody may look into the open cache's file: who opens one that was emptied deletes the log, and with it
+    /// what may be all rows. It is built anew.
+    fn loss(&self) -> Option<Error> {
+        let store = self.gate.open().filter(|store| store.is_gone())?;
+        self.notice_loss(&store);
+        let why = "the cache's file was deleted, replaced or cut short";
+        let error = Error::new(Code::CacheDamaged, why).hint(ANEW);
+        Some(error.at(store.path(), None))
+    }
+
+    /// A connection to look into the database.
+    fn open_to_look(&self) -> Result<Connection> {
+        match self.loss() {
+            None => backup::open_to_look(&self.database()),
+            Some(error) => Err(error),
+        }
+    }
+
     /// What the database is, and whether it is in use.
     pub fn db_current(&self) -> Current {
         let path = self.database();
-        let error = self.gate.failure();
+        let loss = self.loss();
+        let is_lost = loss.is_some();
+        let error = self.gate.failure().or(loss);
         let mut current = Current {
             state: match &error {
                 _ if !path.exists() => "missing",
@@ -82,7 +103,7 @@ impl App {
             error,
             ..Current::default()
         };
-        let looked = backup::open_to_look(&path).and_then(|connection| {
+        let looked = self.open_to_look().and_then(|connection| {
             let facts = || -> rusqlite::Result<()> {
                 current.schema = Some(migrate::version(&connection)?);
                 current.free_bytes = evict::free_bytes(&connection)?;
@@ -94,7 +115,7 @@ impl App {
             facts().map_err(|error| sql_error(&error))
         });
         let code = current.error.as_ref().map(|error| error.code);
-        if self.gate.open().is_some() {
+        if self.gate.open().is_some() && !is_lost {
             current.state = "open";
         } else if current.schema.is_some_and(|schema| schema > SCHEMA_VERSION) {
             current.state = "newer";
@@ -109,8 +130,7 @@ impl App {
 
     /// The versions of the schema, from the first.
     pub fn db_history(&self) -> Result<Vec<Migration>> {
-        let path = self.database();
-        let connection = backup::open_to_look(&path)?;
+        let connection = self.open_to_look()?;
         let history = || -> rusqlite::Result<Vec<Migration>> {
             let schema = migrate::version(&connection)?;
             (1..=schema.max(SCHEMA_VERSION))
@@ -140,6 +160,9 @@ impl App {
                 format!("this skillmeatd knows the schemas 1 to {SCHEMA_VERSION}, not {target}"),
                 "`sm db history` lists them",
             ));
+        }
+        if let Some(loss) = self.loss() {
+            return Err(loss);
         }
         let path = self.database();
         let before = self.db_current().schema;
@@ -183,7 +206,10 @@ impl App {
     /// Looks for damage; what was found.
     pub fn db_check(&self, thorough: bool) -> Result<(Vec<String>, Duration)> {
         let started = Instant::now();
-        let connection = backup::open_to_look(&self.database())?;
+        if let Some(loss) = self.loss() {
+            return Ok((vec![loss.message], started.elapsed()));
+        }
+        let connection = self.open_to_look()?;
         let mut found = match backup::check(&connection, thorough) {
             Ok(found) => found,
             Err(error) => vec![error.to_string()],
@@ -238,9 +264,9 @@ impl App {
                 .at(target, None));
             }
         }
-        let connection = backup::open_to_look(&path)?;
-        backup::copy(&connection, target)?;
+        let connection = self.open_to_look()?;
         let schema = migrate::version(&connection).map_err(|error| sql_error(&error))?;
+        backup::copy(&connection, target)?;
         Ok((files::size_of(target), schema))
     }
 

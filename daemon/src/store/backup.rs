@@ -113,6 +113,11 @@ pub fn copy(connection: &Connection, target: &Path) -> Result<()> {
         connection
             .execute("VACUUM INTO ?1", [text])
             .map_err(|error| sql_error(&error).at(target, None))?;
+        let copied = open_to_look(temporary)?;
+        if migrate::version(&copied).map_err(|error| sql_error(&error))? == 0 {
+            return Err(files::damaged(target, "the database holds nothing"));
+        }
+        drop(copied);
         let io = |error: &std::io::Error| Error::io("write", target, error);
         let file = std::fs::File::open(temporary).map_err(|error| io(&error))?;
         restrict(&file).map_err(|error| io(&error))?;

@@ -122,9 +122,9 @@ impl Checkpoints {
     }
 
     /// Whether the database was moved away with its folder: the connection would write its pages where it is now, while
-    /// sums and seal went to where it was.
+    /// sums and seal went to where it was. Or it was emptied: what the log lacks would be missing.
     fn is_moved(&self) -> bool {
-        files::identity(&self.path) != self.identity
+        files::identity(&self.path) != self.identity || files::is_cut_short(&self.path)
     }
 
     /// Moves the log and takes the sums of what changed; whether all of it was moved.

@@ -19,6 +19,9 @@ use super::pages::{Proof, Saved, Sums};
 /// Damaged databases that are kept.
 const KEPT: usize = 2;
 
+/// Bytes of a database's header.
+const HEADER: u64 = 100;
+
 /// The longest seal, bytes.
 const LONGEST_SEAL: u64 = 256;
 
@@ -76,6 +79,12 @@ pub fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Whether there is certainly no database.
 pub(super) fn is_deleted(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == Io::NotFound)
+}
+
+/// Whether the database that somebody has open is shorter than its header. Its rows may all stand in the log, but who
+/// opens it now takes it for a new one, and deletes the log.
+pub(super) fn is_cut_short(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() < HEADER)
 }
 
 /// Bytes of the database with its write-ahead log.

@@ -231,9 +231,10 @@ impl Store {
         self.full.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the file was deleted or replaced behind our back.
+    /// Whether the file was deleted, replaced or emptied behind our back.
     pub fn is_gone(&self) -> bool {
         files::identity(&self.path) != Some(self.database().identity)
+            || files::is_cut_short(&self.path)
     }
 
     /// Whether something in the database turned out to be damaged.
@@ -250,7 +251,8 @@ impl Store {
     /// events go on with higher numbers, with a gap that tells who asks for an older one that something was
     /// lost.
     pub fn rebuild(&self) -> Result<()> {
-        let misplaced = files::misplaced(&self.path);
+        let cut = || files::is_cut_short(&self.path).then(|| "its file was cut short".to_owned());
+        let misplaced = files::misplaced(&self.path).or_else(cut);
         let damaged = self.is_damaged() || misplaced.is_some();
         self.replace(|path| {
             if damaged {

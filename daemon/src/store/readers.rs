@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use rusqlite::Connection;
 use skillmeat_shared::Result;
 
-use super::{connection, sql_error};
+use super::{ANEW, connection, files, sql_error};
 
 /// Connections at most; more callers wait for one.
 const CONNECTIONS: usize = 4;
@@ -119,6 +119,10 @@ impl Readers {
                     readers: self,
                     connection: None,
                 };
+                if files::is_cut_short(&self.path) {
+                    let why = "the cache's file was cut short";
+                    return Err(files::damaged(&self.path, why).hint(ANEW));
+                }
                 lease.connection =
                     Some(connection::open_reader(&self.path).map_err(|error| sql_error(&error))?);
                 return Ok(lease);

@@ -1,4 +1,4 @@
-//! A cache that can't be changed as a whole serves on; one that others write rubbish into is built anew.
+//! A cache that can't be changed as a whole serves on; one that others empty, or write rubbish into, is built anew.
 
 use std::path::{Path, PathBuf};
 
@@ -145,4 +145,41 @@ fn rows_that_cant_be_read_are_damage() {
         assert_eq!(sandbox.show("two")["description"], "Plain");
     }
     equals_a_fresh_one(&sandbox, "rows that could not be read");
+}
+
+#[test]
+fn a_file_that_was_emptied_below_its_log_is_noticed_before_it_is_opened() {
+    let (sandbox, _) = library();
+    let path = database(&sandbox);
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    let copy = sandbox.path("copy.db");
+    let empty = || {
+        let before = current(&sandbox);
+        // All rows stand in it.
+        assert!(std::fs::metadata(&log).unwrap().len() > 100_000);
+        let file = std::fs::File::options().write(true).open(&path);
+        file.unwrap().set_len(0).unwrap();
+        before
+    };
+    let before = empty();
+    let seen = current(&sandbox);
+    assert_ne!(seen["schema"], 0, "{seen}");
+    is_built_anew(&sandbox, &before, "`db current`");
+    let before = empty();
+    let check = sandbox.run(&["db", "check"]);
+    assert_eq!(check.code, Some(9), "{check:?}");
+    is_built_anew(&sandbox, &before, "`db check`");
+    let before = empty();
+    let error = sandbox.fails(&["db", "backup", "copy.db"], 7);
+    assert_eq!(error["code"], "cache.damaged", "{error}");
+    assert!(!copy.exists());
+    is_built_anew(&sandbox, &before, "`db backup`");
+    let before = empty();
+    drop(sandbox.run(&["list"]));
+    is_built_anew(&sandbox, &before, "`list`");
+    let before = empty();
+    skill(&sandbox.collection("default", "skills"), "two", "Edited");
+    sandbox.shows("two", "the edit", |shown| shown["description"] == "Edited");
+    is_built_anew(&sandbox, &before, "an edit");
+    equals_a_fresh_one(&sandbox, "a file that was emptied");
 }
