@@ -48,14 +48,18 @@ fn numbers_of_events_go_on_after_a_rebuild_and_leave_a_gap() {
     assert_eq!(store.read(event::bounds).unwrap(), (8, 8));
 }
 
+fn copied(store: &Store, folder: &Path) -> PathBuf {
+    let copy = folder.join("copy.db");
+    let looking = backup::open_to_look(store.path()).unwrap();
+    backup::copy(&looking, &copy).unwrap();
+    copy
+}
+
 #[test]
 fn a_copy_that_is_taken_over_goes_on_after_the_events_of_the_one_before() {
     let (folder, store) = open();
     log(&store, 3);
-    let copy = folder.path().join("copy.db");
-    let looking = backup::open_to_look(store.path()).unwrap();
-    backup::copy(&looking, &copy).unwrap();
-    drop(looking);
+    let copy = copied(&store, folder.path());
     log(&store, 4);
     let fresh = backup::prepare(&copy, store.path()).unwrap();
     store.restore(&fresh).unwrap();
@@ -68,10 +72,7 @@ fn a_copy_that_is_taken_over_goes_on_after_the_events_of_the_one_before() {
 fn what_cant_be_opened_any_more_says_so_and_can_be_tried_again() {
     let (folder, store) = open();
     log(&store, 3);
-    let copy = folder.path().join("copy.db");
-    let looking = backup::open_to_look(store.path()).unwrap();
-    backup::copy(&looking, &copy).unwrap();
-    drop(looking);
+    let copy = copied(&store, folder.path());
     let fresh = backup::prepare(&copy, store.path()).unwrap();
     let (place, away) = (folder.path(), folder.path().with_extension("away"));
     std::fs::rename(place, &away).unwrap();

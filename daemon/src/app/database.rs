@@ -90,7 +90,7 @@ impl App {
         let path = self.database();
         let loss = self.loss();
         let is_lost = loss.is_some();
-        let error = self.gate.failure().or(loss);
+        let error = self.gate.failure().or_else(|| loss.clone());
         let mut current = Current {
             state: match &error {
                 _ if !path.exists() => "missing",
@@ -103,7 +103,8 @@ impl App {
             error,
             ..Current::default()
         };
-        let looked = self.open_to_look().and_then(|connection| {
+        let looked = loss.map_or_else(|| backup::open_to_look(&path), Err);
+        let looked = looked.and_then(|connection| {
             let facts = || -> rusqlite::Result<()> {
                 current.schema = Some(migrate::version(&connection)?);
                 current.free_bytes = evict::free_bytes(&connection)?;
@@ -209,7 +210,7 @@ impl App {
         if let Some(loss) = self.loss() {
             return Ok((vec![loss.message], started.elapsed()));
         }
-        let connection = self.open_to_look()?;
+        let connection = backup::open_to_look(&self.database())?;
         let mut found = match backup::check(&connection, thorough) {
             Ok(found) => found,
             Err(error) => vec![error.to_string()],
