@@ -75,6 +75,7 @@ struct Checked {
     ok: bool,
     findings: Vec<String>,
     duration_us: u64,
+    rebuilding: bool,
 }
 
 /// The JSON of `sm db vacuum`.
@@ -268,6 +269,7 @@ async fn check(context: &mut Context, thorough: bool) -> Outcome {
             ok,
             findings: answer.findings,
             duration_us: answer.duration_us,
+            rebuilding: answer.rebuilding,
         })?;
     } else {
         for finding in &answer.findings {
@@ -277,9 +279,11 @@ async fn check(context: &mut Context, thorough: bool) -> Outcome {
         if ok {
             context.out.note(&format!("no damage found in {took}"));
         } else {
-            context
-                .out
-                .note("`sm cache clear` builds the cache anew from your files");
+            context.out.note(if answer.rebuilding {
+                "the cache is put aside and built anew from your files"
+            } else {
+                "`sm cache clear` builds the cache anew from your files"
+            });
         }
     }
     if ok {

@@ -47,6 +47,17 @@ pub struct Migrated {
     pub how: &'static str,
 }
 
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Nothing: it is sound.
+    pub findings: Vec<String>,
+    /// How long the check took.
+    pub took: Duration,
+    /// Whether it is put aside and built anew.
+    pub rebuilding: bool,
+}
+
 fn refuse(message: String, hint: &str) -> Error {
     Error::new(Code::InvalidArgument, message).hint(hint)
 }
@@ -204,21 +215,31 @@ impl App {
         Ok(done)
     }
 
-    /// Looks for damage; what was found.
-    pub fn db_check(&self, thorough: bool) -> Result<(Vec<String>, Duration)> {
+    /// Looks for damage. A database that is open and damaged is built anew.
+    pub fn db_check(&self, thorough: bool) -> Result<Checked> {
         let started = Instant::now();
+        let open = self.gate.open().map(|store| (store.instance(), store));
+        let mut findings = Vec::new();
         if let Some(loss) = self.loss() {
-            return Ok((vec![loss.message], started.elapsed()));
+            findings.push(loss.message);
+        } else {
+            let connection = backup::open_to_look(&self.database())?;
+            let checked = backup::check(&connection, thorough);
+            findings.extend(checked.unwrap_or_else(|error| vec![error.to_string()]));
+            if let Some((instance, store)) = &open {
+                findings.extend(store.compare_pages()?);
+                // Of the one that was looked into: another may have taken its place since.
+                let damage = findings.first().filter(|_| store.instance() == *instance);
+                if let Some(first) = damage {
+                    store.note_damage(first);
+                }
+            }
         }
-        let connection = backup::open_to_look(&self.database())?;
-        let mut found = match backup::check(&connection, thorough) {
-            Ok(found) => found,
-            Err(error) => vec![error.to_string()],
-        };
-        if let Some(store) = self.gate.open() {
-            found.extend(store.compare_pages()?);
-        }
-        Ok((found, started.elapsed()))
+        Ok(Checked {
+            rebuilding: open.is_some() && !findings.is_empty(),
+            findings,
+            took: started.elapsed(),
+        })
     }
 
     /// Gives free pages back to the disk; bytes before and after.

@@ -90,10 +90,11 @@ impl DbService for Service {
         request: Request<v1::DbCheckRequest>,
     ) -> Result<Response<v1::DbCheckResponse>, Status> {
         let thorough = request.into_inner().thorough;
-        let (findings, took) = run(&self.0, &WORK, move |app| app.db_check(thorough)).await?;
+        let checked = run(&self.0, &WORK, move |app| app.db_check(thorough)).await?;
         Ok(Response::new(v1::DbCheckResponse {
-            findings,
-            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            findings: checked.findings,
+            duration_us: u64::try_from(checked.took.as_micros()).unwrap_or(u64::MAX),
+            rebuilding: checked.rebuilding,
         }))
     }
 

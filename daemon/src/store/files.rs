@@ -140,23 +140,24 @@ pub(super) fn seal(path: &Path) -> Result<()> {
     }
 }
 
-/// What must be compared before a database is believed that was not closed in order; `None` if it never had sums. Who
-/// broke a seal is not believed anyway.
+/// What must be compared before a database is believed that was not closed in order; `None` if it never had sums, or
+/// was never begun. Who broke a seal is not believed anyway.
 ///
 /// # Errors
 /// If it is damaged for certain.
 pub(super) fn proof(path: &Path, seal: Seal) -> Result<Option<Proof>> {
-    let is_there = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
-    if seal != Seal::Missing || !is_there {
+    if seal != Seal::Missing || is_deleted(path) {
         return Ok(None);
     }
     match Sums::read(path) {
-        Saved::None => Ok(None),
-        Saved::Damaged => Err(damaged(path, "the sums of its pages are damaged")),
         // It was never finished: its first rows stand in the log, or nowhere.
         Saved::Sums(sums) if sums.is_empty() && journal::is_empty(path) => {
             remove_files(path).map(|()| None)
         }
+        Saved::None if journal::is_empty(path) => Ok(None),
+        _ if is_cut_short(path) => Err(damaged(path, "its file was cut short")),
+        Saved::None => Ok(None),
+        Saved::Damaged => Err(damaged(path, "the sums of its pages are damaged")),
         Saved::Sums(sums) => Proof::begin(path, sums)
             .map(Some)
             .map_err(|why| damaged(path, &why)),

@@ -68,7 +68,7 @@ impl Store {
                 let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(target: "store", pages, ms, "every page of the cache is as it was written");
             }
-            Proven::Damaged(why) => self.is_not_as_written(&why),
+            Proven::Damaged(why) => self.note_damage(&why),
             Proven::Stopped => {}
         }
     }
@@ -79,12 +79,13 @@ impl Store {
         self.prove();
         let wrong = self.database().writer.compare()?;
         if let Some(why) = &wrong {
-            self.is_not_as_written(why);
+            self.note_damage(why);
         }
         Ok(wrong)
     }
 
-    fn is_not_as_written(&self, why: &str) {
+    /// Takes note of damage, as if a read had found it: the cache is built anew.
+    pub fn note_damage(&self, why: &str) {
         tracing::error!(target: "store", "the cache is damaged: {why}");
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         *damage = Some(why.to_owned());

@@ -93,6 +93,7 @@ fn a_file_that_was_cut_short_at_rest() {
     let (sandbox, path) = library();
     let length = std::fs::metadata(&path).unwrap().len();
     for to in [
+        0,
         1,
         50,
         100,
@@ -106,6 +107,28 @@ fn a_file_that_was_cut_short_at_rest() {
         let what = format!("{to} of {length} bytes");
         sandbox.stop();
         truncate(&path, to);
+        assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
+        says_so(&sandbox, &what);
+        equals_a_fresh_one(&sandbox, &what);
+    }
+}
+
+#[test]
+fn a_file_that_was_emptied_after_a_kill() {
+    let (sandbox, path) = library();
+    // Also where what tells of its rows is gone with them.
+    for lost in [&[][..], &["-wal", "-shm"], &["-sums"]] {
+        let what = format!("without {lost:?}");
+        let log = beside(&path, "-wal");
+        drop(sandbox.run(&["db", "vacuum"]).ok());
+        skill(&sandbox.collection("default", "skills"), "s07", &what);
+        sandbox.shows("s07", &what, |shown| shown["description"] == what.as_str());
+        assert!(std::fs::metadata(log).unwrap().len() > 0, "{what}");
+        sandbox.kill();
+        truncate(&path, 0);
+        for suffix in lost {
+            std::fs::remove_file(beside(&path, suffix)).unwrap();
+        }
         assert_eq!(sandbox.ready()["artifacts"], 30, "{what}");
         says_so(&sandbox, &what);
         equals_a_fresh_one(&sandbox, &what);

@@ -144,6 +144,16 @@ fn rows_that_cant_be_read_are_damage() {
         is_built_anew(&sandbox, &before, change);
         assert_eq!(sandbox.show("two")["description"], "Plain");
     }
+    let before = current(&sandbox);
+    let other = Connection::open(&path).unwrap();
+    let change = "UPDATE artifact SET license = CAST(x'ff' AS TEXT) WHERE name = 'two'";
+    assert_eq!(other.execute(change, []), Ok(1));
+    other.close().unwrap();
+    // Who only looks for damage sees to it, too.
+    let check = sandbox.run(&["db", "check", "--thorough", "--json"]);
+    assert_eq!(check.code, Some(9), "{check:?}");
+    assert_eq!(check.json()["rebuilding"], true, "{check:?}");
+    is_built_anew(&sandbox, &before, change);
     equals_a_fresh_one(&sandbox, "rows that could not be read");
 }
 
