@@ -169,7 +169,7 @@ pub(super) async fn stop_held(
     match asked {
         Ok(Some(pid)) => {
             if connect::wait_until_free(home, patience).await? {
-                connect::wait_until_ended(pid).await;
+                connect::wait_until_ended(connect::numbered(pid));
                 return Ok(Some(pid));
             }
             if !force {

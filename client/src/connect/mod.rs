@@ -31,7 +31,8 @@ use channel::{Reach, Silence};
 use skew::Peer;
 
 pub(crate) use owner::{
-    end_by_force, is_owned, is_owned_or_starting, last_failure, wait_until_ended, wait_until_free,
+    end_by_force, is_owned, is_owned_or_starting, last_failure, numbered, wait_until_ended,
+    wait_until_free,
 };
 pub(crate) use skew::spoken;
 pub(crate) use spawn::program;

@@ -4,7 +4,11 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::process::{PidfdFlags, pidfd_open};
 use skillmeat_shared::fs::FileLock;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
@@ -15,7 +19,11 @@ use tokio::time::{Instant, sleep};
 const REST: Duration = Duration::from_millis(10);
 
 /// How long a process may take to end once it has given up the home.
-const AFTER_ALL: Duration = Duration::from_secs(1);
+#[cfg(target_os = "linux")]
+const AFTER_ALL: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// How long the system may take to end a process after SIGKILL.
 const AFTER_KILL: Duration = Duration::from_secs(5);
@@ -70,14 +78,22 @@ pub(crate) async fn wait_until_free(home: &Home, patience: Duration) -> Result<b
     }
 }
 
+/// The process of this number, if one may have it.
+pub(crate) fn numbered(pid: u32) -> Option<Pid> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1)?;
+    Pid::from_raw(pid)
+}
+
 /// Waits until the process of a daemon that owns the home no more has let go of all its files, where that can be seen.
-pub(crate) async fn wait_until_ended(pid: u32) {
-    let deadline = Instant::now() + AFTER_ALL;
-    // Neither a process that is gone nor one that only waits to be reaped has a program.
-    let program = format!("/proc/{pid}/exe");
-    while std::fs::read_link(&program).is_ok() && Instant::now() < deadline {
-        sleep(REST).await;
+pub(crate) fn wait_until_ended(pid: Option<Pid>) {
+    // Told once its last thread has closed all that it had open, also while nobody has reaped it. What /proc says of
+    // the first thread is said while others may still hold files.
+    #[cfg(target_os = "linux")]
+    if let Some(Ok(ended)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+        poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&AFTER_ALL)).ok();
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pid;
 }
 
 /// Asks a daemon that can't be called to end, by SIGTERM, after making sure that it is the one. Hold the
@@ -114,6 +130,7 @@ pub(crate) async fn end_by_force(home: &Home, patience: Duration) -> Result<()> 
             }
         }
         if wait_until_free(home, patience).await? {
+            wait_until_ended(Some(process));
             return Ok(());
         }
     }
@@ -139,11 +156,8 @@ fn identify(home: &Home) -> Result<Pid> {
     };
     let rendezvous = Rendezvous::load(&home.rendezvous())?
         .ok_or_else(|| unknown("it left no word about which one it is"))?;
-    let pid = i32::try_from(rendezvous.pid)
-        .ok()
-        .filter(|pid| *pid > 1)
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| unknown("the number that it left is no process"))?;
+    let pid =
+        numbered(rendezvous.pid).ok_or_else(|| unknown("the number that it left is no process"))?;
     let process = Path::new("/proc").join(rendezvous.pid.to_string());
     if Path::new("/proc/self").exists() {
         let exe = std::fs::read_link(process.join("exe")).map_err(|_| {

@@ -75,3 +75,26 @@ fn one_whose_socket_was_just_removed_is_stopped_in_order() {
             .then_some(())
     });
 }
+
+/// Whether a thread of a process still has files open.
+fn holds_files(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let files = std::fs::read_dir(thread.path().join("fd"));
+        files.is_ok_and(|mut files| files.next().is_some())
+    })
+}
+
+#[test]
+fn who_stops_a_daemon_finds_no_file_held_by_it() {
+    let sandbox = Sandbox::initialised();
+    for force in [&["daemon", "stop"][..], &["daemon", "stop", "--force"]] {
+        for _ in 0..8 {
+            drop(sandbox.run(&["daemon", "start"]).ok());
+            let pid = pid(&sandbox);
+            assert!(holds_files(pid));
+            drop(sandbox.run(force).ok());
+            assert!(!holds_files(pid), "{force:?}");
+        }
+    }
+}
