@@ -69,16 +69,14 @@ impl App {
 
     /// Drops the cache and builds it anew from files; waits until all rows are there.
     pub fn clear(&self) -> Result<Tally> {
-        if self.gate.failure().is_some() {
-            crate::store::files::remove_files(&self.cache_place().database)?;
-            self.gate.restart();
-            self.ingest.retry();
-        } else {
-            self.store()?;
+        // First: a daemon that was started for this does not know yet whether it can open the cache.
+        self.until_open_or_failed()?;
+        if self.gate.failure().is_none() {
             let passes = self.ingest.rebuild()?;
             return self.sum_up(passes, "rebuild");
         }
-        let store = self.store()?;
+        crate::store::files::remove_files(&self.cache_place().database)?;
+        let store = self.open_again()?;
         let names: Vec<String> = self
             .targets(&store)?
             .into_iter()

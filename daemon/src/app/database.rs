@@ -325,7 +325,7 @@ impl App {
     }
 
     /// Waits while the daemon is starting; that it can't open the cache is no obstacle here.
-    fn until_open_or_failed(&self) -> Result<()> {
+    pub(super) fn until_open_or_failed(&self) -> Result<()> {
         match self.store() {
             Err(error) if error.code == Code::DaemonStarting => Err(error),
             _ => Ok(()),
@@ -333,7 +333,7 @@ impl App {
     }
 
     /// Has the cache opened that could not be, or was not to be.
-    fn open_again(&self) -> Result<std::sync::Arc<Store>> {
+    pub(super) fn open_again(&self) -> Result<std::sync::Arc<Store>> {
         self.gate.restart();
         self.ingest.retry();
         self.store()

@@ -233,6 +233,18 @@ fn a_newer_database_gives_way_to_the_copy_from_before() {
 }
 
 #[test]
+fn a_newer_database_is_cleared_by_the_command_that_starts_the_daemon() {
+    let sandbox = library();
+    let database = database(&sandbox);
+    for _ in 0..3 {
+        sandbox.stop();
+        make_newer(&database);
+        drop(sandbox.run(&["cache", "clear"]).ok());
+        rows(&sandbox);
+    }
+}
+
+#[test]
 fn a_copy_is_written_and_taken_over() {
     let sandbox = library();
     let before = rows(&sandbox);
