@@ -43,15 +43,18 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The database file and the files that SQLite keeps beside it.
-pub fn files_of(path: &Path) -> [PathBuf; 3] {
-    [path.to_owned(), log_of(path), beside(path, "-shm")]
+pub fn files_of(path: &Path) -> [PathBuf; 4] {
+    ["", "-wal", "-shm", "-journal"].map(|suffix| beside(path, suffix))
+}
+
+/// What we note beside the database.
+fn notes_of(path: &Path) -> [PathBuf; 2] {
+    [sums_of(path), seal_of(path)]
 }
 
 /// Whether a file is the database, or one that stands beside it for it.
 pub fn is_part(path: &Path, other: &Path) -> bool {
-    let mut files = files_of(path)
-        .into_iter()
-        .chain([sums_of(path), seal_of(path)]);
+    let mut files = files_of(path).into_iter().chain(notes_of(path));
     files.any(|file| file == other)
 }
 
@@ -87,7 +90,7 @@ pub(super) fn is_cut_short(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() < HEADER)
 }
 
-/// Bytes of the database with its write-ahead log.
+/// Bytes of the database with its log.
 pub fn size_of(path: &Path) -> u64 {
     files_of(path)
         .iter()
@@ -104,10 +107,14 @@ pub fn log_bytes(path: &Path) -> u64 {
 /// Why the files can't be a database: something else stands there. A link is none wherever it leads: what belongs to
 /// the database stands beside it.
 pub(super) fn misplaced(path: &Path) -> Option<String> {
-    files_of(path).iter().find_map(|file| {
-        let found = std::fs::symlink_metadata(file).ok()?;
-        (!found.is_file()).then(|| format!("`{}` is no file", file.display()))
-    })
+    let mut files = files_of(path).into_iter().chain(notes_of(path));
+    let wrong = files.find(|file| is_misplaced(file))?;
+    Some(format!("`{}` is no file", wrong.display()))
+}
+
+/// Whether something else stands at the place of a file.
+fn is_misplaced(file: &Path) -> bool {
+    std::fs::symlink_metadata(file).is_ok_and(|found| !found.is_file())
 }
 
 /// Size and time of the database, as the seal tells them; `None` while the log holds something.
@@ -220,19 +227,23 @@ pub(super) fn restrict(path: &Path) -> Result<()> {
 )]
 pub fn put_aside(path: &Path) -> Result<PathBuf> {
     let stamp = SystemClock.now().nanos();
-    let target = |suffix: &str| beside(path, &format!(".corrupt-{stamp:020}{suffix}"));
-    unseal(path)?;
-    drop_sums(path)?;
-    for (file, suffix) in files_of(path).iter().zip(["", "-wal", "-shm"]) {
-        match std::fs::rename(file, target(suffix)) {
+    let aside = beside(path, &format!(".corrupt-{stamp:020}"));
+    // What is no file is not ours, and may hold anything.
+    for note in notes_of(path).iter().filter(|note| !is_misplaced(note)) {
+        remove(note)?;
+    }
+    let files = files_of(path).into_iter().chain(notes_of(path));
+    let targets = files_of(&aside).into_iter().chain(notes_of(&aside));
+    for (file, target) in files.zip(targets) {
+        match std::fs::rename(&file, target) {
             Err(error) if error.kind() != Io::NotFound => {
-                return Err(Error::io("put aside", file, &error));
+                return Err(Error::io("put aside", &file, &error));
             }
             _ => {}
         }
     }
     forget_old(path);
-    Ok(target(""))
+    Ok(aside)
 }
 
 /// Moves what was put aside back to the database's place, instead of what stands there now; nothing if nothing was.
@@ -276,7 +287,14 @@ fn forget_old(path: &Path) {
         .collect();
     aside.sort();
     let old = aside.len().saturating_sub(KEPT);
-    for file in aside.iter().take(old).flat_map(|file| files_of(file)) {
+    for file in aside.iter().take(old) {
+        discard(file);
+    }
+}
+
+/// Deletes a database that nobody needs, with all that stands beside it for it, as far as that can be done.
+pub(super) fn discard(path: &Path) {
+    for file in files_of(path).into_iter().chain(notes_of(path)) {
         if let Err(error) = remove(&file) {
             tracing::debug!(target: "store", "{error}");
         }
@@ -333,12 +351,17 @@ mod tests {
     fn a_folder_at_the_place_is_moved_and_not_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join("theirs"), "1").unwrap();
-        assert!(misplaced(&path).is_some());
-        remove_files(&path).unwrap();
-        assert!(misplaced(&path).is_none() && !path.exists());
-        let kept = std::fs::read_dir(folder.path()).unwrap().next();
-        assert!(kept.unwrap().unwrap().path().join("theirs").exists());
+        for place in files_of(&path).into_iter().chain(notes_of(&path)) {
+            std::fs::create_dir(&place).unwrap();
+            std::fs::write(place.join("theirs"), "1").unwrap();
+            assert!(misplaced(&path).is_some(), "{}", place.display());
+            remove_files(&path).unwrap();
+            assert!(misplaced(&path).is_none(), "{}", place.display());
+            assert!(!place.exists());
+        }
+        let mut kept = std::fs::read_dir(folder.path()).unwrap();
+        assert!(kept.all(|one| one.unwrap().path().join("theirs").exists()));
+        let kept = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(kept, 6);
     }
 }

@@ -41,7 +41,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Something else stands where the history, or a file that belongs to it, should be.
 pub fn misplaced(path: &Path) -> Option<Error> {
-    let mut files = ["", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let mut files = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(path, suffix));
     let wrong = files
         .iter_mut()
         .find(|file| std::fs::metadata(file).is_ok_and(|found| !found.is_file()))?;

@@ -3,9 +3,13 @@
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use skillmeat_tests::fault::equals_a_fresh_one;
 use skillmeat_tests::home::{codes, rename, skill, text, write};
 use skillmeat_tests::{Sandbox, until};
+
+/// What the names of the database's files end with, after its own.
+const PARTS: [&str; 6] = ["", "-wal", "-shm", "-journal", "-sums", "-sealed"];
 
 /// A home with some skills, and where its database lies.
 fn library() -> (Sandbox, PathBuf) {
@@ -138,7 +142,7 @@ fn a_file_that_was_emptied_after_a_kill() {
 #[test]
 fn something_else_in_its_place() {
     let (sandbox, path) = library();
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in PARTS {
         sandbox.stop();
         let place = beside(&path, suffix);
         if place.exists() {
@@ -171,12 +175,29 @@ fn something_else_in_its_place() {
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().path().join("theirs").exists())
         .count();
-    assert_eq!(kept, 3);
+    assert_eq!(kept, PARTS.len());
     // A log that belongs to nothing.
     sandbox.stop();
     write(beside(&path, "-wal"), b"rubbish".repeat(1000));
     assert_eq!(sandbox.ready()["artifacts"], 30);
     equals_a_fresh_one(&sandbox, "a log that belongs to nothing");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_part_of_it() {
+    let (sandbox, path) = library();
+    for suffix in PARTS {
+        sandbox.stop();
+        let place = beside(&path, suffix);
+        if place.exists() {
+            std::fs::remove_file(&place).unwrap();
+        }
+        mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        // Also for who has it built anew at once.
+        drop(sandbox.run(&["cache", "clear"]).ok());
+        assert_eq!(sandbox.ready()["artifacts"], 30, "{suffix}");
+        equals_a_fresh_one(&sandbox, suffix);
+    }
 }
 
 #[test]
