@@ -288,7 +288,10 @@ impl App {
         }
         let connection = self.open_to_look()?;
         let schema = migrate::version(&connection).map_err(|error| sql_error(&error))?;
-        backup::copy(&connection, target)?;
+        backup::copy(&connection, target).map_err(|error| match error.code {
+            Code::FilePermission => error.hint("name a file in a folder that can be written"),
+            _ => error,
+        })?;
         Ok((files::size_of(target), schema))
     }
 

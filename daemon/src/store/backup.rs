@@ -1,9 +1,11 @@
 //! Copies of the whole database, checks of it, and taking a copy over.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rustix::io::Errno;
 use skillmeat_shared::fs::atomic::TEMP_PREFIX;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -93,8 +95,35 @@ fn no_texts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(found)
 }
 
+/// Why a copy was not written. The database itself is only read: what fails of writing is its place.
+fn not_written(error: &rusqlite::Error, target: &Path) -> Error {
+    let of_reading = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ];
+    let extended = error.sqlite_error().map(|found| found.extended_code);
+    let errno = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Errno::NOSPC,
+        Some(ErrorCode::ReadOnly) => Errno::ROFS,
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
+            if extended.is_none_or(|code| !of_reading.contains(&code)) =>
+        {
+            Errno::IO
+        }
+        _ => return sql_error(error).at(target, None),
+    };
+    Error::io("write", target, &errno.into())
+}
+
+/// Makes the file of a copy. The system tells better than SQLite what is in its way, and SQLite takes an empty one.
+fn make(temporary: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(temporary).map(drop)
+}
+
 /// Writes a copy of the database as it is at this moment, whole or not at all, for the user only. What
 /// stands at `target` is replaced.
+///
+/// # Errors
+/// Those of its place name `target`.
 #[expect(
     clippy::disallowed_methods,
     reason = "flushed before and after: this is the durable rename"
@@ -109,16 +138,16 @@ pub fn copy(connection: &Connection, target: &Path) -> Result<()> {
                 format!("`{}` is not UTF-8", target.display()),
             )
         })?;
-        super::sql_hit("backup.before_copy").map_err(|error| sql_error(&error))?;
-        connection
-            .execute("VACUUM INTO ?1", [text])
-            .map_err(|error| sql_error(&error).at(target, None))?;
+        let io = |error: &std::io::Error| Error::io("write", target, error);
+        make(temporary).map_err(|error| io(&error))?;
+        super::sql_hit("backup.before_copy")
+            .and_then(|()| connection.execute("VACUUM INTO ?1", [text]))
+            .map_err(|error| not_written(&error, target))?;
         let copied = open_to_look(temporary)?;
         if migrate::version(&copied).map_err(|error| sql_error(&error))? == 0 {
             return Err(files::damaged(target, "the database holds nothing"));
         }
         drop(copied);
-        let io = |error: &std::io::Error| Error::io("write", target, error);
         let file = std::fs::File::open(temporary).map_err(|error| io(&error))?;
         restrict(&file).map_err(|error| io(&error))?;
         file.sync_all().map_err(|error| io(&error))?;
@@ -129,10 +158,11 @@ pub fn copy(connection: &Connection, target: &Path) -> Result<()> {
         folder.sync_all().map_err(|error| io(&error))
     };
     // Of a copy that was cut short before.
-    drop(std::fs::remove_file(&temporary));
+    files::discard(&temporary);
     let written = write(&temporary);
     if written.is_err() {
-        drop(std::fs::remove_file(&temporary));
+        // On a full disk SQLite leaves its journal there, too.
+        files::discard(&temporary);
     }
     written
 }
@@ -187,7 +217,7 @@ pub struct Fresh(PathBuf);
 impl Drop for Fresh {
     fn drop(&mut self) {
         // It is not there once it has come to its place.
-        drop(std::fs::remove_file(&self.0));
+        files::discard(&self.0);
     }
 }
 
@@ -216,7 +246,8 @@ pub fn prepare(file: &Path, path: &Path) -> Result<Fresh> {
     let source = open_to_look(file)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let fresh = Fresh(folder.join(format!("{TEMP_PREFIX}{}-taken", std::process::id())));
-    copy(&source, &fresh.0)?;
+    // Its place is the cache's for whoever asked.
+    copy(&source, &fresh.0).map_err(|error| error.at(path, None))?;
     drop(source);
     let doubt = |mut copied: Connection| {
         let transaction = copied.transaction()?;

@@ -19,6 +19,7 @@ mod clones;
 mod collections;
 mod config;
 mod container;
+mod copies;
 mod corpus;
 mod curation;
 mod daemon;
