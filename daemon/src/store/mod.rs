@@ -60,9 +60,20 @@ pub fn sql_error(error: &rusqlite::Error) -> Error {
     } else if is_damage(error) {
         result.code = Code::CacheDamaged;
         result.hint(ANEW)
+    } else if is_held(error) {
+        result.message = format!("another program holds the cache: {error}");
+        result.hint("end what has its file open, then try again: `sm db current` names the file, `fuser FILE` who has it open")
     } else {
         result.hint("`sm daemon logs` tells more; `sm cache clear` builds the cache anew")
     }
+}
+
+/// Whether an error tells of a lock of somebody else. Ours do not get in each other's way.
+fn is_held(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Whether an error tells that the database is damaged: SQLite says so, or a row holds what we never write.

@@ -245,6 +245,24 @@ fn a_newer_database_is_cleared_by_the_command_that_starts_the_daemon() {
 }
 
 #[test]
+fn who_waits_for_the_lock_of_another_program_is_told_so() {
+    let sandbox = library();
+    let theirs = Connection::open(database(&sandbox)).unwrap();
+    theirs.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = sandbox.fails(&["cache", "invalidate", "one"], 7);
+    assert_eq!(error["code"], "cache.unavailable", "{error}");
+    let message = text(&error["message"]);
+    assert!(message.contains("another program holds"), "{error}");
+    let hints = error["hints"].to_string();
+    assert!(
+        hints.contains("fuser") && !hints.contains("clear"),
+        "{error}"
+    );
+    theirs.execute_batch("ROLLBACK").unwrap();
+    drop(sandbox.run(&["cache", "invalidate", "one"]).ok());
+}
+
+#[test]
 fn a_copy_is_written_and_taken_over() {
     let sandbox = library();
     let before = rows(&sandbox);
