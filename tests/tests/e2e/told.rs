@@ -138,6 +138,23 @@ fn a_database_of_others_in_the_place_of_the_history_is_put_aside_whole() {
 }
 
 #[test]
+fn who_verifies_a_damaged_history_is_not_told_to_verify() {
+    let sandbox = stopped();
+    let path = sandbox.home().history();
+    let mut bytes = fs::read(&path).unwrap();
+    // All but the page that says what it is.
+    bytes[16 * 1024..].fill(0xaa);
+    write(&path, bytes);
+    let error = sandbox.fails(&["snapshot", "verify"], 1);
+    assert_eq!(error["code"], "history.damaged", "{error}");
+    let hints = error["hints"].to_string();
+    assert!(
+        hints.contains("keep") && !hints.contains("verify"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_damaged_history_is_never_called_a_cache() {
     let sandbox = stopped();
     let path = sandbox.home().history();

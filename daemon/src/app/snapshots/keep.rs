@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use skillmeat_shared::history::file;
 use skillmeat_shared::history::retention::Retention;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
@@ -157,7 +158,8 @@ impl App {
         all: bool,
         ids: &[String],
     ) -> Result<Vec<Verified>> {
-        let (views, ..) = self.snapshots(collection, all, usize::MAX)?;
+        let listed = self.snapshots(collection, all, usize::MAX);
+        let (views, ..) = listed.map_err(unverified)?;
         let name = self.collection_or_default(collection);
         if let Some(missing) = ids
             .iter()
@@ -170,7 +172,7 @@ impl App {
             .into_iter()
             .filter(|view| ids.is_empty() || ids.contains(&view.id));
         let verified: Vec<Verified> = wanted.map(|view| self.verify(view)).collect();
-        self.note_damage(&verified)?;
+        self.note_damage(&verified).map_err(unverified)?;
         Ok(verified)
     }
 
@@ -266,6 +268,14 @@ impl App {
             Err(error) => tracing::warn!(target: "history", "can't verify snapshots: {error}"),
         }
     }
+}
+
+/// The error of who verifies and can't read the history: the hint to verify leads nowhere there.
+fn unverified(mut error: Error) -> Error {
+    if error.code == Code::HistoryDamaged {
+        error.hints.clear();
+    }
+    file::with_way(error)
 }
 
 /// Automatic snapshots that the retention does not want.
