@@ -138,6 +138,24 @@ fn a_database_of_others_in_the_place_of_the_history_is_put_aside_whole() {
 }
 
 #[test]
+fn a_history_that_becomes_rubbish_in_use_is_put_aside_although_somebody_goes_on_asking() {
+    for ask in [&["log"][..], &["tag", "add", "red", "one"]] {
+        let sandbox = stopped();
+        let path = sandbox.home().history();
+        drop(sandbox.run(&["log"]).ok());
+        write(&path, b"no database ".repeat(1000));
+        // Who notices it fails; what is in memory still may be answered before.
+        let ended: Vec<_> = (0..4).map(|_| sandbox.run(ask).code).collect();
+        assert_eq!(ended.last(), Some(&Some(0)), "{ended:?}");
+        drop(sandbox.run(&["tag", "add", "blue", "one"]));
+        drop(sandbox.run(&["log"]).ok());
+        sandbox.status_until("a history that was replaced", |status| {
+            codes(&status["warnings"]) == ["history-replaced"]
+        });
+    }
+}
+
+#[test]
 fn who_verifies_a_damaged_history_is_not_told_to_verify() {
     let sandbox = stopped();
     let path = sandbox.home().history();

@@ -22,13 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::tree::Node;
 use skillmeat_shared::history::{Objects, file};
 use skillmeat_shared::{Code, Error, Result};
 
-use super::sql_hit;
+use super::{is_held, sql_hit};
 pub use batch::Batch;
 use trouble::Trouble;
 
@@ -41,6 +42,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Translates an error of SQLite into one that a person can act on.
 fn sql_error(error: &rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;
+    if is_held(error) {
+        let message = format!("another program holds the history: {error}");
+        return Error::new(Code::HistoryUnavailable, message)
+            .hint("end what has `history.db` of the home open (`fuser` finds it), then try again");
+    }
     let message = format!("the history failed: {error}");
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, message)
@@ -108,6 +114,15 @@ struct Writer {
     identity: Option<(u64, u64)>,
 }
 
+/// Closes a database in which something can't be read: opened anew it is put aside, if it is none any more. Who goes on
+/// asking would keep it open. What stands in its log stays there, so that nothing is mixed.
+fn give_up(slot: &mut Option<Writer>) {
+    if let Some(writer) = slot.take() {
+        let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        drop(writer.connection.set_db_config(keep, true));
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -173,7 +188,15 @@ impl History {
                 slot.insert(self.open_writer()?)
             }
         };
-        work(&mut writer.connection).map_err(|error| self.failed(&error))
+        work(&mut writer.connection).map_err(|error| {
+            let error = sql_error(&error);
+            if error.code == Code::HistoryDamaged {
+                lock(&self.trouble).note_damage(&self.path, &error);
+                lock(&self.readers).begin_anew();
+                give_up(&mut slot);
+            }
+            error
+        })
     }
 
     fn open_writer(&self) -> Result<Writer> {
@@ -185,15 +208,6 @@ impl History {
             connection: opened?,
             identity,
         })
-    }
-
-    /// Translates an error, and notes what it tells of the file as a whole.
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        let error = sql_error(error);
-        if error.code == Code::HistoryDamaged {
-            lock(&self.trouble).note_damage(&self.path, &error);
-        }
-        error
     }
 
     /// Why it can't be used, as far as is known. A file that was changed since it was opened last is tried, unless
@@ -228,8 +242,26 @@ impl History {
             let moment = reader.connection.unchecked_transaction();
             moment.and_then(|moment| work(&moment))
         };
+        let outcome = outcome.map_err(|error| sql_error(&error));
+        let outcome = self.noticed(reader.generation, outcome);
         self.give_back(reader);
-        outcome.map_err(|error| self.failed(&error))
+        outcome
+    }
+
+    /// Has a database in which something can't be read opened anew, unless somebody is writing it, or did so already.
+    fn noticed<T>(&self, generation: u64, outcome: Result<T>) -> Result<T> {
+        let is_of_now = || self.is_read_only || lock(&self.readers).generation == generation;
+        if let Err(error) = &outcome
+            && error.code == Code::HistoryDamaged
+            && is_of_now()
+        {
+            lock(&self.trouble).note_damage(&self.path, error);
+            lock(&self.readers).begin_anew();
+            if let Ok(mut slot) = self.writer.try_lock() {
+                give_up(&mut slot);
+            }
+        }
+        outcome
     }
 
     /// A connection that only reads, which nobody else uses.
@@ -251,7 +283,7 @@ impl History {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => open::reader(&self.path)?,
+            None => self.noticed(generation, open::reader(&self.path))?,
         };
         Ok(Reader {
             connection,

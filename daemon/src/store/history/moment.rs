@@ -32,10 +32,12 @@ impl<'a> Moment<'a> {
         } else {
             let reader = self.history.reader()?;
             let begun = reader.connection.execute_batch("BEGIN");
-            begun.map_err(|error| sql_error(&error))?;
+            let begun = begun.map_err(|error| sql_error(&error));
+            self.history.noticed(reader.generation, begun)?;
             slot.insert(reader)
         };
-        question(&reader.connection).map_err(|error| sql_error(&error))
+        let answer = question(&reader.connection).map_err(|error| sql_error(&error));
+        self.history.noticed(reader.generation, answer)
     }
 
     /// Ends it: the next question begins another one.
