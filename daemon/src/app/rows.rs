@@ -102,7 +102,10 @@ impl App {
     /// Looks at the rows, and whether all of them were there.
     pub fn look<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Looked<T> {
         let before = self.moment();
-        let result = work(self);
+        let result = match self.gate.open() {
+            Some(store) => store.at_once(|| work(self)),
+            None => work(self),
+        };
         let after = self.moment();
         let was_replaced = match (&before.instance, &after.instance) {
             (Some(before), Some(after)) => before != after,

@@ -216,6 +216,11 @@ impl Store {
         self.noticed(self.database().readers.run(work))
     }
 
+    /// Has all that `work` reads on this thread be of one moment, which takes a single snapshot.
+    pub fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.database().readers.hold(work)
+    }
+
     /// Remembers what an error tells of the database as a whole.
     fn noticed<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {

@@ -1,6 +1,8 @@
 //! The readers: a small pool of read-only connections.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -10,6 +12,14 @@ use super::{ANEW, connection, files, sql_error};
 
 /// Connections at most; more callers wait for one.
 const CONNECTIONS: usize = 4;
+
+/// The connection of a snapshot, and the address of the readers that it is one of.
+type Held = (usize, Rc<Connection>);
+
+thread_local! {
+    /// The snapshot in which this thread reads.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
 
 #[derive(Debug, Default)]
 struct Pool {
@@ -48,6 +58,27 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// A snapshot in which this thread reads until it is dropped, also by a panic.
+struct Holding<'a>(Lease<'a>);
+
+impl<'a> Holding<'a> {
+    fn begin(mut lease: Lease<'a>) -> Option<Self> {
+        let connection = lease.connection.take()?;
+        connection.execute_batch("BEGIN").ok()?;
+        HELD.set(Some((lease.readers.address(), Rc::new(connection))));
+        Some(Self(lease))
+    }
+}
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        let connection = HELD.take().and_then(|(_, held)| Rc::into_inner(held));
+        // Ends with a rollback, which gives nothing up: nothing was written.
+        self.0.connection =
+            connection.filter(|connection| connection.execute_batch("ROLLBACK").is_ok());
+    }
+}
+
 impl Readers {
     /// Readers of the database at `path`.
     pub fn new(path: &Path) -> Self {
@@ -58,16 +89,33 @@ impl Readers {
         }
     }
 
+    /// What names these readers as long as they are there.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Has all that `work` reads on this thread be of one moment.
+    pub fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        let is_free = HELD.with_borrow(Option::is_none);
+        // Without a connection each read tells why there is none.
+        let lease = is_free.then(|| self.lease().ok()).flatten();
+        let _holding = lease.and_then(Holding::begin);
+        work()
+    }
+
     /// Runs `work` on a connection; waits while all are in use. All that it reads is of one moment, whatever
     /// the writer does meanwhile.
     pub fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let held = HELD.with_borrow(|held| held.clone());
+        if let Some((_, connection)) = held.filter(|(of, _)| *of == self.address()) {
+            return work(&connection).map_err(|error| sql_error(&error));
+        }
         let lease = self.lease()?;
         let connection = lease
             .connection
             .as_ref()
             .ok_or_else(|| sql_error(&rusqlite::Error::InvalidQuery))?;
         let read = || {
-            // Ends with a rollback, which gives nothing up: nothing was written.
             let snapshot = connection.unchecked_transaction()?;
             work(&snapshot)
         };

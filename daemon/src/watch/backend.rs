@@ -36,6 +36,8 @@ pub(crate) enum Signal {
     Event(Change, Vec<PathBuf>),
     /// Events were lost.
     Lost,
+    /// This folder can't be looked into, and so not be watched. That it can is told of its parent.
+    Closed(PathBuf),
     /// The kernel refuses further watches, first at this path.
     Limit(Option<PathBuf>),
     /// This folder can't be watched, as turned out only now.

@@ -54,7 +54,7 @@ impl Default for Settings {
 }
 
 /// One key whose time has come.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due<K> {
     /// The key.
     pub key: K,
@@ -70,8 +70,6 @@ struct Waiting {
     last: Instant,
     dirty: Dirty,
     why: &'static str,
-    /// Not due before this moment, however quiet it is.
-    not_before: Option<Instant>,
 }
 
 /// The waiting hints of all keys.
@@ -79,6 +77,8 @@ struct Waiting {
 pub struct Debounce<K: Ord + Clone> {
     settings: Settings,
     waiting: BTreeMap<K, Waiting>,
+    /// Folders that are dirty as a whole, but not due before a moment, and why.
+    put_off: BTreeMap<K, (Instant, &'static str)>,
     second_looks: BTreeMap<K, BTreeMap<PathBuf, Instant>>,
 }
 
@@ -88,6 +88,7 @@ impl<K: Ord + Clone> Debounce<K> {
         Self {
             settings,
             waiting: BTreeMap::new(),
+            put_off: BTreeMap::new(),
             second_looks: BTreeMap::new(),
         }
     }
@@ -97,7 +98,12 @@ impl<K: Ord + Clone> Debounce<K> {
         if path.as_os_str().is_empty() {
             self.all(key, why, now);
         } else {
-            self.entry(key, why, now).dirty.add(path);
+            let waiting = self.entry(key, why, now);
+            waiting.dirty.add(path);
+            if waiting.dirty == Dirty::All && self.put_off.contains_key(key) {
+                // It will be looked at as a whole, but not sooner.
+                self.waiting.remove(key);
+            }
         }
     }
 
@@ -109,11 +115,14 @@ impl<K: Ord + Clone> Debounce<K> {
         self.second_looks.remove(key);
     }
 
-    /// As [`all`](Self::all), but not due before a moment.
+    /// As [`all`](Self::all), but not due before a moment. Hints at paths that come meanwhile do not wait for it.
     pub fn all_after(&mut self, key: &K, why: &'static str, earliest: Instant, now: Instant) {
-        self.all(key, why, now);
-        let waiting = self.entry(key, why, now);
-        waiting.not_before = waiting.not_before.max(Some(earliest));
+        if earliest <= now {
+            self.all(key, why, now);
+        } else {
+            let put_off = self.put_off.entry(key.clone()).or_insert((earliest, why));
+            put_off.0 = put_off.0.max(earliest);
+        }
     }
 
     /// A new folder: its path is due as any other, and once more [`SECOND_LOOK`] after it settled.
@@ -128,6 +137,7 @@ impl<K: Ord + Clone> Debounce<K> {
     /// Forgets a key.
     pub fn forget(&mut self, key: &K) {
         self.waiting.remove(key);
+        self.put_off.remove(key);
         self.second_looks.remove(key);
     }
 
@@ -138,12 +148,23 @@ impl<K: Ord + Clone> Debounce<K> {
             .second_looks
             .values()
             .flat_map(|looks| looks.values().copied());
-        settled.chain(looks).min()
+        let put_off = self.put_off.values().map(|(earliest, _)| *earliest);
+        settled.chain(looks).chain(put_off).min()
     }
 
     /// Takes out all that is due now.
     pub fn take_due(&mut self, now: Instant) -> Vec<Due<K>> {
         let mut due = Vec::new();
+        let is_over = |_: &K, (earliest, _): &mut (Instant, _)| *earliest <= now;
+        for (key, (_, why)) in self.put_off.extract_if(.., is_over) {
+            self.waiting.remove(&key);
+            self.second_looks.remove(&key);
+            due.push(Due {
+                key,
+                dirty: Dirty::All,
+                why,
+            });
+        }
         let keys: Vec<K> = self
             .waiting
             .iter()
@@ -183,9 +204,7 @@ impl<K: Ord + Clone> Debounce<K> {
     }
 
     fn due_at(&self, waiting: &Waiting) -> Instant {
-        let due =
-            (waiting.last + self.settings.settle).min(waiting.first + self.settings.max_delay);
-        waiting.not_before.map_or(due, |earliest| due.max(earliest))
+        (waiting.last + self.settings.settle).min(waiting.first + self.settings.max_delay)
     }
 
     fn entry(&mut self, key: &K, why: &'static str, now: Instant) -> &mut Waiting {
@@ -194,7 +213,6 @@ impl<K: Ord + Clone> Debounce<K> {
             last: now,
             dirty: Dirty::Paths(BTreeSet::new()),
             why,
-            not_before: None,
         });
         waiting.last = waiting.last.max(now);
         waiting
@@ -298,13 +316,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_off_waits_for_its_moment() {
+    fn what_is_put_off_waits_for_its_moment_and_paths_do_not() {
         let (mut debounce, start) = fresh();
+        let whole = Due {
+            key: "a",
+            dirty: Dirty::All,
+            why: "lost",
+        };
+        debounce.all_after(&"a", "lost", start, start);
+        assert_eq!(debounce.take_due(start + 50 * MS), [whole.clone()]);
         debounce.all_after(&"a", "lost", start + 10_000 * MS, start);
         debounce.path(&"a", "x".into(), "event", start);
+        assert_eq!(debounce.deadline(), Some(start + 50 * MS));
+        let due = debounce.take_due(start + 50 * MS);
+        assert_eq!(due.first().map(|due| &due.dirty), Some(&paths(&["x"])));
+        // More than fits is the whole, which is due later.
+        for number in 0..=MAX_PATHS {
+            debounce.path(&"a", format!("f{number}").into(), "event", start);
+        }
         assert_eq!(debounce.deadline(), Some(start + 10_000 * MS));
         assert_eq!(debounce.take_due(start + 9_999 * MS), []);
-        assert_eq!(debounce.take_due(start + 10_000 * MS).len(), 1);
+        assert_eq!(debounce.take_due(start + 10_000 * MS), [whole]);
+        assert_eq!(debounce.deadline(), None);
     }
 
     #[test]

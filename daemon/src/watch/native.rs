@@ -152,6 +152,15 @@ impl notify::EventHandler for Handler {
     }
 }
 
+/// Whether an error tells only that a folder can't be looked into: its rights forbid it, or its path is too long.
+fn is_closed(error: &std::io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::ACCESS | Errno::PERM | Errno::NAMETOOLONG | Errno::LOOP)
+    )
+}
+
 /// What the watch thread needs to know of an event; `None`: nothing.
 fn translate(home: &Path, event: notify::Result<notify::Event>) -> Option<Signal> {
     let mut event = match event {
@@ -159,6 +168,10 @@ fn translate(home: &Path, event: notify::Result<notify::Event>) -> Option<Signal
         Err(mut error) => {
             return Some(match error.kind {
                 ErrorKind::MaxFilesWatch => Signal::Limit(error.paths.pop()),
+                ErrorKind::Io(io) if is_closed(&io) => match error.paths.pop() {
+                    Some(path) => Signal::Closed(path),
+                    None => Signal::Lost,
+                },
                 _ => Signal::Lost,
             });
         }
@@ -286,6 +299,23 @@ mod tests {
                 vec![path.join("new")]
             ))
         );
+    }
+
+    #[test]
+    fn a_folder_that_cant_be_looked_into_is_no_loss() {
+        let told = |errno: Errno, path: Option<&str>| {
+            let error = notify::Error::io(errno.into());
+            let error = path
+                .into_iter()
+                .fold(error, |error, path| error.add_path(path.into()));
+            translate(Path::new("/home"), Err(error))
+        };
+        for errno in [Errno::ACCESS, Errno::NAMETOOLONG] {
+            let closed = Signal::Closed("/c/closed".into());
+            assert_eq!(told(errno, Some("/c/closed")), Some(closed));
+            assert_eq!(told(errno, None), Some(Signal::Lost));
+        }
+        assert_eq!(told(Errno::IO, Some("/c/bad")), Some(Signal::Lost));
     }
 
     #[test]

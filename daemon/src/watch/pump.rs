@@ -1,5 +1,6 @@
 //! The watch thread: takes signals, sorts paths to roots, waits until it is quiet, tells the sink.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,8 @@ const BATCH: usize = 4_096;
 
 const LOST: &str = "events were lost";
 
+const OPENED: &str = "a folder may be readable again";
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Config,
@@ -34,6 +37,8 @@ pub(crate) struct Pump {
     shared: Arc<Shared>,
     debounce: Debounce<Key>,
     losses: Losses,
+    /// Folders that have no watch because they can't be looked into.
+    closed: BTreeSet<PathBuf>,
 }
 
 impl Pump {
@@ -42,6 +47,7 @@ impl Pump {
             shared,
             debounce: Debounce::new(settings),
             losses: Losses::default(),
+            closed: BTreeSet::new(),
         }
     }
 
@@ -100,6 +106,9 @@ impl Pump {
                 }
                 self.debounce.all(&Key::Collections, LOST, now);
                 self.debounce.all(&Key::Config, LOST, now);
+            }
+            Signal::Closed(path) => {
+                self.closed.insert(path);
             }
             Signal::Limit(path) => self.limit(path.as_deref(), &Refusal::Limit, now),
             Signal::Refused(path, refusal) => {
@@ -175,6 +184,7 @@ impl Pump {
         } else {
             self.shared.ledger.judge(path)
         };
+        let may_be_open = self.closed.remove(path) && change == Change::Touched;
         let mut inside: Vec<(String, PathBuf)> = Vec::new();
         let mut again: Vec<usize> = Vec::new();
         let mut table = self.shared.table();
@@ -206,7 +216,9 @@ impl Pump {
         drop(table);
         for (name, relative) in inside {
             let key = Key::Root(name);
-            if is_new_folder(change, path) {
+            if may_be_open {
+                self.debounce.all(&key, OPENED, now);
+            } else if is_new_folder(change, path) {
                 self.debounce.folder(&key, &relative, now);
             } else {
                 self.debounce.path(&key, relative, "event", now);
@@ -259,9 +271,11 @@ impl Pump {
                 self.shared.sink.collections_changed();
             }
             Key::Root(name) => {
-                // Folders that were made while events were lost have no watch yet.
                 if due.why == LOST {
                     self.losses.looked(&name, Instant::now());
+                }
+                // Folders that were made while events were lost have no watch yet, nor have those that were closed.
+                if due.why == LOST || due.why == OPENED {
                     self.watch_again(&name);
                 }
                 self.shared.sink.root_dirty(&name, due.dirty, due.why);

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{binary, codes, output, replace, skill, text, write};
+use skillmeat_tests::wait::until_true;
 
 /// Starts a daemon with a command of `sm`, such that modes of files bind it, also if root runs this. False where it
 /// can't be so.
@@ -151,6 +152,62 @@ fn a_folder_that_cant_be_read_keeps_its_rows_and_no_other_from_being_looked_at()
     assert_eq!(sandbox.show("loose")["description"], "Tied");
     let status = sandbox.status_until("no warning", |status| warnings(status).is_empty());
     assert_eq!(status["collections"][0]["state"], "ok");
+}
+
+#[test]
+fn a_folder_that_cant_be_watched_keeps_no_other_from_being_heard() {
+    let Some(sandbox) = bound() else { return };
+    let skills = sandbox.collection("default", "skills");
+    let closed = skills.join("one/closed");
+    skill(&skills, "other", "Before");
+    write(closed.join("notes.md"), "closed words");
+    sandbox.stop();
+    close(&closed);
+    assert!(bind(&sandbox, &["list"]));
+    sandbox.ready();
+    for round in 0..4 {
+        let words = format!("Round {round}");
+        skill(&skills, "other", &words);
+        sandbox.shows("other", &words, |shown| {
+            shown["description"] == words.as_str()
+        });
+    }
+    let root = sandbox.json(&["status"])["roots"][0].clone();
+    assert_eq!(root["overflows"], 0, "{root:#}");
+    // It is watched as soon as it can be, and what is below it.
+    open(&closed, 0o700);
+    let found = |words: &str| {
+        let hits = sandbox.json(&["search", words, "--in", "content"]);
+        hits["hits"].as_array().is_some_and(|hits| hits.len() == 1)
+    };
+    until_true("what was closed", || found("closed words"));
+    write(closed.join("notes.md"), "open words");
+    until_true("what is open", || found("open words"));
+}
+
+#[test]
+fn an_entry_whose_files_nobody_can_see_is_not_repaired_away() {
+    let Some(sandbox) = bound() else { return };
+    let skills = sandbox.collection("default", "skills");
+    sandbox.json(&["group", "create", "ours"]);
+    sandbox.json(&["group", "add", "ours", "one"]);
+    let manifest = || std::fs::read(sandbox.collection("default", "collection.toml")).unwrap();
+    let before = manifest();
+    close(&skills);
+    for what in ["missing", "all"] {
+        let done = sandbox.run(&["repair", what, "--execute", "--json"]);
+        let done = done.exits(2).json();
+        let mut items = done["items"].as_array().unwrap().iter();
+        assert!(items.all(|item| item["result"] == "failed"), "{done:#}");
+        assert!(done.to_string().contains("permission denied"), "{done:#}");
+        assert!(manifest() == before, "{what}");
+    }
+    // Nor is it renamed without its files.
+    sandbox.fails(&["rename", "one", "two"], 5);
+    assert!(manifest() == before);
+    open(&skills, 0o700);
+    drop(sandbox.run(&["repair", "missing", "--execute"]).ok());
+    assert!(manifest() == before);
 }
 
 #[test]

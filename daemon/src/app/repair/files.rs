@@ -48,15 +48,17 @@ impl Site<'_, '_> {
         Ok(self.draft.exists(&place)?.then_some(moved))
     }
 
-    /// The entries whose files are not there, with their places.
+    /// The entries whose files are not there, with their places. Where nobody can tell, none is.
     fn without_files(&mut self) -> Result<Vec<(Entry, Place)>> {
         let mut without = Vec::new();
         for entry in self.manifest.entries.clone() {
             let Some(place) = self.place_of(&entry)? else {
                 continue;
             };
-            if !self.draft.exists(&place)? {
-                without.push((entry, place));
+            match self.draft.exists(&place) {
+                Ok(true) => {}
+                Ok(false) => without.push((entry, place)),
+                Err(error) => self.fail(&entry.id, &error),
             }
         }
         Ok(without)
@@ -146,8 +148,15 @@ impl Site<'_, '_> {
             let has_entry = |entry: &Entry| {
                 entry.id == one.id && entry.path.as_deref() == Some(one.path.as_str())
             };
+            let is_there = match self.draft.exists(&place) {
+                Ok(is_there) => is_there,
+                Err(error) => {
+                    self.fail(&one.id, &error);
+                    continue;
+                }
+            };
             // A repair before this one moves it away, or mends its entry.
-            if !self.draft.exists(&place)? || self.manifest.entries.iter().any(has_entry) {
+            if !is_there || self.manifest.entries.iter().any(has_entry) {
                 continue;
             }
             let is_taken = self.manifest.entries.iter().any(|entry| entry.id == one.id)

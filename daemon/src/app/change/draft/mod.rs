@@ -9,6 +9,7 @@ mod thing;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
@@ -334,7 +335,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether something stands at a place, as drafted so far.
+    /// Whether something stands at a place, as drafted so far. It is an error if nobody can tell.
     pub(in crate::app) fn exists(&mut self, place: &Place) -> Result<bool> {
         let path = self.on_disk(place)?;
         Ok(match self.touch_over(place) {
@@ -342,14 +343,13 @@ impl<'a> Draft<'a> {
             Some((After::Bytes(_), rest)) => rest.is_empty(),
             Some((After::Thing(thing), rest)) => match thing.below.get(&rest) {
                 Some(drafted) => drafted.is_some(),
-                None => {
-                    rest.is_empty()
-                        || thing.content().is_some_and(|content| {
-                            std::fs::symlink_metadata(inside(content, &rest)).is_ok()
-                        })
-                }
+                None => match thing.content() {
+                    _ if rest.is_empty() => true,
+                    Some(content) => is_there(&inside(content, &rest))?,
+                    None => false,
+                },
             },
-            None => std::fs::symlink_metadata(path).is_ok(),
+            None => is_there(&path)?,
         })
     }
 
@@ -442,6 +442,15 @@ pub(super) fn changed(path: &Path) -> Error {
 /// The name of the manifest, for those who look at places.
 pub(super) fn is_manifest(place: &Place) -> bool {
     place.root != Root::Home && place.path == MANIFEST
+}
+
+/// Whether something stands at a path.
+fn is_there(path: &Path) -> Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(false),
+        Err(error) => Err(Error::io("look at", path, &error)),
+    }
 }
 
 fn no_folder(path: &Path) -> Error {
