@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::os::unix::fs::FileExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 use skillmeatd::store::event::{self, NewEvent};
@@ -29,6 +30,31 @@ fn a_read_sees_one_moment() {
         Ok((before, event::bounds(connection)?))
     });
     assert_eq!(seen.unwrap(), ((1, 3), (1, 3)));
+    assert_eq!(store.read(event::bounds).unwrap(), (1, 5));
+}
+
+#[test]
+fn reads_at_once_see_one_moment_and_give_their_connection_back() {
+    let (_folder, store) = open();
+    log(&store, 3);
+    store.at_once(|| {
+        let before = store.read(event::bounds).unwrap();
+        log(&store, 2);
+        assert_eq!(store.read(event::bounds).unwrap(), before);
+        // Within another one, too.
+        let inner = store.at_once(|| store.read(event::bounds));
+        assert_eq!(inner.unwrap(), before);
+    });
+    // More often than there are connections.
+    for _ in 0..20 {
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            store.at_once(|| {
+                store.read(event::bounds).unwrap();
+                resume_unwind(Box::new("a defect"));
+            });
+        }));
+        assert!(panicked.is_err());
+    }
     assert_eq!(store.read(event::bounds).unwrap(), (1, 5));
 }
 

@@ -45,8 +45,8 @@ use skillmeat_shared::{Code, Error};
 
 use crate::cli::{Cli, Command, DaemonCommand, Globals, Late};
 use crate::connect::{self, Autostart, CALL, Session};
-use crate::output::Output;
 use crate::output::escape::{escape, one_line};
+use crate::output::{Output, units};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -151,6 +151,13 @@ impl Context {
         if !freshness.complete {
             self.out
                 .note("the files are still being read: some artifacts may be missing");
+        } else if let Some(at) = freshness.verified_at.map(Timestamp)
+            && freshness.catching_up
+            && now().since(at) > Duration::from_secs(1)
+        {
+            let age = units::ago(at, now());
+            self.out
+                .note(&format!("as of {age}: the files are still being compared"));
         }
         if freshness.stale > 0 {
             self.out.detail(&format!(

@@ -26,6 +26,8 @@ pub struct Freshness {
     pub complete: bool,
     /// Those of them that can't be compared with what is on disk.
     pub outdated: Vec<Outdated>,
+    /// Whether any of the others has yet to be compared with its files since the start.
+    pub catching_up: bool,
 }
 
 /// A collection whose last good rows are served.
@@ -275,6 +277,10 @@ impl App {
             .flatten();
         drop(table);
         freshness.outdated = self.outdated(connection, collections)?;
+        freshness.catching_up = collections.iter().any(|(_, name)| {
+            let is_told = |one: &Outdated| one.collection == *name;
+            !self.is_verified(name) && !freshness.outdated.iter().any(is_told)
+        });
         Ok(freshness)
     }
 

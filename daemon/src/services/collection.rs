@@ -33,6 +33,7 @@ impl CollectionService for Service {
                 .flatten(),
             stale: described.iter().map(|one| one.freshness.stale).sum(),
             complete,
+            catching_up: described.iter().any(|one| one.freshness.catching_up),
             ..Freshness::default()
         };
         Ok(Response::new(v1::ListCollectionsResponse {

@@ -14,6 +14,7 @@ pub(super) fn freshness(freshness: &Freshness) -> v1::Freshness {
         stale: freshness.stale,
         complete: freshness.complete,
         outdated: freshness.outdated.iter().map(outdated).collect(),
+        catching_up: freshness.catching_up,
     }
 }
 

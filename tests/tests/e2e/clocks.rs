@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use skillmeat_tests::Sandbox;
+use skillmeat_tests::fault::Faults;
 use skillmeat_tests::home::{output, replace, skill, text, write};
+use skillmeat_tests::wait::until_true;
 
 /// A user whose programs see the wall clock moved by the seconds in the file, and the steady one as it is: to them
 /// that is a machine that slept, or whose clock was set.
@@ -51,4 +53,26 @@ fn after_a_sleep_and_after_a_set_clock_everything_is_compared() {
     let log = sandbox.json(&["log", "--limit", "1"]);
     assert!(text(&log["operations"][0]["at"]) < text(&began["started_at"]));
     assert_eq!(sandbox.pid(), pid);
+}
+
+#[test]
+fn rows_of_before_a_start_tell_their_age_until_they_are_compared() {
+    let (mut sandbox, clock) = with_a_clock();
+    let faults = Faults::of(&mut sandbox);
+    let skills = sandbox.collection("default", "skills");
+    skill(&skills, "one", "Before");
+    sandbox.shows("one", "the skill", |_| true);
+    sandbox.stop();
+    skill(&skills, "one", "After");
+    // Less than rows may go unverified.
+    replace(&clock, "600");
+    faults.tell("reconcile.before_begin=wait");
+    let listed = sandbox.run(&["list"]).ok();
+    assert!(listed.stdout.contains("Before"), "{listed:?}");
+    assert!(listed.stderr.contains("as of 10 min"), "{listed:?}");
+    faults.none();
+    until_true("the present", || {
+        let listed = sandbox.run(&["list"]).ok();
+        listed.stdout.contains("After") && !listed.stderr.contains("as of")
+    });
 }
