@@ -58,7 +58,14 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
     let manifest = metadata::manifest_file(kind, scan);
     let mut reader = Reader::new(path, scan, texts, manifest.is_some());
     reader.begin_hash();
-    let mut document = Document::default();
+    let mut document = Document {
+        // Until its file was read.
+        status: match manifest {
+            Some(_) => ParseStatus::Fallback,
+            None => ParseStatus::Strict,
+        },
+        ..Document::default()
+    };
     for entry in scan.entries.iter().filter(|entry| entry.kind.is_hashed()) {
         let is_manifest = manifest.as_ref() == Some(&entry.path);
         if reader.entry(entry, is_manifest) && is_manifest {
@@ -209,7 +216,9 @@ impl<'a> Reader<'a> {
         let wants_text =
             self.wants_texts && (is_manifest || (self.files_left > 0 && self.bytes_left > 0));
         let wanted = self.hash.is_some() || is_manifest || wants_text;
-        if !wanted || !entry.kind.is_readable() || entry.size > hash::MAX_BYTES {
+        // Of the file that tells what it is the beginning is enough.
+        let fits = is_manifest || entry.size <= hash::MAX_BYTES;
+        if !wanted || !entry.kind.is_readable() || !fits {
             return false;
         }
         if let Err(error) = self.load(entry) {

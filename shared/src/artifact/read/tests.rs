@@ -69,6 +69,28 @@ fn a_sparse_giant_is_never_read() {
     assert_eq!(codes(&reading), [("hash.too_large", "giant")]);
     assert_eq!(reading.metadata.description.as_deref(), Some("d"));
     assert_eq!(reading.texts.len(), 1);
+    // Of the file that says what it is the beginning counts.
+    fs::remove_file(dir.path().join("giant")).unwrap();
+    let manifest = File::options()
+        .write(true)
+        .open(dir.path().join("SKILL.md"));
+    manifest.unwrap().set_len(2 << 30).unwrap();
+    let reading = skill(dir.path());
+    assert_eq!(codes(&reading), [("hash.too_large", "SKILL.md")]);
+    assert_eq!(reading.metadata.description.as_deref(), Some("d"));
+    assert_eq!(reading.metadata.parse_status, ParseStatus::Strict);
+}
+
+#[test]
+fn a_manifest_that_is_not_read_was_not_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("SKILL.md"), b"---\ndescription: d\n---\n");
+    let found = scan(dir.path(), dir.path()).unwrap();
+    fs::remove_file(dir.path().join("SKILL.md")).unwrap();
+    let reading = read(&Kind::Skill, "x", dir.path(), &found, true).unwrap();
+    assert_eq!(codes(&reading), [("file.unreadable", "SKILL.md")]);
+    assert_eq!(reading.metadata.parse_status, ParseStatus::Fallback);
+    assert_eq!(reading.metadata.description, None);
 }
 
 #[test]
