@@ -250,7 +250,7 @@ pub fn found_at(root: &Path, path: &str) -> Result<Option<Found>> {
 }
 
 /// Whether nothing stands there, or below a file.
-fn is_absence(error: &io::Error) -> bool {
+pub(crate) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), Io::NotFound | Io::NotADirectory)
 }
 

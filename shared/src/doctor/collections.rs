@@ -11,12 +11,12 @@ use super::{
     COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE, COLLECTION_UNREADABLE, ENTRY_BROKEN,
     FILE_UNREADABLE, Finding, LINK_BROKEN, LINK_OUTSIDE, LOCK_ENTRY_MISSING, LOCK_ENTRY_ORPHAN,
 };
-use crate::Code;
 use crate::artifact::{Problem, Status, scan};
 use crate::collection::{LOCK, MANIFEST, layout, spelling};
 use crate::id::ArtifactId;
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
+use crate::{Code, Error};
 
 /// The most collections that are looked at.
 const MAX_COLLECTIONS: usize = 1000;
@@ -83,20 +83,21 @@ pub fn in_home(home: &Home, configured: Option<&Path>, expected: &[String]) -> V
 /// What is wrong with a collection.
 pub fn examine(collection: &Collection) -> Vec<Finding> {
     let Collection { name, path, .. } = collection;
+    let unread = |error: &Error| {
+        let (diagnosis, what) = if std::fs::read_dir(path).is_ok() {
+            (&COLLECTION_UNREADABLE, "compared with its files")
+        } else {
+            (&COLLECTION_UNREACHABLE, "reached")
+        };
+        let message = format!("`{name}` can't be {what}: {error}");
+        let place = error.path.as_ref().unwrap_or(path);
+        Finding::new(diagnosis, name, message).at(place, None)
+    };
     let audit = match reconcile::audit(path) {
         Ok(audit) => audit,
-        Err(error) => {
-            let (diagnosis, what) = if std::fs::read_dir(path).is_ok() {
-                (&COLLECTION_UNREADABLE, "compared with its files")
-            } else {
-                (&COLLECTION_UNREACHABLE, "reached")
-            };
-            let message = format!("`{name}` can't be {what}: {error}");
-            let place = error.path.as_ref().unwrap_or(path);
-            return vec![Finding::new(diagnosis, name, message).at(place, None)];
-        }
+        Err(error) => return vec![unread(&error)],
     };
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = audit.unread.iter().map(unread).collect();
     if let CollectionState::NoManifest = audit.state {
         findings.extend(without_manifest(collection));
         return findings;

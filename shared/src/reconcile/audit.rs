@@ -7,7 +7,7 @@ use super::look::look_at_manifest;
 use super::row::CollectionState;
 use super::{Context, Scope};
 use crate::artifact::{Problem, Status};
-use crate::collection::spelling;
+use crate::collection::{layout, spelling};
 use crate::id::ArtifactId;
 use crate::time::SystemClock;
 use crate::{Error, Result};
@@ -21,8 +21,10 @@ pub struct Audit {
     pub problems: Vec<Problem>,
     /// What it holds, or should.
     pub artifacts: Vec<Audited>,
-    /// Entries of the lock file for which there is no artifact.
+    /// Entries of the lock file for which there is no artifact. None where that can't be told.
     pub locked_only: Vec<ArtifactId>,
+    /// Why a part of it can't be looked at. Nothing in that part is among the artifacts.
+    pub unread: Option<Error>,
 }
 
 /// An artifact as it stands on disk.
@@ -45,7 +47,7 @@ pub struct Audited {
 /// Looks at a collection's folder. Reads its manifest and lock file, and no file of an artifact.
 ///
 /// # Errors
-/// If the folder, or one of those that hold artifacts, can't be read.
+/// If the folder can't be read, or holds too much.
 pub fn audit(root: &Path) -> Result<Audit> {
     drop(std::fs::read_dir(root).map_err(|error| Error::io("read", root, &error))?);
     let scope = Scope::All {
@@ -63,23 +65,32 @@ pub fn audit(root: &Path) -> Result<Audit> {
         problems: look.problems,
         artifacts: Vec::new(),
         locked_only: Vec::new(),
+        unread: None,
     };
     let Entries::Read(manifest, mut lock) = look.entries else {
         return Ok(audit);
     };
     let entries = Entries::Read(manifest, lock.clone());
     let candidates = candidate::gather(root, entries, Vec::new(), &scope)?;
+    audit.unread = candidates.unread;
     for candidate in candidates.present {
         let kept = candidate.entry.unwrap_or_default();
         let status = match (&candidate.server, &kept.entry, &candidate.path) {
             (Some(_), _, _) => Status::Declared,
             (None, None, _) => Status::Unmanaged,
-            (None, Some(_), Some(path))
-                if spelling::on_disk(root, path).symlink_metadata().is_ok() =>
-            {
-                Status::Managed
+            (None, Some(_), None) => Status::Missing,
+            (None, Some(_), Some(path)) => {
+                let place = spelling::on_disk(root, path);
+                match place.symlink_metadata() {
+                    Ok(_) => Status::Managed,
+                    Err(error) if layout::is_absence(&error) => Status::Missing,
+                    Err(error) => {
+                        let error = || Error::io("read", &place, &error);
+                        audit.unread.get_or_insert_with(error);
+                        continue;
+                    }
+                }
             }
-            (None, Some(_), _) => Status::Missing,
         };
         let entry = kept.entry.as_ref();
         audit.artifacts.push(Audited {
@@ -91,6 +102,8 @@ pub fn audit(root: &Path) -> Result<Audit> {
             id: candidate.id,
         });
     }
-    audit.locked_only = lock.entries.into_keys().collect();
+    if audit.unread.is_none() {
+        audit.locked_only = lock.entries.into_keys().collect();
+    }
     Ok(audit)
 }

@@ -150,7 +150,7 @@ fn bytes_that_are_no_protocol_harm_nobody() {
 }
 
 /// `sm` for somebody whom rights concern: also root, without the capabilities by which they do not.
-fn bound(sandbox: &Sandbox, args: &[&str]) -> Command {
+pub(crate) fn bound(sandbox: &Sandbox, args: &[&str]) -> Command {
     if !rustix::process::geteuid().is_root() {
         return sandbox.sm(args);
     }

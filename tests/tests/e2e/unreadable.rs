@@ -6,23 +6,19 @@ use std::path::Path;
 
 use serde_json::Value;
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{binary, codes, output, replace, skill, text, write};
+use skillmeat_tests::home::{codes, output, replace, skill, text, write};
 use skillmeat_tests::wait::until_true;
+
+use crate::doctor::OF_THE_MACHINE;
+use crate::permissions;
 
 /// Starts a daemon with a command of `sm`, such that modes of files bind it, also if root runs this. False where it
 /// can't be so.
 fn bind(sandbox: &Sandbox, arguments: &[&str]) -> bool {
-    let mut command = sandbox.sm(arguments);
-    if rustix::process::geteuid().is_root() {
-        let drops = Path::new("/usr/bin/setpriv");
-        if !drops.exists() {
-            return false;
-        }
-        command = sandbox.command(drops);
-        command.arg("--bounding-set=-dac_override,-dac_read_search");
-        command.arg(binary("sm")).args(arguments);
+    if rustix::process::geteuid().is_root() && !Path::new("/usr/bin/setpriv").exists() {
+        return false;
     }
-    drop(output(command).ok());
+    drop(output(permissions::bound(sandbox, arguments)).ok());
     true
 }
 
@@ -208,6 +204,46 @@ fn an_entry_whose_files_nobody_can_see_is_not_repaired_away() {
     open(&skills, 0o700);
     drop(sandbox.run(&["repair", "missing", "--execute"]).ok());
     assert!(manifest() == before);
+}
+
+#[test]
+fn the_doctor_tells_of_a_folder_that_cant_be_read_and_not_of_what_lies_in_it() {
+    let Some(sandbox) = bound() else { return };
+    let skills = sandbox.collection("default", "skills");
+    // Its entry names no folder of a kind.
+    let manifest = sandbox.collection("default", "collection.toml");
+    let elsewhere = sandbox.collection("default", "more");
+    skill(&elsewhere, "far", "Far");
+    let entry = "\n[[artifacts]]\nname = \"far\"\ntype = \"skill\"\npath = \"more/far\"\norigin = \"local\"\n";
+    let text_of_manifest = std::fs::read_to_string(&manifest).unwrap();
+    write(&manifest, text_of_manifest + entry);
+    let told = |closed: &Path| {
+        let seen = output(permissions::bound(&sandbox, &["doctor", "--json"])).exits(9);
+        let all = seen.json()["findings"].clone();
+        let all = all.as_array().unwrap().iter();
+        let found: Vec<&Value> = all
+            .filter(|one| !OF_THE_MACHINE.contains(&one["code"].as_str().unwrap()))
+            .filter(|one| one["code"] != "lock-entry-missing")
+            .collect();
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!(found[0]["code"], "collection-unreadable", "{found:#?}");
+        let message = text(&found[0]["message"]);
+        assert!(message.contains(closed.to_str().unwrap()), "{message}");
+        assert!(message.contains("permission denied"), "{message}");
+    };
+    for (folder, mode) in [(&skills, 0o000), (&skills, 0o400), (&elsewhere, 0o000)] {
+        sandbox.stop();
+        open(folder, mode);
+        told(folder);
+        if *folder == skills {
+            assert!(bind(&sandbox, &["list"]));
+            sandbox.status_until("the folder", |status| {
+                warnings(status) == ["collection-unreadable"]
+            });
+            told(folder);
+        }
+        open(folder, 0o700);
+    }
 }
 
 #[test]
