@@ -65,6 +65,15 @@ pub fn linked_out(root: &Path) -> Vec<&'static str> {
     CONTAINERS.into_iter().filter(leads_out).collect()
 }
 
+/// The folders of a collection that hold artifacts, but for those that lead out of it.
+pub fn containers(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let inside = |container: &&str| !leads_out(root, container);
+    CONTAINERS
+        .into_iter()
+        .filter(inside)
+        .map(|container| root.join(container))
+}
+
 /// Whether what stands at a path in the collection is a link out of it.
 pub fn leads_out(root: &Path, at: &str) -> bool {
     let path = root.join(at);

@@ -130,7 +130,7 @@ diagnoses! {
     FOLDER_OPEN = "folder-open", Warning,
         "other users of this machine can look into it",
         "`sm doctor --fix`, or `chmod 700` by hand";
-    /// A folder of the home belongs to somebody else.
+    /// A folder or database of the home belongs to somebody else.
     FOREIGN_OWNER = "foreign-owner", Error,
         "it belongs to another user, perhaps because a command ran with `sudo`",
         "`sudo chown -R \"$USER\"` with the path shown";
@@ -194,7 +194,7 @@ diagnoses! {
     NOT_A_FOLDER = "not-a-folder", Error,
         "what belongs there lies elsewhere meanwhile, or can't be made: no daemon runs without `run`, no archive is unpacked without `cache`, nothing is rated without `state`",
         "move what stands there away, then `sm daemon restart`";
-    /// A folder can't be written.
+    /// A folder or database can't be written.
     NOT_WRITABLE = "not-writable", Error,
         "nothing can be changed there",
         "mend its rights, or use a disk that can be written";

@@ -9,9 +9,11 @@ use super::{
     Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
     SECRET_OPEN,
 };
+use crate::collection::layout;
 use crate::config::keys::KEYS;
 use crate::fs::read_bounded;
 use crate::health;
+use crate::history::file::beside;
 use crate::paths::Home;
 
 /// The largest config that is looked through for secrets, bytes.
@@ -32,8 +34,8 @@ const SECRETS: [&str; 7] = [
 pub trait Access {
     /// The user's number.
     fn uid(&self) -> u32;
-    /// Whether files can be made in this folder.
-    fn is_writable(&self, folder: &Path) -> bool;
+    /// Whether files can be made in this folder, or this file can be written.
+    fn is_writable(&self, place: &Path) -> bool;
 }
 
 /// The system as it is.
@@ -45,9 +47,11 @@ impl Access for RealAccess {
         rustix::process::geteuid().as_raw()
     }
 
-    fn is_writable(&self, folder: &Path) -> bool {
+    fn is_writable(&self, place: &Path) -> bool {
         use rustix::fs::Access as Wanted;
-        rustix::fs::access(folder, Wanted::WRITE_OK | Wanted::EXEC_OK).is_ok()
+        let mut wanted = Wanted::WRITE_OK;
+        wanted.set(Wanted::EXEC_OK, place.is_dir());
+        rustix::fs::access(place, wanted).is_ok()
     }
 }
 
@@ -55,8 +59,13 @@ fn look(path: &Path) -> io::Result<Metadata> {
     fs::symlink_metadata(path)
 }
 
-/// The folders of the home and of these collections.
-pub fn examine(home: &Home, collections: &[Collection], access: &dyn Access) -> Vec<Finding> {
+/// The folders and databases of the home, and the folders of these collections.
+pub fn examine(
+    home: &Home,
+    cache: &Path,
+    collections: &[Collection],
+    access: &dyn Access,
+) -> Vec<Finding> {
     let misplaced = home.misplaced();
     let misplaced = misplaced.iter().map(|path| {
         let (subject, message, hints) = health::of_misplaced(path);
@@ -64,61 +73,79 @@ pub fn examine(home: &Home, collections: &[Collection], access: &dyn Access) -> 
         finding.at(path, None)
     });
     let mut findings: Vec<Finding> = misplaced.collect();
-    let ours = [
+    // A daemon uses these only if they are the user's own.
+    let private = [
         home.root().to_path_buf(),
         home.run_dir(),
         home.logs_dir(),
         home.cache_dir(),
     ];
-    let uid = access.uid();
-    // What lies in a folder that can't be written can't be either: one cause, one finding.
-    let is_told = |folder: &Path, told: &[Finding]| {
-        let mut told = told.iter().filter(|one| one.diagnosis == &NOT_WRITABLE);
-        told.any(|one| one.path.as_deref().is_some_and(|at| folder.starts_with(at)))
-    };
-    for folder in &ours {
-        let Ok(found) = look(folder) else {
-            continue;
-        };
-        if !found.is_dir() {
-            continue;
-        }
-        let subject = folder.display().to_string();
-        if found.uid() != uid {
-            let message = format!(
-                "`{subject}` belongs to the user {}, not to {uid}",
-                found.uid()
-            );
-            findings.push(Finding::new(&FOREIGN_OWNER, subject, message).at(folder, None));
-            continue;
-        }
-        if found.mode() & 0o077 != 0 {
-            let message = format!(
-                "`{subject}` is open to other users (mode {:04o})",
-                found.mode() & 0o7777
-            );
-            findings.push(
-                Finding::new(&FOLDER_OPEN, &subject, message)
-                    .at(folder, None)
-                    .mended_by(Repair::Mode(folder.clone(), 0o700)),
-            );
-        }
-        if !access.is_writable(folder) && !is_told(folder, &findings) {
-            findings.push(not_writable(folder));
-        }
+    let mut places = home.folders();
+    if home.runs_elsewhere() {
+        places.push(home.run_dir());
+    }
+    for database in [&*home.history(), cache] {
+        places.extend(["", "-wal", "-shm", "-sums"].map(|suffix| beside(database, suffix)));
     }
     for Collection { path, .. } in collections {
-        if path.is_dir() && !access.is_writable(path) && !is_told(path, &findings) {
-            findings.push(not_writable(path));
-        }
+        let folders = std::iter::once(path.clone()).chain(layout::containers(path));
+        // What can't be read is told of the collection.
+        places.extend(folders.filter(|folder| fs::read_dir(folder.join(".")).is_ok()));
+    }
+    for place in &places {
+        examine_place(home, place, private.contains(place), access, &mut findings);
     }
     findings
 }
 
-fn not_writable(folder: &Path) -> Finding {
-    let subject = folder.display().to_string();
-    let message = format!("nothing can be written in `{subject}`");
-    Finding::new(&NOT_WRITABLE, subject, message).at(folder, None)
+fn examine_place(
+    home: &Home,
+    place: &Path,
+    is_private: bool,
+    access: &dyn Access,
+    findings: &mut Vec<Finding>,
+) {
+    let Ok(found) = fs::metadata(place) else {
+        return;
+    };
+    if is_private && !look(place).is_ok_and(|found| found.is_dir()) {
+        return;
+    }
+    // What lies in a folder that is told of has the same cause: one finding.
+    let is_told = findings.iter().any(|one| {
+        let is_cause = [&FOREIGN_OWNER, &NOT_WRITABLE].contains(&one.diagnosis);
+        is_cause && one.path.as_deref().is_some_and(|at| place.starts_with(at))
+    });
+    let subject = place.display().to_string();
+    let uid = access.uid();
+    let is_writable = access.is_writable(place);
+    // A collection elsewhere may well be somebody else's.
+    let is_ours = || fs::canonicalize(place).is_ok_and(|place| place.starts_with(home.root()));
+    if found.uid() != uid && (is_private || !is_writable && is_ours()) {
+        if !is_told {
+            let message = format!(
+                "`{subject}` belongs to the user {}, not to {uid}",
+                found.uid()
+            );
+            findings.push(Finding::new(&FOREIGN_OWNER, subject, message).at(place, None));
+        }
+        return;
+    }
+    if is_private && found.mode() & 0o077 != 0 {
+        let message = format!(
+            "`{subject}` is open to other users (mode {:04o})",
+            found.mode() & 0o7777
+        );
+        findings.push(
+            Finding::new(&FOLDER_OPEN, &subject, message)
+                .at(place, None)
+                .mended_by(Repair::Mode(place.to_owned(), 0o700)),
+        );
+    }
+    if !is_writable && !is_told {
+        let message = format!("nothing can be written in `{subject}`");
+        findings.push(Finding::new(&NOT_WRITABLE, subject, message).at(place, None));
+    }
 }
 
 /// Files of the home that hold secrets and that others can read.

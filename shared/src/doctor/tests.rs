@@ -447,7 +447,7 @@ fn folders_that_are_open_foreign_or_read_only_are_found() {
     let home = &folder.home;
     let collections = [collection(home)];
     let me = RealAccess.uid();
-    let look = |user: &User| examine_folders(home, &collections, user);
+    let look = |user: &User| examine_folders(home, &home.history(), &collections, user);
     let mut user = User {
         uid: me,
         readonly: vec![],

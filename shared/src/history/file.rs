@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::error::word;
 use crate::{Code, Error, version};
 
 /// Its name in a home.
@@ -33,7 +34,7 @@ const PAGE: u64 = 64 * 1024;
 /// What to do with one that is damaged.
 const KEEP: &str = "put a backup of it back, with no daemon running; keep the damaged one in any case: it holds what can be undone";
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -74,8 +75,8 @@ pub fn trouble(path: &Path) -> Option<Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
             let said = Error::io("read", path, &error).message;
-            let error = Error::new(Code::HistoryUnavailable, said);
-            return Some(error.hint("mend its rights with `chmod`").at(path, None));
+            let error = Error::new(Code::HistoryUnavailable, said).at(path, None);
+            return Some(error.hint(way_to(path)));
         }
         // Empty, it is about to be begun.
         Ok(0) => return None,
@@ -97,6 +98,19 @@ pub fn trouble(path: &Path) -> Option<Error> {
     let is_begun = schema > 0 || head.get(TREE + 3..TREE + 5) != Some(&[0; 2]);
     let is_foreign = is_told && is_begun && !head.windows(OURS.len()).any(|part| part == OURS);
     is_foreign.then(|| with_way(foreign(path)))
+}
+
+/// How to get the rights to a file.
+fn way_to(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = rustix::process::geteuid().as_raw();
+    let owner = std::fs::metadata(path).map_or(uid, |found| found.uid());
+    if owner == uid {
+        return "mend its rights with `chmod`".to_owned();
+    }
+    let place = path.to_string_lossy();
+    let place = word(&place);
+    format!("it belongs to the user {owner}, not to {uid}: `sudo chown \"$USER\" {place}`")
 }
 
 /// It is a sound database, of something else.

@@ -27,6 +27,21 @@ impl Home {
         self.runs_elsewhere() || self.root().is_dir() && !is_writable(self.root())
     }
 
+    /// The folders of ours in the home, each before what lies in it, on this machine.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let run = self.root().join("run");
+        let ours = ["state", "snapshots"].map(|name| self.root().join(name));
+        let known = [
+            self.root().to_owned(),
+            run.clone(),
+            run.join(&self.host),
+            self.logs_dir(),
+            self.cache_dir(),
+            self.collections(),
+        ];
+        known.into_iter().chain(ours).collect()
+    }
+
     /// Folders of ours in whose place something else stands.
     pub fn misplaced(&self) -> Vec<PathBuf> {
         let ours = ["run", "state", "snapshots"].map(|name| self.root().join(name));

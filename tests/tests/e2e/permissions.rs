@@ -8,6 +8,8 @@ use std::process::Command;
 use skillmeat_tests::home::{binary, codes, output, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon};
 
+use crate::doctor::OF_THE_MACHINE;
+
 fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -194,5 +196,87 @@ fn a_home_whose_rights_forbid_writing_is_read() {
         drop(run(&["daemon", "stop"]).ok());
         chmod(&["-R", "u+w"]);
         drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    }
+}
+
+/// What the doctor finds of the home for somebody whom rights concern: the codes, each with its path.
+#[track_caller]
+fn found(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let seen = output(bound(sandbox, &["doctor", "--json"])).json();
+    let all = seen["findings"].as_array().unwrap().iter();
+    let told = all.map(|one| (text(&one["code"]), one["path"].to_string()));
+    told.filter(|(code, _)| !OF_THE_MACHINE.contains(&code.as_str()))
+        .map(|(code, path)| (code, path.trim_matches('"').to_owned()))
+        .collect()
+}
+
+fn change(path: &Path, owner: u32, mode: u32) {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn every_folder_and_database_that_cant_be_written_is_told() {
+    let sandbox = Sandbox::with_two();
+    sandbox.stop();
+    let home = sandbox.home();
+    let me = rustix::process::geteuid().as_raw();
+    let mut places = home.folders();
+    let (root, collection) = (places.remove(0), home.collection("default"));
+    places.extend(["skills", "agents"].map(|kind| collection.join(kind)));
+    places.push(collection);
+    for folder in &places {
+        std::fs::create_dir_all(folder).unwrap();
+        change(folder, me, 0o700);
+    }
+    places.extend([home.history(), home.cache_dir().join("skillmeatd.db")]);
+    assert_eq!(found(&sandbox), []);
+    for place in &places {
+        let told = |code: &str| {
+            let expected = [(code.to_owned(), place.display().to_string())];
+            assert_eq!(found(&sandbox), expected);
+        };
+        let (good, closed, open) = if place.is_dir() {
+            (0o700, 0o500, 0o755)
+        } else {
+            (0o600, 0o400, 0o644)
+        };
+        change(place, me, closed);
+        told("not-writable");
+        if me == 0 {
+            change(place, 65_534, open);
+            told("foreign-owner");
+        }
+        change(place, me, good);
+    }
+    assert_eq!(found(&sandbox), []);
+    // One cause, one finding.
+    for path in [&root, &root.join("run")] {
+        for place in places.iter().chain([&root]) {
+            if me == 0 && place.starts_with(path) {
+                change(place, 65_534, if place.is_dir() { 0o755 } else { 0o644 });
+            }
+        }
+        if me == 0 {
+            let codes: Vec<String> = found(&sandbox).into_iter().map(|(code, _)| code).collect();
+            assert_eq!(codes, ["foreign-owner"], "{}", path.display());
+        }
+        for place in places.iter().chain([&root]) {
+            change(place, me, if place.is_dir() { 0o700 } else { 0o600 });
+        }
+    }
+    if me == 0 {
+        // Only its owner could change its mode.
+        change(&home.history(), 65_534, 0o600);
+        let seen = output(bound(&sandbox, &["doctor", "--json"])).exits(9);
+        let all = seen.json()["findings"].clone();
+        let all = all.as_array().unwrap().iter();
+        let mut unusable = all.filter(|one| one["code"] == "history-unusable");
+        let hints = unusable.next().unwrap()["hints"].to_string();
+        let way = format!("chown \\\"$USER\\\" {}", home.history().display());
+        assert!(hints.contains(&way) && !hints.contains("chmod"), "{hints}");
+        change(&home.history(), me, 0o600);
     }
 }

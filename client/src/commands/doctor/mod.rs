@@ -167,7 +167,7 @@ async fn examine(context: &Context, home: &Home) -> Examined {
             findings: loaded.problems.iter().map(of_config).collect(),
         },
     ];
-    let mut permissions = doctor::examine_folders(home, &collections, &RealAccess);
+    let mut permissions = doctor::examine_folders(home, &cache.database, &collections, &RealAccess);
     permissions.extend(doctor::secrets(home));
     checks.push(Check {
         name: "permissions",
