@@ -21,7 +21,10 @@ pub(super) fn add(
 ) {
     self_check.add(look_after_log(health, home.log_file()));
     if home.is_read_only() {
-        self_check.add(end_when_writable(health, home.clone(), shutdown.clone()));
+        tell_of_read_only(health, home);
+    }
+    if is_confined(home) {
+        self_check.add(end_when_writable(home.clone(), shutdown.clone()));
     }
     let kept = reserve.clone();
     self_check.add(move |_| kept.keep());
@@ -59,20 +62,25 @@ fn look_after_log(health: &Arc<Health>, log: PathBuf) -> impl FnMut(Findings) + 
     move |_| look()
 }
 
-/// Warns of a read-only home. The check ends its daemon once it can be written: from then on clients look for
-/// lock and rendezvous in the home, so the next daemon belongs there, with its cache.
-fn end_when_writable(
-    health: &Health,
-    home: Home,
-    shutdown: Shutdown,
-) -> impl FnMut(Findings) + Send + use<> {
+/// Warns of a read-only home.
+fn tell_of_read_only(health: &Health, home: &Home) {
     let root = home.root().display();
     let what = format!("nothing can be written in `{root}`: what is there is served");
     let hint =
         "make it writable: within `daemon.self_check` the daemon ends, and the next one uses it";
     health.raise(&HOME_READ_ONLY, "", what, vec![hint.to_owned()]);
+}
+
+/// Whether a daemon can't have all in the home that belongs there.
+fn is_confined(home: &Home) -> bool {
+    home.is_read_only() || home.runs_elsewhere()
+}
+
+/// The check that ends the daemon of a home, or of a folder `run`, that can be written again: from then on clients look
+/// for lock and rendezvous in the home, so the next daemon belongs there, with its cache.
+fn end_when_writable(home: Home, shutdown: Shutdown) -> impl FnMut(Findings) + Send + use<> {
     move |_| {
-        if home.root().is_dir() && !Home::at(home.root()).is_read_only() {
+        if home.root().is_dir() && !is_confined(&Home::at(home.root())) {
             // As a failure, so that a service manager starts it anew.
             shutdown.fail("the home can be written again");
         }

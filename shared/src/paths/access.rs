@@ -24,7 +24,7 @@ impl Home {
     /// Whether nothing can be written in the home, as of now: it is on a read-only disk, or forbids it. Also where only
     /// folders in it can be: the history needs files beside it.
     pub fn is_read_only(&self) -> bool {
-        self.runs_elsewhere() || self.root().is_dir() && !is_writable(self.root())
+        self.root().is_dir() && !is_writable(self.root())
     }
 
     /// The folders of ours in the home, each before what lies in it, on this machine.

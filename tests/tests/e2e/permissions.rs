@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use skillmeat_tests::home::{binary, codes, output, skill, text, write};
-use skillmeat_tests::{Sandbox, daemon};
+use skillmeat_tests::{Sandbox, daemon, until};
 
 use crate::doctor::OF_THE_MACHINE;
 
@@ -279,4 +279,37 @@ fn every_folder_and_database_that_cant_be_written_is_told() {
         assert!(hints.contains(&way) && !hints.contains("chmod"), "{hints}");
         change(&home.history(), me, 0o600);
     }
+}
+
+#[test]
+fn a_home_whose_run_folder_forbids_writing_can_be_written() {
+    let mut sandbox = Sandbox::with_two();
+    let caches = sandbox.path(".cache");
+    sandbox.set("XDG_CACHE_HOME", caches.to_str().unwrap());
+    sandbox.stop();
+    write(sandbox.home().config(), "[daemon]\nself_check = \"1s\"\n");
+    let run = sandbox.home().run_dir();
+    let chmod = |mode| std::fs::set_permissions(&run, std::fs::Permissions::from_mode(mode));
+    chmod(0o500).unwrap();
+    let json = |args: &[&str]| {
+        let args = [args, &["--json"]].concat();
+        output(bound(&sandbox, &args)).ok().json()
+    };
+    let expected = [("not-writable".to_owned(), run.display().to_string())];
+    assert_eq!(found(&sandbox), expected);
+    let status = json(&["status"]);
+    assert_eq!(status["warnings"], serde_json::json!([]), "{status:#}");
+    json(&["tag", "add", "red", "one"]);
+    let operations = json(&["log"])["operations"].clone();
+    assert_eq!(operations[0]["verb"], "tag.add", "{operations}");
+    assert_eq!(found(&sandbox), expected);
+    // The next daemon belongs into the home, so there must not be two.
+    let pid = status["daemon"]["pid"].as_u64().unwrap();
+    chmod(0o700).unwrap();
+    until("the daemon to end", || {
+        let all = daemon::processes(sandbox.home().root());
+        all.is_empty().then_some(())
+    });
+    assert_ne!(sandbox.ready()["daemon"]["pid"], pid);
+    assert_eq!(found(&sandbox), []);
 }
