@@ -341,3 +341,62 @@ fn mistakes_in_the_config_are_told_in_their_order_and_with_what_was_meant() {
     is_in_order(status["warnings"].as_array().unwrap());
     is_in_order(&findings(&sandbox, 0));
 }
+
+/// The result of a check of the doctor, and its table.
+#[track_caller]
+fn check(sandbox: &Sandbox, name: &str) -> (Value, String) {
+    let seen = sandbox.run(&["doctor", "--json"]).exits(9).json();
+    let mut checks = seen["checks"].as_array().unwrap().iter();
+    let check = checks.find(|one| one["name"] == name).unwrap().clone();
+    (check, sandbox.run(&["doctor"]).exits(9).stdout)
+}
+
+#[test]
+fn the_table_of_the_doctor_agrees_with_what_the_daemon_says() {
+    let sandbox = stopped();
+    let history = sandbox.home().history();
+    let kept = fs::read(&history).unwrap();
+    let operations = "SELECT rootpage FROM sqlite_schema WHERE name = 'operation'";
+    let opened = rusqlite::Connection::open(&history).unwrap();
+    let page = opened.query_row(operations, [], |row| row.get::<_, usize>(0));
+    let size = opened.query_row("PRAGMA page_size", [], |row| row.get::<_, usize>(0));
+    drop(opened);
+    let (end, size) = (page.unwrap() * size.as_ref().unwrap(), size.unwrap());
+    let mut damaged = kept.clone();
+    // What is told without a daemon stands in other pages.
+    damaged[end - size..end].fill(0xa5);
+    write(&history, damaged);
+    assert_eq!(codes_of(&findings(&sandbox, 0)), [""; 0]);
+    sandbox.status_until("a damaged history", |status| {
+        drop(sandbox.run(&["log"]).stdout);
+        codes(&status["warnings"]) == ["history-unusable"]
+    });
+    let (seen, table) = check(&sandbox, "history");
+    assert_eq!(seen["ok"], false, "{seen}");
+    assert_eq!(seen["detail"], "1 finding");
+    assert!(!table.contains("can be used"), "{table}");
+    assert!(table.contains("[history-unusable]"), "{table}");
+    sandbox.stop();
+    write(&history, kept);
+
+    let cache = sandbox.home().cache_dir();
+    let ways: [&dyn Fn(); 2] = [
+        &|| write(cache.join("skillmeatd.db-sums/theirs"), "theirs"),
+        &|| set_schema(&cache.join("skillmeatd.db"), 999),
+    ];
+    for damage in ways {
+        sandbox.stop();
+        fs::remove_dir_all(&cache).unwrap();
+        sandbox.ready();
+        sandbox.stop();
+        fs::remove_file(cache.join("skillmeatd.db-sums")).unwrap();
+        damage();
+        sandbox.status_until("no cache", |status| {
+            codes(&status["warnings"]) == ["cache-unavailable"]
+        });
+        let (seen, table) = check(&sandbox, "database");
+        assert_eq!(seen["ok"], false, "{seen}");
+        assert_eq!(seen["detail"], "1 finding");
+        assert!(!table.contains("sound"), "{table}");
+    }
+}

@@ -30,12 +30,29 @@ struct Check {
     /// What was seen, if all is well.
     detail: String,
     findings: Vec<Finding>,
+    /// What the daemon says of it and we did not find.
+    told: Vec<v1::Warning>,
 }
 
 impl Check {
+    fn new(name: &'static str, detail: impl Into<String>, findings: Vec<Finding>) -> Self {
+        Self {
+            name,
+            detail: detail.into(),
+            findings,
+            told: Vec::new(),
+        }
+    }
+
+    /// The severities of all that is wrong.
+    fn severities(&self) -> impl Iterator<Item = Severity> {
+        let own = self.findings.iter().map(|found| found.diagnosis.severity);
+        own.chain(self.told.iter().map(|told| severity_of(&told.severity)))
+    }
+
     /// Whether all is well; `None` if that was not looked at.
     fn is_ok(&self, daemon: &Daemon) -> Option<bool> {
-        if !self.findings.is_empty() {
+        if self.severities().next().is_some() {
             return Some(false);
         }
         let is_open = self.name == DATABASE && !matches!(daemon.checked, Some(Ok(_)));
@@ -52,8 +69,6 @@ struct Examined {
     daemon: Daemon,
     git: Option<doctor::git::Git>,
     checks: Vec<Check>,
-    /// What the daemon says of itself and no check of ours found.
-    warnings: Vec<v1::Warning>,
 }
 
 impl Examined {
@@ -61,14 +76,15 @@ impl Examined {
         self.checks.iter().flat_map(|check| &check.findings)
     }
 
+    /// What the daemon says of itself and no check of ours found.
+    fn warnings(&self) -> impl Iterator<Item = &v1::Warning> {
+        self.checks.iter().flat_map(|check| &check.told)
+    }
+
     /// How many findings and warnings are of a severity.
     fn count(&self, severity: Severity) -> usize {
-        let own = self.findings().map(|finding| finding.diagnosis.severity);
-        let told = self
-            .warnings
-            .iter()
-            .map(|warning| severity_of(&warning.severity));
-        own.chain(told).filter(|found| *found == severity).count()
+        let all = self.checks.iter().flat_map(Check::severities);
+        all.filter(|found| *found == severity).count()
     }
 }
 
@@ -128,79 +144,55 @@ async fn examine(context: &Context, home: &Home) -> Examined {
         Err(finding) => (None, vec![*finding]),
     };
     let (service, of_service) = services::look(home, env);
-    let mut checks = vec![
-        Check {
-            name: "daemon",
-            detail: daemon.words(),
-            findings: of_daemon,
-        },
-        Check {
-            name: "programs",
-            detail: "one of each".to_owned(),
-            findings: programs::look(env),
-        },
-        Check {
-            name: "service",
-            detail: service,
-            findings: of_service,
-        },
-        Check {
-            name: DATABASE,
-            detail: database_words(&daemon),
-            findings: database(&daemon, &cache),
-        },
-        Check {
-            name: "history",
-            detail: history_words(home),
-            findings: doctor::examine_history(home),
-        },
-        Check {
-            name: "git",
-            detail: git.as_ref().map_or_else(String::new, |git| {
-                format!("{} at {}", git.version, git.path.display())
-            }),
-            findings: of_git,
-        },
-        Check {
-            name: "config",
-            detail: "no mistakes".to_owned(),
-            findings: loaded.problems.iter().map(of_config).collect(),
-        },
-    ];
+    let git_words = git.as_ref().map_or_else(String::new, |git| {
+        format!("{} at {}", git.version, git.path.display())
+    });
     let mut permissions = doctor::examine_folders(home, &cache.database, &collections, &RealAccess);
     permissions.extend(doctor::secrets(home));
-    checks.push(Check {
-        name: "permissions",
-        detail: "yours alone".to_owned(),
-        findings: permissions,
-    });
-    checks.push(Check {
-        name: "system",
-        detail: "disks, limits and clock are fine".to_owned(),
-        findings: doctor::examine_system(home, &cache, &collections, &Machine),
-    });
-    checks.push(Check {
-        name: "collections",
-        detail: format!("{} looked at", collections.len()),
-        findings: collections
-            .iter()
-            .flat_map(doctor::examine_collection)
-            .collect(),
-    });
-    checks.push(Check {
-        name: "leftovers",
-        detail: "none".to_owned(),
-        findings: leftovers(home, &cache, &collections),
-    });
-    let mut examined = Examined {
+    let of_collections = collections.iter().flat_map(doctor::examine_collection);
+    let mut checks = vec![
+        Check::new("daemon", daemon.words(), of_daemon),
+        Check::new("programs", "one of each", programs::look(env)),
+        Check::new("service", service, of_service),
+        Check::new(DATABASE, database_words(&daemon), database(&daemon, &cache)),
+        Check::new(
+            "history",
+            history_words(home),
+            doctor::examine_history(home),
+        ),
+        Check::new("git", git_words, of_git),
+        Check::new(
+            "config",
+            "no mistakes",
+            loaded.problems.iter().map(of_config).collect(),
+        ),
+        Check::new("permissions", "yours alone", permissions),
+        Check::new(
+            "system",
+            "disks, limits and clock are fine",
+            doctor::examine_system(home, &cache, &collections, &Machine),
+        ),
+        Check::new(
+            "collections",
+            format!("{} looked at", collections.len()),
+            of_collections.collect(),
+        ),
+        Check::new("leftovers", "none", leftovers(home, &cache, &collections)),
+    ];
+    take_over(&mut checks, home, daemon.warnings());
+    Examined {
         home: home.clone(),
-        warnings: daemon.warnings().to_vec(),
         daemon,
         git,
         checks,
-    };
-    let known: Vec<(&str, String)> = examined
-        .findings()
+    }
+}
+
+/// Puts what the daemon says of itself among the checks that it is of, unless one of them found it.
+fn take_over(checks: &mut [Check], home: &Home, warnings: &[v1::Warning]) {
+    let known: Vec<(&str, String)> = checks
+        .iter()
+        .flat_map(|check| &check.findings)
         .map(|finding| (finding.diagnosis.code, finding.subject.clone()))
         .collect();
     let is_known = |wanted: &str, about: &str| {
@@ -208,12 +200,24 @@ async fn examine(context: &Context, home: &Home) -> Examined {
         known.any(|(code, subject)| *code == wanted && subject == about)
     };
     let root = home.root().display().to_string();
-    examined.warnings.retain(|warning| {
+    for warning in warnings {
         // What a daemon makes of a home that can't be written follows from that.
         let follows = warning.code == HOME_READ_ONLY.code && is_known(NOT_WRITABLE.code, &root);
-        !follows && !is_known(&warning.code, &warning.subject)
-    });
-    examined
+        if follows || is_known(&warning.code, &warning.subject) {
+            continue;
+        }
+        let room = match warning.code.split('-').next() {
+            Some("cache") => DATABASE,
+            Some("history" | "snapshot") => "history",
+            Some("collection") => "collections",
+            Some("config") => "config",
+            Some("disk" | "home" | "watch") => "system",
+            _ => "daemon",
+        };
+        if let Some(check) = checks.iter_mut().find(|check| check.name == room) {
+            check.told.push(warning.clone());
+        }
+    }
 }
 
 /// The collections of the home that should be there: those that rows know, and the one that the config names, if any was

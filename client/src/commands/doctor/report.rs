@@ -146,8 +146,7 @@ fn found(examined: &Examined) -> Vec<Found> {
         .findings()
         .map(|finding| (finding.diagnosis.severity, Found::from(finding)));
     let told = examined
-        .warnings
-        .iter()
+        .warnings()
         .map(|warning| (severity_of(&warning.severity), Found::from(warning)));
     let mut all: Vec<(Severity, Found)> = own.chain(told).collect();
     // Stable: within one severity in the order of the checks.
@@ -243,10 +242,9 @@ fn checked(check: &Check, daemon: &super::Daemon) -> Checked {
     Checked {
         name: check.name,
         ok: check.is_ok(daemon),
-        detail: if check.findings.is_empty() {
-            check.detail.clone()
-        } else {
-            units::count(check.findings.len() as u64, "finding")
+        detail: match check.severities().count() {
+            0 => check.detail.clone(),
+            found => units::count(found as u64, "finding"),
         },
     }
 }
@@ -280,12 +278,7 @@ fn checks(context: &mut Context, examined: &Examined) -> Outcome {
     ]);
     for check in &examined.checks {
         let seen = checked(check, &examined.daemon);
-        let worst = check
-            .findings
-            .iter()
-            .map(|finding| finding.diagnosis.severity)
-            .max();
-        let (tone, result) = match worst {
+        let (tone, result) = match check.severities().max() {
             None if seen.ok.is_none() => (Tone::Dim, "not checked"),
             None => (Tone::Good, "ok"),
             Some(Severity::Info) => (Tone::Dim, "note"),
