@@ -373,6 +373,8 @@ fn edit(context: &mut Context) -> Outcome {
         let mut problems = config::check(&home, &text, &BTreeMap::new());
         for problem in &mut problems {
             problem.path = problem.path.take().map(|_| copy.clone());
+            // They speak of a config that is in use.
+            problem.hints.clear();
         }
         if problems.is_empty() {
             break bytes;

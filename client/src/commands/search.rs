@@ -199,9 +199,10 @@ fn text(context: &mut Context, query: &[u8], answer: &v1::SearchResponse) -> Out
     context.note_outdated(&freshness);
     if answer.hits.is_empty() {
         let query = String::from_utf8_lossy(query);
-        context
-            .out
-            .note(&format!("nothing matches `{}`", one_line(&query)));
+        context.out.note(&format!(
+            "nothing matches `{}`",
+            truncate(&one_line(&query), 200)
+        ));
     } else if answer.more {
         let shown = u64::try_from(answer.hits.len()).unwrap_or(u64::MAX);
         context.out.note(&format!(

@@ -193,7 +193,12 @@ pub(super) fn build(
 
 fn missing(path: &str) -> Problem {
     let message = "the manifest names it, but there are no files";
-    Problem::new("artifact.missing", message).at(path, None)
+    let problem = Problem::new("artifact.missing", message);
+    if path.is_empty() {
+        problem
+    } else {
+        problem.at(path, None)
+    }
 }
 
 fn take_reading(

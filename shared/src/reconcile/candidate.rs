@@ -9,7 +9,7 @@ use crate::artifact::{Problem, Status};
 use crate::collection::layout::{self, Found, Link};
 use crate::collection::lockfile::Lockfile;
 use crate::collection::manifest::{Entry, Manifest, McpServer};
-use crate::collection::spelling;
+use crate::collection::{MANIFEST, spelling};
 use crate::fs::contain;
 use crate::id::ArtifactId;
 use crate::kind::{Kind, Shape};
@@ -303,11 +303,12 @@ fn from_entry(
                 "the entry of `{}` names no path, and its kind has no folder",
                 entry.id
             );
-            entry.problems.push(Problem::new("entry.path", message));
+            let problem = Problem::new("entry.path", message);
+            entry.problems.push(problem.at(MANIFEST, Some(entry.line)));
             None
         }
         Err(problem) => {
-            entry.problems.push(problem);
+            entry.problems.push(problem.at(MANIFEST, Some(entry.line)));
             None
         }
     };
