@@ -106,7 +106,7 @@ impl Readers {
     /// Runs `work` on a connection; waits while all are in use. All that it reads is of one moment, whatever
     /// the writer does meanwhile.
     pub fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let held = HELD.with_borrow(|held| held.clone());
+        let held = HELD.with_borrow(Option::clone);
         if let Some((_, connection)) = held.filter(|(of, _)| *of == self.address()) {
             return work(&connection).map_err(|error| sql_error(&error));
         }
