@@ -259,7 +259,7 @@ pub fn found_at(root: &Path, path: &str) -> Result<Option<Found>> {
 }
 
 /// Whether nothing stands there, or below a file.
-pub(crate) fn is_absence(error: &io::Error) -> bool {
+pub fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), Io::NotFound | Io::NotADirectory)
 }
 

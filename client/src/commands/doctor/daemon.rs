@@ -254,7 +254,8 @@ mod tests {
                 "daemon-unreachable",
             ),
         ];
-        let home = Home::at("/nonexistent");
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
         for (code, state, diagnosis) in cases {
             let mut daemon = Daemon::default();
             let finding = of_error(&home, &mut daemon, &Error::new(code, "why"));
@@ -263,7 +264,8 @@ mod tests {
         }
         // Where a file can't be used and nobody owns the home there is none.
         let mut daemon = Daemon::default();
-        let error = Error::new(Code::FileIo, "why").at("/nonexistent/lock", None);
+        let lock = folder.path().join("lock");
+        let error = Error::new(Code::FileIo, "why").at(lock, None);
         let finding = of_error(&home, &mut daemon, &error);
         let told = (daemon.state, finding.diagnosis.code);
         assert_eq!(told, ("stopped", "not-writable"));

@@ -9,12 +9,11 @@ mod thing;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit, lockfile, spelling};
+use skillmeat_shared::collection::{MANIFEST, edit, layout, lockfile, spelling};
 use skillmeat_shared::fs::{self, FileHash};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
@@ -448,7 +447,7 @@ pub(super) fn is_manifest(place: &Place) -> bool {
 fn is_there(path: &Path) -> Result<bool> {
     match std::fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(false),
+        Err(error) if layout::is_absence(&error) => Ok(false),
         Err(error) => Err(Error::io("look at", path, &error)),
     }
 }
