@@ -15,31 +15,35 @@ use skillmeat_tests::bench::table::{Samples, Table};
 
 use crate::floor::{STARTS, run};
 
-/// Questions of each kind, and those before them that do not count.
+/// Questions of each kind. A tenth as many before them does not count.
 const QUESTIONS: usize = 2_000;
-const WARM_UP: usize = 200;
+
+/// How often two daemons that are compared take turns: the pace of the machine may change by the second.
+const TURNS: usize = 10;
 
 /// Time for one kind of question: some answers are larger, none may be slow.
 const P50: Duration = Duration::from_micros(500);
 const P99: Duration = Duration::from_millis(3);
 
 async fn times<R, F: Future<Output = Result<R, Status>>>(
+    questions: usize,
     mut question: impl FnMut(usize) -> F,
-) -> Samples {
+) -> Vec<Duration> {
+    let warm_up = questions / 10;
     let mut times = Vec::new();
-    for at in 0..WARM_UP + QUESTIONS {
+    for at in 0..warm_up + questions {
         let start = Instant::now();
         question(at).await.unwrap();
-        if at >= WARM_UP {
+        if at >= warm_up {
             times.push(start.elapsed());
         }
     }
-    Samples::new(times)
+    times
 }
 
-fn page(daemon: &Daemon) -> Samples {
+fn page(daemon: &Daemon, questions: usize) -> Vec<Duration> {
     let client = Artifacts::new(daemon.rpc.channel());
-    daemon.wait(times(|_| {
+    daemon.wait(times(questions, |_| {
         let mut client = client.clone();
         async move {
             let request = v1::ListArtifactsRequest {
@@ -51,7 +55,7 @@ fn page(daemon: &Daemon) -> Samples {
     }))
 }
 
-fn show(daemon: &Daemon) -> Samples {
+fn show(daemon: &Daemon, questions: usize) -> Vec<Duration> {
     let client = Artifacts::new(daemon.rpc.channel());
     let names: Vec<(String, String)> = daemon
         .page(500)
@@ -60,7 +64,7 @@ fn show(daemon: &Daemon) -> Samples {
         .into_iter()
         .map(|summary| (summary.kind, summary.name))
         .collect();
-    daemon.wait(times(|at| {
+    daemon.wait(times(questions, |at| {
         let mut client = client.clone();
         let named = names.get(at % names.len()).cloned();
         async move {
@@ -75,16 +79,16 @@ fn show(daemon: &Daemon) -> Samples {
     }))
 }
 
-fn cache(daemon: &Daemon) -> Samples {
+fn cache(daemon: &Daemon, questions: usize) -> Vec<Duration> {
     let client = Cache::new(daemon.rpc.channel());
-    daemon.wait(times(|_| {
+    daemon.wait(times(questions, |_| {
         let mut client = client.clone();
         async move { client.status(v1::CacheStatusRequest {}).await }
     }))
 }
 
-/// Asks one kind of question many times.
-type Question = fn(&Daemon) -> Samples;
+/// Asks one kind of question so many times.
+type Question = fn(&Daemon, usize) -> Vec<Duration>;
 
 const KINDS: [(&str, Question); 3] = [
     ("page of 50", page),
@@ -95,17 +99,17 @@ const KINDS: [(&str, Question); 3] = [
 /// The plain questions.
 pub(crate) fn ask(daemon: &Daemon, table: &mut Table) {
     for (name, question) in KINDS {
-        let (samples, program) = beside_a_program(|| question(daemon));
+        let (samples, program) = beside_a_program(|| question(daemon, QUESTIONS));
         table.paced(&format!("{name}, p50"), samples.p50(), P50, program);
         table.paced(&format!("{name}, p99"), samples.p99(), P99, program);
     }
 }
 
 /// Answers, and what a program that does nothing takes just before and after.
-fn beside_a_program(questions: impl FnOnce() -> Samples) -> (Samples, Duration) {
+fn beside_a_program(questions: impl FnOnce() -> Vec<Duration>) -> (Samples, Duration) {
     let program = || (0..STARTS).map(|_| run(Command::new("/bin/true")));
     let mut programs: Vec<Duration> = program().collect();
-    let samples = questions();
+    let samples = Samples::new(questions());
     programs.extend(program());
     (samples, Samples::new(programs).p50())
 }
@@ -134,7 +138,7 @@ fn queries() -> Vec<String> {
 pub(crate) fn search(daemon: &Daemon, table: &mut Table) {
     let client = Search::new(daemon.rpc.channel());
     let queries = queries();
-    let search = times(|at| {
+    let search = times(QUESTIONS, |at| {
         let mut client = client.clone();
         let query = queries
             .get(at % queries.len())
@@ -173,11 +177,17 @@ pub(crate) fn compare(few: usize, many: usize, seed: u64, table: &mut Table) {
     small.wait_until_verified();
     large.wait_until_verified();
     for (name, question) in KINDS {
-        let both = (question(&large).p50(), question(&small).p50());
+        let mut both = [Vec::new(), Vec::new()];
+        for _ in 0..TURNS {
+            for (times, daemon) in both.iter_mut().zip([&large, &small]) {
+                times.extend(question(daemon, QUESTIONS / TURNS));
+            }
+        }
+        let [of_many, of_few] = both.map(|times| Samples::new(times).p50());
         table.against(
             &format!("{name}, p50 at {many} artifacts"),
-            both.0,
-            (&format!("at {few}"), both.1),
+            of_many,
+            (&format!("at {few}"), of_few),
             1.5,
         );
     }
