@@ -99,8 +99,10 @@ impl<K: Ord + Clone> Debounce<K> {
             self.all(key, why, now);
         } else {
             let waiting = self.entry(key, why, now);
+            let was_all = waiting.dirty == Dirty::All;
             waiting.dirty.add(path);
-            if waiting.dirty == Dirty::All && self.put_off.contains_key(key) {
+            let is_too_much = waiting.dirty == Dirty::All && !was_all;
+            if is_too_much && self.put_off.contains_key(key) {
                 // It will be looked at as a whole, but not sooner.
                 self.waiting.remove(key);
             }
@@ -338,6 +340,12 @@ mod tests {
         assert_eq!(debounce.take_due(start + 9_999 * MS), []);
         assert_eq!(debounce.take_due(start + 10_000 * MS), [whole]);
         assert_eq!(debounce.deadline(), None);
+        // A whole of its own does not wait either, whatever paths come after it.
+        debounce.all_after(&"a", "lost", start + 10_000 * MS, start);
+        debounce.all(&"a", "folder appeared", start);
+        debounce.path(&"a", "x".into(), "event", start);
+        let due = debounce.take_due(start + 50 * MS);
+        assert_eq!(due.first().map(|due| due.why), Some("folder appeared"));
     }
 
     #[test]
