@@ -227,12 +227,14 @@ impl App {
             let checked = backup::check(&connection, thorough);
             findings.extend(checked.unwrap_or_else(|error| vec![error.to_string()]));
             if let Some((instance, store)) = &open {
-                findings.extend(store.compare_pages()?);
+                // What this one finds it has noted itself.
+                let altered = store.compare_pages()?;
                 // Of the one that was looked into: another may have taken its place since.
-                let damage = findings.first().filter(|_| store.instance() == *instance);
-                if let Some(first) = damage {
+                let is_same = store.instance() == *instance;
+                if let Some(first) = findings.first().filter(|_| altered.is_none() && is_same) {
                     store.note_damage(first);
                 }
+                findings.extend(altered);
             }
         }
         Ok(Checked {
