@@ -52,10 +52,14 @@ fn notes_of(path: &Path) -> [PathBuf; 2] {
     [sums_of(path), seal_of(path)]
 }
 
+/// All of these.
+fn parts_of(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    files_of(path).into_iter().chain(notes_of(path))
+}
+
 /// Whether a file is the database, or one that stands beside it for it.
 pub fn is_part(path: &Path, other: &Path) -> bool {
-    let mut files = files_of(path).into_iter().chain(notes_of(path));
-    files.any(|file| file == other)
+    parts_of(path).any(|part| part == other)
 }
 
 /// The write-ahead log.
@@ -107,8 +111,7 @@ pub fn log_bytes(path: &Path) -> u64 {
 /// Why the files can't be a database: something else stands there. A link is none wherever it leads: what belongs to
 /// the database stands beside it.
 pub(super) fn misplaced(path: &Path) -> Option<String> {
-    let mut files = files_of(path).into_iter().chain(notes_of(path));
-    let wrong = files.find(|file| is_misplaced(file))?;
+    let wrong = parts_of(path).find(|part| is_misplaced(part))?;
     Some(format!("`{}` is no file", wrong.display()))
 }
 
@@ -232,9 +235,7 @@ pub fn put_aside(path: &Path) -> Result<PathBuf> {
     for note in notes_of(path).iter().filter(|note| !is_misplaced(note)) {
         remove(note)?;
     }
-    let files = files_of(path).into_iter().chain(notes_of(path));
-    let targets = files_of(&aside).into_iter().chain(notes_of(&aside));
-    for (file, target) in files.zip(targets) {
+    for (file, target) in parts_of(path).zip(parts_of(&aside)) {
         match std::fs::rename(&file, target) {
             Err(error) if error.kind() != Io::NotFound => {
                 return Err(Error::io("put aside", &file, &error));
@@ -294,8 +295,8 @@ fn forget_old(path: &Path) {
 
 /// Deletes a database that nobody needs, with all that stands beside it for it, as far as that can be done.
 pub(super) fn discard(path: &Path) {
-    for file in files_of(path).into_iter().chain(notes_of(path)) {
-        if let Err(error) = remove(&file) {
+    for part in parts_of(path) {
+        if let Err(error) = remove(&part) {
             tracing::debug!(target: "store", "{error}");
         }
     }
@@ -351,7 +352,7 @@ mod tests {
     fn a_folder_at_the_place_is_moved_and_not_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        for place in files_of(&path).into_iter().chain(notes_of(&path)) {
+        for place in parts_of(&path) {
             std::fs::create_dir(&place).unwrap();
             std::fs::write(place.join("theirs"), "1").unwrap();
             assert!(misplaced(&path).is_some(), "{}", place.display());

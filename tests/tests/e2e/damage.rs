@@ -139,15 +139,21 @@ fn a_file_that_was_emptied_after_a_kill() {
     }
 }
 
+/// Ends the daemon and takes a part of its database away; where it stood.
+fn vacated(sandbox: &Sandbox, path: &Path, suffix: &str) -> PathBuf {
+    sandbox.stop();
+    let place = beside(path, suffix);
+    if place.exists() {
+        std::fs::remove_file(&place).unwrap();
+    }
+    place
+}
+
 #[test]
 fn something_else_in_its_place() {
     let (sandbox, path) = library();
     for suffix in PARTS {
-        sandbox.stop();
-        let place = beside(&path, suffix);
-        if place.exists() {
-            std::fs::remove_file(&place).unwrap();
-        }
+        let place = vacated(&sandbox, &path, suffix);
         write(place.join("theirs"), "theirs");
         assert_eq!(sandbox.ready()["artifacts"], 30, "{suffix}");
         says_so(&sandbox, suffix);
@@ -187,11 +193,7 @@ fn something_else_in_its_place() {
 fn a_pipe_in_the_place_of_a_part_of_it() {
     let (sandbox, path) = library();
     for suffix in PARTS {
-        sandbox.stop();
-        let place = beside(&path, suffix);
-        if place.exists() {
-            std::fs::remove_file(&place).unwrap();
-        }
+        let place = vacated(&sandbox, &path, suffix);
         mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap();
         // Also for who has it built anew at once.
         drop(sandbox.run(&["cache", "clear"]).ok());
