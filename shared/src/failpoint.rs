@@ -36,6 +36,7 @@ pub const ALL: &[&str] = &[
     "change.planned",
     "change.ready",
     "change.recorded",
+    "config.loaded",
     "copy.folder",
     "copy.sync",
     "copy.write",

@@ -93,6 +93,8 @@ pub struct App {
     boot: Boot,
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Loaded>>,
+    /// Held from reading the config until it is in force: what was read first must not win.
+    reloading: Mutex<()>,
     gate: gate::Gate,
     /// What was, to undo what is. Opened when it is needed.
     history: Arc<History>,
@@ -136,6 +138,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         boot,
         clock: Arc::new(SystemClock),
         config: RwLock::new(config),
+        reloading: Mutex::default(),
         gate: gate::Gate::default(),
         history,
         ingest: ingest::Ingest::default(),
@@ -207,7 +210,12 @@ impl App {
 
     /// Reads the config anew and puts it in force. A file with errors changes only what it says well.
     fn reload_config(&self) {
+        let reloading = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.boot.home, &ProcessEnvironment);
+        failpoint::hit("config.loaded").ok();
         for problem in &loaded.problems {
             tracing::warn!(target: "config", "{problem}");
         }
@@ -240,6 +248,7 @@ impl App {
         } else if now.config.cache_max_size_mb < before.config.cache_max_size_mb {
             self.indexer.look_at_size();
         }
+        drop(reloading);
         // The watcher sees our own writes, too.
         if *before != *now {
             self.log_event("config.changed", "", "");

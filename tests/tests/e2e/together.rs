@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 use skillmeat_shared::failpoint;
 use skillmeat_tests::Sandbox;
+use skillmeat_tests::fault::Faults;
 use skillmeat_tests::home::{output, replace, skill, text, write};
 use skillmeat_tests::wait::until_true;
 
@@ -246,5 +247,30 @@ fn only_what_another_program_added_meanwhile_clashes() {
             1,
             "{point}: {text}"
         );
+    }
+}
+
+#[test]
+fn a_config_that_was_read_before_a_change_does_not_win_over_it() {
+    let mut sandbox = Sandbox::new();
+    let faults = Faults::of(&mut sandbox);
+    drop(sandbox.run(&["init"]).ok());
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    let config = sandbox.home().config();
+    faults.tell("config.loaded=wait@1");
+    replace(&config, "[settings]\ndefault-collection = \"work\"\n");
+    until_true("the old text", || !faults.passed().is_empty());
+    let changing = start(
+        &sandbox,
+        &["config", "set", "default-collection", "default"],
+    );
+    until_true("the new text", || {
+        let text = std::fs::read_to_string(&config).unwrap();
+        text.contains("\"default\"")
+    });
+    faults.none();
+    drop(finish(changing, 0));
+    for _ in 0..20 {
+        assert_eq!(sandbox.json(&["status"])["default_collection"], "default");
     }
 }
