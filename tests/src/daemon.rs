@@ -79,3 +79,14 @@ pub fn log_tail(home: &Home) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
+
+/// How many places the daemon says that it has kept for the first time.
+pub fn kept_first(home: &Home) -> u64 {
+    let log = std::fs::read_to_string(home.log_file()).unwrap_or_default();
+    let kept = log.lines().filter_map(|line| {
+        let (_, fields) = line.split_once("kept for the first time")?;
+        let (_, count) = fields.split_once("places=")?;
+        count.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    kept.sum()
+}

@@ -23,6 +23,7 @@ use skillmeat_tests::bench::daemon::{Daemon, Home};
 use skillmeat_tests::bench::pause;
 use skillmeat_tests::bench::programs::build;
 use skillmeat_tests::bench::table::{Samples, Table};
+use skillmeat_tests::daemon::kept_first;
 use skillmeat_tests::generate::{Weight, generate};
 
 /// Rounds of what can be repeated; the middle one counts.
@@ -56,6 +57,8 @@ fn main() -> ExitCode {
         home: &home,
         daemon: &daemon,
     };
+    // Nobody asks meanwhile: the daemon would wait.
+    daemon.wait_for(|| kept_first(&home.paths()) >= artifacts as u64);
     bench.measure(&root, packing, &mut table);
     bench.go_back(&root, scratch.path(), &mut table);
     batches::measure(&bench, &root, scratch.path(), &mut table);
@@ -182,9 +185,10 @@ impl Bench<'_> {
             ..Default::default()
         };
         self.daemon.wait_for(|| {
-            let listed = self.daemon.wait(client.list(request.clone())).unwrap();
-            let newest = listed.into_inner().operations.pop();
-            newest.is_some_and(|newest| newest.actor == "external")
+            // One of which nothing is recorded yet is not found.
+            let listed = self.daemon.wait(client.list(request.clone()));
+            let newest = listed.map(|listed| listed.into_inner().operations.pop());
+            newest.is_ok_and(|newest| newest.is_some_and(|newest| newest.actor == "external"))
         });
         self.daemon.wait_until_indexed();
     }

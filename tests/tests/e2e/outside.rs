@@ -3,7 +3,7 @@
 use serde_json::Value;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::wait::until_true;
-use skillmeat_tests::{Sandbox, until};
+use skillmeat_tests::{Sandbox, daemon, until};
 
 /// The newest operation by another program that names this.
 fn external(sandbox: &Sandbox, what: &str) -> Option<Value> {
@@ -82,15 +82,7 @@ fn files_that_nobody_added_are_kept_when_it_is_quiet() {
     skill(&folder, "found", "As it was found");
     // Without a call: the daemon waits until nobody asks for anything.
     until_true("the first states", || {
-        let log = std::fs::read_to_string(sandbox.home().log_file()).unwrap();
-        let kept = log.lines().filter_map(|line| {
-            let (_, count) = line
-                .split_once("kept for the first time")?
-                .1
-                .split_once("places=")?;
-            count.split_whitespace().next()?.parse::<u64>().ok()
-        });
-        kept.sum::<u64>() >= 1
+        daemon::kept_first(sandbox.home()) >= 1
     });
     sandbox.shows("found", "the row", |_| true);
     skill(&folder, "found", "Edited");
@@ -98,6 +90,24 @@ fn files_that_nobody_added_are_kept_when_it_is_quiet() {
     let shown = sandbox.json(&["log", "show", &id]);
     let diff = text(&shown["files"][0]["diff"]);
     assert!(diff.contains("-description: As it was found"), "{shown:#}");
+}
+
+#[test]
+fn files_that_nobody_added_are_kept_under_a_load_that_never_rests() {
+    let sandbox = Sandbox::initialised();
+    let folder = sandbox.collection("default", "skills");
+    skill(&folder, "found", "As it was found");
+    let mut round = 0;
+    until_true("the first states", || {
+        round += 1;
+        skill(&folder, "busy", &format!("Round {round}"));
+        drop(sandbox.run(&["status"]).ok());
+        daemon::kept_first(sandbox.home()) >= 2
+    });
+    skill(&folder, "found", "Edited");
+    let id = until_external(&sandbox, "`skills/found` changed");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(sandbox.show("found")["description"], "As it was found");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skillmeat_shared::artifact::{hash, scan};
 use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
@@ -29,8 +29,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long nobody must have asked for anything before states are kept for the first time.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long it rests at most before it looks again whether somebody asks.
-const LONGEST: Duration = Duration::from_mins(1);
+/// How long it waits for that. Under a load that never rests some are kept each time that this has passed: what was
+/// never kept can't be had again once another program changes it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Artifacts that are kept at once; changes wait meanwhile.
 const CHUNK: usize = 32;
@@ -132,6 +133,7 @@ impl App {
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(target: "history", "the keeper works like everybody else: {error}");
         }
+        let mut waits_since = None;
         while let Some(changed) = self.keeper.next() {
             failpoint::hit("task.keeper").ok();
             loop {
@@ -148,7 +150,7 @@ impl App {
                 }
             }
             for name in changed.keys() {
-                if let Err(error) = self.keep_first(name) {
+                if let Err(error) = self.keep_first(name, &mut waits_since) {
                     tracing::warn!(target: "history", collection = name, "can't keep what is new: {error}");
                 }
             }
@@ -245,15 +247,16 @@ impl App {
         Ok(())
     }
 
-    /// Keeps states for the first time, some at a time, while nobody needs the machine.
-    fn keep_first(&self, name: &str) -> Result<()> {
+    /// Keeps states for the first time, some at a time, while nobody needs the machine. It waits for that since this
+    /// moment.
+    fn keep_first(&self, name: &str, waits_since: &mut Option<Instant>) -> Result<()> {
         let store = self.store()?;
         let Some(survey) = self.look_for_unkept(&store, name, Timestamp(i64::MAX))? else {
             return Ok(());
         };
         let mut waiting = survey.unknown;
         while !waiting.is_empty() {
-            if !self.until_nobody_asks(&store)? {
+            if !self.until_nobody_asks(&store, waits_since)? {
                 return Ok(());
             }
             let rest = waiting.split_off(waiting.len().min(CHUNK));
@@ -283,6 +286,7 @@ impl App {
             })?;
             tracing::info!(target: "history", collection = name, places = states.len(), "kept for the first time");
         }
+        *waits_since = None;
         Ok(())
     }
 
@@ -301,23 +305,24 @@ impl App {
         })
     }
 
-    /// Waits until all texts are indexed and nobody asks for anything. False if something else is to be done
-    /// first: the rest is found again then.
-    fn until_nobody_asks(&self, store: &Store) -> Result<bool> {
-        let mut pause = QUIET;
+    /// Waits until all texts are indexed and nobody asks for anything, as long as it has patience. False if something
+    /// else is to be done first: the rest is found again then.
+    fn until_nobody_asks(&self, store: &Store, since: &mut Option<Instant>) -> Result<bool> {
+        let give_up = *since.get_or_insert_with(Instant::now) + PATIENCE;
         loop {
             let is_quiet = self.quiet_for().is_some_and(|quiet| quiet >= QUIET);
-            if is_quiet
-                && store
-                    .read(|connection| text::waiting(connection, 0, 1))?
-                    .is_empty()
+            if Instant::now() >= give_up
+                || is_quiet
+                    && store
+                        .read(|connection| text::waiting(connection, 0, 1))?
+                        .is_empty()
             {
+                *since = None;
                 return Ok(!self.keeper.is_stopping());
             }
-            if self.keeper.has_more() || !self.keeper.rest(pause) {
+            if self.keeper.has_more() || !self.keeper.rest(QUIET) {
                 return Ok(false);
             }
-            pause = (pause * 2).min(LONGEST);
         }
     }
 
