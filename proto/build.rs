@@ -33,6 +33,9 @@ const FILES: [&str; 18] = [
     "skillmeat/v1/tag.proto",
 ];
 
+/// Answers that a server encodes part by part.
+const ENCODED: [&str; 1] = ["ListArtifactsResponse"];
+
 /// The package of our own messages.
 const PACKAGE: &str = "skillmeat.v1";
 
@@ -57,10 +60,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     fs::write(out.join("messages.rs"), list)?;
     fs::write(out.join("calls.rs"), calls(&descriptors.file))?;
+    if env::var_os("CARGO_FEATURE_SERVER").is_some() {
+        let servers = out.join("servers");
+        fs::create_dir_all(&servers)?;
+        let mut server = tonic_prost_build::configure()
+            .build_transport(false)
+            .build_client(false)
+            .extern_path(format!(".{PACKAGE}"), "crate::v1")
+            .out_dir(servers);
+        for answer in ENCODED {
+            let encoded = format!("crate::Encoded<crate::v1::{answer}>");
+            server = server.extern_path(format!(".{PACKAGE}.{answer}"), encoded);
+        }
+        server.compile_fds(descriptors.clone())?;
+    }
     tonic_prost_build::configure()
         .build_transport(false)
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
-        .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
+        .build_server(false)
         .compile_fds(descriptors)?;
     Ok(())
 }

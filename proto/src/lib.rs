@@ -5,8 +5,12 @@
 
 #[cfg(feature = "client")]
 pub mod call;
+#[cfg(feature = "server")]
+mod encoded;
 mod error;
 
+#[cfg(feature = "server")]
+pub use encoded::Encoded;
 pub use error::{error_to_status, status_to_error};
 
 /// Protocol spoken by this program, as major.minor. Programs of one major number understand each other.
@@ -35,6 +39,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 )]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/skillmeat.v1.rs"));
+    #[cfg(feature = "server")]
+    include!(concat!(env!("OUT_DIR"), "/servers/skillmeat.v1.rs"));
 }
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));

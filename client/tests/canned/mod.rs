@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skillmeat_proto::v1::artifact_service_server::ArtifactService;
 use skillmeat_proto::v1::event_service_server::EventService;
-use skillmeat_proto::{error_to_status, v1};
+use skillmeat_proto::{Encoded, error_to_status, v1};
 use skillmeat_shared::{Code, Error};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
@@ -40,7 +40,7 @@ impl ArtifactService for Canned {
     async fn list(
         &self,
         request: Request<v1::ListArtifactsRequest>,
-    ) -> Result<Response<v1::ListArtifactsResponse>, Status> {
+    ) -> Result<Response<Encoded<v1::ListArtifactsResponse>>, Status> {
         assert!(
             request.metadata().get("grpc-timeout").is_some(),
             "a call without a deadline"
@@ -48,7 +48,7 @@ impl ArtifactService for Canned {
         let request = request.into_inner();
         let start: u64 = request.page_token.parse().unwrap_or(0);
         let end = (start + u64::from(request.page_size)).min(TOTAL);
-        Ok(Response::new(v1::ListArtifactsResponse {
+        let page = v1::ListArtifactsResponse {
             artifacts: (start..end).map(artifact).collect(),
             total: TOTAL,
             next_page_token: if end < TOTAL {
@@ -62,7 +62,8 @@ impl ArtifactService for Canned {
             }),
             collections: vec!["default".to_owned()],
             hints: Vec::new(),
-        }))
+        };
+        Ok(Response::new(page.into()))
     }
 
     async fn show(

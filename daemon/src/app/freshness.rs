@@ -178,24 +178,14 @@ impl App {
             .is_some_and(|at| at >= self.boot.started_at)
     }
 
-    /// Which of these rows are stale.
-    pub fn stale_rows(&self, rows: &[Summary]) -> Vec<bool> {
+    /// Whether a row is stale.
+    pub fn is_stale(&self, row: &Summary) -> bool {
         let (now, ttl) = (self.now(), self.metadata_ttl());
         let table = self
             .freshness
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        rows.iter()
-            .map(|row| table.is_stale(row, now, ttl))
-            .collect()
-    }
-
-    /// Whether one row is stale.
-    pub fn is_stale(&self, row: &Summary) -> bool {
-        self.stale_rows(std::slice::from_ref(row))
-            .first()
-            .copied()
-            .unwrap_or(true)
+        table.is_stale(row, now, ttl)
     }
 
     /// Stale rows of a collection.

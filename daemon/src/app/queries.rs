@@ -43,11 +43,9 @@ pub struct ListRequest {
     pub page_token: String,
 }
 
-/// A page.
+/// A page, but for its rows.
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
-    /// Its rows.
-    pub rows: Vec<Summary>,
     /// Matches on all pages.
     pub total: u64,
     /// Token of the next page; empty on the last one.
@@ -65,8 +63,8 @@ fn some(text: String) -> Option<String> {
 }
 
 impl App {
-    /// A page of artifacts.
-    pub fn list(&self, request: &ListRequest) -> Result<Listed> {
+    /// A page of artifacts, which are handed over one by one.
+    pub fn list(&self, request: &ListRequest, take: &mut dyn FnMut(Summary)) -> Result<Listed> {
         let store = self.store()?;
         let request = request.clone();
         let asked = self.asked(&store, &request.collection, request.all_collections)?;
@@ -125,12 +123,11 @@ impl App {
         }
         let building = self.building();
         let listed = store.read(|connection| {
-            let (rows, cursor) = list::page(connection, &query)?;
+            let cursor = list::each(connection, &query, take)?;
             let total = list::total(connection, &query)?;
             let mut freshness = self.freshness_of(connection, &asked, &building)?;
             freshness.complete &= !building.hides(&asked, request.all_collections);
             Ok(Listed {
-                rows,
                 total,
                 // What a filter names may stand in files that are still to be read.
                 hints: if freshness.complete {

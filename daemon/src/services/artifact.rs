@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skillmeat_proto::{error_to_status, v1};
+use skillmeat_proto::{Encoded, error_to_status, v1};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Kind};
 use tonic::{Request, Response, Status};
@@ -20,7 +20,7 @@ impl ArtifactService for Service {
     async fn list(
         &self,
         request: Request<v1::ListArtifactsRequest>,
-    ) -> Result<Response<v1::ListArtifactsResponse>, Status> {
+    ) -> Result<Response<Encoded<v1::ListArtifactsResponse>>, Status> {
         let request = request.into_inner();
         let sort = match request.sort() {
             v1::ArtifactSort::Updated => Sort::Updated,
@@ -41,15 +41,23 @@ impl ArtifactService for Service {
             page_token: request.page_token,
         };
         let answer = read(&self.0, move |app| {
-            let listed = app.list(&request)?;
-            Ok(v1::ListArtifactsResponse {
-                artifacts: wire::summaries(app, listed.rows),
+            let mut answer = Encoded::default();
+            let mut part = v1::ListArtifactsResponse::default();
+            let ratings = app.ratings();
+            let listed = app.list(&request, &mut |row| {
+                part.artifacts.clear();
+                part.artifacts.push(wire::summary(app, &ratings, row));
+                answer.add(&part);
+            })?;
+            answer.add(&v1::ListArtifactsResponse {
+                artifacts: Vec::new(),
                 total: listed.total,
                 next_page_token: listed.next,
                 freshness: Some(wire::freshness(&listed.freshness)),
                 collections: listed.collections,
                 hints: listed.hints,
-            })
+            });
+            Ok(answer)
         });
         Ok(Response::new(answer.await?))
     }
@@ -157,7 +165,7 @@ fn artifact(app: &App, shown: Shown) -> v1::Artifact {
         format!("{}/{}", detail.root, detail.summary.path)
     };
     v1::Artifact {
-        summary: Some(wire::summary(app, detail.summary)),
+        summary: Some(wire::summary(app, &app.ratings(), detail.summary)),
         absolute_path,
         tool_patterns: detail.tool_patterns,
         dependencies: detail.dependencies,

@@ -71,7 +71,7 @@ fn hit(app: &App, found: SearchHit) -> v1::SearchHit {
         line: snippet.line,
     });
     v1::SearchHit {
-        artifact: Some(wire::summary(app, found.summary)),
+        artifact: Some(wire::summary(app, &app.ratings(), found.summary)),
         score: found.score,
         matched: found.found.as_str().to_owned(),
         snippet,

@@ -43,21 +43,8 @@ pub(super) fn problem(problem: Problem) -> v1::Problem {
     }
 }
 
-pub(super) fn summaries(app: &App, rows: Vec<Summary>) -> Vec<v1::ArtifactSummary> {
-    let stale = app.stale_rows(&rows);
-    let ratings = app.ratings();
-    rows.into_iter()
-        .zip(stale)
-        .map(|(row, stale)| encode(row, stale, &ratings))
-        .collect()
-}
-
-pub(super) fn summary(app: &App, row: Summary) -> v1::ArtifactSummary {
+pub(super) fn summary(app: &App, ratings: &Ratings, row: Summary) -> v1::ArtifactSummary {
     let stale = app.is_stale(&row);
-    encode(row, stale, &app.ratings())
-}
-
-fn encode(row: Summary, stale: bool, ratings: &Ratings) -> v1::ArtifactSummary {
     let id = [&row.kind, ":", &row.name].concat();
     v1::ArtifactSummary {
         stale,

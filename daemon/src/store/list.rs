@@ -60,6 +60,21 @@ impl Cursor {
     pub const fn sort(&self) -> Sort {
         self.sort
     }
+
+    /// At a row. Its position is still to be asked for.
+    fn at(sort: Sort, row: &Summary) -> Self {
+        Self {
+            sort,
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            number: match sort {
+                Sort::Name | Sort::Position => None,
+                Sort::Updated => Some(row.updated_at),
+                Sort::Size => Some(i64::try_from(row.size).unwrap_or(i64::MAX)),
+            },
+            id: row.row,
+        }
+    }
 }
 
 /// A row of a list.
@@ -330,45 +345,54 @@ pub fn page(
     connection: &Connection,
     query: &Query,
 ) -> rusqlite::Result<(Vec<Summary>, Option<Cursor>)> {
+    let mut rows = Vec::new();
+    let end = each(connection, query, &mut |row| rows.push(row))?;
+    Ok((rows, end))
+}
+
+/// Hands over a page of artifacts, one by one. Where it ends if there are more.
+pub fn each(
+    connection: &Connection,
+    query: &Query,
+    take: &mut dyn FnMut(Summary),
+) -> rusqlite::Result<Option<Cursor>> {
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let mut rows: Vec<Summary> = Vec::new();
+    let mut taken = 0;
+    let mut last = None;
     let mut after = query.after.as_ref();
     for run in runs(query) {
         let mut conditions = conditions(query);
         let sql = run_sql(*run, after.take(), &mut conditions);
         // One more than fits, which tells whether there is another page.
-        let wanted = (limit - rows.len()).saturating_add(1);
+        let wanted = (limit - taken).saturating_add(1);
         conditions
             .values
             .push(Value::Integer(i64::try_from(wanted).unwrap_or(i64::MAX)));
         let mut statement = connection.prepare_cached(&sql)?;
-        for row in statement.query_map(params_from_iter(&conditions.values), read)? {
-            rows.push(row?);
-        }
-        if rows.len() > limit {
-            break;
+        let mut rows = statement.query(params_from_iter(&conditions.values))?;
+        while let Some(row) = rows.next()? {
+            if taken == limit {
+                return last.map(|last| end_at(connection, last)).transpose();
+            }
+            let row = read(row)?;
+            taken += 1;
+            if taken == limit {
+                last = Some(Cursor::at(query.sort, &row));
+            }
+            take(row);
         }
     }
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let Some(last) = rows.last().filter(|_| more) else {
-        return Ok((rows, None));
-    };
-    let cursor = Cursor {
-        sort: query.sort,
-        name: last.name.clone(),
-        kind: last.kind.clone(),
-        number: match query.sort {
-            Sort::Name => None,
-            Sort::Updated => Some(last.updated_at),
-            Sort::Size => Some(i64::try_from(last.size).unwrap_or(i64::MAX)),
-            Sort::Position => connection
-                .prepare_cached("SELECT position FROM artifact WHERE id = ?1")?
-                .query_row([last.row], |row| row.get(0))?,
-        },
-        id: last.row,
-    };
-    Ok((rows, Some(cursor)))
+    Ok(None)
+}
+
+/// Completes the place where a page ended.
+fn end_at(connection: &Connection, mut end: Cursor) -> rusqlite::Result<Cursor> {
+    if end.sort == Sort::Position {
+        end.number = connection
+            .prepare_cached("SELECT position FROM artifact WHERE id = ?1")?
+            .query_row([end.id], |row| row.get(0))?;
+    }
+    Ok(end)
 }
 
 /// What an addition must know of an artifact that is there.
