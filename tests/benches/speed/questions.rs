@@ -19,7 +19,7 @@ use crate::floor::{STARTS, run};
 const QUESTIONS: usize = 2_000;
 
 /// How often two daemons that are compared take turns: the pace of the machine may change by the second.
-const TURNS: usize = 10;
+const TURNS: usize = 100;
 
 /// Time for one kind of question: some answers are larger, none may be slow.
 const P50: Duration = Duration::from_micros(500);
