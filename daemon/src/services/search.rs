@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skillmeat_proto::v1;
+use skillmeat_shared::collection::ratings::Ratings;
 use tonic::{Request, Response, Status};
 use v1::search_service_server::SearchService;
 
@@ -33,11 +34,12 @@ impl SearchService for Service {
         };
         let answer = read(&self.0, move |app| {
             let searched = app.search(&request)?;
+            let ratings = app.ratings();
             Ok(v1::SearchResponse {
                 hits: searched
                     .hits
                     .into_iter()
-                    .map(|found| hit(app, found))
+                    .map(|found| hit(app, &ratings, found))
                     .collect(),
                 more: searched.more,
                 corrections: searched
@@ -55,7 +57,7 @@ impl SearchService for Service {
     }
 }
 
-fn hit(app: &App, found: SearchHit) -> v1::SearchHit {
+fn hit(app: &App, ratings: &Ratings, found: SearchHit) -> v1::SearchHit {
     let path = found.path;
     let snippet = found.snippet.map(|snippet| v1::Snippet {
         highlights: snippet
@@ -71,7 +73,7 @@ fn hit(app: &App, found: SearchHit) -> v1::SearchHit {
         line: snippet.line,
     });
     v1::SearchHit {
-        artifact: Some(wire::summary(app, &app.ratings(), found.summary)),
+        artifact: Some(wire::summary(app, ratings, found.summary)),
         score: found.score,
         matched: found.found.as_str().to_owned(),
         snippet,
