@@ -57,9 +57,9 @@ fn main() -> ExitCode {
         home: &home,
         daemon: &daemon,
     };
+    bench.measure(&root, packing, &mut table);
     // Nobody asks meanwhile: the daemon would wait.
     daemon.wait_for(|| kept_first(&home.paths()) >= artifacts as u64);
-    bench.measure(&root, packing, &mut table);
     bench.go_back(&root, scratch.path(), &mut table);
     batches::measure(&bench, &root, scratch.path(), &mut table);
     println!("{table}");
