@@ -40,6 +40,8 @@ pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     configure(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
+    // The log is opened with the first read.
+    connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
     Ok(connection)
 }
 

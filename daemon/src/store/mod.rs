@@ -474,7 +474,7 @@ impl Database {
             Self {
                 writer: Writer::start(connection, checkpoints)?,
                 proof,
-                readers: Readers::new(path),
+                readers: Readers::open(path),
                 identity,
                 instance,
             },

@@ -10,7 +10,7 @@ use skillmeat_shared::Result;
 
 use super::{ANEW, connection, files, sql_error};
 
-/// Connections at most; more callers wait for one.
+/// Connections; more callers wait for one.
 const CONNECTIONS: usize = 4;
 
 /// The connection of a snapshot, and the address of the readers that it is one of.
@@ -21,14 +21,15 @@ thread_local! {
     static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pool {
     idle: Vec<Connection>,
     open: usize,
     closed: bool,
 }
 
-/// Hands out read-only connections, opened when they are first needed.
+/// Hands out read-only connections. All of them are open from the start and stay so: SQLite keeps the descriptors of
+/// closed ones while another connection is open, so closing them would free nothing, and their number would wander.
 #[derive(Debug)]
 pub struct Readers {
     path: PathBuf,
@@ -80,11 +81,18 @@ impl Drop for Holding<'_> {
 }
 
 impl Readers {
-    /// Readers of the database at `path`.
-    pub fn new(path: &Path) -> Self {
+    /// Readers of the database at `path`. A connection that can't be opened is tried again when it is needed.
+    pub fn open(path: &Path) -> Self {
+        let open = |_| connection::open_reader(path).ok();
+        let idle: Vec<Connection> = (0..CONNECTIONS).map_while(open).collect();
+        let pool = Pool {
+            open: idle.len(),
+            idle,
+            closed: false,
+        };
         Self {
             path: path.to_owned(),
-            pool: Mutex::default(),
+            pool: Mutex::new(pool),
             returned: Condvar::new(),
         }
     }
@@ -133,19 +141,14 @@ impl Readers {
         self.returned.notify_all();
     }
 
-    /// Gives back the memory of the connections that nobody uses, and closes all but one of them.
+    /// Gives back the memory of the connections that nobody uses.
     pub fn shrink(&self) {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = pool.idle.pop();
-        pool.open = pool.open.saturating_sub(pool.idle.len());
-        let closed = std::mem::take(&mut pool.idle);
-        if let Some(kept) = kept {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in &pool.idle {
+            connection.flush_prepared_statement_cache();
             // A connection that can't shrink keeps its pages.
-            drop(kept.execute_batch("PRAGMA shrink_memory"));
-            pool.idle.push(kept);
+            drop(connection.execute_batch("PRAGMA shrink_memory"));
         }
-        drop(pool);
-        drop(closed);
     }
 
     fn lease(&self) -> Result<Lease<'_>> {

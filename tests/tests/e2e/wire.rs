@@ -208,6 +208,38 @@ fn connections_are_bounded_and_leave_room_for_files() {
 }
 
 #[test]
+fn the_cache_is_held_by_as_many_descriptors_whatever_was_asked_at_once() {
+    let sandbox = Sandbox::new();
+    let skills = sandbox.collection("default", "skills");
+    (0..200).for_each(|number| drop(skill(&skills, &format!("many-{number}"), "One of many")));
+    drop(sandbox.run(&["init"]).ok());
+    sandbox.ready();
+    let descriptors = || {
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", sandbox.pid())).unwrap();
+        let places = entries
+            .flatten()
+            .filter_map(|entry| entry.path().read_link().ok());
+        places
+            .filter(|place| place.starts_with(sandbox.home().cache_dir()))
+            .count()
+    };
+    let before = descriptors();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let rpc = sandbox.rpc();
+                let mut artifacts = ArtifactServiceClient::new(rpc.channel());
+                for _ in 0..30 {
+                    let answer = rpc.wait(artifacts.list(v1::ListArtifactsRequest::default()));
+                    assert_eq!(answer.unwrap().into_inner().total, 200);
+                }
+            });
+        }
+    });
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
 fn another_user_is_turned_away_even_where_the_socket_is_open() {
     let sandbox = Sandbox::initialised();
     let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
