@@ -3,8 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use skillmeat_shared::history::{MemoryObjects, capture};
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{replace, text};
+use skillmeat_tests::home::{replace, text, write};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -84,32 +85,52 @@ fn ratings_that_nobody_can_read_are_in_no_way() {
 }
 
 #[test]
-fn snapshots_of_a_collection_that_is_gone_say_how_they_are_of_use() {
+fn a_rollback_brings_a_collection_back_that_is_gone() {
     let sandbox = Sandbox::with_two();
     sandbox.json(&["collection", "create", "ghost"]);
-    sandbox.json(&["copy", "one", "--to", "ghost"]);
+    sandbox.json(&["copy", "one", "two", "--to", "ghost"]);
+    sandbox.json(&["rate", "one", "4", "-c", "ghost"]);
+    sandbox.json(&["group", "create", "both", "-c", "ghost"]);
     let made = sandbox.json(&["snapshot", "then", "-c", "ghost"]);
     let then = text(&made["snapshot"]["id"]);
+    let place = sandbox.home().collection("ghost");
+    let state = || capture(&place, &MemoryObjects::default()).unwrap().node;
+    let before = state();
     sandbox.json(&["collection", "delete", "ghost", "--yes"]);
     let restore = format!("one@{then}");
-    for args in [
-        &["rollback", &then, "--yes"][..],
-        &["restore", &restore],
-        &["snapshot", "diff", &then],
-    ] {
+    for args in [&["restore", &restore][..], &["snapshot", "diff", &then]] {
         let error = sandbox.fails(&[args, &["-c", "ghost"]].concat(), 3);
         assert_eq!(error["code"], "collection.not_found", "{args:?}");
         let hints = error["hints"].to_string();
-        assert!(hints.contains("`sm collection create ghost`"), "{hints}");
+        assert!(hints.contains("rollback ID --collection ghost"), "{hints}");
     }
     let error = sandbox.fails(&["snapshot", "x", "-c", "nothing"], 3);
-    assert!(!error.to_string().contains("collection create"), "{error}");
-    sandbox.json(&["collection", "create", "ghost"]);
-    sandbox.json(&["rollback", &then, "--yes", "-c", "ghost"]);
+    assert!(!error.to_string().contains("rollback"), "{error}");
+    let back = ["rollback", &then, "-c", "ghost"];
+    let planned = sandbox.json(&[&back[..], &["--dry-run"]].concat());
+    assert_eq!(planned["restored"], 2, "{planned:#}");
+    assert_eq!(state(), None);
+    let done = sandbox.json(&[&back[..], &["--yes"]].concat());
     assert_eq!(
-        sandbox.json(&["show", "one", "-c", "ghost"])["status"],
-        "managed"
+        (&done["restored"], &done["removed"]),
+        (&json!(2), &json!(0))
     );
+    assert_eq!(done["steps"], planned["steps"]);
+    assert_eq!(state(), before);
+    let shown = sandbox.json(&["show", "one", "-c", "ghost"]);
+    assert_eq!(
+        (&shown["status"], &shown["rating"]),
+        (&json!("managed"), &json!(4))
+    );
+    // What stands in its place is in the way.
+    sandbox.json(&["undo"]);
+    write(&place, "mine");
+    let error = sandbox.fails(&[&back[..], &["--yes"]].concat(), 3);
+    assert_eq!(error["code"], "collection.not_found");
+    assert_eq!(fs::read(&place).unwrap(), b"mine");
+    fs::remove_file(&place).unwrap();
+    sandbox.json(&["redo"]);
+    assert_eq!(state(), before);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
 use skillmeat_shared::{Code, Error, Result, artifact, failpoint, fs};
 
-use super::{App, not_found_near};
+use super::{App, exists, not_found_near};
 use crate::app::change::{
     Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Telling,
 };
@@ -333,11 +333,6 @@ impl App {
             &plan,
         )
     }
-}
-
-fn exists(name: &str, otherwise: &str) -> Error {
-    let message = format!("the collection `{name}` exists already");
-    Error::new(Code::CollectionExists, message).hint(otherwise)
 }
 
 /// What to know of a repository with submodules.

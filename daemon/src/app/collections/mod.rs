@@ -107,6 +107,11 @@ pub(super) fn not_found_near(name: &str, names: &[(i64, String)]) -> Error {
     )
 }
 
+pub(super) fn exists(name: &str, otherwise: &str) -> Error {
+    let message = format!("the collection `{name}` exists already");
+    Error::new(Code::CollectionExists, message).hint(otherwise)
+}
+
 impl App {
     /// All collections.
     pub fn collections(&self) -> Result<Vec<Described>> {
@@ -177,14 +182,11 @@ impl App {
         let manifest = at(&format!("/{MANIFEST}"));
         if draft.exists(&manifest)? || self.store()?.read(collection::all)?.iter().any(is_external)
         {
-            return Err(Error::new(
-                Code::CollectionExists,
-                format!("the collection `{name}` exists already"),
-            )
-            .hint(format!(
+            let otherwise = format!(
                 "`sm collection use {}` makes it the default one",
                 word(name)
-            )));
+            );
+            return Err(exists(name, &otherwise));
         }
         if !draft.exists(&at(""))? {
             draft.put(&at(""), Source::Folder)?;

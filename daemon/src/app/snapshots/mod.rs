@@ -4,6 +4,7 @@
 mod archive;
 mod compare;
 mod damage;
+mod gone;
 mod keep;
 mod name;
 mod present;
@@ -17,14 +18,13 @@ use std::path::PathBuf;
 use rusqlite::Transaction;
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::layout::{self, Found};
-use skillmeat_shared::error::word;
 use skillmeat_shared::history::tree::{Node, Tree};
 use skillmeat_shared::history::{Objects, ancestor, diff, snapshot as names};
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
+use super::App;
 use super::change::Actor;
-use super::{App, collections};
 use crate::store::history::Batch;
 use crate::store::history::seen::SeenFolders;
 use crate::store::history::snapshot::{self, Snapshot};
@@ -360,18 +360,6 @@ impl App {
         match views.into_iter().find(|view| view.name == name) {
             Some(view) => self.real_root(&self.folder_of(&view)),
             None => Err(self.gone(name)),
-        }
-    }
-
-    /// The error that there is no such collection; its snapshots may be there still.
-    fn gone(&self, name: &str) -> Error {
-        let error = collections::not_found(name);
-        match self.snapshots(name, false, 1) {
-            Ok((_, total, _)) if total > 0 => error.hint(format!(
-                "its snapshots are kept: `sm collection create {}` makes room for one to be brought back",
-                word(name)
-            )),
-            _ => error,
         }
     }
 

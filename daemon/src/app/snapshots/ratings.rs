@@ -37,6 +37,14 @@ impl Turned {
             go: now.difference(&then).cloned().collect(),
         })
     }
+
+    /// To a state of a collection of which nothing is there.
+    pub(super) fn into(objects: &dyn Objects, then: &Node) -> Result<Self> {
+        Ok(Self {
+            come: ids_in(objects, then)?.unwrap_or_default(),
+            go: BTreeSet::new(),
+        })
+    }
 }
 
 /// The artifacts of a state, by their places and by their entries.

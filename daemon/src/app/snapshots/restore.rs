@@ -35,6 +35,9 @@ pub(super) const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 /// How far below the collection things are put back as a whole: artifacts lie two levels down.
 const LEVELS: usize = 2;
 
+/// What is always counted.
+pub(super) const RESULTS: [&str; 4] = ["restored", "removed", "unchanged", "failed"];
+
 /// Files that changed in an artifact up to which they are put back one by one.
 const FEW: usize = 16;
 
@@ -57,7 +60,7 @@ pub struct RollbackRequest {
 
 impl App {
     /// Takes a collection back to a snapshot: everything, or some artifacts with what manifest and lock say of
-    /// them.
+    /// them. One that is gone comes back as a whole.
     pub fn roll_back(
         &self,
         request: &RollbackRequest,
@@ -66,17 +69,13 @@ impl App {
         let name = self.collection_or_default(&request.collection);
         let target = self.open_snapshot(&name, &request.id)?;
         // Snapshots outlive their collection.
+        if request.artifacts.is_empty() && self.is_gone(&name)? {
+            return self.bring_back(&name, &target, request, caller);
+        }
         self.collection_root(&name)?;
         let (at, then) = (target.view.at, &target.node);
-        let asked = Asked {
-            verb: "collection.rollback",
-            what: what(request),
-            actor: Actor::CommandLine,
-            dry_run: request.dry_run,
-            undoes: None,
-        };
         let safety = Safety::default();
-        let changed = self.change_told(&asked, caller, &|draft| {
+        let changed = self.change_told(&asked(request), caller, &|draft| {
             if !request.artifacts.is_empty() {
                 let (items, come) =
                     some(&name, &target, &request.artifacts, request.dry_run, draft)?;
@@ -106,7 +105,7 @@ impl App {
         let changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
         Ok(ChangeSummary::told(
             &name,
-            &["restored", "removed", "unchanged", "failed"],
+            &RESULTS,
             &changed.report,
             &changed,
             caller,
@@ -138,6 +137,16 @@ impl App {
         if let Err(error) = dropped {
             tracing::warn!(target: "history", "the snapshot {id} is of no use, and stays: {error}");
         }
+    }
+}
+
+pub(super) fn asked(request: &RollbackRequest) -> Asked {
+    Asked {
+        verb: "collection.rollback",
+        what: what(request),
+        actor: Actor::CommandLine,
+        dry_run: request.dry_run,
+        undoes: None,
     }
 }
 
