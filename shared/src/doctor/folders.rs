@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
@@ -59,7 +59,7 @@ fn look(path: &Path) -> io::Result<Metadata> {
     fs::symlink_metadata(path)
 }
 
-/// The folders and databases of the home, and the folders of these collections.
+/// The folders and databases of the home, the folder of the cache, and those of these collections.
 pub fn examine(
     home: &Home,
     cache: &Path,
@@ -73,17 +73,21 @@ pub fn examine(
         finding.at(path, None)
     });
     let mut findings: Vec<Finding> = misplaced.collect();
+    let mut places = home.folders();
+    if home.runs_elsewhere() {
+        places.push(home.run_dir());
+    }
+    let of_cache = cache.parent().map(Path::to_path_buf);
+    let is_elsewhere = |folder: &PathBuf| !places.contains(folder);
+    places.extend(of_cache.clone().filter(is_elsewhere));
     // A daemon uses these only if they are the user's own.
-    let private = [
+    let mut private = vec![
         home.root().to_path_buf(),
         home.run_dir(),
         home.logs_dir(),
         home.cache_dir(),
     ];
-    let mut places = home.folders();
-    if home.runs_elsewhere() {
-        places.push(home.run_dir());
-    }
+    private.extend(of_cache);
     for database in [&*home.history(), cache] {
         places.extend(["", "-wal", "-shm", "-sums"].map(|suffix| beside(database, suffix)));
     }

@@ -282,6 +282,34 @@ fn every_folder_and_database_that_cant_be_written_is_told() {
 }
 
 #[test]
+fn the_folder_that_the_config_names_for_the_cache_is_looked_at() {
+    let sandbox = Sandbox::with_two();
+    sandbox.stop();
+    let cache = sandbox.path("fast/cache");
+    let config = format!("[cache]\npath = \"{}\"\n", cache.display());
+    write(sandbox.home().config(), config);
+    sandbox.ready();
+    assert_eq!(mode(&cache), 0o700);
+    sandbox.stop();
+    assert_eq!(found(&sandbox), []);
+    let me = rustix::process::geteuid().as_raw();
+    for (closed, code) in [(0o500, "not-writable"), (0o755, "folder-open")] {
+        change(&cache, me, closed);
+        let expected = [(code.to_owned(), cache.display().to_string())];
+        assert_eq!(found(&sandbox), expected);
+    }
+    sandbox.json(&["doctor", "--fix"]);
+    assert_eq!(mode(&cache), 0o700);
+    assert_eq!(found(&sandbox), []);
+    if me == 0 {
+        change(&cache, 65_534, 0o700);
+        let expected = [("foreign-owner".to_owned(), cache.display().to_string())];
+        assert_eq!(found(&sandbox), expected);
+        change(&cache, me, 0o700);
+    }
+}
+
+#[test]
 fn a_home_whose_run_folder_forbids_writing_can_be_written() {
     let mut sandbox = Sandbox::with_two();
     let caches = sandbox.path(".cache");
