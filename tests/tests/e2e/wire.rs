@@ -208,22 +208,23 @@ fn connections_are_bounded_and_leave_room_for_files() {
 }
 
 #[test]
-fn the_cache_is_held_by_as_many_descriptors_whatever_was_asked_at_once() {
+fn the_cache_is_held_by_as_many_descriptors_whatever_is_asked_at_once() {
+    // The writer and four readers each hold database and log; who follows the log holds it, too; the memory that they
+    // share is held once.
+    const HELD: usize = 5 * 2 + 1 + 1;
     let sandbox = Sandbox::new();
     let skills = sandbox.collection("default", "skills");
     (0..200).for_each(|number| drop(skill(&skills, &format!("many-{number}"), "One of many")));
     drop(sandbox.run(&["init"]).ok());
     sandbox.ready();
-    let descriptors = || {
+    let held = || {
         let entries = std::fs::read_dir(format!("/proc/{}/fd", sandbox.pid())).unwrap();
-        let places = entries
-            .flatten()
-            .filter_map(|entry| entry.path().read_link().ok());
-        places
-            .filter(|place| place.starts_with(sandbox.home().cache_dir()))
-            .count()
+        let held = entries.filter_map(|entry| entry.unwrap().path().read_link().ok());
+        let cache = sandbox.home().cache_dir();
+        held.filter(|place| place.starts_with(&cache)).count()
     };
-    let before = descriptors();
+    let is_as_ever = || (held() == HELD).then_some(());
+    until("the connections before", is_as_ever);
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
@@ -236,7 +237,7 @@ fn the_cache_is_held_by_as_many_descriptors_whatever_was_asked_at_once() {
             });
         }
     });
-    assert_eq!(descriptors(), before);
+    until("the connections afterwards", is_as_ever);
 }
 
 #[test]
