@@ -86,6 +86,11 @@ pub(super) async fn reach(socket: &Path) -> Result<Reach> {
     Ok(Reach::Connected(stream))
 }
 
+/// The process that made the socket on the other side, where the system tells.
+pub(super) fn process(stream: &UnixStream) -> Option<u32> {
+    u32::try_from(stream.peer_cred().ok()?.pid()?).ok()
+}
+
 /// Whether there is a socket that only this user can have made. `false` if there is nothing.
 fn trusted(socket: &Path) -> Result<bool> {
     let found = match std::fs::symlink_metadata(socket) {

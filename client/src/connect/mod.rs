@@ -112,7 +112,18 @@ async fn any_existing(home: &Home, deadline: Duration) -> Result<Option<Session>
     let Some(rendezvous) = announced(home)? else {
         return Ok(None);
     };
-    match channel::reach(&rendezvous.socket).await? {
+    let reached = channel::reach(&rendezvous.socket).await;
+    let is_its_own = match &reached {
+        // One that a service manager runs was given its socket.
+        Ok(Reach::Connected(stream)) => channel::process(stream) == Some(rendezvous.pid),
+        Ok(Reach::Nobody) => true,
+        Err(error) => error.code != Code::DaemonUntrustedSocket,
+    };
+    // What stands where a killed daemon listened is none, whoever answers there. The next one clears its place.
+    if !is_its_own && !owner::is_owned(home)? {
+        return Ok(None);
+    }
+    match reached? {
         Reach::Nobody => Ok(None),
         Reach::Connected(stream) => {
             let (channel, silence) = match channel::open(stream).await {

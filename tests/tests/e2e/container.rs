@@ -40,6 +40,36 @@ fn it_needs_no_environment_at_all() {
     assert_eq!(served.wait().code(), Some(0));
 }
 
+#[test]
+fn a_user_whom_the_system_does_not_know_is_served_without_a_home_folder() {
+    let sandbox = Sandbox::new();
+    let unknown = |program: &Path, args: &[&str]| {
+        let mut command = Command::new("/usr/bin/unshare");
+        command.args(["--user", "--map-user=54321"]).arg(program);
+        command.args(args).env_clear().current_dir("/");
+        command.env("SKILLMEAT_HOME", sandbox.home().root());
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let tried = unknown("/bin/true".as_ref(), &[]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        println!("skipped: no name spaces for users on this machine");
+        return;
+    }
+    for args in [
+        &["init"][..],
+        &["list"],
+        &["daemon", "restart"],
+        &["daemon", "restart", "--force"],
+        &["daemon", "stop"],
+        &["cache", "refresh"],
+        &["doctor"],
+        &["daemon", "stop"],
+    ] {
+        drop(output(unknown(&binary("sm"), args)).ok());
+    }
+}
+
 /// A command that runs `skillmeatd` as the first process of a container, if this machine lets us.
 fn first_process(sandbox: &Sandbox) -> Option<Command> {
     let unshare = || {

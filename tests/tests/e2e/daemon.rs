@@ -1,7 +1,5 @@
 //! The life of the daemon: one per home, started by whoever needs it, never lost for good.
 
-use std::collections::BTreeSet;
-use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -10,33 +8,6 @@ use skillmeat_tests::{Sandbox, Stream, daemon, until};
 
 fn instance(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["daemon", "status"])["instance"])
-}
-
-#[test]
-fn fifty_clients_on_a_cold_home_start_one_daemon() {
-    let sandbox = Sandbox::from_fixture("git");
-    let children: Vec<_> = (0..50)
-        .map(|_| {
-            let mut command = sandbox.sm(&["status", "--json"]);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.spawn().unwrap()
-        })
-        .collect();
-    let mut instances = BTreeSet::new();
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{errors}");
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        instances.insert(text(&status["daemon"]["instance"]));
-        // However early it was asked, one answer says one thing.
-        let each = status["collections"].as_array().unwrap();
-        let of_each = |one: &serde_json::Value| one["artifacts"].as_u64().unwrap();
-        let sum: u64 = each.iter().map(of_each).sum();
-        assert_eq!(status["artifacts"], sum, "{status:#}");
-    }
-    assert_eq!(instances.len(), 1, "{instances:?}");
-    assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
 }
 
 #[test]
@@ -108,30 +79,6 @@ fn killed_in_the_middle_of_a_big_addition_nothing_is_lost_or_torn() {
     let list = sandbox.json(&["list", "--status", "managed"]);
     assert_eq!(list["total"], 400);
     assert_eq!(names().len(), 400);
-}
-
-#[test]
-fn whatever_stands_in_the_place_of_the_socket() {
-    let sandbox = Sandbox::initialised();
-    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
-    sandbox.kill();
-    // Left behind by the one that was killed.
-    assert!(socket.exists());
-    sandbox.ready();
-    sandbox.stop();
-    assert!(!socket.exists());
-    write(&socket, "a regular file");
-    sandbox.ready();
-    sandbox.stop();
-    drop(UnixListener::bind(&socket).unwrap());
-    sandbox.ready();
-    sandbox.stop();
-    // Rubbish where the daemon says where it is.
-    write(sandbox.home().rendezvous(), "{ rubbish");
-    sandbox.ready();
-    sandbox.stop();
-    write(sandbox.home().lock_file(), "4000000000 rubbish\0\0");
-    sandbox.ready();
 }
 
 #[test]

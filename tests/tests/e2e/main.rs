@@ -60,6 +60,7 @@ mod search;
 mod service;
 mod shell;
 mod snapshots;
+mod starting;
 mod storms;
 mod tags;
 mod telling;

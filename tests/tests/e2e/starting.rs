@@ -1,0 +1,130 @@
+//! Starting: one daemon of many serves, whatever stands in the place of its socket.
+
+use std::collections::BTreeSet;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use skillmeat_tests::home::{binary, text, write};
+use skillmeat_tests::{Sandbox, daemon, until};
+
+#[test]
+fn fifty_clients_on_a_cold_home_start_one_daemon() {
+    let sandbox = Sandbox::from_fixture("git");
+    let children: Vec<_> = (0..50)
+        .map(|_| {
+            let mut command = sandbox.sm(&["status", "--json"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut instances = BTreeSet::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        instances.insert(text(&status["daemon"]["instance"]));
+        // However early it was asked, one answer says one thing.
+        let each = status["collections"].as_array().unwrap();
+        let of_each = |one: &serde_json::Value| one["artifacts"].as_u64().unwrap();
+        let sum: u64 = each.iter().map(of_each).sum();
+        assert_eq!(status["artifacts"], sum, "{status:#}");
+    }
+    assert_eq!(instances.len(), 1, "{instances:?}");
+    assert_eq!(daemon::processes(sandbox.home().root()).len(), 1);
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_the_socket() {
+    let sandbox = Sandbox::initialised();
+    let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
+    sandbox.kill();
+    // Left behind by the one that was killed.
+    assert!(socket.exists());
+    sandbox.ready();
+    sandbox.stop();
+    assert!(!socket.exists());
+    write(&socket, "a regular file");
+    sandbox.ready();
+    sandbox.stop();
+    drop(UnixListener::bind(&socket).unwrap());
+    sandbox.ready();
+    sandbox.stop();
+    // Rubbish where the daemon says where it is.
+    write(sandbox.home().rendezvous(), "{ rubbish");
+    sandbox.ready();
+    sandbox.stop();
+    write(sandbox.home().lock_file(), "4000000000 rubbish\0\0");
+    sandbox.ready();
+}
+
+#[test]
+fn whatever_takes_the_place_of_a_killed_daemons_socket() {
+    let sandbox = Sandbox::initialised();
+    let killed = || {
+        let socket = daemon::rendezvous(sandbox.home()).unwrap().socket;
+        sandbox.kill();
+        let lock = File::open(sandbox.home().lock_file()).unwrap();
+        until("the lock of the killed one", || lock.try_lock_shared().ok());
+        std::fs::remove_file(&socket).unwrap();
+        socket
+    };
+    let is_served = |command: &[&str]| {
+        sandbox.json(command);
+        assert_eq!(sandbox.ready()["daemon"]["running"], true);
+    };
+    write(killed(), "a regular file");
+    is_served(&["list"]);
+    let socket = killed();
+    std::os::unix::fs::symlink("/nowhere", &socket).unwrap();
+    let error = sandbox.fails(&["list"], 7);
+    assert_eq!(error["code"], "daemon.socket_path");
+    std::fs::remove_file(&socket).unwrap();
+    is_served(&["daemon", "start"]);
+    // Somebody who listens, and says nothing; or something else.
+    for words in [None, Some("HTTP/1.1 400 Bad Request\r\n\r\n")] {
+        for command in [&["list"][..], &["daemon", "restart", "--force"]] {
+            let socket = killed();
+            let foreign = UnixListener::bind(&socket).unwrap();
+            std::fs::set_permissions(&socket, Permissions::from_mode(0o600)).unwrap();
+            std::thread::spawn(move || {
+                let taken = foreign.incoming().flatten().map(|mut stream| {
+                    drop(words.map(|words| stream.write_all(words.as_bytes())));
+                    stream
+                });
+                taken.collect::<Vec<_>>()
+            });
+            is_served(command);
+        }
+    }
+}
+
+#[test]
+fn of_daemons_that_start_at_once_one_serves() {
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let mut started: Vec<_> = (0..20)
+        .map(|_| {
+            let mut command = sandbox.command(&binary("skillmeatd"));
+            command.arg("--home").arg(sandbox.home().root());
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command.stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    until("all but one to stand down", || {
+        started.retain_mut(|one| match one.try_wait().unwrap() {
+            Some(status) => {
+                assert_eq!(status.code(), Some(75));
+                false
+            }
+            None => true,
+        });
+        (started.len() == 1).then_some(())
+    });
+    assert_eq!(sandbox.ready()["daemon"]["pid"], started[0].id());
+    sandbox.stop();
+    assert_eq!(started[0].wait().unwrap().code(), Some(0));
+}
