@@ -127,10 +127,63 @@ fn a_rollback_brings_a_collection_back_that_is_gone() {
     write(&place, "mine");
     let error = sandbox.fails(&[&back[..], &["--yes"]].concat(), 3);
     assert_eq!(error["code"], "collection.not_found");
+    let hints = error["hints"].to_string();
+    let away = format!("move `{}` away, then `sm rollback", place.display());
+    assert!(hints.contains(&away), "{hints}");
     assert_eq!(fs::read(&place).unwrap(), b"mine");
     fs::remove_file(&place).unwrap();
     sandbox.json(&["redo"]);
     assert_eq!(state(), before);
+    // Removed by somebody else, it is brought back in the same way.
+    fs::remove_dir_all(&place).unwrap();
+    sandbox.json(&[&back[..], &["--yes"]].concat());
+    assert_eq!(state(), before);
+    let shown = sandbox.json(&["show", "one", "-c", "ghost"]);
+    assert_eq!(shown["status"], "managed");
+}
+
+#[test]
+fn a_collection_that_comes_back_has_its_last_name() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["collection", "create", "old"]);
+    sandbox.json(&["copy", "one", "--to", "old"]);
+    let made = sandbox.json(&["snapshot", "then", "-c", "old"]);
+    let then = text(&made["snapshot"]["id"]);
+    sandbox.json(&["collection", "rename", "old", "new"]);
+    let manifest = sandbox.collection("new", "collection.toml");
+    let before = fs::read_to_string(&manifest).unwrap();
+    sandbox.json(&["collection", "delete", "new", "--yes"]);
+    let done = sandbox.json(&["rollback", &then, "-c", "new", "--yes"]);
+    assert_eq!(done["notes"], json!([]));
+    let name = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("name"))
+            .map(str::to_owned)
+    };
+    let after = fs::read_to_string(&manifest).unwrap();
+    assert_eq!(name(&after), name(&before));
+    assert_eq!(
+        sandbox.json(&["show", "one", "-c", "new"])["status"],
+        "managed"
+    );
+}
+
+#[test]
+fn what_git_keeps_of_a_deleted_collection_is_told_to_be_elsewhere() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["collection", "create", "clone"]);
+    let head = sandbox.collection("clone", ".git/HEAD");
+    write(&head, "ref: refs/heads/main\n");
+    let made = sandbox.json(&["snapshot", "then", "-c", "clone"]);
+    let then = text(&made["snapshot"]["id"]);
+    let deleted = sandbox.json(&["collection", "delete", "clone", "--yes"]);
+    let done = sandbox.json(&["rollback", &then, "-c", "clone", "--yes"]);
+    let undo = format!("`sm undo {}` instead", text(&deleted["operation"]));
+    assert!(text(&done["notes"][0]).contains(&undo), "{done:#}");
+    assert!(!head.exists());
+    sandbox.json(&["undo"]);
+    sandbox.json(&["undo"]);
+    assert!(head.exists());
 }
 
 #[test]

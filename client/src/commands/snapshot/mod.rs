@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_shared::error::word;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error};
 
@@ -426,6 +427,10 @@ async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Ou
 
 async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Outcome {
     let session = context.session_for(LONG).await?;
+    let mut of = String::new();
+    if !request.collection.is_empty() {
+        of = format!(" --collection {}", word(&request.collection));
+    }
     let answer: v1::Snapshot = session.call(request).await?;
     if context.out.json {
         context.out.document(&Snapshot::from(answer))?;
@@ -435,7 +440,7 @@ async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Ou
     context.out.flush()?;
     let artifacts = units::count(answer.artifacts, "artifact");
     context.out.note(&format!(
-        "{artifacts}; `sm rollback {}` brings them back",
+        "{artifacts}; `sm rollback {}{of}` brings them back",
         answer.id
     ));
     Ok(())
