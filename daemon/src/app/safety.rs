@@ -121,44 +121,42 @@ impl App {
     }
 }
 
+/// How a limit of the kernel is raised.
+const RAISE: [&str; 2] = [
+    "raise the limit: `sudo sysctl fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`",
+    "keep it: write the same two settings into a file of `/etc/sysctl.d/`",
+];
+
 fn limit(root: &RootState) -> Option<Finding> {
     let Some(Trouble::Limit { needed }) = root.trouble else {
         return None;
     };
-    let path = root.path.display();
-    let message = if root.state == State::Watching {
+    (root.state == State::Watching).then(|| {
         let number = match needed {
             0 => String::new(),
             needed => format!("{needed} "),
         };
-        format!(
-            "`{path}` needs {number}watches, and {}; it is looked at every `watch.poll_interval` instead",
+        let message = format!(
+            "`{}` needs {number}watches, and {}; it is looked at every `watch.poll_interval` instead",
+            root.path.display(),
             root.reason
-        )
-    } else {
-        format!("`{path}` can't be watched: {}", root.reason)
-    };
-    let hints = [
-        "raise the limit: `sudo sysctl fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024`",
-        "keep it: write the same two settings into a file of `/etc/sysctl.d/`",
-    ];
-    Some((
-        root.name.clone(),
-        message,
-        hints.map(str::to_owned).to_vec(),
-    ))
+        );
+        (root.name.clone(), message, RAISE.map(str::to_owned).to_vec())
+    })
 }
 
 fn failure(root: &RootState) -> Option<Finding> {
-    let is_other = !matches!(root.trouble, Some(Trouble::Limit { .. }));
-    (root.state == State::Failed && is_other).then(|| {
+    (root.state == State::Failed).then(|| {
         let message = format!(
             "`{}` can't be watched: {}",
             root.path.display(),
             root.reason
         );
-        let hint = "until then changes are seen only every `cache.metadata_ttl`";
-        (root.name.clone(), message, vec![hint.to_owned()])
+        let is_limit = matches!(root.trouble, Some(Trouble::Limit { .. }));
+        let raise: &[&str] = if is_limit { &RAISE } else { &[] };
+        let late = "until then changes are seen only every `cache.metadata_ttl`";
+        let hints = raise.iter().chain([&late]).map(|hint| (*hint).to_owned());
+        (root.name.clone(), message, hints.collect())
     })
 }
 
@@ -194,8 +192,10 @@ mod tests {
         assert!(hints[0].contains("max_user_watches"), "{hints:?}");
         assert_eq!(failure(&limited), None);
         let refused = root(State::Failed, Some(Trouble::Limit { needed: 0 }));
-        assert!(limit(&refused).unwrap().1.contains("can't be watched"));
-        assert_eq!(failure(&refused), None, "it is told once");
+        assert_eq!(limit(&refused), None, "nobody looks at it instead");
+        let (_, message, hints) = failure(&refused).unwrap();
+        assert!(message.contains("can't be watched"), "{message}");
+        assert!(hints[0].contains("max_user_watches"), "{hints:?}");
     }
 
     #[test]

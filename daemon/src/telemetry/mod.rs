@@ -205,7 +205,8 @@ impl Telemetry {
 /// What the file system says, with the path.
 pub fn probe(path: &Path) -> Result<()> {
     rotate::open(path).map(drop).map_err(|error| {
-        Error::io("write", path, &error).hint("until this is mended nothing is logged")
+        Error::io("write", path, &error)
+            .hint("mend its rights, or make room: until then nothing is logged")
     })
 }
 

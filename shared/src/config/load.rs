@@ -33,7 +33,7 @@ pub fn load(home: &Home, env: &dyn Environment) -> Loaded {
         Err(error) => {
             problems.push(
                 Error::new(Code::ConfigInvalid, error.message)
-                    .hint("the defaults are used until it can be read")
+                    .hint("mend its rights: until it can be read the defaults are used")
                     .at(&path, None),
             );
             String::new()

@@ -16,7 +16,7 @@ use crate::collection::{LOCK, MANIFEST, layout, spelling};
 use crate::id::ArtifactId;
 use crate::paths::Home;
 use crate::reconcile::{self, Audited, CollectionState};
-use crate::{Code, Error};
+use crate::{Code, Error, Kind};
 
 /// The most collections that are looked at.
 const MAX_COLLECTIONS: usize = 1000;
@@ -177,10 +177,16 @@ fn of_artifact(
         })
         .collect();
     match artifact.status {
-        Status::Managed | Status::Declared => {}
-        Status::Missing => {
-            let place = artifact.path.as_deref().unwrap_or("its place");
-            let message = format!("`{id}` of `{name}` has no files at `{place}`");
+        Status::Managed | Status::Declared if !is_hollow(collection, artifact) => {}
+        Status::Managed | Status::Declared | Status::Missing => {
+            let what = if artifact.status == Status::Missing {
+                "files"
+            } else {
+                "`SKILL.md`"
+            };
+            let at = artifact.path.as_ref();
+            let at = at.map_or_else(String::new, |path| format!(" at `{path}`"));
+            let message = format!("`{id}` of `{name}` has no {what}{at}");
             findings.push(
                 Finding::new(&ARTIFACT_MISSING, id.to_string(), message)
                     .at(collection.path.join(MANIFEST), artifact.line),
@@ -208,6 +214,16 @@ fn of_artifact(
         }
     }
     findings
+}
+
+/// Whether the folder of a skill lacks the file that makes it one.
+fn is_hollow(collection: &Collection, artifact: &Audited) -> bool {
+    let place = artifact.path.as_deref();
+    let place = place.map(|path| spelling::on_disk(&collection.path, path));
+    artifact.id.kind == Kind::Skill
+        && place.is_some_and(|place| {
+            place.is_dir() && place.join("SKILL.md").symlink_metadata().is_err()
+        })
 }
 
 /// A path in lower case and in the canonical decomposed form. The client carries what this needs of Unicode's tables, and

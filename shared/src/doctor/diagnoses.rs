@@ -33,7 +33,7 @@ diagnoses! {
     /// Files of an artifact that no manifest names.
     ARTIFACT_ORPHAN = "artifact-orphan", Warning,
         "it lies in the collection, but the manifest does not name it: an addition failed, or it was copied by hand",
-        "`sm add PATH` with the path shown takes it into the manifest; or move it away";
+        "`sm add PATH` with the path shown takes it into the manifest, if it is whole; or move it away";
     /// The cache's file is no database, or a damaged one.
     CACHE_DAMAGED = "cache-damaged", Error,
         "answers may be wrong or fail; your files are not concerned",
@@ -65,7 +65,7 @@ diagnoses! {
     /// A manifest or lock file can't be read.
     COLLECTION_BROKEN = "collection-broken", Error,
         "the collection can't be changed, and its last good rows are served",
-        "mend the line named";
+        "mend the line named, or the rights of the file";
     /// A folder of a collection leads out of it.
     COLLECTION_LINKED_OUT = "collection-linked-out", Warning,
         "nothing behind that link is read, and nothing is added there",
@@ -81,7 +81,7 @@ diagnoses! {
     /// A folder that the config names is gone.
     COLLECTION_UNREACHABLE = "collection-unreachable", Error,
         "its folder is gone or can't be read, and its last good rows are served",
-        "bring the folder back, or change `collection.path`";
+        "bring the folder back, or mend its rights; if it is not to come back, `sm cache clear` forgets it, unless `collection.path` names it";
     /// A folder of a collection can't be read.
     COLLECTION_UNREADABLE = "collection-unreadable", Error,
         "changes in what can't be read are not seen, and its last good rows are served",
@@ -121,7 +121,7 @@ diagnoses! {
     /// A mistake in a manifest or lock file that does not hide the rest.
     ENTRY_BROKEN = "entry-broken", Warning,
         "that part of the file does not count; the rest does",
-        "mend the line named";
+        "mend what the message names";
     /// A file or folder of an artifact can't be read.
     FILE_UNREADABLE = "file-unreadable", Warning,
         "the permissions forbid to read it, so it is neither shown nor searched nor copied",
@@ -233,7 +233,7 @@ diagnoses! {
     /// Somebody else could listen on the socket.
     SOCKET_UNTRUSTED = "socket-untrusted", Error,
         "the socket, or its folder, is not yours alone, so commands refuse to use it",
-        "remove what the message names, then `sm daemon restart`";
+        "`sm doctor --fix` closes a folder that is open; a socket that is not yours: remove it, then `sm daemon restart`";
     /// The daemon's program was replaced or removed.
     STALE_BINARY = "stale-binary", Warning,
         "the program on the disk is not the one that the daemon runs",
@@ -265,7 +265,6 @@ diagnoses! {
 }
 
 /// What a code means for a person, whoever found it.
-pub fn meaning(code: &str) -> Option<&'static str> {
-    let known = ALL.iter().find(|one| one.code == code);
-    known.map(|one| one.meaning)
+pub fn of(code: &str) -> Option<&'static Diagnosis> {
+    ALL.iter().copied().find(|one| one.code == code)
 }

@@ -66,7 +66,14 @@ pub fn examine(
     collections: &[Collection],
     access: &dyn Access,
 ) -> Vec<Finding> {
-    let misplaced = home.misplaced();
+    let of_cache = cache.parent().map(Path::to_path_buf);
+    let mut misplaced = home.misplaced();
+    for folder in of_cache.iter().chain([&home.logs_dir()]) {
+        let is_other = folder.metadata().is_ok_and(|found| !found.is_dir());
+        if is_other && !misplaced.contains(folder) {
+            misplaced.push(folder.clone());
+        }
+    }
     let misplaced = misplaced.iter().map(|path| {
         let (subject, message, hints) = health::of_misplaced(path);
         let finding = Finding::new(&NOT_A_FOLDER, subject, message).hinted(hints);
@@ -77,7 +84,6 @@ pub fn examine(
     if home.runs_elsewhere() {
         places.push(home.run_dir());
     }
-    let of_cache = cache.parent().map(Path::to_path_buf);
     let is_elsewhere = |folder: &PathBuf| !places.contains(folder);
     places.extend(of_cache.clone().filter(is_elsewhere));
     // A daemon uses these only if they are the user's own.

@@ -90,7 +90,7 @@ fn the_table_is_sound() {
         let own = ALL.iter().find(|one| one.code == warnable.code);
         let own = own.unwrap_or_else(|| panic!("`{}` means nothing", warnable.code));
         assert_eq!(own.severity, warnable.severity, "{}", own.code);
-        assert_eq!(meaning(warnable.code), Some(own.meaning));
+        assert_eq!(of(warnable.code), Some(*own));
     }
 }
 

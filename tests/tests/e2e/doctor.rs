@@ -13,7 +13,7 @@ use skillmeat_tests::{Sandbox, daemon, until};
 
 /// What `sm doctor` says; its exit code must be this one.
 #[track_caller]
-fn doctor(sandbox: &Sandbox, args: &[&str], code: i32) -> Value {
+pub(crate) fn doctor(sandbox: &Sandbox, args: &[&str], code: i32) -> Value {
     let args = [&["doctor", "--json"], args].concat();
     sandbox.run(&args).exits(code).json()
 }
@@ -29,7 +29,7 @@ pub(crate) const OF_THE_MACHINE: [&str; 6] = [
 ];
 
 /// The codes of what was found in the home, in the order in which they are shown.
-fn codes(seen: &Value) -> Vec<String> {
+pub(crate) fn codes(seen: &Value) -> Vec<String> {
     let all = seen["findings"].as_array().unwrap();
     all.iter()
         .map(|one| text(&one["code"]))
@@ -38,7 +38,7 @@ fn codes(seen: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn finding<'a>(seen: &'a Value, code: &str) -> &'a Value {
+pub(crate) fn finding<'a>(seen: &'a Value, code: &str) -> &'a Value {
     let all = seen["findings"].as_array().unwrap();
     all.iter()
         .find(|one| one["code"] == code)
@@ -60,7 +60,7 @@ fn age(path: &Path) {
 }
 
 /// A home with an artifact, and its daemon.
-fn healthy() -> Sandbox {
+pub(crate) fn healthy() -> Sandbox {
     let sandbox = Sandbox::initialised();
     let source = skill(&sandbox.path("src"), "one", "One");
     drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());

@@ -104,13 +104,18 @@ impl From<&Finding> for Found {
 
 impl From<&v1::Warning> for Found {
     fn from(from: &v1::Warning) -> Self {
+        let known = doctor::of(&from.code);
+        let mut hints = from.hints.clone();
+        if hints.is_empty() {
+            hints.extend(known.map(|known| known.remedy.to_owned()));
+        }
         Self {
             code: from.code.clone(),
             severity: severity_of(&from.severity).as_str().to_owned(),
             subject: filled(&from.subject),
             message: from.message.clone(),
-            meaning: doctor::meaning(&from.code).map(str::to_owned),
-            hints: from.hints.clone(),
+            meaning: known.map(|known| known.meaning.to_owned()),
+            hints,
             path: None,
             line: None,
             fixable: false,
