@@ -53,7 +53,7 @@ diagnoses! {
     /// The cache was damaged and built anew, not long ago.
     CACHE_REPLACED = "cache-replaced", Info,
         "what was answered just before may have been wrong; your files are not concerned",
-        "nothing; if it comes again, have the disk and the memory tested";
+        "nothing; if it comes again and no other program writes to it, have the disk and the memory tested";
     /// The cache can't be opened.
     CACHE_UNAVAILABLE = "cache-unavailable", Error,
         "nothing can be listed, shown or searched; your files are not concerned",
