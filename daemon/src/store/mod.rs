@@ -297,9 +297,18 @@ impl Store {
     }
 
     /// Takes over a database instead of the own one. It has a name of its own: its rows and events are not
-    /// those that anybody saw last.
+    /// those that anybody saw last. What stood there goes once it is open, if nothing is known to be wrong with it.
     pub fn restore(&self, fresh: &Fresh) -> Result<()> {
-        self.replace(|path| fresh.take_place(path).map(Some))
+        let sound = !self.is_damaged() && !self.is_gone() && files::misplaced(&self.path).is_none();
+        let mut before = None;
+        self.replace(|path| {
+            let aside = fresh.take_place(path)?;
+            Ok(before.insert(aside).clone().into())
+        })?;
+        if let Some(before) = before.filter(|_| sound) {
+            files::discard(&before);
+        }
+        Ok(())
     }
 
     /// Opens what stands at the path now, after [`Store::close_file`].

@@ -193,3 +193,21 @@ fn a_file_that_was_emptied_below_its_log_is_noticed_before_it_is_opened() {
     is_built_anew(&sandbox, &before, "an edit");
     equals_a_fresh_one(&sandbox, "a file that was emptied");
 }
+
+#[test]
+fn a_sound_cache_is_needed_until_the_copy_in_its_place_is_open() {
+    let (sandbox, _) = library();
+    let folder = database(&sandbox).parent().unwrap().to_owned();
+    drop(sandbox.run(&["db", "backup", "copy.db"]).ok());
+    for _ in 0..2 {
+        let before = current(&sandbox);
+        drop(sandbox.run(&["db", "restore", "copy.db", "--yes"]).ok());
+        assert_ne!(current(&sandbox)["instance"], before["instance"]);
+        assert_eq!(sandbox.ids(), IDS);
+        let left = std::fs::read_dir(&folder).unwrap();
+        let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let aside: Vec<String> = names.filter(|name| name.contains(".corrupt-")).collect();
+        assert!(aside.is_empty(), "{aside:?}");
+    }
+    equals_a_fresh_one(&sandbox, "copies that were taken over");
+}
