@@ -338,6 +338,42 @@ fn what_was_done_in_a_collection_is_in_the_way_of_undoing_its_creation() {
 }
 
 #[test]
+fn what_was_done_to_a_collection_as_a_whole_is_in_the_way_of_what_was_done_in_it() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "more"]).ok());
+    for name in ["one", "two"] {
+        let source = skill(&sandbox.path("src"), name, "One");
+        let add = ["add", source.to_str().unwrap(), "-c", "more"];
+        drop(sandbox.run(&add).ok());
+    }
+    let saved = sandbox.json(&["snapshot", "create", "-c", "more"]);
+    let saved = text(&saved["snapshot"]["id"]);
+    let operation = |args: &[&str]| text(&sandbox.json(args)["operation"]);
+    let set = operation(&["set", "one", "license=MIT", "-c", "more"]);
+    let set_two = operation(&["set", "two", "license=MIT", "-c", "more"]);
+    let deleted = operation(&["collection", "delete", "more", "--yes"]);
+    let is_named = |undone: &str, named: &[&str]| {
+        let error = sandbox.fails(&["undo", undone], 4);
+        assert_eq!(error["code"], "operation.superseded");
+        let hints = error["hints"].to_string();
+        for one in named {
+            let one = format!("operation {one} is in the way");
+            assert!(hints.contains(&one), "{one}: {hints}");
+        }
+        assert!(!hints.contains("outside"), "{hints}");
+        assert_eq!(hints.matches("is in the way").count(), named.len());
+    };
+    is_named(&set, &[&deleted]);
+    let back = operation(&["rollback", &saved, "-c", "more", "--yes"]);
+    is_named(&set, &[&deleted, &back]);
+    // Who takes back all that is named gets there.
+    for one in [&back, &deleted, &set_two, &set] {
+        drop(sandbox.run(&["undo", one]).ok());
+    }
+    equals_a_fresh_one(&sandbox, "a collection that went and came");
+}
+
+#[test]
 fn help_says_what_is_undone_and_what_never_is() {
     let sandbox = Sandbox::new();
     for (args, said) in [

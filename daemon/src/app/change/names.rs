@@ -1,10 +1,14 @@
 //! What collections were called when. Operations name a collection as it was called then; who looks for what they
 //! did must follow it through every renaming since.
 
+use std::cmp::Reverse;
+use std::path::Path;
+
 use rusqlite::Connection;
 use skillmeat_shared::Result;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::collection::{edit, ratings};
+use skillmeat_shared::history::{Node, diff};
 
 use super::carry::{Renamed, renamed_by};
 use super::place::Place;
@@ -152,32 +156,65 @@ impl Names {
 
 impl App {
     /// Operations at a place, or below or above it, the newest first: also those of the time when its collection
-    /// was called something else.
+    /// was called something else, and those on the collection as a whole that changed what stands there.
     pub(super) fn operations_at(
         &self,
         place: &Place,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Operation>> {
-        self.history.read(|connection| {
+        let (mut found, wholes) = self.history.read(|connection| {
             let name = place.collection_name();
             let past = if name.is_empty() {
                 Names::default().past(name)
             } else {
                 Names::read(connection)?.past(name)
             };
-            let mut found = Vec::new();
+            let (mut found, mut wholes) = (Vec::new(), Vec::new());
             for called in past {
-                let filter = Filter {
+                let whole = Place::collection_as_whole(&called.name).path;
+                let mut filter = Filter {
                     place: Some((called.name, place.path.clone())),
                     after: called.after,
                     before: called.before.into_iter().chain(before).min(),
                     limit,
                 };
                 found.extend(operation::list(connection, &filter)?);
+                if name.is_empty() {
+                    continue;
+                }
+                filter.place = Some((String::new(), whole.clone()));
+                filter.limit = u32::MAX;
+                for one in operation::list(connection, &filter)? {
+                    let mut paths = operation::paths(connection, one.id)?.into_iter();
+                    let touched = paths.find(|path| path.root.is_empty() && path.path == whole);
+                    wholes.extend(touched.map(|touched| (one, touched)));
+                }
             }
-            Ok(found)
-        })
+            Ok((found, wholes))
+        })?;
+        let changed = wholes
+            .into_iter()
+            .filter(|(_, touched)| self.is_changed_inside(touched, &place.path))
+            .map(|(one, _)| one);
+        found.extend(changed.take(usize::try_from(limit).unwrap_or(usize::MAX)));
+        found.sort_by_key(|one| Reverse(one.id));
+        Ok(found)
+    }
+
+    /// Whether something at a path in a folder was changed with it. In doubt it was.
+    fn is_changed_inside(&self, touched: &TouchedPath, path: &str) -> bool {
+        let inside = |node: Option<&Node>| match node {
+            Some(node) => diff::find(&*self.history, node, Path::new(path)),
+            None => Ok(None),
+        };
+        match (
+            inside(touched.before.as_ref()),
+            inside(touched.after.as_ref()),
+        ) {
+            (Ok(before), Ok(after)) => before != after,
+            _ => true,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Files and folders of artifacts go back as a whole, if they are as the operation left them. Documents go back
 //! entry by entry, so that what others changed in them since stays.
 
+use std::collections::BTreeSet;
+
 use skillmeat_shared::collection::ratings;
 use skillmeat_shared::collection::undo::{self, Obstacle};
 use skillmeat_shared::fs::FileHash;
@@ -139,7 +141,8 @@ impl App {
                 return Err(not_kept(id, word, &one.entries));
             }
             Err(self.in_the_way(id, word, &obstacles))
-        })?;
+        });
+        let changed = changed.map_err(|error| self.gone_since(id, word, &paths, error))?;
         if changed.operation.is_none() && !dry_run {
             // Nothing had to change: somebody else has taken it back by hand.
             let message = format!("operation {id} has no effect any more: all is as it was before");
@@ -186,58 +189,100 @@ impl App {
         }
     }
 
+    /// The error for what lay in a collection that is not there: what took it away since is in the way.
+    fn gone_since(&self, id: i64, word: &str, paths: &[Followed], error: Error) -> Error {
+        if error.code != Code::CollectionNotFound {
+            return error;
+        }
+        let places = paths.iter().map(|one| place_of(&one.touched));
+        let gone: Vec<InTheWay> = places
+            .filter(|place| {
+                let name = place.collection_name();
+                let folder = self.boot.home.collection(name);
+                !name.is_empty() && folder.symlink_metadata().is_err()
+            })
+            .map(|place| InTheWay {
+                place,
+                entries: Vec::new(),
+                is_kept: true,
+            })
+            .collect();
+        let names = gone.iter().map(|one| one.place.collection_name());
+        let wholes: BTreeSet<Place> = names.map(Place::collection_as_whole).collect();
+        let later = wholes.iter().flat_map(|whole| self.standing(id, whole));
+        let later: Vec<_> = later.map(|one| (one.id, one.what)).collect();
+        if later.is_empty() {
+            return error;
+        }
+        superseded(id, word, &gone, later)
+    }
+
+    /// The operations on a place that came later and stand, the newest first. Those that took back something that
+    /// came later, too, are as if neither had been done.
+    fn standing(&self, id: i64, place: &Place) -> impl Iterator<Item = Operation> + use<> {
+        let found = self.operations_at(place, None, LATEST).unwrap_or_default();
+        found.into_iter().filter(move |one| {
+            one.id > id && one.state == State::Done && one.undoes.is_none_or(|undone| undone < id)
+        })
+    }
+
     /// The error that names what was changed since.
     fn in_the_way(&self, id: i64, word: &str, obstacles: &[InTheWay]) -> Error {
-        let mut names = Vec::new();
         let mut later = Vec::new();
         for InTheWay { place, entries, .. } in obstacles {
-            let at = if place.collection_name().is_empty() {
-                format!("`{}`", place.path)
-            } else {
-                format!("`{}` of `{}`", place.path, place.collection_name())
-            };
-            if entries.is_empty() {
-                names.push(at);
-            } else {
-                let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
-                names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
-            }
             let inside = collection_at(place).map(|name| Place::collection(name, ""));
-            let found = std::iter::once(place)
-                .chain(&inside)
-                .flat_map(|place| self.operations_at(place, None, LATEST).unwrap_or_default());
+            let found = std::iter::once(place).chain(&inside);
             let standing = found
-                .filter(|one| one.id > id && one.state == State::Done && one.undoes != Some(id))
+                .flat_map(|place| self.standing(id, place))
                 .filter(|one| self.is_in_the_way(one.id, place, entries));
             later.extend(standing.take(NAMED).map(|one| (one.id, one.what)));
         }
-        later.sort();
-        later.dedup();
-        let more = names.len().saturating_sub(NAMED);
-        names.truncate(NAMED);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        let message = format!(
-            "can't {word} operation {id}: changed since: {}{more}",
-            names.join("; ")
-        );
-        let error = Error::new(Code::OperationSuperseded, message);
-        let error = later
-            .iter()
-            .rev()
-            .take(NAMED)
-            .fold(error, |error, (later, what)| {
-                error.hint(format!("operation {later} is in the way: {what}"))
-            });
-        error.hint(if later.is_empty() {
-            "nothing was changed; what is named was changed outside of `sm`"
-        } else {
-            "nothing was changed; undo what came later first"
-        })
+        superseded(id, word, obstacles, later)
     }
+}
+
+/// The error for obstacles, and the later operations that are in the way, by number, with what they did.
+fn superseded(id: i64, word: &str, obstacles: &[InTheWay], mut later: Vec<(i64, String)>) -> Error {
+    later.sort();
+    later.dedup();
+    let mut names = Vec::new();
+    for InTheWay { place, entries, .. } in obstacles {
+        let at = if place.collection_name().is_empty() {
+            format!("`{}`", place.path)
+        } else {
+            format!("`{}` of `{}`", place.path, place.collection_name())
+        };
+        if entries.is_empty() {
+            names.push(at);
+        } else {
+            let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
+            names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "can't {word} operation {id}: changed since: {}{more}",
+        names.join("; ")
+    );
+    let error = Error::new(Code::OperationSuperseded, message);
+    let error = later
+        .iter()
+        .rev()
+        .take(NAMED)
+        .fold(error, |error, (later, what)| {
+            error.hint(format!("operation {later} is in the way: {what}"))
+        });
+    error.hint(if later.is_empty() {
+        "nothing was changed; what is named was changed outside of `sm`"
+    } else {
+        "nothing was changed; undo what came later first"
+    })
 }
 
 /// Why a path can't be as it was.
