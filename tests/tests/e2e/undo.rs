@@ -374,6 +374,38 @@ fn what_was_done_to_a_collection_as_a_whole_is_in_the_way_of_what_was_done_in_it
 }
 
 #[test]
+fn an_artifact_that_came_and_went_with_its_collection_has_it_in_its_log() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["collection", "create", "more"]).ok());
+    let operation = |args: &[&str]| text(&sandbox.json(args)["operation"]);
+    let add = |name: &str| {
+        let source = skill(&sandbox.path("src"), name, "Some");
+        operation(&["add", source.to_str().unwrap(), "-c", "more"])
+    };
+    let numbers = |name: &str| -> Vec<String> {
+        let told = sandbox.json(&["log", "--artifact", name, "-c", "more"]);
+        let all = told["operations"].as_array().unwrap();
+        all.iter().map(|one| one["id"].to_string()).collect()
+    };
+    let one = add("one");
+    let saved = sandbox.json(&["snapshot", "create", "-c", "more"]);
+    let saved = text(&saved["snapshot"]["id"]);
+    let deleted = operation(&["collection", "delete", "more", "--yes"]);
+    assert_eq!(numbers("one"), [deleted.as_str(), &one]);
+    let unknown = ["log", "--artifact", "one", "-c", "nobody"];
+    let error = sandbox.fails(&unknown, 3);
+    assert_eq!(error["code"], "collection.not_found", "{error}");
+    let back = operation(&["rollback", &saved, "-c", "more", "--yes"]);
+    assert_eq!(numbers("one"), [back.as_str(), &deleted, &one]);
+    // What was not in it then was not touched.
+    let two = add("two");
+    assert_eq!(numbers("two"), [two.as_str()]);
+    let first = sandbox.json(&["log", "--artifact", "one", "-c", "more", "--limit", "1"]);
+    assert_eq!(first["operations"][0]["id"].to_string(), back);
+    assert_eq!(first["more"], true, "{first:#}");
+}
+
+#[test]
 fn help_says_what_is_undone_and_what_never_is() {
     let sandbox = Sandbox::new();
     for (args, said) in [

@@ -76,7 +76,7 @@ impl App {
             0 => FEW,
             limit => limit.min(MOST),
         };
-        let mut found = Vec::new();
+        let (mut found, mut gone) = (Vec::new(), None);
         if request.artifact.is_empty() {
             let filter = Filter {
                 before: request.before,
@@ -87,13 +87,18 @@ impl App {
                 .history
                 .read(|connection| operation::list(connection, &filter))?;
         } else {
-            for place in self.places_of(request)? {
+            let places;
+            (places, gone) = self.places_of(request)?;
+            for place in places {
                 found.extend(self.operations_at(&place, request.before, limit + 1)?);
             }
         }
         found.sort_by_key(|one| std::cmp::Reverse(one.id));
         found.dedup_by_key(|one| one.id);
         if found.is_empty() && !request.artifact.is_empty() && request.before.is_none() {
+            if let Some(gone) = gone {
+                return Err(gone);
+            }
             let message = format!(
                 "nothing was ever done to an artifact `{}`",
                 request.artifact
@@ -107,16 +112,18 @@ impl App {
         Ok((found, more))
     }
 
-    /// Where an artifact lies, or may have lain: it may be gone.
-    fn places_of(&self, request: &LogRequest) -> Result<Vec<Place>> {
+    /// Where an artifact lies, or may have lain: it may be gone, also with its collection, and then why nothing is
+    /// known of that.
+    fn places_of(&self, request: &LogRequest) -> Result<(Vec<Place>, Option<Error>)> {
         let collection = self.collection_or_default(&request.collection);
         let Ok(reference) = request.artifact.parse::<ArtifactRef>();
         let store = self.store()?;
-        let mut paths = Vec::new();
+        let (mut paths, mut gone) = (Vec::new(), None);
         match self.resolve_in(&store, &collection, &reference) {
             Ok(row) if !row.path.is_empty() => paths.push(row.path),
             Ok(_) => {}
             Err(error) if error.code == Code::ArtifactNotFound => {}
+            Err(error) if error.code == Code::CollectionNotFound => gone = Some(error),
             Err(error) => return Err(error),
         }
         let kinds: Vec<Kind> = match &reference.kind {
@@ -130,10 +137,9 @@ impl App {
         }
         paths.sort();
         paths.dedup();
-        Ok(paths
-            .into_iter()
-            .map(|path| Place::collection(&collection, path))
-            .collect())
+        let places = paths.into_iter();
+        let places = places.map(|path| Place::collection(&collection, path));
+        Ok((places.collect(), gone))
     }
 
     /// One operation, or the newest one, with what it changed.
