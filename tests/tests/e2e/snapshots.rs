@@ -296,6 +296,24 @@ fn the_ancestors_snapshots_are_used_like_ours() {
 }
 
 #[test]
+fn what_an_import_will_refuse_is_told_by_the_export() {
+    let sandbox = strange();
+    let (id, file) = (snapshot(&sandbox, "links"), sandbox.path("out.tar.gz"));
+    let file = file.to_str().unwrap();
+    let told = sandbox.run(&["snapshot", "export", &id, file]).ok().stderr;
+    assert!(told.contains("`skills/strange/broken`"), "{told}");
+    assert!(!told.contains("strange/link"), "{told}");
+    let error = sandbox.fails(&["snapshot", "import", file], 5);
+    assert!(text(&error["message"]).contains("broken"), "{error}");
+    fs::remove_file(sandbox.collection("default", "skills/strange/broken")).unwrap();
+    let id = snapshot(&sandbox, "sound");
+    let export = ["snapshot", "export", &id, file, "--force"];
+    let told = sandbox.run(&export).ok().stderr;
+    assert!(!told.contains("import"), "{told}");
+    drop(sandbox.run(&["snapshot", "import", file]).ok());
+}
+
+#[test]
 fn bad_archives_and_unknown_snapshots_are_refused_by_name() {
     let sandbox = Sandbox::initialised();
     let file = sandbox.path("bad.tar.gz");

@@ -421,6 +421,9 @@ async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Ou
         let size = units::size(answer.size_bytes);
         let path = escape(&answer.path);
         context.out.note(&format!("{size} written to `{path}`"));
+        for note in &answer.notes {
+            context.out.note(&one_line(note));
+        }
     }
     Ok(())
 }

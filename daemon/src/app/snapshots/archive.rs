@@ -1,10 +1,11 @@
 //! Archives: the ancestor's are read, any state is exported, what was exported is imported.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::bundle::archive;
 use skillmeat_shared::history::ancestor::{self, LIMITS};
-use skillmeat_shared::history::{capture, export, snapshot as names};
+use skillmeat_shared::history::{Node, capture, diff, export, snapshot as names};
 use skillmeat_shared::{Code, Error, Result, artifact};
 
 use super::{Opened, Origin, SnapshotView, artifacts_in};
@@ -16,25 +17,30 @@ use crate::store::history::snapshot::{self, Snapshot};
 /// The folder in an unpacked archive; a name that nothing in it needs.
 const UNPACKED: &str = "archive";
 
+/// Links that are named.
+const NAMED: usize = 5;
+
 impl App {
-    /// Writes a snapshot to a `.tar.gz`, as the ancestor makes them. Gives its size.
+    /// Writes a snapshot to a `.tar.gz`, as the ancestor makes them. Gives its size, and what a person should know of
+    /// it.
     pub fn export_snapshot(
         &self,
         collection: &str,
         id: &str,
         target: &Path,
         force: bool,
-    ) -> Result<u64> {
+    ) -> Result<(u64, Vec<String>)> {
         let name = self.collection_or_default(collection);
         let opened = self.open_snapshot(&name, id)?;
-        export::export(
+        let size = export::export(
             &opened.objects,
             &opened.node,
             &name,
             opened.view.at,
             target,
             force,
-        )
+        )?;
+        Ok((size, refused_links(&opened)?.into_iter().collect()))
     }
 
     /// Takes in an archive that holds one collection, as a snapshot of `collection`. A file called like a
@@ -150,9 +156,34 @@ impl App {
     }
 }
 
+/// A note on the links for which an import will refuse the archive of a snapshot, if there are some.
+fn refused_links(opened: &Opened<'_>) -> Result<Option<String>> {
+    let mut refused = Vec::new();
+    diff::walk(&opened.objects, &opened.node, &mut |path, node| {
+        // All of it lies in the archive's one folder.
+        let depth = path.components().count();
+        if let Node::Link { target } = node
+            && !archive::is_inside(depth, target.as_bytes())
+        {
+            refused.push(format!("`{}`", path.display()));
+        }
+        Ok(())
+    })?;
+    let more = match refused.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    refused.truncate(NAMED);
+    let note = format!(
+        "`sm snapshot import` will refuse the archive for links that lead out of it: {}{more}",
+        refused.join(", ")
+    );
+    Ok((!refused.is_empty()).then_some(note))
+}
+
 /// What an archive holds.
 struct Held {
-    node: skillmeat_shared::history::Node,
+    node: Node,
     files: u64,
     bytes: u64,
 }

@@ -171,14 +171,15 @@ impl SnapshotService for Service {
     ) -> Result<Response<v1::ExportSnapshotResponse>, Status> {
         let request = request.into_inner();
         let path = absolute(&request.path).map_err(|error| error_to_status(&error))?;
-        let size = run(&self.0, &WORK, move |app| {
+        let written = run(&self.0, &WORK, move |app| {
             app.export_snapshot(&request.collection, &request.id, &path, request.force)
-                .map(|size| (path.display().to_string(), size))
+                .map(|written| (path.display().to_string(), written))
         });
-        let (path, size_bytes) = size.await?;
+        let (path, (size_bytes, notes)) = written.await?;
         Ok(Response::new(v1::ExportSnapshotResponse {
             path,
             size_bytes,
+            notes,
         }))
     }
 

@@ -313,6 +313,11 @@ fn is_archive(part: &[u8]) -> bool {
         .any(|ending| lower.len() > ending.len() && lower.ends_with(ending.as_bytes()))
 }
 
+/// Whether a link in a folder `depth` deep may come in, by what it says alone.
+pub fn is_inside(depth: usize, target: &[u8]) -> bool {
+    inside(b"", depth, target).is_ok()
+}
+
 /// Whether a link in a folder `depth` deep leads out of the archive, by its text alone. What its folders
 /// really are is looked at when everything stands.
 fn inside(name: &[u8], depth: usize, target: &[u8]) -> Result<()> {

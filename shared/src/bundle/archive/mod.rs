@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
-pub use gate::{Gate, Node};
+pub use gate::{Gate, Node, is_inside};
 
 use crate::fs::copy;
 use crate::{Code, Error, Result};
