@@ -223,6 +223,9 @@ fn load<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match crate::fs::read_bounded(path, MAX_BYTES) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if matches!(error.code, Code::FileNotFound | Code::FileTooLarge) => Ok(None),
+        Err(error) if path.metadata().is_ok_and(|found| !found.is_file()) => {
+            Err(error.hint("move what stands there away, then `sm daemon restart`"))
+        }
         Err(error) => Err(error),
     }
 }

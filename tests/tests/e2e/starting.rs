@@ -128,3 +128,24 @@ fn of_daemons_that_start_at_once_one_serves() {
     sandbox.stop();
     assert_eq!(started[0].wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn what_stands_in_the_place_of_the_rendezvous_is_to_be_moved_away() {
+    let sandbox = Sandbox::initialised();
+    sandbox.stop();
+    let place = sandbox.home().rendezvous();
+    std::fs::create_dir(&place).unwrap();
+    for args in [
+        &["list"][..],
+        &["daemon", "start"],
+        &["daemon", "restart", "--force"],
+    ] {
+        let error = sandbox.fails(args, 5);
+        assert!(text(&error["message"]).contains("daemon.json"), "{error}");
+        let hint = text(&error["hints"][0]);
+        assert!(hint.starts_with("move what stands there away"), "{error}");
+        assert!(hint.ends_with("`sm daemon restart`"), "{error}");
+    }
+    std::fs::remove_dir(&place).unwrap();
+    sandbox.ready();
+}
