@@ -139,6 +139,41 @@ fn an_unmanaged_artifact_becomes_managed_where_it_lies() {
 }
 
 #[test]
+fn what_lies_in_the_collection_is_taken_in_before_any_row_knows_it() {
+    let sandbox = Sandbox::initialised();
+    let agents = sandbox.collection("default", "agents");
+    for round in 0..5 {
+        let name = format!("new{round}");
+        let place = agents.join(format!("{name}.md"));
+        let text = |what: &str| format!("---\nname: {name}\ndescription: {what}\n---\n");
+        write(&place, text("First"));
+        let path = place.to_str().unwrap();
+        let added = sandbox.json(&["add", path]);
+        assert_eq!(added["added"], 1, "{added:#}");
+        let shown = sandbox.show(&name);
+        assert_eq!(
+            (&shown["status"], &shown["description"]),
+            (&"managed".into(), &"First".into())
+        );
+        // It was edited, and nobody has seen that yet.
+        write(&place, text("Second"));
+        let again = sandbox.json(&["add", path]);
+        assert_eq!(
+            (&again["added"], &again["unchanged"]),
+            (&0.into(), &1.into()),
+            "{again:#}"
+        );
+        assert_eq!(std::fs::read_to_string(&place).unwrap(), text("Second"));
+    }
+    // Something else of that name is in the way as ever.
+    let other = sandbox.path("other/new0.md");
+    write(&other, "---\nname: new0\ndescription: Other\n---\n");
+    let other = other.to_str().unwrap();
+    let error = sandbox.fails(&["add", other, "--type", "agent"], 4);
+    assert_eq!(error["code"], "artifact.exists");
+}
+
+#[test]
 fn names_are_checked_before_anything_is_written() {
     let sandbox = Sandbox::initialised();
     let source = skill(&sandbox.path("a"), "good", "Fine");

@@ -157,7 +157,13 @@ fn decide(
         reading,
     };
     let is_taken = std::fs::symlink_metadata(collection.root.join(&path)).is_ok();
-    if let Some(existing) = collection.by_id.get(&id) {
+    if planned.lies_there(&collection.root) {
+        // Rows may be older than what lies there.
+        if planned.has_entry {
+            return not("unchanged", "it is there already".to_owned(), None);
+        }
+        planned.copy_to = None;
+    } else if let Some(existing) = collection.by_id.get(&id) {
         let same = hash.is_some() && existing.content_hash == hash;
         match (existing.status.as_str(), same) {
             ("missing", _) if existing.path == path && !is_taken => {}
@@ -233,6 +239,16 @@ impl Collection {
 }
 
 impl Planned {
+    /// Whether the source is what stands at its place in the collection, not a link to it or from there.
+    fn lies_there(&self, root: &Path) -> bool {
+        let there = self.copy_to.as_deref().map(|to| root.join(to));
+        let there = there.and_then(|there| {
+            let folder = there.parent()?.canonicalize().ok()?;
+            Some(folder.join(there.file_name()?))
+        });
+        there.is_some() && there == self.from.canonicalize().ok()
+    }
+
     /// Has it stand where another one stands now.
     fn take_place_of(&mut self, existing: &Existing, root: &Path) -> Result<(), String> {
         self.replaces = true;
