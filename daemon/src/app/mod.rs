@@ -76,7 +76,7 @@ pub use ingest::Tally;
 pub use queries::{ListRequest, Listed};
 pub use repair::RepairRequest;
 pub use rows::Looked;
-use rows::RowsState;
+use rows::{FirstLook, RowsState};
 pub use searching::{Found, SearchHit, SearchRequest, SearchScope, Searched};
 pub use selection::Selection;
 pub use settings::ConfigAction;
@@ -114,6 +114,8 @@ pub struct App {
     reach: reach::Reach,
     /// Whether answers can be complete.
     rows: signal::Sender<RowsState>,
+    /// Whether all collections were looked at since the start.
+    compared: FirstLook,
     /// Grows with every committed change; tells subscribers to look at the event log.
     changes: signal::Sender<u64>,
     generation: AtomicU64,
@@ -156,6 +158,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         rated: curation::Rated::default(),
         reach: reach::Reach::default(),
         rows: signal::channel(RowsState::Building).0,
+        compared: FirstLook::default(),
         changes: signal::channel(0).0,
         generation: AtomicU64::new(0),
         mutation: Mutex::new(()),

@@ -1,13 +1,18 @@
 //! How far the rows are. While they are built for the first time, or anew after the cache was lost, what they lack
-//! may well be there: nobody is told then that it is not.
+//! may well be there: nobody is told then that it is not. Nor is anybody before the rows of the last run were compared
+//! with the files, if that does not take long.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use skillmeat_shared::{Code, Error, Result};
+use tokio::sync::watch as signal;
 
 use super::App;
 use crate::store::Store;
+
+/// How long a change waits for the first look at all collections.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// How far the rows are, as those who wait for them need to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +43,46 @@ pub struct Looked<T> {
     pub result: Result<T>,
     /// The rows were not all there, or others took their place meanwhile: it should be done again.
     pub in_doubt: bool,
+    /// What it did not find may be among what changed since the last run.
+    pub is_early: bool,
 }
 
 /// The rows at a moment.
 struct Moment {
     instance: Option<String>,
     is_building: bool,
+    is_compared: bool,
+}
+
+/// Whether every collection was looked at since the start, for those who wait for it with a thread and without.
+#[derive(Debug, Default)]
+pub(super) struct FirstLook {
+    told: signal::Sender<bool>,
+    lock: Mutex<()>,
+    moved: Condvar,
+}
+
+impl FirstLook {
+    fn is_so(&self) -> bool {
+        *self.told.borrow()
+    }
+
+    fn set(&self) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.told.send_replace(true);
+        drop(lock);
+        self.moved.notify_all();
+    }
+
+    /// Waits for it; whether it is so.
+    fn wait(&self, patience: Duration) -> bool {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(
+            self.moved
+                .wait_timeout_while(lock, patience, |()| !self.is_so()),
+        );
+        self.is_so()
+    }
 }
 
 /// Whether an error says that something is not there.
@@ -86,7 +125,38 @@ impl App {
         drop(tokio::time::timeout(patience, built).await);
     }
 
-    /// The same for who can't look twice: notices before whether the cache is gone.
+    /// The same, and until every collection was looked at since the start, as far as it can be: until then the rows are
+    /// those of the last run.
+    pub async fn until_compared(&self, patience: Duration) {
+        let (mut rows, mut compared) = (self.rows.subscribe(), self.compared.told.subscribe());
+        let both = async {
+            drop(rows.wait_for(|state| *state != RowsState::Building).await);
+            drop(compared.wait_for(|compared| *compared).await);
+        };
+        // As above.
+        drop(tokio::time::timeout(patience, both).await);
+    }
+
+    /// Waits for the same on a thread that may block, if an error denies what may be among what changed since the last
+    /// run. True if it is worth to look again.
+    pub(super) fn may_have_come(&self, error: &Error) -> bool {
+        if !denies(error.code) || self.is_compared() {
+            return false;
+        }
+        self.compared.wait(FIRST_LOOK)
+    }
+
+    /// Notes that every collection was looked at since the start.
+    pub(super) fn note_compared(&self) {
+        self.compared.set();
+    }
+
+    /// Whether every collection was looked at since the start.
+    pub(super) fn is_compared(&self) -> bool {
+        self.compared.is_so()
+    }
+
+    /// As [`until_built`](Self::until_built), for who can't look twice: notices before whether the cache is gone.
     pub async fn until_rebuilt(self: &Arc<Self>, patience: Duration) {
         let app = Arc::clone(self);
         let notice = move || {
@@ -111,6 +181,10 @@ impl App {
             (Some(before), Some(after)) => before != after,
             _ => false,
         };
+        let is_early = match &result {
+            Ok(_) => false,
+            Err(error) => denies(error.code) && !before.is_compared,
+        };
         let in_doubt = match &result {
             Ok(_) => was_replaced,
             Err(error) => {
@@ -118,13 +192,18 @@ impl App {
                 is_lost && (was_replaced || before.is_building || after.is_building)
             }
         };
-        Looked { result, in_doubt }
+        Looked {
+            result,
+            in_doubt,
+            is_early,
+        }
     }
 
     fn moment(&self) -> Moment {
         Moment {
             instance: self.gate.open().map(|store| store.instance()),
             is_building: self.is_building(),
+            is_compared: self.is_compared(),
         }
     }
 

@@ -46,8 +46,10 @@ impl CollectionService for Service {
         &self,
         request: Request<v1::ShowCollectionRequest>,
     ) -> Result<Response<v1::ShowCollectionResponse>, Status> {
-        let name = request.into_inner().name;
-        let whole = read(&self.0, move |app| app.collection(&name)).await?;
+        let request = request.into_inner();
+        let look =
+            move |app: &App| app.collection_with(&request.name, &request.group, &request.tag);
+        let whole = read(&self.0, look).await?;
         Ok(Response::new(v1::ShowCollectionResponse {
             freshness: Some(wire::freshness(&whole.described.freshness)),
             unknown_keys: whole.described.view.unknown_keys.clone(),

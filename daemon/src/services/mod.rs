@@ -176,7 +176,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
 }
 
 /// Runs a use-case that reads rows; waits a moment for a cache that is being built for the first time. Where rows
-/// may have been missing it looks again once they are there.
+/// may have been missing, or are those of the last run and don't have it, it looks again once they are there.
 async fn read<T: Send + 'static>(
     app: &Arc<App>,
     work: impl Fn(&App) -> Result<T> + Send + Sync + 'static,
@@ -187,12 +187,16 @@ async fn read<T: Send + 'static>(
         let look = Arc::clone(&work);
         let looked = run(app, &READ, move |app| Ok(app.look(|app| look(app)))).await?;
         let left = FIRST_ROWS.saturating_sub(begun.elapsed());
-        if !looked.in_doubt || left.is_zero() {
+        if !(looked.in_doubt || looked.is_early) || left.is_zero() {
             return looked
                 .result
                 .map_err(|error| error_to_status(&app.told(error)));
         }
-        app.until_built(left).await;
+        if looked.is_early {
+            app.until_compared(left).await;
+        } else {
+            app.until_built(left).await;
+        }
     }
 }
 

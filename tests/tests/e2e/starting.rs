@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
-use skillmeat_tests::home::{binary, text, write};
+use skillmeat_tests::home::{binary, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon, until};
 
 #[test]
@@ -148,4 +148,42 @@ fn what_stands_in_the_place_of_the_rendezvous_is_to_be_moved_away() {
     }
     std::fs::remove_dir(&place).unwrap();
     sandbox.ready();
+}
+
+#[test]
+fn what_changed_while_no_daemon_ran_is_found_by_the_first_that_asks() {
+    let sandbox = Sandbox::initialised();
+    let manifest = sandbox.collection("default", "collection.toml");
+    sandbox.json(&["group", "create", "Old"]);
+    let mut before = "Old".to_owned();
+    for round in 0..5 {
+        let (name, group) = (format!("new{round}"), format!("Group {round}"));
+        sandbox.ready();
+        sandbox.stop();
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let renamed = text.replace(&format!("\"{before}\""), &format!("\"{group}\""));
+        write(&manifest, renamed);
+        drop(sandbox.json(&["group", "show", &group]));
+        before = group;
+        sandbox.stop();
+        let skills = sandbox.collection("default", "skills");
+        let place = skill(&skills, &name, "By hand");
+        assert_eq!(sandbox.show(&name)["name"], *name);
+        sandbox.stop();
+        write(
+            place.join("SKILL.md"),
+            format!("---\nname: {name}\ndescription: By hand\ntags: [tag{round}]\n---\n"),
+        );
+        drop(sandbox.json(&["tag", "show", &format!("tag{round}")]));
+        sandbox.stop();
+        let too = format!("{name}-too");
+        skill(&skills, &too, "By hand");
+        // A change looks for it as well.
+        drop(sandbox.json(&["remove", &too, "--yes"]));
+        assert!(!skills.join(&too).exists());
+        // What is nowhere still is not.
+        sandbox.stop();
+        let error = sandbox.fails(&["show", "nowhere"], 3);
+        assert_eq!(error["code"], "artifact.not_found");
+    }
 }

@@ -241,7 +241,7 @@ impl App {
             // Before anything stands on it.
             self.recover_changes();
         }
-        let mut tries = 0;
+        let (mut tries, mut has_waited) = (0, false);
         loop {
             tries += 1;
             let mut draft = Draft::new(self, asked.dry_run, caller);
@@ -269,6 +269,7 @@ impl App {
                 Err(error) if error.code == Code::FileChanged && tries < TRIES => {
                     tracing::info!(target: "change", verb = asked.verb, "planned again: {error}");
                 }
+                Err(error) if !has_waited && self.may_have_come(&error) => has_waited = true,
                 outcome => return outcome,
             }
         }

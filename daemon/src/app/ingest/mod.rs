@@ -125,6 +125,7 @@ impl App {
             self.set_rows(self.rows_state());
             if !is_watching && self.ingest.has_no_passes() {
                 is_watching = true;
+                self.note_compared();
                 self.watch_and_look_again(&store, &targets);
             }
             let work = self.ingest.next();
