@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
-    SECRET_OPEN,
+    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, LOG_UNWRITABLE, NOT_A_FOLDER, NOT_WRITABLE,
+    Repair, SECRET_OPEN,
 };
 use crate::collection::layout;
 use crate::config::keys::KEYS;
@@ -66,17 +66,24 @@ pub fn examine(
     collections: &[Collection],
     access: &dyn Access,
 ) -> Vec<Finding> {
+    let is_other = |folder: &PathBuf| folder.metadata().is_ok_and(|found| !found.is_dir());
     let of_cache = cache.parent().map(Path::to_path_buf);
     let mut misplaced = home.misplaced();
-    for folder in of_cache.iter().chain([&home.logs_dir()]) {
-        let is_other = folder.metadata().is_ok_and(|found| !found.is_dir());
-        if is_other && !misplaced.contains(folder) {
-            misplaced.push(folder.clone());
-        }
+    if let Some(folder) = of_cache.clone().filter(is_other)
+        && !misplaced.contains(&folder)
+    {
+        misplaced.push(folder);
     }
-    let misplaced = misplaced.iter().map(|path| {
-        let (subject, message, hints) = health::of_misplaced(path);
-        let finding = Finding::new(&NOT_A_FOLDER, subject, message).hinted(hints);
+    let misplaced = misplaced.into_iter().map(|path| (&NOT_A_FOLDER, path));
+    let no_log = Some(home.logs_dir()).filter(is_other);
+    let no_log = no_log.into_iter().map(|path| (&LOG_UNWRITABLE, path));
+    let misplaced = misplaced.chain(no_log).map(|(diagnosis, path)| {
+        let (mut subject, message, hints) = health::of_misplaced(&path);
+        if *diagnosis == LOG_UNWRITABLE {
+            // As a daemon tells it.
+            subject.clear();
+        }
+        let finding = Finding::new(diagnosis, subject, message).hinted(hints);
         finding.at(path, None)
     });
     let mut findings: Vec<Finding> = misplaced.collect();

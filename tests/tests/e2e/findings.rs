@@ -15,12 +15,12 @@ fn something_else_in_the_place_of_a_folder() {
     write(sandbox.home().config(), config);
     let logs = sandbox.home().logs_dir();
     fs::remove_dir_all(&logs).unwrap();
-    for place in [&cache, &logs] {
+    for (place, code, exit) in [(&cache, "not-a-folder", 9), (&logs, "log-unwritable", 0)] {
         assert_eq!(codes(&doctor(&sandbox, &[], 0)), [""; 0]);
         write(place, "no folder");
-        let seen = doctor(&sandbox, &[], 9);
-        assert_eq!(codes(&seen), ["not-a-folder"]);
-        let found = finding(&seen, "not-a-folder");
+        let seen = doctor(&sandbox, &[], exit);
+        assert_eq!(codes(&seen), [code]);
+        let found = finding(&seen, code);
         assert_eq!(found["path"], place.to_str().unwrap());
         assert!(found["hints"][0].as_str().unwrap().starts_with("move "));
         fs::remove_file(place).unwrap();
