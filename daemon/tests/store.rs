@@ -82,6 +82,33 @@ fn copied(store: &Store, folder: &Path) -> PathBuf {
 }
 
 #[test]
+fn what_a_copy_replaces_stays_only_if_it_was_damaged() {
+    let (folder, store) = open();
+    log(&store, 1);
+    let copy = copied(&store, folder.path());
+    let aside = || {
+        let all = std::fs::read_dir(folder.path()).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.starts_with("cache.db.corrupt-"))
+            .count()
+    };
+    let restore = || {
+        let fresh = backup::prepare(&copy, store.path()).unwrap();
+        store.restore(&fresh).unwrap();
+    };
+    restore();
+    assert_eq!(aside(), 0);
+    store.note_damage("it is not as it was written");
+    restore();
+    let kept = aside();
+    assert!(kept > 0);
+    // That was of the one before.
+    restore();
+    assert_eq!(aside(), kept);
+}
+
+#[test]
 fn a_copy_that_is_taken_over_goes_on_after_the_events_of_the_one_before() {
     let (folder, store) = open();
     log(&store, 3);
