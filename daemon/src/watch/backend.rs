@@ -77,7 +77,8 @@ impl Refusal {
             Self::Empty => "the folder is empty, as after its disk was unmounted".to_owned(),
             Self::Silent => "its disk does not answer".to_owned(),
             Self::Limit => {
-                let now = limit_now().map_or_else(String::new, |limit| format!(" ({limit})"));
+                let now = Limits::now().folders;
+                let now = now.map_or_else(String::new, |limit| format!(" ({limit})"));
                 format!("the kernel's limit on watched folders is reached{now}")
             }
             Self::Instances => "the kernel's limit on watchers is reached".to_owned(),
@@ -86,13 +87,34 @@ impl Refusal {
     }
 }
 
-/// How many folders the kernel lets this user watch.
-pub(crate) fn limit_now() -> Option<u64> {
-    // The second one is that of a user namespace, as in a container.
-    let files = [
-        "/proc/sys/fs/inotify/max_user_watches",
-        "/proc/sys/user/max_inotify_watches",
-    ];
+/// What the kernel lets this user have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Watched folders.
+    pub(crate) folders: Option<u64>,
+    /// Watchers.
+    pub(crate) watchers: Option<u64>,
+}
+
+impl Limits {
+    /// As they are now.
+    pub(crate) fn now() -> Self {
+        // The second ones are those of a user namespace, as in a container.
+        Self {
+            folders: least([
+                "/proc/sys/fs/inotify/max_user_watches",
+                "/proc/sys/user/max_inotify_watches",
+            ]),
+            watchers: least([
+                "/proc/sys/fs/inotify/max_user_instances",
+                "/proc/sys/user/max_inotify_instances",
+            ]),
+        }
+    }
+}
+
+/// The least of the numbers in some files.
+fn least(files: [&str; 2]) -> Option<u64> {
     let read = |file| fs::read_to_string(file).ok()?.trim().parse().ok();
     files.into_iter().filter_map(read).min()
 }

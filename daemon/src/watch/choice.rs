@@ -9,7 +9,7 @@ use std::path::Path;
 
 use skillmeat_shared::config::WatchBackend;
 
-use super::backend::{Backend, Depth, Refusal, limit_now};
+use super::backend::{Backend, Depth, Limits, Refusal};
 use super::far::Far;
 use super::place::Place;
 
@@ -74,7 +74,7 @@ pub(crate) struct Watches {
     is_silent: bool,
     places: Places,
     /// The limits when the kernel last refused a folder because of them.
-    limits: Option<u64>,
+    limits: Limits,
 }
 
 impl Watches {
@@ -92,7 +92,7 @@ impl Watches {
             mode,
             is_silent: false,
             places,
-            limits: None,
+            limits: Limits::default(),
         }
     }
 
@@ -137,9 +137,9 @@ impl Watches {
         (self.places)(path)
     }
 
-    /// Whether a limit is another one than when it was last hit.
+    /// Whether one of the limits is another one than when it was last hit.
     pub(crate) fn limit_moved(&self) -> bool {
-        self.limits != limit_now()
+        self.limits != Limits::now()
     }
 
     /// Watches a folder that is there.
@@ -219,7 +219,7 @@ impl Watches {
         self.far.unwatch(path);
         let trouble = match refusal {
             Refusal::Limit | Refusal::Instances => {
-                self.limits = limit_now();
+                self.limits = Limits::now();
                 Trouble::Limit {
                     // To count is to ask the disk.
                     needed: if is_far { 0 } else { folders(path, depth) },

@@ -163,6 +163,41 @@ fn a_kernel_without_watches_left_makes_one_collection_polled() {
 }
 
 #[test]
+fn a_kernel_without_watchers_left_is_asked_again_when_it_has_some() {
+    // The kernel is not asked for any there.
+    if crate::BACKEND == "poll" {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    let limit = "/proc/sys/user/max_inotify_instances";
+    if !namespace.tries(&format!("echo 0 > {limit}")) {
+        eprintln!("skipped: the limit of a namespace can't be set");
+        return;
+    }
+    namespace.run(&sm("init"));
+    namespace.run(&sm("config set watch.poll_interval 1s"));
+    skill(&sandbox.collection("default", "skills"), "one", "Old");
+    // Nothing else is then a reason to ask.
+    namespace.run(&sm("daemon restart"));
+    let status = sandbox.status_until("a limit that is hit", |status| {
+        status["daemon"]["state"] == "ready"
+            && codes(&status["warnings"]).contains(&"watch-limit".to_owned())
+    });
+    let limited = root(&status, "default");
+    assert_eq!(limited["backend"], "poll");
+    assert!(text(&limited["reason"]).contains("watchers"), "{limited}");
+    namespace.run(&format!("echo 100 > {limit}"));
+    sandbox.status_until("the kernel's watcher", |status| {
+        root(status, "default")["backend"] == "native" && codes(&status["warnings"]).is_empty()
+    });
+    skill(&sandbox.collection("default", "skills"), "one", "New");
+    sandbox.shows("one", "what is told", |shown| shown["description"] == "New");
+}
+
+#[test]
 fn a_read_only_home_that_can_be_written_again() {
     let mut sandbox = Sandbox::new();
     let elsewhere = sandbox.path("elsewhere");
