@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use skillmeat_shared::collection::MANIFEST;
+use skillmeat_shared::collection::{MANIFEST, layout};
 use skillmeat_shared::paths::Disk;
 
 use super::backend::Refusal;
+
+/// Which folders hold artifacts in a collection: device and inode of each that is there.
+pub(super) type Containers = Vec<(PathBuf, (u64, u64))>;
 
 /// What stands at a path. Who looks hangs for as long as the disk does, so the watch thread has others look.
 #[derive(Debug, Clone)]
@@ -18,6 +21,9 @@ pub struct Place {
     pub(super) identity: Result<(u64, u64), Refusal>,
     /// The nearest folder at or above it in which it can appear.
     pub(super) above: Option<PathBuf>,
+    /// The folders in it that hold artifacts: device and inode.
+    pub(super) containers: Containers,
+    /// Its disk, or that of a container which tells less.
     pub(super) disk: Disk,
     pub(super) device: u64,
     pub(super) is_folder: bool,
@@ -43,11 +49,18 @@ impl Place {
         };
         let skipped = usize::from(identity != Err(Refusal::Empty));
         let above = real.ancestors().skip(skipped).find(|path| path.is_dir());
+        let device = found.map_or(0, |found| found.dev());
+        let containers = if is_folder {
+            containers(&real)
+        } else {
+            Vec::new()
+        };
         Self {
             identity,
             above: above.map(Path::to_owned),
-            disk: Disk::of(&real),
-            device: found.map_or(0, |found| found.dev()),
+            disk: disk(&real, device, &containers),
+            containers,
+            device,
             is_folder,
             has_manifest: is_folder && real.join(MANIFEST).exists(),
             real,
@@ -58,6 +71,26 @@ impl Place {
     pub(super) const fn is_far(&self) -> bool {
         !self.disk.is_local
     }
+}
+
+/// The containers that are folders of their own. One behind a link lies elsewhere in the collection.
+fn containers(root: &Path) -> Containers {
+    let of = |path: PathBuf| {
+        let found = path.symlink_metadata().ok().filter(fs::Metadata::is_dir)?;
+        Some((path, (found.dev(), found.ino())))
+    };
+    layout::containers(root).filter_map(of).collect()
+}
+
+/// The disk of a folder, unless a container lies on another one that tells less.
+fn disk(folder: &Path, device: u64, containers: &Containers) -> Disk {
+    let own = Disk::of(folder);
+    let mounted = containers.iter().filter(|(_, (on, _))| *on != device);
+    let all = mounted.map(|(path, _)| Disk::of(path));
+    all.fold(own, |least, disk| {
+        let is_less = (disk.is_local, disk.tells_changes) < (least.is_local, least.tells_changes);
+        if is_less { disk } else { least }
+    })
 }
 
 /// The path with links resolved, as far as it exists.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::backend::{Depth, Refusal};
 use super::choice::{Armed, Trouble, Watches};
+use super::place::Containers;
 use super::state::{RootState, State};
 use super::trail::Trail;
 
@@ -29,6 +30,8 @@ pub(crate) struct Root {
     waiting_at: Option<PathBuf>,
     /// Which folder is watched: device and inode.
     identity: Option<(u64, u64)>,
+    /// The same of the containers in it, on which disks may be mounted.
+    containers: Containers,
     /// Its disk may fall silent.
     pub(crate) is_far: bool,
     /// Where events told of changes.
@@ -53,6 +56,7 @@ impl Root {
             real,
             waiting_at: None,
             identity: None,
+            containers: Containers::new(),
             is_far: false,
             trail: Trail::default(),
         }
@@ -76,7 +80,11 @@ impl Root {
     /// Whether it isn't what it was when its watch was set. What does not answer is left as it is.
     fn has_moved(&self, watches: &Watches) -> bool {
         let place = watches.place(&self.shown.path);
-        place.is_some_and(|place| place.real != self.real || place.identity.ok() != self.identity)
+        place.is_some_and(|place| {
+            place.real != self.real
+                || place.containers != self.containers
+                || place.identity.ok() != self.identity
+        })
     }
 
     /// Takes over how watching it went.
@@ -194,6 +202,7 @@ impl Table {
         };
         root.real.clone_from(&place.real);
         root.identity = place.identity.as_ref().ok().copied();
+        root.containers.clone_from(&place.containers);
         root.is_far = place.is_far();
         let found = place.identity.clone();
         let armed = found.and_then(|_| watches.watch_at(&root.real, Depth::Tree, &place));

@@ -105,6 +105,68 @@ fn a_disk_that_is_mounted_over_a_collection_hides_it_until_it_goes() {
 }
 
 #[test]
+fn a_disk_that_is_mounted_over_a_folder_of_a_collection_hides_it_until_it_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(crate::BACKEND, "[daemon]\nself_check = \"1s\"\n");
+    let aside = sandbox.path("aside");
+    skill(&aside, "one", "Over it");
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    namespace.run(&sm("init"));
+    let place = sandbox.collection("default", "skills");
+    skill(&place, "one", "Below it");
+    let is = |what: &str| {
+        sandbox.shows("one", what, |shown| shown["description"] == what);
+    };
+    is("Below it");
+    let (place, aside) = (place.display(), aside.display());
+    for mount in [
+        format!("mount --bind {aside} {place}"),
+        format!("mount -t tmpfs none {place} && cp -r {aside}/. {place}"),
+    ] {
+        namespace.run(&mount);
+        is("Over it");
+        namespace.run(&format!("sed -i 's/Over it/Edited/' {place}/one/SKILL.md"));
+        is("Edited");
+        namespace.run(&format!("sed -i 's/Edited/Over it/' {place}/one/SKILL.md"));
+        namespace.run(&format!("umount {place}"));
+        is("Below it");
+    }
+}
+
+#[test]
+fn layers_that_are_mounted_on_a_folder_of_a_collection_are_looked_at_as_well() {
+    if crate::BACKEND == "poll" {
+        return;
+    }
+    let sandbox = Sandbox::initialised();
+    let Some(mut namespace) = Namespace::new(&sandbox) else {
+        return;
+    };
+    let place = sandbox.collection("default", "skills");
+    skill(&place, "one", "In a layer");
+    drop(sandbox.shows("one", "the skill", |shown| shown["name"] == "one"));
+    sandbox.stop();
+    let layers = sandbox.path("layers");
+    let (place, layers) = (place.display(), layers.display());
+    namespace.run(&format!("mkdir {layers} && mount -t tmpfs none {layers}"));
+    namespace.run(&format!("mkdir {layers}/upper {layers}/work"));
+    let options = format!("lowerdir={place},upperdir={layers}/upper,workdir={layers}/work");
+    if !namespace.tries(&format!("mount -t overlay -o {options} none {place}")) {
+        eprintln!("skipped: this system mounts no layers for a user");
+        return;
+    }
+    namespace.run(&sm("daemon start"));
+    let status = sandbox.status_until("a watched collection", |status| {
+        root(status, "default")["state"] == "watching"
+    });
+    let watched = root(&status, "default");
+    assert_eq!(watched["backend"], "native+poll", "{watched}");
+    assert!(text(&watched["reason"]).contains("overlay"), "{watched}");
+}
+
+#[test]
 fn a_kernel_without_watches_left_makes_one_collection_polled() {
     // The kernel is not asked for any there.
     if crate::BACKEND == "poll" {
