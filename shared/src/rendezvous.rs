@@ -220,8 +220,12 @@ impl From<ReportedError> for Error {
 }
 
 fn load<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    Ok(bytes_at(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+fn bytes_at(path: &Path) -> Result<Option<Vec<u8>>> {
     match crate::fs::read_bounded(path, MAX_BYTES) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.code, Code::FileNotFound | Code::FileTooLarge) => Ok(None),
         Err(error) if path.metadata().is_ok_and(|found| !found.is_file()) => {
             Err(error.hint("move what stands there away, then `sm daemon restart`"))

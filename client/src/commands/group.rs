@@ -281,17 +281,13 @@ fn tally(summary: &v1::ChangeSummary, noun: &str, done: &str) -> String {
     )
 }
 
-/// A collection with its groups and tags; those that are named, somebody looks for.
+/// A collection with its groups and tags.
 pub(super) async fn collection(
     context: &mut Context,
     name: Option<String>,
-    group: &str,
-    tag: &str,
 ) -> Result<v1::ShowCollectionResponse, Error> {
     let request = v1::ShowCollectionRequest {
         name: name.unwrap_or_default(),
-        group: group.to_owned(),
-        tag: tag.to_owned(),
     };
     let session = context.session().await?;
     session.call(request).await
@@ -303,7 +299,7 @@ fn name_of(answer: &v1::ShowCollectionResponse) -> String {
 }
 
 async fn list(context: &mut Context, name: Option<String>) -> Outcome {
-    let answer = collection(context, name, "", "").await?;
+    let answer = collection(context, name).await?;
     if context.out.json {
         context.out.document(&List {
             collection: name_of(&answer),
@@ -346,7 +342,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
 }
 
 async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome {
-    let answer = collection(context, of, name, "").await?;
+    let answer = collection(context, of).await?;
     let collection = name_of(&answer);
     let freshness = answer.freshness.unwrap_or_default();
     let found = answer.groups.into_iter().find(|group| group.name == name);

@@ -150,7 +150,7 @@ fn tag(name: String, artifacts: u64, found: Option<v1::TagDefinition>) -> Tag {
 }
 
 async fn list(context: &mut Context, name: Option<String>) -> Outcome {
-    let answer = collection(context, name, "", "").await?;
+    let answer = collection(context, name).await?;
     let freshness = answer.freshness.clone().unwrap_or_default();
     let collection = answer.collection.as_ref().map(|one| one.name.clone());
     let collection = collection.unwrap_or_default();
@@ -195,7 +195,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
 }
 
 async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome {
-    let answer = collection(context, of, "", name).await?;
+    let answer = collection(context, of).await?;
     let collection = answer.collection.as_ref().map(|one| one.name.clone());
     let collection = collection.unwrap_or_default();
     let freshness = answer.freshness.clone().unwrap_or_default();

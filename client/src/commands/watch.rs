@@ -75,10 +75,7 @@ impl Follower {
         if !collection.is_empty() {
             // A name that nobody has would be waited for in silence.
             let name = collection.clone();
-            let request = v1::ShowCollectionRequest {
-                name,
-                ..Default::default()
-            };
+            let request = v1::ShowCollectionRequest { name };
             let _known: v1::ShowCollectionResponse = session.call(request).await?;
         }
         let stream = subscribe(&session, &collection, args.since.as_ref()).await?;

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use v1::collection_service_server::CollectionService;
 
 use super::change::{self, ChangeStream};
-use super::{WORK, once_built, read, run, wire};
+use super::{FIRST_ROWS, WORK, once_built, read, run, wire};
 use crate::app::{App, CollectionAction, CollectionRequest, Described, Freshness};
 
 pub(super) struct Service(pub(super) Arc<App>);
@@ -46,10 +46,10 @@ impl CollectionService for Service {
         &self,
         request: Request<v1::ShowCollectionRequest>,
     ) -> Result<Response<v1::ShowCollectionResponse>, Status> {
-        let request = request.into_inner();
-        let look =
-            move |app: &App| app.collection_with(&request.name, &request.group, &request.tag);
-        let whole = read(&self.0, look).await?;
+        let name = request.into_inner().name;
+        // Who asks looks for a group or a tag in it, which may be new since the last run.
+        self.0.until_compared(FIRST_ROWS).await;
+        let whole = read(&self.0, move |app| app.collection(&name)).await?;
         Ok(Response::new(v1::ShowCollectionResponse {
             freshness: Some(wire::freshness(&whole.described.freshness)),
             unknown_keys: whole.described.view.unknown_keys.clone(),

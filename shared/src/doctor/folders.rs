@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
     Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, LOG_UNWRITABLE, NOT_A_FOLDER, NOT_WRITABLE,
@@ -66,41 +66,43 @@ pub fn examine(
     collections: &[Collection],
     access: &dyn Access,
 ) -> Vec<Finding> {
-    let is_other = |folder: &PathBuf| folder.metadata().is_ok_and(|found| !found.is_dir());
-    let of_cache = cache.parent().map(Path::to_path_buf);
+    let of_cache = cache.parent().unwrap_or(cache).to_path_buf();
+    let logs = home.logs_dir();
     let mut misplaced = home.misplaced();
-    if let Some(folder) = of_cache.clone().filter(is_other)
-        && !misplaced.contains(&folder)
-    {
-        misplaced.push(folder);
+    if of_cache != home.cache_dir() {
+        misplaced.push(of_cache.clone());
     }
-    let misplaced = misplaced.into_iter().map(|path| (&NOT_A_FOLDER, path));
-    let no_log = Some(home.logs_dir()).filter(is_other);
-    let no_log = no_log.into_iter().map(|path| (&LOG_UNWRITABLE, path));
-    let misplaced = misplaced.chain(no_log).map(|(diagnosis, path)| {
+    misplaced.push(logs.clone());
+    let mut findings = Vec::new();
+    for path in misplaced {
+        if !path.metadata().is_ok_and(|found| !found.is_dir()) {
+            continue;
+        }
         let (mut subject, message, hints) = health::of_misplaced(&path);
-        if *diagnosis == LOG_UNWRITABLE {
+        let mut diagnosis = &NOT_A_FOLDER;
+        if path == logs {
             // As a daemon tells it.
+            diagnosis = &LOG_UNWRITABLE;
             subject.clear();
         }
         let finding = Finding::new(diagnosis, subject, message).hinted(hints);
-        finding.at(path, None)
-    });
-    let mut findings: Vec<Finding> = misplaced.collect();
+        findings.push(finding.at(path, None));
+    }
     let mut places = home.folders();
     if home.runs_elsewhere() {
         places.push(home.run_dir());
     }
-    let is_elsewhere = |folder: &PathBuf| !places.contains(folder);
-    places.extend(of_cache.clone().filter(is_elsewhere));
+    if !places.contains(&of_cache) {
+        places.push(of_cache.clone());
+    }
     // A daemon uses these only if they are the user's own.
-    let mut private = vec![
+    let private = [
         home.root().to_path_buf(),
         home.run_dir(),
-        home.logs_dir(),
         home.cache_dir(),
+        logs,
+        of_cache,
     ];
-    private.extend(of_cache);
     for database in [&*home.history(), cache] {
         places.extend(["", "-wal", "-shm", "-sums"].map(|suffix| beside(database, suffix)));
     }

@@ -123,7 +123,6 @@ impl View {
         for one in all.into_inner().collections {
             let request = v1::ShowCollectionRequest {
                 name: one.name.clone(),
-                ..Default::default()
             };
             let mut shown = rpc.wait(client.show(request))?.into_inner();
             shown.freshness = None;

@@ -118,7 +118,6 @@ pub(crate) fn told(rpc: &Rpc) -> Vec<String> {
     for one in listed.collections {
         let request = v1::ShowCollectionRequest {
             name: one.name.clone(),
-            ..Default::default()
         };
         // One that went meanwhile is looked at again.
         let Ok(shown) = rpc.wait(client.show(request)) else {

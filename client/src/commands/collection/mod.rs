@@ -118,11 +118,8 @@ async fn list(context: &mut Context) -> Outcome {
 
 async fn show(context: &mut Context, name: String) -> Outcome {
     let session = context.session().await?;
-    let request = v1::ShowCollectionRequest {
-        name,
-        ..Default::default()
-    };
-    let answer: v1::ShowCollectionResponse = session.call(request).await?;
+    let answer: v1::ShowCollectionResponse =
+        session.call(v1::ShowCollectionRequest { name }).await?;
     let freshness = answer.freshness.unwrap_or_default();
     let collection = answer.collection.unwrap_or_default();
     if context.out.json {

@@ -36,7 +36,7 @@ struct Report {
 }
 
 pub(super) async fn run(context: &mut Context, name: Option<String>) -> Outcome {
-    let answer = collection(context, name, "", "").await?;
+    let answer = collection(context, name).await?;
     let whole = answer.collection.clone().unwrap_or_default();
     let mut findings: Vec<Finding> = whole.problems.iter().map(own).collect();
     if whole.state != "ok" {

@@ -49,11 +49,8 @@ pub(super) async fn only(
     status: &mut v1::StatusResponse,
     name: String,
 ) -> skillmeat_shared::Result<v1::Collection> {
-    let request = v1::ShowCollectionRequest {
-        name,
-        ..Default::default()
-    };
-    let answer: v1::ShowCollectionResponse = session.call(request).await?;
+    let answer: v1::ShowCollectionResponse =
+        session.call(v1::ShowCollectionRequest { name }).await?;
     let one = answer.collection.unwrap_or_default();
     count(status, std::slice::from_ref(&one));
     status.roots.retain(|root| root.collection == one.name);

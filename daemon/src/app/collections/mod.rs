@@ -16,7 +16,7 @@ use skillmeat_shared::{Code, Error, Kind, Result, artifact, config};
 use super::{App, Freshness};
 use crate::app::change::{Actor, Asked, Draft, Place, Source};
 use crate::app::ingest::OWN_WRITE;
-use crate::app::selection::{no_group, no_tag, unknown};
+use crate::app::selection::unknown;
 use crate::store::collection::{self, CollectionView, GroupView};
 
 /// The key that names the default collection.
@@ -157,28 +157,6 @@ impl App {
                 described,
             })
         })
-    }
-
-    /// The same for whoever looks for a group or a tag in it: that it is not there is an error as long as the rows have yet
-    /// to be compared with the files.
-    pub fn collection_with(&self, name: &str, group: &str, tag: &str) -> Result<Whole> {
-        let may_come = !self.is_compared();
-        let whole = self.collection(name)?;
-        if !may_come {
-            return Ok(whole);
-        }
-        let has_group = whole.groups.iter().any(|view| view.group.name == group);
-        if !group.is_empty() && !has_group {
-            return Err(no_group(group, std::iter::empty()));
-        }
-        let is_it = |one: &str| one.to_lowercase() == tag.to_lowercase();
-        let mut defined = whole.tag_definitions.iter();
-        let has_tag = defined.any(|one| is_it(&one.name) || is_it(&one.slug))
-            || whole.tags.iter().any(|(name, _)| is_it(name));
-        if !tag.is_empty() && !has_tag {
-            return Err(no_tag(tag, std::iter::empty()));
-        }
-        Ok(whole)
     }
 
     /// Makes an empty collection.
