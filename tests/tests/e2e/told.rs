@@ -143,6 +143,8 @@ fn a_history_that_becomes_rubbish_in_use_is_put_aside_although_somebody_goes_on_
         let sandbox = stopped();
         let path = sandbox.home().history();
         drop(sandbox.run(&["log"]).ok());
+        // Whoever would open it just now may find it empty, and begin it anew as it is written.
+        sandbox.ready();
         write(&path, b"no database ".repeat(1000));
         // Who notices it fails; what is in memory still may be answered before.
         let ended: Vec<_> = (0..4).map(|_| sandbox.run(ask).code).collect();

@@ -250,15 +250,18 @@ impl History {
 
     /// Has a database in which something can't be read opened anew, unless somebody is writing it, or did so already.
     fn noticed<T>(&self, generation: u64, outcome: Result<T>) -> Result<T> {
-        let is_of_now = || self.is_read_only || lock(&self.readers).generation == generation;
         if let Err(error) = &outcome
             && error.code == Code::HistoryDamaged
-            && is_of_now()
         {
-            lock(&self.trouble).note_damage(&self.path, error);
-            lock(&self.readers).begin_anew();
-            if let Ok(mut slot) = self.writer.try_lock() {
-                give_up(&mut slot);
+            let mut readers = lock(&self.readers);
+            // Who opens it anew begins with the readers: as long as they are held, the damaged file stands there.
+            if self.is_read_only || readers.generation == generation {
+                lock(&self.trouble).note_damage(&self.path, error);
+                readers.begin_anew();
+                drop(readers);
+                if let Ok(mut slot) = self.writer.try_lock() {
+                    give_up(&mut slot);
+                }
             }
         }
         outcome
