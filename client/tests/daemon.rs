@@ -318,6 +318,9 @@ fn a_wedged_daemon_is_told_within_a_second_and_a_half() {
 fn a_socket_that_others_can_use_is_refused() {
     let place = Place::new();
     let _daemon = place.serve();
+    // Without an owner whatever stands there is none of a daemon's.
+    let lock = place.home.lock_file();
+    let _held = skillmeat_shared::fs::FileLock::acquire(&lock, Duration::ZERO).unwrap();
     std::fs::set_permissions(place.socket(), std::fs::Permissions::from_mode(0o666)).unwrap();
     let output = place.run(&["list"]);
     assert_eq!(output.status.code(), Some(5), "{}", err(&output));

@@ -89,12 +89,9 @@ impl Control {
 
     /// The service of a home if it is installed: then its manager is in charge.
     pub(crate) fn in_charge(home: &Home, env: &dyn Environment) -> Result<Option<Self>> {
-        match Self::of(home, env) {
-            Ok(control) => Ok(control.service.is_installed().then_some(control)),
-            // Who has no home folder has no service in it.
-            Err(error) if error.code == Code::HomeUnusable => Ok(None),
-            Err(error) => Err(error),
-        }
+        // Who has no home folder has no service in it.
+        let control = Self::of(home, env).ok();
+        Ok(control.filter(|control| control.service.is_installed()))
     }
 
     /// The service.

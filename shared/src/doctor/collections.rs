@@ -179,14 +179,8 @@ fn of_artifact(
     match artifact.status {
         Status::Managed | Status::Declared if !is_hollow(collection, artifact) => {}
         Status::Managed | Status::Declared | Status::Missing => {
-            let what = if artifact.status == Status::Missing {
-                "files"
-            } else {
-                "`SKILL.md`"
-            };
-            let at = artifact.path.as_ref();
-            let at = at.map_or_else(String::new, |path| format!(" at `{path}`"));
-            let message = format!("`{id}` of `{name}` has no {what}{at}");
+            let place = artifact.path.as_deref().unwrap_or("the path of its entry");
+            let message = format!("`{id}` of `{name}` lacks its files at `{place}`");
             findings.push(
                 Finding::new(&ARTIFACT_MISSING, id.to_string(), message)
                     .at(collection.path.join(MANIFEST), artifact.line),
@@ -218,12 +212,12 @@ fn of_artifact(
 
 /// Whether the folder of a skill lacks the file that makes it one.
 fn is_hollow(collection: &Collection, artifact: &Audited) -> bool {
-    let place = artifact.path.as_deref();
-    let place = place.map(|path| spelling::on_disk(&collection.path, path));
-    artifact.id.kind == Kind::Skill
-        && place.is_some_and(|place| {
-            place.is_dir() && place.join("SKILL.md").symlink_metadata().is_err()
-        })
+    let is_skill = artifact.id.kind == Kind::Skill;
+    let Some(path) = artifact.path.as_deref().filter(|_| is_skill) else {
+        return false;
+    };
+    let place = spelling::on_disk(&collection.path, path);
+    place.is_dir() && !place.join("SKILL.md").exists()
 }
 
 /// A path in lower case and in the canonical decomposed form. The client carries what this needs of Unicode's tables, and

@@ -33,7 +33,7 @@ diagnoses! {
     /// Files of an artifact that no manifest names.
     ARTIFACT_ORPHAN = "artifact-orphan", Warning,
         "it lies in the collection, but the manifest does not name it: an addition failed, or it was copied by hand",
-        "`sm add PATH` with the path shown takes it into the manifest, if it is whole; or move it away";
+        "`sm add PATH` with the path shown takes it into the manifest; or move it away";
     /// The cache's file is no database, or a damaged one.
     CACHE_DAMAGED = "cache-damaged", Error,
         "answers may be wrong or fail; your files are not concerned",
@@ -53,7 +53,7 @@ diagnoses! {
     /// The cache was damaged and built anew, not long ago.
     CACHE_REPLACED = "cache-replaced", Info,
         "what was answered just before may have been wrong; your files are not concerned",
-        "nothing; if it comes again and no other program writes to it, have the disk and the memory tested";
+        "nothing; if it comes again, have the disk and the memory tested";
     /// The cache can't be opened.
     CACHE_UNAVAILABLE = "cache-unavailable", Error,
         "nothing can be listed, shown or searched; your files are not concerned",
@@ -65,7 +65,7 @@ diagnoses! {
     /// A manifest or lock file can't be read.
     COLLECTION_BROKEN = "collection-broken", Error,
         "the collection can't be changed, and its last good rows are served",
-        "mend the line named, or the rights of the file";
+        "mend the line named, or its rights";
     /// A folder of a collection leads out of it.
     COLLECTION_LINKED_OUT = "collection-linked-out", Warning,
         "nothing behind that link is read, and nothing is added there",
@@ -81,7 +81,7 @@ diagnoses! {
     /// A folder that the config names is gone.
     COLLECTION_UNREACHABLE = "collection-unreachable", Error,
         "its folder is gone or can't be read, and its last good rows are served",
-        "bring the folder back, or mend its rights; if it is not to come back, `sm cache clear` forgets it, unless `collection.path` names it";
+        "bring it back, mend its rights, or change `collection.path`; else `sm cache clear` forgets it";
     /// A folder of a collection can't be read.
     COLLECTION_UNREADABLE = "collection-unreadable", Error,
         "changes in what can't be read are not seen, and its last good rows are served",
@@ -233,7 +233,7 @@ diagnoses! {
     /// Somebody else could listen on the socket.
     SOCKET_UNTRUSTED = "socket-untrusted", Error,
         "the socket, or its folder, is not yours alone, so commands refuse to use it",
-        "`sm doctor --fix` closes a folder that is open; a socket that is not yours: remove it, then `sm daemon restart`";
+        "`sm doctor --fix` closes its folder; else remove the socket, then `sm daemon restart`";
     /// The daemon's program was replaced or removed.
     STALE_BINARY = "stale-binary", Warning,
         "the program on the disk is not the one that the daemon runs",

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{
-    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, LOG_UNWRITABLE, NOT_A_FOLDER, NOT_WRITABLE,
-    Repair, SECRET_OPEN,
+    Collection, FOLDER_OPEN, FOREIGN_OWNER, Finding, NOT_A_FOLDER, NOT_WRITABLE, Repair,
+    SECRET_OPEN,
 };
 use crate::collection::layout;
 use crate::config::keys::KEYS;
@@ -67,27 +67,16 @@ pub fn examine(
     access: &dyn Access,
 ) -> Vec<Finding> {
     let of_cache = cache.parent().unwrap_or(cache).to_path_buf();
-    let logs = home.logs_dir();
     let mut misplaced = home.misplaced();
-    if of_cache != home.cache_dir() {
+    if of_cache != home.cache_dir() && of_cache.exists() && !of_cache.is_dir() {
         misplaced.push(of_cache.clone());
     }
-    misplaced.push(logs.clone());
-    let mut findings = Vec::new();
-    for path in misplaced {
-        if !path.metadata().is_ok_and(|found| !found.is_dir()) {
-            continue;
-        }
-        let (mut subject, message, hints) = health::of_misplaced(&path);
-        let mut diagnosis = &NOT_A_FOLDER;
-        if path == logs {
-            // As a daemon tells it.
-            diagnosis = &LOG_UNWRITABLE;
-            subject.clear();
-        }
-        let finding = Finding::new(diagnosis, subject, message).hinted(hints);
-        findings.push(finding.at(path, None));
-    }
+    let misplaced = misplaced.iter().map(|path| {
+        let (subject, message, hints) = health::of_misplaced(path);
+        let finding = Finding::new(&NOT_A_FOLDER, subject, message).hinted(hints);
+        finding.at(path, None)
+    });
+    let mut findings: Vec<Finding> = misplaced.collect();
     let mut places = home.folders();
     if home.runs_elsewhere() {
         places.push(home.run_dir());
@@ -99,8 +88,8 @@ pub fn examine(
     let private = [
         home.root().to_path_buf(),
         home.run_dir(),
+        home.logs_dir(),
         home.cache_dir(),
-        logs,
         of_cache,
     ];
     for database in [&*home.history(), cache] {
