@@ -135,7 +135,7 @@ async fn stop_by_manager(context: &Context, home: &Home) -> Result<Option<u32>, 
     let Some(running) = Rendezvous::load(&home.rendezvous())?.filter(is_managed) else {
         return Ok(None);
     };
-    let Some(control) = Control::in_charge(home, &context.env)? else {
+    let Some(control) = Control::in_charge(home, &context.env) else {
         return Ok(None);
     };
     if !connect::is_owned(home)? {

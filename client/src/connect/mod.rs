@@ -236,7 +236,7 @@ async fn find(
 
 /// Has the service manager start the daemon if it is in charge of this home; starts it otherwise.
 fn start(home: &Home, env: &dyn Environment) -> Result<()> {
-    let Some(manager) = Control::in_charge(home, env)? else {
+    let Some(manager) = Control::in_charge(home, env) else {
         return spawn::start(home, env).map(drop);
     };
     manager.start(home).map_err(|error| {
@@ -253,7 +253,7 @@ fn start(home: &Home, env: &dyn Environment) -> Result<()> {
 /// # Errors
 /// What is missing.
 pub(crate) fn can_start(home: &Home, env: &dyn Environment) -> Result<()> {
-    match Control::in_charge(home, env)? {
+    match Control::in_charge(home, env) {
         Some(manager) => manager.can_start(),
         None => program(env).map(drop),
     }

@@ -187,7 +187,7 @@ pub(crate) fn spoken() -> &'static str {
 pub(super) fn should_replace(peer: &Peer, home: &Home, env: &dyn Environment) -> bool {
     let next = || {
         if peer.is_managed() {
-            return Control::in_charge(home, env).ok()??.program();
+            return Control::in_charge(home, env)?.program();
         }
         spawn::program(env).ok()
     };
@@ -220,7 +220,7 @@ pub(super) async fn end(session: &Session, home: &Home, env: &dyn Environment) -
         return Ok(true);
     }
     if peer.is_managed() {
-        let Some(manager) = Control::in_charge(home, env)? else {
+        let Some(manager) = Control::in_charge(home, env) else {
             return Ok(false);
         };
         // Beside the connection, which the daemon asks us to close before it ends.

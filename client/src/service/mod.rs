@@ -88,10 +88,10 @@ impl Control {
     }
 
     /// The service of a home if it is installed: then its manager is in charge.
-    pub(crate) fn in_charge(home: &Home, env: &dyn Environment) -> Result<Option<Self>> {
+    pub(crate) fn in_charge(home: &Home, env: &dyn Environment) -> Option<Self> {
         // Who has no home folder has no service in it.
         let control = Self::of(home, env).ok();
-        Ok(control.filter(|control| control.service.is_installed()))
+        control.filter(|control| control.service.is_installed())
     }
 
     /// The service.
