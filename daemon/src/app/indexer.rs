@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use skillmeat_shared::artifact::{read, scan};
@@ -185,11 +185,16 @@ impl App {
     }
 
     /// Merges what changes left of the index, in small steps: once no texts have come for a while, or if it is much.
+    /// Whoever changes something waits for rows, and not for that.
     fn merge(&self, store: &Store) -> Result<()> {
         let added = &self.indexer.added;
         let is_many = added.load(Ordering::Relaxed) >= MANY;
         let mut pause = if is_many { Duration::ZERO } else { SETTLED };
         while self.indexer.is_idle_for(pause) {
+            if let Err(TryLockError::WouldBlock) = self.mutation.try_lock() {
+                pause = SETTLED;
+                continue;
+            }
             if !store.write(evict::merge_step)? {
                 added.store(0, Ordering::Relaxed);
                 break;

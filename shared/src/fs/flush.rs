@@ -27,6 +27,29 @@ pub fn flush(paths: &[PathBuf]) -> Result<()> {
     flush_disks(&found)
 }
 
+/// Has what waits to be written to the disk of a folder written out from now on, by a thread of its own: whoever is about
+/// to make many files there waits less for them. Nobody waits for this, and it may fail.
+pub fn write_out(folder: &Path) {
+    let begin = || -> std::io::Result<()> {
+        let opened = File::open(folder)?;
+        let write_out = move || drop(flush_disk(&opened));
+        let writing = std::thread::Builder::new().name("write-out".to_owned());
+        writing.spawn(write_out).map(drop)
+    };
+    begin().ok();
+}
+
+#[cfg(target_os = "linux")]
+fn flush_disk(on_it: &File) -> std::io::Result<()> {
+    rustix::fs::syncfs(on_it).map_err(Into::into)
+}
+
+/// There is no such call.
+#[cfg(not(target_os = "linux"))]
+fn flush_disk(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// As [`flush`], of folders whose own entries changed, and not of what is in them.
 pub(crate) fn flush_folders(folders: &[&Path]) -> Result<()> {
     if folders.len() <= FEW || !cfg!(target_os = "linux") {
@@ -52,8 +75,9 @@ fn flush_disks(found: &[(&Path, Metadata)]) -> Result<()> {
             let fail = |error: &std::io::Error| Error::io("write", path, error);
             // The path itself may be a link that leads nowhere.
             let folder = path.parent().unwrap_or(path);
-            let opened = File::open(folder).map_err(|error| fail(&error))?;
-            rustix::fs::syncfs(&opened).map_err(|errno| fail(&errno.into()))?;
+            File::open(folder)
+                .and_then(|opened| flush_disk(&opened))
+                .map_err(|error| fail(&error))?;
         }
     }
     Ok(())
@@ -114,5 +138,7 @@ mod tests {
             fs::create_dir(folder).unwrap();
         }
         flush_folders(&borrowed).unwrap();
+        write_out(folder.path());
+        write_out(&at("gone".to_owned()));
     }
 }

@@ -54,7 +54,9 @@ pub(super) fn examine(
             let sender = sender.clone();
             let (work, next, stop, failure) = (&work, &next, &stop, &failure);
             threads_scope.spawn(move || {
-                give_way();
+                if work.len() > ENOUGH {
+                    give_way();
+                }
                 while !stop.load(Ordering::Relaxed) && !(context.is_cancelled)() {
                     let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed));
                     let Some(candidate) = at.ok().and_then(|at| work.get(at)) else {

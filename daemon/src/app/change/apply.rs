@@ -4,19 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use skillmeat_shared::failpoint;
-use skillmeat_shared::fs::{Expected, Placed, Staged, has_content, take_out};
-use skillmeat_shared::history::Node;
+use skillmeat_shared::fs::{Expected, Placed, Staged};
+use skillmeat_shared::history::{Node, restore};
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Error, Result, config};
 
+use super::beside::beside;
 use super::draft::{After, Before, Draft, changed, is_manifest};
-use super::late::{self, Aside};
-use super::outside::{missed, renewed, told_of_others};
-use super::past::{self, state_of};
+use super::outside::{missed, renewed};
+use super::past::state_of;
 use super::place::{Place, Root};
-use super::settings::{Sides, record_of_config};
+use super::placing::{Move, put_in_place};
+use super::settings::record_of_config;
 use super::{Asked, carry};
 use crate::app::App;
 use crate::app::ingest::{Hold, OWN_WRITE, scope_of};
@@ -35,61 +37,6 @@ const ALL: Scope = Scope::All {
 /// Removed paths from which on a pass would doubt its eyes if it were not told.
 const MANY: usize = 20;
 
-/// One path that changes places, ready to do so.
-pub(super) struct Move {
-    place: Place,
-    target: PathBuf,
-    /// Where it is put aside, if not beside its place.
-    room: Option<PathBuf>,
-    staged: Option<Staged>,
-    before: Option<Node>,
-    after: Option<Node>,
-    /// What is recorded instead of these two states.
-    recorded: Option<Sides>,
-    /// The hash of the bytes that stood there, for files that were read.
-    expected: Option<Expected>,
-}
-
-impl Move {
-    /// What comes first: new files, then what refers to them, then removals. Of the documents the lock comes
-    /// first: what only it names is nothing yet.
-    fn rank(&self) -> u8 {
-        match (&self.staged, &self.place.root) {
-            (None, _) => 4,
-            (Some(_), Root::Home) => 3,
-            (Some(_), _) if is_manifest(&self.place) => 2,
-            (Some(_), _) if self.place.is_document() => 1,
-            (Some(_), _) => 0,
-        }
-    }
-
-    fn touched(&self) -> TouchedPath {
-        let sides = || (self.before.clone(), self.after.clone());
-        let (before, after) = self.recorded.clone().unwrap_or_else(sides);
-        past::touched(&self.place, before, after)
-    }
-
-    fn run(self) -> Result<Placed> {
-        let Self {
-            target,
-            room,
-            staged,
-            before,
-            expected,
-            ..
-        } = self;
-        let is_expected = |path: &Path| match &expected {
-            Some(expected) => has_content(path, expected),
-            None => Ok(state_of(path)? == before),
-        };
-        match (staged, &before) {
-            (Some(staged), None) => staged.place(),
-            (Some(staged), Some(_)) => staged.replace(&is_expected),
-            (None, _) => take_out(&target, room.as_deref(), &is_expected),
-        }
-    }
-}
-
 /// A path that changed, where it is on disk, and whether nothing stands there any more.
 type Touched = (Place, PathBuf, bool);
 
@@ -104,16 +51,19 @@ impl App {
         let paths: Vec<TouchedPath> = moves.iter().map(Move::touched).collect();
         let places = moves.iter().map(|one| (&one.place, one.target.as_path()));
         let missed = missed(self, draft, places)?;
-        let id = draft
-            .past
-            .record(asked, self, &paths, &missed)
-            // It may be on the disk all the same.
-            .inspect_err(|_| self.unsettled.store(true, Ordering::Relaxed))?;
+        let made = draft.past.unflushed();
+        // Both wait for the disk.
+        let flush = || restore::flush(&made);
+        let record = || draft.past.record(asked, self, &paths, &missed);
+        let (flushed, recorded) = beside("flush", &flush, record);
+        // It may be on the disk all the same.
+        let id = recorded.inspect_err(|_| self.unsettled.store(true, Ordering::Relaxed))?;
         let touched: Vec<Touched> = moves
             .iter()
             .map(|one| (one.place.clone(), one.target.clone(), one.staged.is_none()))
             .collect();
-        let (holds, notes, old) = match self.place(draft, id, moves, &touched) {
+        let placed = flushed.and_then(|()| self.place(draft, id, moves, &touched));
+        let (notes, followed) = match placed {
             Ok(done) => done,
             Err(error) => {
                 if let Err(failed) = self.note_failure(draft, id, &touched) {
@@ -128,20 +78,6 @@ impl App {
             id, verb = asked.verb, actor = asked.actor.as_str(), paths = touched.len(),
             "{}", asked.what
         );
-        let followed = std::thread::scope(|scope| {
-            // Meanwhile what was replaced goes: by this thread, if there is no other.
-            let letting_go = std::thread::Builder::new().name("old-files".to_owned());
-            drop(letting_go.spawn_scoped(scope, move || {
-                old.into_iter().for_each(Placed::keep);
-            }));
-            failpoint::step("change.before_rows")?;
-            // Noted before the rows are read: what changes after that is somebody else's change.
-            for (_, target, _) in &touched {
-                self.ledger.note_settled(target);
-            }
-            drop(holds);
-            self.rows_of(&touched)
-        });
         // No event tells of a collection that we removed.
         followed
             .inspect_err(|_| self.ingest.look_at_home())
@@ -164,45 +100,66 @@ impl App {
         draft.past.finish(id, State::RolledBack, self, &states)
     }
 
-    /// Lets all places change, or none. No pass looks at them until the holds are dropped, and what they held before
-    /// goes with the last of what this gives.
+    /// Lets all places change, or none. No pass looks at them before; then their rows follow, while the change is made
+    /// durable. What there is to tell, and whether the rows could follow.
     fn place(
         &self,
         draft: &mut Draft<'_>,
         id: i64,
         moves: Vec<Move>,
         touched: &[Touched],
-    ) -> Result<(Vec<Hold<'_>>, Vec<String>, Vec<Placed>)> {
+    ) -> Result<(Vec<String>, Result<()>)> {
         let collections: BTreeSet<&str> = touched
             .iter()
             .map(|(place, ..)| served(place))
             .filter(|name| !name.is_empty())
             .collect();
-        let holds = collections
-            .iter()
-            .map(|name| self.ingest.hold(name))
-            .collect();
+        let holds = collections.iter().map(|name| self.ingest.hold(name));
+        let holds: Mutex<Vec<Hold<'_>>> = Mutex::new(holds.collect());
         for (_, target, _) in touched {
             self.ledger.note(target);
         }
         failpoint::step("change.recorded")?;
-        let (late, old) = put_in_place(draft, moves, &|draft| {
-            failpoint::step("change.placed")?;
-            let renewed = renewed(self, draft, touched)?;
-            let places = touched.iter();
-            let carried = carry::renamed(places.map(|(place, _, gone)| (place, *gone, !*gone)));
-            let moved = match &carried {
-                Some(renamed) => self.carry_archives(renamed)?,
-                None => false,
-            };
-            let finished = draft.past.finish(id, State::Done, self, &renewed);
-            if let (Err(_), Some((old, new)), true) = (&finished, carried, moved) {
-                self.carry_archives(&(new, old))?;
+        let moved = put_in_place(draft, moves)?;
+        let follow = || {
+            failpoint::step("change.before_rows")?;
+            // Noted before the rows are read: what changes after that is somebody else's change.
+            for (_, target, _) in touched {
+                self.ledger.note_settled(target);
             }
-            finished
-        })?;
-        let notes = self.keep_late(draft, id, &late);
-        Ok((holds, notes, old))
+            holds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.rows_of(touched)
+        };
+        let seal = || -> Result<Vec<String>> {
+            let seal = |draft: &mut Draft<'_>| self.seal(draft, id, touched);
+            let (late, old) = moved.seal(draft, seal)?;
+            let notes = self.keep_late(draft, id, &late);
+            old.into_iter().for_each(Placed::keep);
+            Ok(notes)
+        };
+        let (followed, sealed) = beside("rows", &follow, seal);
+        if sealed.is_err() {
+            // They are those of what no longer stands there.
+            drop(self.rows_of(touched));
+        }
+        Ok((sealed?, followed))
+    }
+
+    /// Notes that a change stands, and what moves along with it.
+    fn seal(&self, draft: &mut Draft<'_>, id: i64, touched: &[Touched]) -> Result<()> {
+        failpoint::step("change.placed")?;
+        let renewed = renewed(self, draft, touched)?;
+        let places = touched.iter();
+        let carried = carry::renamed(places.map(|(place, _, gone)| (place, *gone, !*gone)));
+        let moved = match &carried {
+            Some(renamed) => self.carry_archives(renamed)?,
+            None => false,
+        };
+        let finished = draft.past.finish(id, State::Done, self, &renewed);
+        if let (Err(_), Some((old, new)), true) = (&finished, carried, moved) {
+            self.carry_archives(&(new, old))?;
+        }
+        finished
     }
 
     /// Brings the rows of these paths up to date.
@@ -308,46 +265,6 @@ fn served(place: &Place) -> &str {
     }
 }
 
-/// Lets all places change, and does what seals it; or takes all of it back. What others still wrote to what was
-/// replaced, and all of that, which goes when it is dropped.
-pub(super) fn put_in_place(
-    draft: &mut Draft<'_>,
-    moves: Vec<Move>,
-    seal: &dyn Fn(&mut Draft<'_>) -> Result<()>,
-) -> Result<(Vec<TouchedPath>, Vec<Placed>)> {
-    let (mut placed, mut asides) = (Vec::new(), Vec::new());
-    let mut meant_to_stand = Vec::new();
-    let total = moves.len();
-    let outcome = moves
-        .into_iter()
-        .enumerate()
-        .try_for_each(|(done, one)| {
-            draft.progress.at(done, total, "changing");
-            failpoint::step("change.placing")?;
-            let aside = Aside {
-                place: one.place.clone(),
-                before: one.before.clone(),
-            };
-            let meant = one.touched();
-            placed.push(one.run()?);
-            asides.push(aside);
-            meant_to_stand.push(meant);
-            Ok(())
-        })
-        .and_then(|()| Placed::flush(&placed))
-        .and_then(|()| seal(draft));
-    if let Err(error) = outcome {
-        keep_edits(draft, &placed, &meant_to_stand);
-        return Err(take_back(placed, error));
-    }
-    // What was made for the draft stays: things stand in it now.
-    draft.made.clear();
-    failpoint::hit("late.sealed").ok();
-    let asides: Vec<_> = asides.into_iter().zip(placed).collect();
-    let late = late::captured(draft, &asides);
-    Ok((late, asides.into_iter().map(|(_, placed)| placed).collect()))
-}
-
 /// Makes everything ready beside its place, and takes the states that are about to be replaced.
 pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
     let places: Vec<Place> = draft.touches.keys().cloned().collect();
@@ -393,7 +310,6 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             &before,
         )?);
     }
-    draft.past.flush()?;
     moves.sort_by_key(Move::rank);
     Ok(moves)
 }
@@ -446,46 +362,6 @@ fn prepared(
         recorded,
         expected,
     })
-}
-
-/// Keeps what others wrote into things that were just put in place, and are about to be taken back.
-fn keep_edits(draft: &mut Draft<'_>, placed: &[Placed], meant: &[TouchedPath]) {
-    let mut edited = Vec::new();
-    for (placed, meant) in placed.iter().zip(meant) {
-        if meant.after.is_none() {
-            continue;
-        }
-        match draft.past.capture(placed.target()) {
-            Ok(now) if now == meant.after => {}
-            Ok(now) => edited.push(TouchedPath {
-                before: meant.after.clone(),
-                after: now,
-                ..meant.clone()
-            }),
-            Err(error) => tracing::warn!(target: "change", "can't tell who wrote since: {error}"),
-        }
-    }
-    if !edited.is_empty()
-        && let Err(error) = told_of_others(draft, &edited)
-    {
-        tracing::error!(target: "change", "can't keep what another program wrote: {error}");
-    }
-}
-
-/// Takes back what was done, the last first.
-fn take_back(placed: Vec<Placed>, error: Error) -> Error {
-    let mut error = error;
-    for one in placed.into_iter().rev() {
-        let target = one.target().to_path_buf();
-        if let Err(failed) = one.take_back() {
-            tracing::error!(target: "change", "can't take back `{}`: {failed}", target.display());
-            for hint in failed.hints {
-                error = error.hint(hint);
-            }
-            error = error.hint(format!("`{}` could not be taken back", target.display()));
-        }
-    }
-    error
 }
 
 /// The error of a change that stands, whose rows could not be written.

@@ -9,6 +9,7 @@
 //! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
+mod beside;
 mod caller;
 mod carry;
 mod clone;
@@ -21,6 +22,7 @@ mod names;
 mod outside;
 mod past;
 mod place;
+mod placing;
 mod progress;
 mod rated;
 mod recover;

@@ -62,8 +62,8 @@ impl<'a> Past<'a> {
         history::object::get(&self.batch, hash, MAX_DOCUMENT)
     }
 
-    /// Has a state stand at a path where nothing stands; whether it is that very state. It is on the disk after
-    /// [`flush`](Self::flush).
+    /// Has a state stand at a path where nothing stands; whether it is that very state. It may not be on the disk yet:
+    /// see [`unflushed`](Self::unflushed).
     pub(super) fn restore(&self, node: &Node, path: &Path) -> Result<bool> {
         let is_exact = restore::restore(node, &self.batch, path)?;
         self.made(path);
@@ -85,9 +85,9 @@ impl<'a> Past<'a> {
         self.along = Some(along);
     }
 
-    /// Waits until all that was made is on the disk.
-    pub(super) fn flush(&self) -> Result<()> {
-        restore::flush(&self.restored.take())
+    /// What was made and may not be on the disk yet: who asks sees to it.
+    pub(super) fn unflushed(&self) -> Vec<PathBuf> {
+        self.restored.take()
     }
 
     /// Records an operation together with the states that it was given. From here on it is finished or rolled

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 
 use skillmeat_shared::Result;
 use skillmeat_shared::fs::{self, Placed};
+use skillmeat_shared::history::restore;
 
-use super::apply::{put_in_place, ready};
+use super::apply::ready;
 use super::carry::renamed_by;
 use super::names::Followed;
 use super::outside::renewed;
 use super::past::{place_of, state_of};
+use super::placing::put_in_place;
 use super::settings::state_of_config;
 use super::undo::{InTheWay, take_back};
 use super::{Draft, Nobody};
@@ -94,7 +96,8 @@ impl App {
             );
         }
         let moves = ready(&mut draft)?;
-        let (late, old) = put_in_place(&mut draft, moves, &|_| Ok(()))?;
+        restore::flush(&draft.past.unflushed())?;
+        let (late, old) = put_in_place(&mut draft, moves)?.seal(&mut draft, |_| Ok(()))?;
         old.into_iter().for_each(Placed::keep);
         draft.past.close(operation.id, State::RolledBack, self)?;
         // The log has them; nobody waits for an answer.

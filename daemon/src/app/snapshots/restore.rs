@@ -72,7 +72,11 @@ impl App {
         if request.artifacts.is_empty() && self.is_gone(&name)? {
             return self.bring_back(&name, &target, request, caller);
         }
-        self.collection_root(&name)?;
+        let root = self.collection_root(&name)?;
+        if request.artifacts.is_empty() && !request.dry_run {
+            // While it is planned: what others wrote is nothing that the change should wait for.
+            skillmeat_shared::fs::write_out(&root);
+        }
         let (at, then) = (target.view.at, &target.node);
         let safety = Safety::default();
         let changed = self.change_told(&asked(request), caller, &|draft| {

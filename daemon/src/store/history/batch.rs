@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 use rusqlite::Transaction;
 use skillmeat_shared::fs::FileHash;
@@ -14,6 +14,7 @@ use skillmeat_shared::{Error, Result};
 
 use super::moment::Moment;
 use super::object::{self, Packed, Packer};
+use super::parts::{self, Parts};
 use super::{History, lock};
 
 /// Packed bytes that wait in memory at most.
@@ -24,18 +25,6 @@ const MANY: u64 = 5_000;
 
 /// Objects up to which it is: 32 bytes each.
 const MOST: u64 = 500_000;
-
-/// Bytes of parts that are held together, at most; and of a list of which they are held.
-const HELD: usize = 8 * 1024 * 1024;
-const HELD_OF_ONE: u64 = 2 * 1024 * 1024;
-
-/// The bytes of parts of lists: trees of large folders, which are read several times, and in which later states have
-/// most parts in common. All of them are kept, or are about to be.
-#[derive(Default)]
-struct Held {
-    parts: HashMap<FileHash, Arc<[u8]>>,
-    bytes: usize,
-}
 
 #[derive(Default)]
 struct Pending {
@@ -48,7 +37,8 @@ struct Pending {
 pub struct Batch<'a> {
     history: &'a History,
     moment: Moment<'a>,
-    held: Mutex<Held>,
+    /// All of them are kept, or are about to be.
+    held: Mutex<Parts>,
     pending: Mutex<Pending>,
     packers: Mutex<Vec<Packer>>,
     stored: AtomicU64,
@@ -83,11 +73,14 @@ impl<'a> Batch<'a> {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
         let pending = std::mem::take(&mut *lock(&self.pending));
+        let generation = self.moment.generation();
         self.moment.pass();
-        self.history.write(|transaction| {
+        let value = self.history.write(|transaction| {
             object::insert(transaction, pending.objects.iter())?;
             work(transaction)
-        })
+        })?;
+        self.history.hold_parts(generation, &lock(&self.held));
+        Ok(value)
     }
 
     fn add(&self, hash: &FileHash, packed: Packed) -> Result<()> {
@@ -109,7 +102,7 @@ impl<'a> Batch<'a> {
 
     /// Whether the database has an object. Thousands of questions are answered from one list.
     fn is_kept(&self, hash: &FileHash) -> Result<bool> {
-        if lock(&self.held).parts.contains_key(hash) {
+        if lock(&self.held).has(hash) {
             return Ok(true);
         }
         if self.asked.fetch_add(1, Ordering::Relaxed) < MANY {
@@ -142,14 +135,18 @@ impl<'a> Batch<'a> {
     }
 
     fn copy_part(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()> {
-        let held = lock(&self.held).parts.get(hash).cloned();
+        let held = lock(&self.held).get(hash);
         let bytes = if let Some(bytes) = held {
+            bytes
+        } else if let Some(bytes) = self.history.part(hash) {
+            lock(&self.held).hold(hash, &bytes);
             bytes
         } else {
             let mut bytes = Vec::new();
             object::copy(&|other: &FileHash| self.load(other), hash, &mut bytes)?;
-            self.have_at_hand(hash, &bytes);
-            bytes.into()
+            let bytes = bytes.into();
+            lock(&self.held).hold(hash, &bytes);
+            bytes
         };
         into.write_all(&bytes)
             .map_err(|error| Error::io("write", Path::new("object"), &error))
@@ -172,7 +169,7 @@ impl Objects for Batch<'_> {
         let first = self.load(hash)?;
         let held = first
             .as_ref()
-            .filter(|first| first.size <= HELD_OF_ONE)
+            .filter(|first| first.size <= parts::OF_ONE)
             .and_then(object::parts);
         if let Some(parts) = held {
             return parts.iter().try_for_each(|part| self.copy_part(part, into));
@@ -206,10 +203,83 @@ impl Keep for Batch<'_> {
     }
 
     fn have_at_hand(&self, hash: &FileHash, bytes: &[u8]) {
-        let mut held = lock(&self.held);
-        if held.bytes + bytes.len() <= HELD && !held.parts.contains_key(hash) {
-            held.bytes += bytes.len();
-            held.parts.insert(*hash, bytes.into());
+        lock(&self.held).hold(hash, &bytes.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skillmeat_shared::Code;
+    use skillmeat_shared::history::tree::Entry;
+    use skillmeat_shared::history::{Node, Tree, object as port};
+    use skillmeat_shared::time::Timestamp;
+
+    use super::super::collect::Limits;
+    use super::*;
+
+    /// A tree that is kept as a list of parts.
+    fn large_tree() -> Tree {
+        let entries = (0..2000_u32).map(|number| Entry {
+            name: format!("{number}").into(),
+            node: Node::Folder {
+                mode: 0o700,
+                hash: FileHash::of(&number.to_le_bytes()),
+            },
+        });
+        Tree::new(entries.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_list_is_the_same_when_it_is_read_again_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(&folder.path().join("history.db"), true);
+        let tree = large_tree();
+        let batch = history.batch();
+        let hash = tree.keep(&batch, None).unwrap();
+        assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
+        batch.commit(|_| Ok(())).unwrap();
+        let batch = history.batch();
+        for _ in 0..2 {
+            assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
+            let error = port::get(&batch, &hash, 100).unwrap_err();
+            assert_eq!(error.code, Code::FileTooLarge);
         }
+    }
+
+    #[test]
+    fn what_is_at_hand_is_kept_or_is_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let history = History::new(&path, true);
+        let tree = large_tree();
+        let keep = || {
+            let batch = history.batch();
+            let hash = tree.keep(&batch, None).unwrap();
+            (batch, hash)
+        };
+        // Of one that is given up nothing is kept.
+        drop(keep());
+        let is_kept = || {
+            let (batch, hash) = keep();
+            batch.commit(|_| Ok(())).unwrap();
+            let list = history.read(|connection| object::load(connection, &hash));
+            let parts = object::parts(&list.unwrap().unwrap()).unwrap();
+            assert!(parts.iter().all(|part| history.part(part).is_some()));
+            let anew = History::new(&path, true);
+            assert_eq!(Tree::load(&anew, &hash).unwrap(), tree);
+        };
+        is_kept();
+        let all = Limits {
+            since: Timestamp(i64::MAX),
+            max_bytes: 0,
+        };
+        assert!(history.collect(all, false).unwrap().objects > 10);
+        is_kept();
+        for file in crate::store::files::files_of(&path) {
+            std::fs::remove_file(file).ok();
+        }
+        is_kept();
+        history.rest();
+        is_kept();
     }
 }

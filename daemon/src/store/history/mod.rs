@@ -13,13 +13,14 @@ mod moment;
 mod object;
 mod open;
 pub mod operation;
+mod parts;
 pub mod seen;
 pub mod snapshot;
 mod trouble;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -31,6 +32,7 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::{is_held, sql_hit};
 pub use batch::Batch;
+use parts::Parts;
 use trouble::Trouble;
 
 /// Connections that are kept for those who read next.
@@ -66,14 +68,19 @@ fn sql_error(error: &rusqlite::Error) -> Error {
 #[derive(Debug, Default)]
 struct Readers {
     idle: Vec<Connection>,
+    /// Parts of lists that are kept: what is read with these most.
+    parts: Parts,
     /// Which file they are of: one that was deleted is followed by another one at its path.
     generation: u64,
+    /// That file.
+    identity: Option<(u64, u64)>,
 }
 
 impl Readers {
     /// The file is another one.
     fn begin_anew(&mut self) {
         self.idle.clear();
+        self.parts.clear();
         self.generation += 1;
     }
 }
@@ -203,6 +210,7 @@ impl History {
         lock(&self.readers).begin_anew();
         let opened = open::writer(&self.path, self.is_local);
         let identity = super::files::identity(&self.path);
+        lock(&self.readers).identity = identity;
         lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
         Ok(Writer {
             connection: opened?,
@@ -275,9 +283,12 @@ impl History {
                 generation: 0,
             });
         }
-        let has_one = !lock(&self.readers).idle.is_empty();
+        let has_one = {
+            let readers = lock(&self.readers);
+            !readers.idle.is_empty() && readers.identity == super::files::identity(&self.path)
+        };
         if !has_one {
-            // Makes and migrates it, if need be.
+            // Makes and migrates it, if need be. What a file held that was deleted is kept nowhere.
             self.with_writer(|_| Ok(()))?;
         }
         let (idle, generation) = {
@@ -308,6 +319,19 @@ impl History {
         }
         if reader.generation == readers.generation && readers.idle.len() < READERS {
             readers.idle.push(reader.connection);
+        }
+    }
+
+    /// The bytes of a part of a list, if they are at hand.
+    fn part(&self, hash: &FileHash) -> Option<Arc<[u8]>> {
+        lock(&self.readers).parts.get(hash)
+    }
+
+    /// Has parts at hand that are kept in the file of this generation.
+    fn hold_parts(&self, generation: Option<u64>, parts: &Parts) {
+        let mut readers = lock(&self.readers);
+        if generation == Some(readers.generation) && !self.is_read_only {
+            readers.parts.take_in(parts);
         }
     }
 
@@ -352,6 +376,7 @@ impl History {
         }
         users.is_collecting = true;
         drop(users);
+        lock(&self.readers).parts.clear();
         let done = Ended(self);
         let value = work();
         drop(done);
@@ -370,7 +395,10 @@ impl History {
 
     /// Closes the connections that nobody uses; they are opened again when they are needed.
     pub fn rest(&self) {
-        lock(&self.readers).idle.clear();
+        let mut readers = lock(&self.readers);
+        readers.idle.clear();
+        readers.parts.clear();
+        drop(readers);
         if let Ok(mut slot) = self.writer.try_lock() {
             *slot = None;
         }

@@ -40,6 +40,11 @@ impl<'a> Moment<'a> {
         self.history.noticed(reader.generation, answer)
     }
 
+    /// Which file was asked, if any was.
+    pub(super) fn generation(&self) -> Option<u64> {
+        lock(&self.reader).as_ref().map(|reader| reader.generation)
+    }
+
     /// Ends it: the next question begins another one.
     pub(super) fn pass(&self) {
         let Some(reader) = lock(&self.reader).take() else {

@@ -3,8 +3,7 @@ use std::path::Path;
 
 use skillmeat_shared::history::restore::restore;
 use skillmeat_shared::history::seen::Seen as _;
-use skillmeat_shared::history::tree::Entry;
-use skillmeat_shared::history::{Tree, capture, capture_collection, object as port};
+use skillmeat_shared::history::{capture, capture_collection, object as port};
 use skillmeat_shared::time::Timestamp;
 
 use super::collect::Limits;
@@ -132,30 +131,6 @@ fn a_batch_finds_what_was_written_since_its_first_question() {
     for hash in &kept {
         assert!(batch.has(hash).unwrap());
         assert_eq!(port::get(&batch, hash, u64::MAX).unwrap().len(), port::PART);
-    }
-}
-
-#[test]
-fn a_list_is_the_same_when_it_is_read_again_and_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let history = fresh(folder.path());
-    let entries = (0..2000_u32).map(|number| Entry {
-        name: format!("{number}").into(),
-        node: Node::Folder {
-            mode: 0o700,
-            hash: FileHash::of(&number.to_le_bytes()),
-        },
-    });
-    let tree = Tree::new(entries.collect()).unwrap();
-    let batch = history.batch();
-    let hash = tree.keep(&batch, None).unwrap();
-    assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
-    batch.commit(|_| Ok(())).unwrap();
-    let batch = history.batch();
-    for _ in 0..2 {
-        assert_eq!(Tree::load(&batch, &hash).unwrap(), tree);
-        let error = port::get(&batch, &hash, 100).unwrap_err();
-        assert_eq!(error.code, Code::FileTooLarge);
     }
 }
 

@@ -13,6 +13,7 @@ use skillmeat_shared::{Code, Error, Result};
 use super::thing::{Thing, inside};
 use super::{After, Before, Draft, Source, Touch, changed, no_folder};
 use crate::app::change::Place;
+use crate::app::change::beside::beside;
 use crate::store::history::Batch;
 
 /// Things from which on two threads make them ready sooner than one.
@@ -418,25 +419,17 @@ impl Draft<'_> {
 
 /// Makes states of the past ready, on several threads if they are many: whether each is that very state.
 fn make_all(objects: &Batch<'_>, wanted: &[(Place, Staged, Node)]) -> Result<Vec<bool>> {
-    let make = |(_, staged, node): &(Place, Staged, Node)| restore(node, objects, staged.path());
-    let (mine, theirs) = wanted.split_at(if wanted.len() < MANY {
-        wanted.len()
-    } else {
-        wanted.len() / 2
-    });
-    std::thread::scope(|scope| {
-        let theirs = (!theirs.is_empty())
-            .then(|| scope.spawn(|| theirs.iter().map(make).collect::<Result<Vec<bool>>>()));
-        let mut made = mine.iter().map(make).collect::<Result<Vec<bool>>>();
-        if let Some(theirs) = theirs {
-            let theirs = theirs.join().unwrap_or_else(|_| {
-                let message = "a thread that makes files ready panicked";
-                Err(Error::new(Code::Internal, message))
-            });
-            made = made.and_then(|made| Ok([made, theirs?].concat()));
-        }
-        made
-    })
+    let make = |some: &[(Place, Staged, Node)]| -> Result<Vec<bool>> {
+        let restored =
+            |(_, staged, node): &(Place, Staged, Node)| restore(node, objects, staged.path());
+        some.iter().map(restored).collect()
+    };
+    if wanted.len() < MANY {
+        return make(wanted);
+    }
+    let (first, second) = wanted.split_at(wanted.len() / 2);
+    let (first, second) = beside("restore", &|| make(first), || make(second));
+    Ok([first?, second?].concat())
 }
 
 /// Why a copy leaves something out.
