@@ -21,6 +21,7 @@ pub mod id;
 pub mod kind;
 pub mod maintenance;
 pub mod paths;
+pub mod priority;
 pub mod reconcile;
 pub mod rendezvous;
 pub mod search;

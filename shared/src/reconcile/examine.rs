@@ -12,12 +12,17 @@ use super::pass::{Failure, MAX_FAILURES, Report, Target};
 use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope};
 use crate::artifact::Status;
 use crate::error::Result;
+use crate::priority::give_way;
 
 /// Artifacts whose rows are written in one transaction, as far as there are as many.
 const BATCH: usize = 2048;
 
 /// Artifacts for which a transaction is worth its cost while more are being read.
 const ENOUGH: usize = 256;
+
+/// How much nicer those who read many artifacts are than the thread that writes: while it waits for a core they fill the
+/// queue, and then all cores but one wait for it.
+const NICE: i32 = 5;
 
 /// Passes that read no more artifacts than this index their texts in the same transaction; others leave
 /// the texts to the background.
@@ -55,7 +60,7 @@ pub(super) fn examine(
             let (work, next, stop, failure) = (&work, &next, &stop, &failure);
             threads_scope.spawn(move || {
                 if work.len() > ENOUGH {
-                    give_way();
+                    give_way(NICE);
                 }
                 while !stop.load(Ordering::Relaxed) && !(context.is_cancelled)() {
                     let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed));
@@ -108,16 +113,6 @@ pub(super) fn examine(
             rows.apply(batch_of(target, changes))
         }
     })
-}
-
-/// Lets the thread that writes go first: while it waits for a core those who read fill the queue, and then all cores
-/// but one wait for it.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        // Of this thread alone, as Linux has it. Refused, it is only slower.
-        rustix::process::setpriority_process(None, 5).ok();
-    }
 }
 
 fn batch_of(target: &Target, changes: Vec<Change>) -> Batch {

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::fs::{Expected, Placed, Staged};
 use skillmeat_shared::history::{Node, restore};
+use skillmeat_shared::priority::give_way;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::{Error, Result, config};
 
@@ -36,6 +37,9 @@ const ALL: Scope = Scope::All {
 
 /// Removed paths from which on a pass would doubt its eyes if it were not told.
 const MANY: usize = 20;
+
+/// How much nicer than those who bring the rows up to date they are who delete what was replaced.
+const NICE: i32 = 10;
 
 /// A path that changed, where it is on disk, and whether nothing stands there any more.
 type Touched = (Place, PathBuf, bool);
@@ -134,7 +138,7 @@ impl App {
             let seal = |draft: &mut Draft<'_>| self.seal(draft, id, touched);
             let (late, old) = moved.seal(draft, seal)?;
             let notes = self.keep_late(draft, id, &late);
-            old.into_iter().for_each(Placed::keep);
+            let_go(old);
             Ok(notes)
         };
         let (followed, sealed) = beside("rows", &follow, seal);
@@ -251,6 +255,18 @@ impl App {
             })
             .is_ok()
     }
+}
+
+/// Deletes what was replaced, while others need the processor more.
+fn let_go(old: Vec<Placed>) {
+    std::thread::scope(|scope| {
+        let deleting = std::thread::Builder::new().name("old-files".to_owned());
+        // Without a thread they go where this ends.
+        drop(deleting.spawn_scoped(scope, move || {
+            give_way(NICE);
+            old.into_iter().for_each(Placed::keep);
+        }));
+    });
 }
 
 /// The collection whose rows a place is about; empty if none.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::artifact::{hash, scan};
 use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history;
+use skillmeat_shared::priority::give_way;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 
@@ -130,9 +131,7 @@ impl App {
         if self.boot.home.is_read_only() {
             return;
         }
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::debug!(target: "history", "the keeper works like everybody else: {error}");
-        }
+        give_way(NICE);
         let mut waits_since = None;
         while let Some(changed) = self.keeper.next() {
             failpoint::hit("task.keeper").ok();
@@ -251,16 +250,22 @@ impl App {
     /// moment.
     fn keep_first(&self, name: &str, waits_since: &mut Option<Instant>) -> Result<()> {
         let store = self.store()?;
-        let Some(survey) = self.look_for_unkept(&store, name, Timestamp(i64::MAX))? else {
-            return Ok(());
-        };
-        let mut waiting = survey.unknown;
-        while !waiting.is_empty() {
+        let mut found = None;
+        loop {
             if !self.until_nobody_asks(&store, waits_since)? {
                 return Ok(());
             }
-            let rest = waiting.split_off(waiting.len().min(CHUNK));
-            let chunk = std::mem::replace(&mut waiting, rest);
+            // Only now: it looks through all rows.
+            let survey = match found.take() {
+                Some(survey) => Some(survey),
+                None => self.look_for_unkept(&store, name, Timestamp(i64::MAX))?,
+            };
+            let Some(mut survey) = survey.filter(|survey| !survey.unknown.is_empty()) else {
+                break;
+            };
+            let rest = survey.unknown.split_off(survey.unknown.len().min(CHUNK));
+            let chunk = std::mem::replace(&mut survey.unknown, rest);
+            let survey = found.insert(survey);
             if !self.can_be_kept(&survey.root, &chunk) {
                 return Ok(());
             }

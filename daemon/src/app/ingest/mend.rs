@@ -12,6 +12,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use skillmeat_shared::fs::atomic::TEMP_PREFIX;
 use skillmeat_shared::health::DISK_FULL;
+use skillmeat_shared::priority::give_way;
 use skillmeat_shared::reconcile::{Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
 
@@ -150,9 +151,7 @@ impl App {
         }
         let store = Arc::clone(store);
         let work = move || {
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                tracing::debug!(target: "store", "the proof works like everybody else: {error}");
-            }
+            give_way(NICE);
             store.prove();
         };
         self.boot
