@@ -21,12 +21,12 @@ pub mod id;
 pub mod kind;
 pub mod maintenance;
 pub mod paths;
-pub mod priority;
 pub mod reconcile;
 pub mod rendezvous;
 pub mod search;
 pub mod service;
 pub mod source;
+pub mod thread;
 pub mod time;
 pub mod version;
 

@@ -21,6 +21,7 @@ use super::seen::{Look, Seen, SeenFolder};
 use super::tree::{Entry, Node, Tree};
 use crate::artifact::Problem;
 use crate::fs::FileHash;
+use crate::thread::beside;
 use crate::time::{Clock as _, SystemClock};
 use crate::{Code, Error, Result};
 
@@ -35,10 +36,7 @@ pub const MAX_ENTRIES: u64 = 2_000_000;
 /// How deep folders may lie in each other.
 pub const MAX_DEPTH: usize = 100;
 
-/// Threads that read and pack files.
-const THREADS: usize = 2;
-
-/// A folder of so many entries is read by several threads.
+/// A folder of so many entries is read by two threads.
 const SHARED: usize = 32;
 
 /// How often a file that changes while it is read is read again.
@@ -256,7 +254,7 @@ impl<'a> Walk<'a> {
         Ok(hash)
     }
 
-    /// All entries of a folder, by several threads if they are many. In no order.
+    /// All entries of a folder, by two threads if they are many. In no order.
     fn all(
         &self,
         opened: &OwnedFd,
@@ -287,37 +285,18 @@ impl<'a> Walk<'a> {
         if hands.is_shared || wanted.len() < SHARED {
             return work(hands);
         }
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (1..THREADS)
-                .map(|_| {
-                    scope.spawn(|| {
-                        work(&mut Hands {
-                            is_shared: true,
-                            ..Hands::default()
-                        })
-                    })
-                })
-                .collect();
-            hands.is_shared = true;
-            let mut taken = work(hands);
-            hands.is_shared = false;
-            for thread in threads {
-                let theirs = thread.join().unwrap_or_else(|_| {
-                    Err(Error::new(
-                        Code::Internal,
-                        "a thread that captures panicked",
-                    ))
-                });
-                taken = match (taken, theirs) {
-                    (Ok(mut all), Ok(theirs)) => {
-                        all.extend(theirs);
-                        Ok(all)
-                    }
-                    (Err(error), _) | (_, Err(error)) => Err(error),
-                };
-            }
-            taken
-        })
+        let other = || {
+            work(&mut Hands {
+                is_shared: true,
+                ..Hands::default()
+            })
+        };
+        hands.is_shared = true;
+        let (theirs, taken) = beside("capture", &other, || work(hands));
+        hands.is_shared = false;
+        let mut all = taken?;
+        all.extend(theirs?);
+        Ok(all)
     }
 
     /// One entry of an open folder; `None` if it is gone, or nothing that can be kept.

@@ -87,8 +87,13 @@ impl Packed {
         let put = |encoding: &mut Encoding, entry: &Entry| {
             encoding.push(&entry.name, |bytes| entry.node.encode_into(bytes));
         };
-        for stays in self.entries().filter(|entry| !gone.contains(entry.name)) {
+        let mut gone = gone.iter().map(|name| name.as_bytes()).peekable();
+        for stays in self.entries() {
             let name = stays.name.as_bytes();
+            while gone.next_if(|gone| *gone < name).is_some() {}
+            if gone.peek() == Some(&name) {
+                continue;
+            }
             while let Some(entry) = come.next_if(|entry| entry.name.as_bytes() <= name) {
                 put(&mut encoding, entry);
             }

@@ -12,13 +12,16 @@ use super::pass::{Failure, MAX_FAILURES, Report, Target};
 use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope};
 use crate::artifact::Status;
 use crate::error::Result;
-use crate::priority::give_way;
+use crate::thread::give_way;
 
 /// Artifacts whose rows are written in one transaction, as far as there are as many.
 const BATCH: usize = 2048;
 
 /// Artifacts for which a transaction is worth its cost while more are being read.
 const ENOUGH: usize = 256;
+
+/// Outcomes that are handed over together: whoever writes them is woken each time.
+const TOGETHER: usize = 32;
 
 /// How much nicer those who read many artifacts are than the thread that writes: while it waits for a core they fill the
 /// queue, and then all cores but one wait for it.
@@ -54,7 +57,7 @@ pub(super) fn examine(
     let failure = Mutex::new(None);
     std::thread::scope(|threads_scope| {
         // Dropped before the threads are waited for: an early end here lets those go on that would send.
-        let (sender, receiver) = sync_channel::<Outcome>(BATCH);
+        let (sender, receiver) = sync_channel::<Vec<Outcome>>(BATCH / TOGETHER);
         for _ in 0..threads {
             let sender = sender.clone();
             let (work, next, stop, failure) = (&work, &next, &stop, &failure);
@@ -62,32 +65,38 @@ pub(super) fn examine(
                 if work.len() > ENOUGH {
                     give_way(NICE);
                 }
+                let mut outcomes = Vec::new();
                 while !stop.load(Ordering::Relaxed) && !(context.is_cancelled)() {
                     let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed));
                     let Some(candidate) = at.ok().and_then(|at| work.get(at)) else {
-                        return;
+                        break;
                     };
                     match examine_one(root, candidate, force, texts, rows, context) {
-                        Ok(outcome) => {
-                            if sender.send(outcome).is_err() {
-                                return;
-                            }
-                        }
+                        Ok(outcome) => outcomes.push(outcome),
                         Err(error) => {
                             stop.store(true, Ordering::Relaxed);
                             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                             return;
                         }
                     }
+                    if outcomes.len() >= TOGETHER
+                        && sender.send(std::mem::take(&mut outcomes)).is_err()
+                    {
+                        return;
+                    }
                 }
+                // Nobody takes them where writing failed.
+                sender.send(outcomes).ok();
             });
         }
         drop(sender);
         let mut changes = Vec::new();
         while let Ok(first) = receiver.recv() {
-            for outcome in std::iter::once(first).chain(receiver.try_iter()) {
-                note(&outcome, target, report);
-                changes.extend(outcome.change);
+            for outcomes in std::iter::once(first).chain(receiver.try_iter()) {
+                for outcome in outcomes {
+                    note(&outcome, target, report);
+                    changes.extend(outcome.change);
+                }
                 if changes.len() >= BATCH {
                     break;
                 }

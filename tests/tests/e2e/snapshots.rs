@@ -458,6 +458,7 @@ fn a_rollback_of_many_things_is_cut_short_like_one_of_few() {
     let now = state(&sandbox);
     for (action, left) in [
         ("restore.write=enospc@30", &now),
+        ("change.before_rows=enospc;change.placed=enospc", &now),
         ("restore.write=kill@30", &now),
         ("change.placing=kill@30", &now),
         ("change.before_rows=kill", &then),

@@ -9,11 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use skillmeat_shared::failpoint;
 use skillmeat_shared::fs::{Expected, Placed, Staged};
 use skillmeat_shared::history::{Node, restore};
-use skillmeat_shared::priority::give_way;
 use skillmeat_shared::reconcile::Scope;
+use skillmeat_shared::thread::{beside, give_way};
 use skillmeat_shared::{Error, Result, config};
 
-use super::beside::beside;
 use super::draft::{After, Before, Draft, changed, is_manifest};
 use super::outside::{missed, renewed};
 use super::past::state_of;
@@ -125,13 +124,17 @@ impl App {
         }
         failpoint::step("change.recorded")?;
         let moved = put_in_place(draft, moves)?;
+        let let_pass = || {
+            let mut holds = holds.lock().unwrap_or_else(PoisonError::into_inner);
+            holds.clear();
+        };
         let follow = || {
             failpoint::step("change.before_rows")?;
             // Noted before the rows are read: what changes after that is somebody else's change.
             for (_, target, _) in touched {
                 self.ledger.note_settled(target);
             }
-            holds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let_pass();
             self.rows_of(touched)
         };
         let seal = || -> Result<Vec<String>> {
@@ -143,7 +146,8 @@ impl App {
         };
         let (followed, sealed) = beside("rows", &follow, seal);
         if sealed.is_err() {
-            // They are those of what no longer stands there.
+            // They are those of what no longer stands there, if they could follow at all.
+            let_pass();
             drop(self.rows_of(touched));
         }
         Ok((sealed?, followed))

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::artifact::{hash, scan};
 use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history;
-use skillmeat_shared::priority::give_way;
+use skillmeat_shared::thread::give_way;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 

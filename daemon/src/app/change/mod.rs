@@ -9,7 +9,6 @@
 //! what another program wrote since the plan looked is never overwritten: the plan is made again.
 
 mod apply;
-mod beside;
 mod caller;
 mod carry;
 mod clone;

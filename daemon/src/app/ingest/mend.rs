@@ -12,8 +12,8 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use skillmeat_shared::fs::atomic::TEMP_PREFIX;
 use skillmeat_shared::health::DISK_FULL;
-use skillmeat_shared::priority::give_way;
 use skillmeat_shared::reconcile::{Scope, Target};
+use skillmeat_shared::thread::give_way;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::pass::Pass;

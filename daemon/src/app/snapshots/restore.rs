@@ -15,6 +15,7 @@ use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history::diff::{self, Change};
 use skillmeat_shared::history::{Node, Objects, capture, object};
 use skillmeat_shared::id::ArtifactRef;
+use skillmeat_shared::thread::in_halves;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::name::Called;
@@ -40,6 +41,9 @@ pub(super) const RESULTS: [&str; 4] = ["restored", "removed", "unchanged", "fail
 
 /// Files that changed in an artifact up to which they are put back one by one.
 const FEW: usize = 16;
+
+/// Things from which on two threads look into them.
+const MANY: usize = 16;
 
 /// The snapshot before a rollback, once it is written.
 #[derive(Default)]
@@ -185,8 +189,11 @@ fn everything(
         let changes = changes.collect::<Result<Vec<_>>>()?;
         let changes = changes.into_iter().flatten().collect();
         let changes = whole(objects, changes, now, then)?;
-        let parts = changes.iter().map(|change| parts(objects, change));
-        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let parts_of = |some: &[Change]| -> Result<Vec<Vec<Change>>> {
+            some.iter().map(|change| parts(batch, change)).collect()
+        };
+        let parts = in_halves("compare", &changes, MANY, &parts_of);
+        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
         (changes, parts)
     };
     let mut items = Vec::new();

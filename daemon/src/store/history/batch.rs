@@ -203,7 +203,10 @@ impl Keep for Batch<'_> {
     }
 
     fn have_at_hand(&self, hash: &FileHash, bytes: &[u8]) {
-        lock(&self.held).hold(hash, &bytes.into());
+        let mut held = lock(&self.held);
+        if !held.has(hash) {
+            held.hold(hash, &bytes.into());
+        }
     }
 }
 

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{Captured, Entry, Found, Hands, Look, Walk, folder};
+use super::{Captured, Entry, Found, Hands, Look, SHARED, Walk, folder};
 use crate::fs::FileHash;
 use crate::history::diff::{self, Change};
 use crate::history::object::Keep;
 use crate::history::packed::{Packed, PackedEntry};
 use crate::history::seen::Seen;
 use crate::history::tree::{Node, Tree};
+use crate::thread::in_halves;
 use crate::{Code, Error, Result};
 
 /// A state that was captured, and where it changed since.
@@ -46,14 +47,23 @@ pub fn capture_again(
     };
     let node = later.top(before.node.as_ref())?;
     let (mut files, mut bytes) = (before.files, before.bytes);
-    for gone in later.looked.iter().filter_map(|one| one.before.as_ref()) {
-        diff::walk(objects, gone, &mut |_, node| {
-            if let Node::File { size, .. } = node {
-                files = files.saturating_sub(1);
-                bytes = bytes.saturating_sub(*size);
-            }
-            Ok(())
-        })?;
+    let gone = |some: &[Change]| -> Result<(u64, u64)> {
+        let (mut files, mut bytes) = (0, 0);
+        for gone in some.iter().filter_map(|one| one.before.as_ref()) {
+            diff::walk(objects, gone, &mut |_, node| {
+                if let Node::File { size, .. } = node {
+                    files += 1;
+                    bytes += size;
+                }
+                Ok(())
+            })?;
+        }
+        Ok((files, bytes))
+    };
+    for part in in_halves("count", &later.looked, SHARED, &gone) {
+        let (files_gone, bytes_gone) = part?;
+        files = files.saturating_sub(files_gone);
+        bytes = bytes.saturating_sub(bytes_gone);
     }
     let mut captured = later.walk.captured(Some(node));
     captured.files += files;

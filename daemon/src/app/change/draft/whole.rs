@@ -8,12 +8,12 @@ use skillmeat_shared::collection::{MANIFEST, edit};
 use skillmeat_shared::fs::{self, Staged};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::history::restore::restore;
+use skillmeat_shared::thread::in_halves;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::thing::{Thing, inside};
 use super::{After, Before, Draft, Source, Touch, changed, no_folder};
 use crate::app::change::Place;
-use crate::app::change::beside::beside;
 use crate::store::history::Batch;
 
 /// Things from which on two threads make them ready sooner than one.
@@ -192,8 +192,8 @@ impl Draft<'_> {
         };
         let container = self.root(place.collection_name())?.join(container);
         let disk = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
-        let is_same =
-            disk(&container).is_some() && disk(&container) == target.parent().and_then(disk);
+        let there = disk(&container);
+        let is_same = there.is_some() && there == target.parent().and_then(disk);
         Ok(is_same.then_some(container))
     }
 
@@ -417,19 +417,17 @@ impl Draft<'_> {
     }
 }
 
-/// Makes states of the past ready, on several threads if they are many: whether each is that very state.
+/// Makes states of the past ready, on two threads if they are many: whether each is that very state.
 fn make_all(objects: &Batch<'_>, wanted: &[(Place, Staged, Node)]) -> Result<Vec<bool>> {
     let make = |some: &[(Place, Staged, Node)]| -> Result<Vec<bool>> {
         let restored =
             |(_, staged, node): &(Place, Staged, Node)| restore(node, objects, staged.path());
         some.iter().map(restored).collect()
     };
-    if wanted.len() < MANY {
-        return make(wanted);
-    }
-    let (first, second) = wanted.split_at(wanted.len() / 2);
-    let (first, second) = beside("restore", &|| make(first), || make(second));
-    Ok([first?, second?].concat())
+    let made: Result<Vec<_>> = in_halves("restore", wanted, MANY, &make)
+        .into_iter()
+        .collect();
+    Ok(made?.concat())
 }
 
 /// Why a copy leaves something out.
