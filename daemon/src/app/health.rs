@@ -8,8 +8,8 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_REPLACED, CACHE_UNAVAILABLE,
     COLLECTION_BROKEN, COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE,
-    COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_REPLACED, HISTORY_UNUSABLE,
-    NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
+    COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_LOST, HISTORY_REPLACED,
+    HISTORY_UNUSABLE, NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
 };
 use skillmeat_shared::paths::{CachePlace, Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -113,7 +113,9 @@ impl App {
     pub(super) fn doubt_history(&self) {
         let before = self.history.trouble();
         self.history.doubt();
-        if self.history.trouble() != before {
+        let warned = self.boot.health.current();
+        let is_told = warned.iter().any(|one| one.code == HISTORY_LOST.code);
+        if self.history.trouble() != before || self.history.lost().is_some() != is_told {
             self.boot.health.stir();
         }
     }
@@ -141,6 +143,8 @@ impl App {
         let trouble = self.history.trouble();
         let trouble = trouble.as_ref().map(health::of_history);
         health.replace(&HISTORY_UNUSABLE, trouble.into_iter().collect());
+        let lost = health::of_lost_history(self.history.path(), self.history.lost());
+        health.replace(&HISTORY_LOST, lost.into_iter().collect());
         health.replace(&SNAPSHOT_DAMAGED, self.damage_findings());
         self.tell_of_watches(health);
         if let Some(store) = self.gate.open() {

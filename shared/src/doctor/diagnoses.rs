@@ -142,6 +142,10 @@ diagnoses! {
     GIT_UNUSABLE = "git-unusable", Warning,
         "git is there, but did not say its version, or is older than 2.20",
         "run `git --version` by hand, and update it";
+    /// The history is gone, or a part of it.
+    HISTORY_LOST = "history-lost", Warning,
+        "what stood in it can't be undone, and the snapshots in it are gone",
+        "put a copy of it back";
     /// The history was damaged, put aside and begun anew.
     HISTORY_REPLACED = "history-replaced", Warning,
         "changes from before can't be undone by commands; the file that was put aside holds what can be undone",

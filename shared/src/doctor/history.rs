@@ -1,6 +1,6 @@
-//! The history: whether it can be used, and what was put aside of it.
+//! The history: whether it can be used, what was put aside of it, and what was lost.
 
-use super::{Diagnosis, Finding, HISTORY_REPLACED, HISTORY_UNUSABLE};
+use super::{Diagnosis, Finding, HISTORY_LOST, HISTORY_REPLACED, HISTORY_UNUSABLE};
 use crate::health;
 use crate::history::file;
 use crate::paths::Home;
@@ -23,5 +23,7 @@ pub fn examine(home: &Home) -> Vec<Finding> {
             None => found,
         }
     });
-    trouble.into_iter().chain(replaced).collect()
+    let lost = health::of_lost_history(&path, file::lost(&path, true));
+    let lost = lost.map(|told| finding(&HISTORY_LOST, told));
+    trouble.into_iter().chain(replaced).chain(lost).collect()
 }

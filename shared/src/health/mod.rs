@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Error;
+use crate::history::file;
 use crate::time::{Clock, Timestamp};
 
 pub use warnables::*;
@@ -143,6 +144,20 @@ pub fn of_histories_aside(aside: &[PathBuf]) -> Option<Finding> {
     let hint =
         "keep that file, at another place: it holds what can be undone; the warning goes with it";
     Some((String::new(), message, vec![hint.to_owned()]))
+}
+
+/// What a loss of the history is to the register.
+pub fn of_lost_history(path: &Path, lost: Option<String>) -> Option<Finding> {
+    let note = file::note_of(path);
+    let hint = format!(
+        "with a copy of it: stop the daemon, put it back; then delete `{}`: the warning goes with it",
+        note.display()
+    );
+    Some((
+        String::new(),
+        format!("the history is lost: {}", lost?),
+        vec![hint],
+    ))
 }
 
 struct Raised {

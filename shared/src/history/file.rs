@@ -158,6 +158,33 @@ fn rest_of<'a>(path: &Path, other: &'a Path) -> Option<&'a [u8]> {
         .strip_prefix(ASIDE.as_bytes())
 }
 
+/// Where it is noted that there is a history, so that it is missed once it is gone: a line that says what this file is,
+/// and one for each time that something of it was lost.
+pub fn note_of(path: &Path) -> PathBuf {
+    path.with_file_name("state").join("history.note")
+}
+
+/// The longest note that counts, bytes.
+const LONGEST_NOTE: u64 = 64 * 1024;
+
+/// Whether there is certainly no history, or an empty file in its place.
+pub fn is_gone(path: &Path) -> bool {
+    match std::fs::metadata(path) {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// What of it was lost, as it was noted last; what is missing now, with `now`.
+pub fn lost(path: &Path, now: bool) -> Option<String> {
+    let note = crate::fs::read_bounded(&note_of(path), LONGEST_NOTE).ok()?;
+    let note = String::from_utf8_lossy(&note);
+    if now && is_gone(path) {
+        return Some(format!("there is nothing in `{}` any more", path.display()));
+    }
+    note.lines().skip(1).last().map(str::to_owned)
+}
+
 /// Whether a file was put aside with a history.
 pub fn is_aside(path: &Path, other: &Path) -> bool {
     path.parent() == other.parent() && rest_of(path, other).is_some()
@@ -226,6 +253,24 @@ mod tests {
         // What stands in the log is not known.
         write(&beside(&path, "-wal"), b"more", 0o600).unwrap();
         assert_eq!(code(&page(2, 0, b"")), None);
+    }
+
+    #[test]
+    fn what_is_gone_is_missed_if_it_was_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        assert_eq!(lost(&path, true), None);
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        write(&note_of(&path), b"what this is\n", 0o600).unwrap();
+        for _ in 0..2 {
+            assert!(lost(&path, true).unwrap().contains("history.db"));
+            assert_eq!(lost(&path, false), None);
+            write(&path, b"", 0o600).unwrap();
+        }
+        write(&path, &database(1), 0o600).unwrap();
+        assert_eq!(lost(&path, true), None);
+        write(&note_of(&path), b"what this is\nfirst\nlast\n", 0o600).unwrap();
+        assert_eq!(lost(&path, true).as_deref(), Some("last"));
     }
 
     #[test]

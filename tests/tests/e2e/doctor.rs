@@ -102,7 +102,7 @@ fn a_healthy_home_has_no_problems_with_and_without_a_daemon() {
     assert!(daemon::processes(sandbox.home().root()).is_empty());
     let fixed = doctor(&sandbox, &["--fix"], 0);
     assert_eq!(fixed["fixes"], json!([]));
-    assert!(!sandbox.home().root().join("state").exists());
+    assert!(!sandbox.home().root().join("state/doctor").exists());
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod links;
 mod list;
 mod load;
 mod locking;
+mod lost;
 mod manifests;
 mod mounts;
 mod names;

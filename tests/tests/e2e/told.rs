@@ -312,6 +312,7 @@ fn what_stands_in_the_place_of_a_folder_is_named() {
     assert_eq!(sandbox.ready()["artifacts"], 1);
     for name in ["state", "snapshots"] {
         let place = sandbox.home().root().join(name);
+        drop(fs::remove_dir_all(&place));
         write(&place, "a file");
         let found = findings(&sandbox, 9);
         assert_eq!(codes_of(&found), ["not-a-folder"], "{found:#?}");

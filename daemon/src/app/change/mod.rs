@@ -242,7 +242,8 @@ impl App {
             // Before anything stands on it.
             self.recover_changes();
         }
-        let (mut tries, mut has_waited) = (0, false);
+        let (mut tries, mut has_waited, mut is_opened_again) = (0, false, false);
+        let given_up = self.history.times_given_up();
         loop {
             tries += 1;
             let mut draft = Draft::new(self, asked.dry_run, caller);
@@ -271,6 +272,14 @@ impl App {
                     tracing::info!(target: "change", verb = asked.verb, "planned again: {error}");
                 }
                 Err(error) if !has_waited && self.may_have_come(&error) => has_waited = true,
+                // Its files were not as they were left, and it can be opened again.
+                Err(_)
+                    if !is_opened_again
+                        && !draft.past.is_recorded()
+                        && self.history.times_given_up() != given_up =>
+                {
+                    is_opened_again = true;
+                }
                 outcome => return outcome,
             }
         }

@@ -97,9 +97,13 @@ fn around<'a>(
     app: &App,
     places: impl Iterator<Item = (&'a Place, &'a Path)>,
 ) -> Result<BTreeMap<Place, (PathBuf, Option<Node>)>> {
+    let places: Vec<_> = places.collect();
     app.history.read(|connection| {
         let mut all = BTreeMap::new();
-        for (place, target) in places.filter(|(place, _)| !place.collection_name().is_empty()) {
+        for (place, target) in places
+            .iter()
+            .filter(|(place, _)| !place.collection_name().is_empty())
+        {
             let name = place.collection_name();
             for path in known::around(connection, name, &place.path)? {
                 let at = Place::collection(name, path);

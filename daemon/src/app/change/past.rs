@@ -31,6 +31,8 @@ pub(super) struct Past<'a> {
     /// What was made and may not be on the disk yet.
     restored: RefCell<Vec<PathBuf>>,
     along: Option<Along>,
+    /// From then on files may have changed.
+    is_recorded: bool,
 }
 
 impl<'a> Past<'a> {
@@ -40,6 +42,7 @@ impl<'a> Past<'a> {
             batch: history.batch(),
             restored: RefCell::default(),
             along: None,
+            is_recorded: false,
         }
     }
 
@@ -75,6 +78,11 @@ impl<'a> Past<'a> {
         self.restored.borrow_mut().push(path.to_path_buf());
     }
 
+    /// Whether it was tried to record an operation.
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.is_recorded
+    }
+
     /// The objects of this change, and all others.
     pub(super) const fn batch(&self) -> &Batch<'a> {
         &self.batch
@@ -108,6 +116,7 @@ impl<'a> Past<'a> {
             detail: String::new(),
         };
         let along = self.along.take();
+        self.is_recorded = true;
         self.commit(|transaction| {
             along.map_or(Ok(()), |along| along(transaction))?;
             missed.record(transaction)?;

@@ -9,18 +9,21 @@ mod batch;
 pub mod collect;
 pub mod damage;
 pub mod known;
+mod loss;
 mod moment;
 mod object;
 mod open;
 pub mod operation;
 mod parts;
+mod reading;
 pub mod seen;
 pub mod snapshot;
 mod trouble;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -32,11 +35,9 @@ use skillmeat_shared::{Code, Error, Result};
 
 use super::{is_held, sql_hit};
 pub use batch::Batch;
-use parts::Parts;
+use loss::{Kept, is_of_the_file};
+use reading::{Reader, Readers};
 use trouble::Trouble;
-
-/// Connections that are kept for those who read next.
-const READERS: usize = 2;
 
 /// How long a collection of garbage waits for open batches.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -53,43 +54,16 @@ fn sql_error(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, message)
             .hint("make room on the disk that holds the home; nothing was changed"),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::new(Code::HistoryDamaged, message)
-                .hint("`sm snapshot verify` tells which snapshots are whole")
-        }
+        Some(ErrorCode::NotADatabase) => Error::new(Code::HistoryDamaged, message).hint(
+            "it is put aside and a new one is begun: try again; `sm status` tells where it lies",
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => Error::new(Code::HistoryDamaged, message)
+            .hint("`sm snapshot verify` tells which snapshots are whole"),
         Some(ErrorCode::ReadOnly) => Error::new(Code::HistoryUnavailable, message)
             .hint("make the home writable, with all that is in it"),
         _ => Error::new(Code::HistoryUnavailable, message)
             .hint("`sm daemon logs` tells more; nothing is changed without a history"),
     }
-}
-
-/// Connections that only read, while nobody uses them.
-#[derive(Debug, Default)]
-struct Readers {
-    idle: Vec<Connection>,
-    /// Parts of lists that are kept: what is read with these most.
-    parts: Parts,
-    /// Which file they are of: one that was deleted is followed by another one at its path.
-    generation: u64,
-    /// That file.
-    identity: Option<(u64, u64)>,
-}
-
-impl Readers {
-    /// The file is another one.
-    fn begin_anew(&mut self) {
-        self.idle.clear();
-        self.parts.clear();
-        self.generation += 1;
-    }
-}
-
-/// A connection that only reads, in use.
-#[derive(Debug)]
-struct Reader {
-    connection: Connection,
-    generation: u64,
 }
 
 /// Who uses the objects.
@@ -108,9 +82,13 @@ pub struct History {
     is_read_only: bool,
     writer: Mutex<Option<Writer>>,
     readers: Mutex<Readers>,
+    /// Somebody has read.
+    has_read: Condvar,
     users: Mutex<Users>,
     left: Condvar,
     trouble: Mutex<Trouble>,
+    /// How often it was closed because of its files.
+    given_up: AtomicU64,
 }
 
 /// The one connection that writes.
@@ -119,15 +97,6 @@ struct Writer {
     connection: Connection,
     /// Which file it is of: one that stands at the path no longer is not to be written.
     identity: Option<(u64, u64)>,
-}
-
-/// Closes a database in which something can't be read: opened anew it is put aside, if it is none any more. Who goes on
-/// asking would keep it open. What stands in its log stays there, so that nothing is mixed.
-fn give_up(slot: &mut Option<Writer>) {
-    if let Some(writer) = slot.take() {
-        let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        drop(writer.connection.set_db_config(keep, true));
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,9 +112,11 @@ impl History {
             is_read_only: false,
             writer: Mutex::new(None),
             readers: Mutex::default(),
+            has_read: Condvar::new(),
             users: Mutex::default(),
             left: Condvar::new(),
             trouble: Mutex::default(),
+            given_up: AtomicU64::new(0),
         }
     }
 
@@ -173,8 +144,10 @@ impl History {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
+            let kept = Kept::of(&transaction)?;
             sql_hit("history.before_commit")?;
             transaction.commit()?;
+            lock(&self.readers).kept = Some(kept);
             sql_hit("history.after_commit")?;
             Ok(value)
         })
@@ -187,6 +160,9 @@ impl History {
     ) -> Result<T> {
         let mut slot = lock(&self.writer);
         let there = super::files::identity(&self.path);
+        if slot.is_some() && !self.is_as_left() {
+            self.give_up(&mut slot);
+        }
         let writer = match slot.as_mut() {
             // Of a file that was deleted or replaced only its open connections are left.
             Some(writer) if there.is_some() && writer.identity == there => writer,
@@ -195,25 +171,75 @@ impl History {
                 slot.insert(self.open_writer()?)
             }
         };
-        work(&mut writer.connection).map_err(|error| {
-            let error = sql_error(&error);
-            if error.code == Code::HistoryDamaged {
-                lock(&self.trouble).note_damage(&self.path, &error);
-                lock(&self.readers).begin_anew();
-                give_up(&mut slot);
+        let outcome = work(&mut writer.connection);
+        lock(&self.readers).log_bytes = super::files::log_bytes(&self.path);
+        outcome.map_err(|error| {
+            let told = sql_error(&error);
+            if told.code == Code::HistoryDamaged {
+                lock(&self.trouble).note_damage(&self.path, &told);
             }
-            error
+            if is_of_the_file(&error) {
+                self.give_up(&mut slot);
+            }
+            told
         })
     }
 
-    fn open_writer(&self) -> Result<Writer> {
+    /// Whether the file that is open was neither cut short nor lost of its log. Another one in its place is not looked at.
+    fn is_as_left(&self) -> bool {
+        let readers = lock(&self.readers);
+        readers.identity != super::files::identity(&self.path)
+            || (!super::files::is_cut_short(&self.path)
+                && super::files::log_bytes(&self.path) >= readers.log_bytes)
+    }
+
+    /// Closes a database in which something can't be read: opened anew it is put aside, if it is none any more. Who goes
+    /// on asking would keep it open. What stands in its log stays there, so that nothing is mixed.
+    fn give_up(&self, slot: &mut Option<Writer>) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
         lock(&self.readers).begin_anew();
+        if let Some(writer) = slot.take() {
+            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            drop(writer.connection.set_db_config(keep, true));
+        }
+    }
+
+    /// How often it was closed because of its files: what failed meanwhile may go well now.
+    pub fn times_given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn open_writer(&self) -> Result<Writer> {
+        let there = super::files::identity(&self.path);
+        let before = {
+            let mut readers = lock(&self.readers);
+            readers.begin_anew();
+            readers.kept.filter(|_| readers.identity == there)
+        };
+        if before.is_some() {
+            self.wait_for_old_readers()?;
+        }
+        let is_begun_anew = loss::note_gone(&self.path);
         let opened = open::writer(&self.path, self.is_local);
         let identity = super::files::identity(&self.path);
-        lock(&self.readers).identity = identity;
+        let kept = opened.as_ref().ok().and_then(|new| Kept::of(new).ok());
+        if let (Some(before), Some(kept), false) = (before, kept, is_begun_anew)
+            && identity == there
+        {
+            loss::compare(&self.path, &before, &kept);
+        }
+        {
+            let mut readers = lock(&self.readers);
+            readers.identity = identity;
+            readers.log_bytes = super::files::log_bytes(&self.path);
+            // What can't be opened may still be, with all that it held.
+            readers.kept = kept.or(before);
+        }
         lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
+        let connection = opened?;
+        loss::remember(&self.path);
         Ok(Writer {
-            connection: opened?,
+            connection,
             identity,
         })
     }
@@ -221,15 +247,19 @@ impl History {
     /// Why it can't be used, as far as is known. A file that was changed since it was opened last is tried, unless
     /// somebody is at work on it; one that is not there yet is no trouble.
     pub fn trouble(&self) -> Option<Error> {
-        if lock(&self.trouble).is_old(&self.path)
+        if (lock(&self.trouble).is_old(&self.path) || !self.is_as_left())
             && let Ok(mut slot) = self.writer.try_lock()
         {
             let there = super::files::identity(&self.path);
+            let is_open = slot.as_ref().is_some_and(|open| open.identity == there);
             if there.is_none() {
                 lock(&self.trouble).note_open(&self.path, None);
             } else if self.is_read_only {
                 drop(self.open_as_it_is());
-            } else if slot.as_ref().is_none_or(|open| open.identity != there) {
+            } else if !is_open || !self.is_as_left() {
+                if is_open {
+                    self.give_up(&mut slot);
+                }
                 *slot = None;
                 *slot = self.open_writer().ok();
             }
@@ -237,102 +267,16 @@ impl History {
         lock(&self.trouble).why()
     }
 
+    /// What of it was lost, in words, until that is acknowledged or it is back.
+    pub fn lost(&self) -> Option<String> {
+        // Who opens it may just have put it aside.
+        let alone = self.writer.try_lock();
+        file::lost(&self.path, alone.is_ok())
+    }
+
     /// Has a history that can't be used tried again: what was in its way may have gone without a trace.
     pub fn doubt(&self) {
         lock(&self.trouble).doubt();
-    }
-
-    /// Runs `work` on a connection that only reads.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let reader = self.reader()?;
-        let outcome = {
-            // All that it reads is of one moment; it ends with a rollback, which gives nothing up.
-            let moment = reader.connection.unchecked_transaction();
-            moment.and_then(|moment| work(&moment))
-        };
-        let outcome = outcome.map_err(|error| sql_error(&error));
-        let outcome = self.noticed(reader.generation, outcome);
-        self.give_back(reader);
-        outcome
-    }
-
-    /// Has a database in which something can't be read opened anew, unless somebody is writing it, or did so already.
-    fn noticed<T>(&self, generation: u64, outcome: Result<T>) -> Result<T> {
-        if let Err(error) = &outcome
-            && error.code == Code::HistoryDamaged
-        {
-            let mut readers = lock(&self.readers);
-            // Who opens it anew begins with the readers: as long as they are held, the damaged file stands there.
-            if self.is_read_only || readers.generation == generation {
-                lock(&self.trouble).note_damage(&self.path, error);
-                readers.begin_anew();
-                drop(readers);
-                if let Ok(mut slot) = self.writer.try_lock() {
-                    give_up(&mut slot);
-                }
-            }
-        }
-        outcome
-    }
-
-    /// A connection that only reads, which nobody else uses.
-    fn reader(&self) -> Result<Reader> {
-        if self.is_read_only {
-            return Ok(Reader {
-                connection: self.open_as_it_is()?,
-                generation: 0,
-            });
-        }
-        let has_one = {
-            let readers = lock(&self.readers);
-            !readers.idle.is_empty() && readers.identity == super::files::identity(&self.path)
-        };
-        if !has_one {
-            // Makes and migrates it, if need be. What a file held that was deleted is kept nowhere.
-            self.with_writer(|_| Ok(()))?;
-        }
-        let (idle, generation) = {
-            let mut readers = lock(&self.readers);
-            (readers.idle.pop(), readers.generation)
-        };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.noticed(generation, open::reader(&self.path))?,
-        };
-        Ok(Reader {
-            connection,
-            generation,
-        })
-    }
-
-    fn open_as_it_is(&self) -> Result<Connection> {
-        let opened = open::reader_of_read_only(&self.path);
-        lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
-        opened
-    }
-
-    /// Keeps a connection for whoever reads next. One that takes the file for unchanging is not kept: others may write it.
-    fn give_back(&self, reader: Reader) {
-        let mut readers = lock(&self.readers);
-        if self.is_read_only {
-            return;
-        }
-        if reader.generation == readers.generation && readers.idle.len() < READERS {
-            readers.idle.push(reader.connection);
-        }
-    }
-
-    /// The bytes of a part of a list, if they are at hand.
-    fn part(&self, hash: &FileHash) -> Option<Arc<[u8]>> {
-        lock(&self.readers).parts.get(hash)
-    }
-
-    /// Has parts at hand that are kept in the file of this generation.
-    fn hold_parts(&self, generation: Option<u64>, parts: &Parts) {
-        let mut readers = lock(&self.readers);
-        if generation == Some(readers.generation) && !self.is_read_only {
-            readers.parts.take_in(parts);
-        }
     }
 
     /// Begins to keep objects.
@@ -395,12 +339,19 @@ impl History {
 
     /// Closes the connections that nobody uses; they are opened again when they are needed.
     pub fn rest(&self) {
+        if !self.is_as_left() {
+            // What it lacks is noted first.
+            drop(self.trouble());
+        }
         let mut readers = lock(&self.readers);
         readers.idle.clear();
         readers.parts.clear();
         drop(readers);
-        if let Ok(mut slot) = self.writer.try_lock() {
-            *slot = None;
+        if let Ok(mut slot) = self.writer.try_lock()
+            && slot.take().is_some()
+        {
+            let mut readers = lock(&self.readers);
+            (readers.log_bytes, readers.kept) = (0, None);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 use skillmeat_shared::Result;
 
-use super::{History, Reader, lock, sql_error};
+use super::reading::Reader;
+use super::{History, lock};
 
 /// A moment that begins with the first question. Threads that ask at the same time do so through connections of their
 /// own: of what is never deleted meanwhile their answers are the same.
@@ -42,7 +43,7 @@ impl<'a> Moment<'a> {
             Some(reader) => reader,
             None => self.begin()?,
         };
-        let answer = question(&reader.connection).map_err(|error| sql_error(&error));
+        let answer = question(&reader.connection);
         let answer = self.history.noticed(reader.generation, answer);
         let mut begun = lock(&self.begun);
         if begun.ended == ended {
@@ -57,7 +58,6 @@ impl<'a> Moment<'a> {
     fn begin(&self) -> Result<Reader> {
         let reader = self.history.reader()?;
         let begun = reader.connection.execute_batch("BEGIN");
-        let begun = begun.map_err(|error| sql_error(&error));
         self.history.noticed(reader.generation, begun)?;
         Ok(reader)
     }

@@ -30,9 +30,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
 });
 
 /// A connection that only reads.
-pub(super) fn reader(path: &Path) -> Result<Connection> {
-    super::super::connection::open_reader(path).map_err(|error| sql_error(&error).at(path, None))
-}
+pub(super) use super::super::connection::open_reader as reader;
 
 /// A connection that only reads, of a file that can't be written. Where SQLite can't make its own files beside it, the
 /// file is read as one that nobody changes; without a file there is nothing to read.
@@ -144,6 +142,11 @@ fn try_open(path: &Path, is_local: bool) -> Result<Connection> {
     let failed = |error: rusqlite::Error| sql_error(&error).at(path, None);
     if let Some(error) = file::misplaced(path) {
         return Err(error);
+    }
+    if file::is_gone(path) && files::log_bytes(path) > 0 {
+        // SQLite would take it for a new one and delete the log.
+        let message = format!("`{}` was emptied beside its log", path.display());
+        return Err(Error::new(Code::HistoryDamaged, message).at(path, None));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

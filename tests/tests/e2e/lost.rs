@@ -1,0 +1,195 @@
+//! A history that others delete, empty or cut off: it is used again at once, and what is lost is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{codes, rename, skill, text, write};
+use skillmeat_tests::wait::until_true;
+
+use crate::doctor::OF_THE_MACHINE;
+
+/// A home with an artifact and some operations, as they were, and its running daemon.
+fn begun() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "One");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    sandbox
+}
+
+fn log_of(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().root().join("history.db-wal")
+}
+
+fn note_of(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().root().join("state/history.note")
+}
+
+/// A history that is in use, with something in its log alone.
+fn in_use() -> Sandbox {
+    let sandbox = begun();
+    let mut number = 0;
+    until_true("something in the log", || {
+        number += 1;
+        drop(
+            sandbox
+                .run(&["tag", "add", &format!("t{number}"), "one"])
+                .ok(),
+        );
+        fs::metadata(log_of(&sandbox)).is_ok_and(|found| found.len() > 0)
+    });
+    sandbox
+}
+
+fn empty(path: &Path) {
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+}
+
+#[track_caller]
+fn doctor_says(sandbox: &Sandbox) -> Vec<String> {
+    let seen = sandbox.run(&["doctor", "--json"]).ok().json();
+    let all = seen["findings"].as_array().unwrap().iter();
+    let all = all.map(|one| text(&one["code"]));
+    all.filter(|one| !OF_THE_MACHINE.contains(&one.as_str()))
+        .collect()
+}
+
+/// It is told everywhere until it is acknowledged.
+#[track_caller]
+fn told(sandbox: &Sandbox, why: &str) {
+    let status = sandbox.status_until("a history that is lost", |status| {
+        codes(&status["warnings"]) == ["history-lost"]
+    });
+    let warning: &Value = &status["warnings"][0];
+    assert!(text(&warning["message"]).contains(why), "{warning:#}");
+    let note = note_of(sandbox);
+    let hints = warning["hints"].to_string();
+    assert!(hints.contains(note.to_str().unwrap()), "{warning:#}");
+    let log = sandbox.run(&["daemon", "logs", "-n", "200"]).ok().stdout;
+    let is_warned = |line: &str| line.contains("WARN") && line.contains(why);
+    assert!(log.lines().any(is_warned), "{log}");
+    assert_eq!(doctor_says(sandbox), ["history-lost"]);
+    sandbox.stop();
+    assert_eq!(doctor_says(sandbox), ["history-lost"]);
+    sandbox.status_until("the same after a start", |status| {
+        codes(&status["warnings"]) == ["history-lost"]
+    });
+    fs::remove_file(note).unwrap();
+    sandbox.status_until("no warning", |status| codes(&status["warnings"]).is_empty());
+    assert_eq!(doctor_says(sandbox), [""; 0]);
+}
+
+#[test]
+fn a_log_that_is_emptied_in_use_is_told_and_the_history_goes_on() {
+    for ask in [&["log"][..], &["tag", "add", "red", "one"], &["snapshot"]] {
+        let sandbox = in_use();
+        empty(&log_of(&sandbox));
+        drop(sandbox.run(ask).ok());
+        drop(sandbox.run(&["tag", "add", "blue", "one"]).ok());
+        drop(sandbox.run(&["undo"]).ok());
+        told(&sandbox, "was deleted or cut off");
+    }
+}
+
+#[test]
+fn a_log_that_is_emptied_in_use_is_noticed_by_who_asks_for_the_status() {
+    let sandbox = in_use();
+    empty(&log_of(&sandbox));
+    told(&sandbox, "was deleted or cut off");
+}
+
+#[test]
+fn a_history_that_is_emptied_with_its_log_in_use_is_begun_anew() {
+    for ask in [&["log"][..], &["tag", "add", "red", "one"]] {
+        let sandbox = in_use();
+        empty(&sandbox.home().history());
+        empty(&log_of(&sandbox));
+        drop(sandbox.run(ask).ok());
+        told(&sandbox, "a new one was begun");
+    }
+}
+
+#[test]
+fn a_history_that_is_emptied_beside_its_log_is_put_aside_with_it() {
+    let sandbox = in_use();
+    empty(&sandbox.home().history());
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    sandbox.status_until("a history that was replaced", |status| {
+        codes(&status["warnings"]) == ["history-replaced"]
+    });
+    let all = fs::read_dir(sandbox.home().root()).unwrap();
+    let mut all = all.map(|entry| text(&entry.unwrap().file_name().to_str().unwrap().into()));
+    assert!(all.any(|name| name.contains(".corrupt-") && name.ends_with("-wal")));
+}
+
+#[test]
+fn a_history_that_was_deleted_is_missed() {
+    for (is_running, is_asked) in [(true, true), (true, false), (false, true), (false, false)] {
+        let sandbox = begun();
+        let history = sandbox.home().history();
+        let kept = sandbox.path("kept.db");
+        sandbox.ready();
+        if !is_running {
+            sandbox.stop();
+        }
+        fs::copy(&history, &kept).unwrap();
+        for file in [history.clone(), log_of(&sandbox)] {
+            drop(fs::remove_file(file));
+        }
+        if !is_running {
+            assert_eq!(doctor_says(&sandbox), ["history-lost"]);
+        }
+        if is_asked {
+            drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+            told(&sandbox, "a new one was begun");
+        } else {
+            sandbox.status_until("a history that is gone", |status| {
+                codes(&status["warnings"]) == ["history-lost"]
+            });
+        }
+    }
+}
+
+#[test]
+fn a_history_that_was_emptied_at_rest_is_missed() {
+    let sandbox = begun();
+    sandbox.ready();
+    sandbox.stop();
+    write(sandbox.home().history(), "");
+    assert_eq!(doctor_says(&sandbox), ["history-lost"]);
+    sandbox.ready();
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    told(&sandbox, "a new one was begun");
+}
+
+#[test]
+fn a_history_that_nobody_knows_of_is_not_missed() {
+    // A fresh home, one of a version that did not note it, and one whose history is put back.
+    let sandbox = begun();
+    sandbox.ready();
+    sandbox.stop();
+    assert_eq!(doctor_says(&sandbox), [""; 0]);
+    let (history, kept) = (sandbox.home().history(), sandbox.path("kept.db"));
+    rename(&history, &kept);
+    assert_eq!(doctor_says(&sandbox), ["history-lost"]);
+    rename(&kept, &history);
+    assert_eq!(doctor_says(&sandbox), [""; 0]);
+    for _ in ["unknown", "known again"] {
+        fs::remove_file(note_of(&sandbox)).unwrap();
+        assert!(codes(&sandbox.ready()["warnings"]).is_empty());
+        drop(sandbox.run(&["log"]).ok());
+        sandbox.stop();
+        assert!(note_of(&sandbox).exists());
+        assert_eq!(doctor_says(&sandbox), [""; 0]);
+    }
+    fs::remove_file(note_of(&sandbox)).unwrap();
+    fs::remove_file(&history).unwrap();
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    assert!(codes(&sandbox.ready()["warnings"]).is_empty());
+}
