@@ -78,8 +78,9 @@ fn external_name(path: &Path, reach: &Reach, taken: impl Fn(&str) -> bool) -> St
     }
 }
 
-/// Clears away what a daemon that was killed left half-copied.
-pub(super) fn sweep_collection(root: &Path) {
+/// Clears away what daemons that were killed left half-copied; at once, if all of their changes are settled and this was
+/// ours.
+pub(super) fn sweep_collection(root: &Path, at_once: bool) {
     let folders = std::fs::read_dir(root)
         .into_iter()
         .flatten()
@@ -89,7 +90,14 @@ pub(super) fn sweep_collection(root: &Path) {
         .map(|entry| entry.path());
     let swept: usize = folders
         .chain([root.to_owned()])
-        .map(|folder| fs::sweep(&folder))
+        .map(|folder| {
+            let ours = if at_once {
+                fs::sweep_predecessors(&folder)
+            } else {
+                0
+            };
+            ours + fs::sweep(&folder)
+        })
         .sum();
     if swept > 0 {
         tracing::info!(target: "add", "{swept} half-made copies were cleared away in `{}`", root.display());

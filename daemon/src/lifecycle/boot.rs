@@ -13,6 +13,7 @@ use rustix::fs::Mode;
 use skillmeat_shared::config::{self, Loaded};
 use skillmeat_shared::error::ErrorJson;
 use skillmeat_shared::failpoint;
+use skillmeat_shared::fs;
 use skillmeat_shared::health::Health;
 use skillmeat_shared::paths::{Home, ProcessEnvironment, ensure_private_dir, prepare_socket_dir};
 use skillmeat_shared::rendezvous::{Rendezvous, StartupReport, start_ticks};
@@ -188,6 +189,14 @@ fn prepare(args: &Args, announce: &mut Announce) -> Result<Prepared> {
     })
 }
 
+/// Has what a killed daemon left half-made be known by who owns the home after it: the lock is held.
+fn own_temporaries(home: &Home) {
+    let run = home.run_dir();
+    let machine = run.file_name().unwrap_or_default().to_string_lossy();
+    // Without it what is left is older before it goes.
+    drop(fs::own_temporaries(home.root(), &machine));
+}
+
 /// Takes the lock and serves until the end.
 fn own<A: Application>(
     prepared: Prepared,
@@ -206,6 +215,7 @@ fn own<A: Application>(
     let instance = new_instance(started_at);
     let lock = Arc::new(Lock::acquire(&home, &instance)?);
     failpoint::step("boot.after_lock")?;
+    own_temporaries(&home);
     let reserve = Reserve::take(home.reserve());
 
     let runtime = tokio::runtime::Builder::new_multi_thread()

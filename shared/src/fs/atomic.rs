@@ -9,8 +9,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as Io, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -74,6 +75,46 @@ impl Expected {
     }
 }
 
+/// What the names of temporaries of the one process that owns a home have in common with those of its predecessors.
+struct Owned {
+    mark: u32,
+    /// The first number of this process: greater than all of its predecessors'.
+    first: u64,
+}
+
+static OWNED: OnceLock<Owned> = OnceLock::new();
+
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Has temporaries of this process bear a mark of its owner on this machine: a folder that only one process at a time
+/// owns, which holds a lock for as long as it lives. Only the first call counts.
+///
+/// # Errors
+/// If the folder is gone.
+pub fn own_temporaries(folder: &Path, machine: &str) -> std::io::Result<()> {
+    let found = fs::metadata(folder)?;
+    let owner = format!("{} {} {machine}", found.dev(), found.ino());
+    let [a, b, c, d, ..] = FileHash::of(owner.as_bytes()).0;
+    let first = u64::try_from(now().as_micros()).unwrap_or_default();
+    let mark = u32::from_be_bytes([a, b, c, d]);
+    OWNED.get_or_init(|| Owned { mark, first });
+    Ok(())
+}
+
+/// Whether a temporary of this process, number and mark was made by an owner before this process.
+pub(super) fn is_of_predecessor(process: &str, serial: &str, mark: &str) -> bool {
+    let Some(owned) = OWNED.get() else {
+        return false;
+    };
+    let is_before = serial.parse().is_ok_and(|serial: u64| serial < owned.first);
+    let is_other = process.parse() != Ok(std::process::id());
+    u32::from_str_radix(mark, 16) == Ok(owned.mark) && (is_other || is_before)
+}
+
 /// A new temporary file or folder that is removed unless it was renamed into its place.
 #[derive(Debug)]
 pub(crate) struct Temporary {
@@ -86,11 +127,12 @@ impl Temporary {
     pub(crate) fn name_in(folder: &Path) -> PathBuf {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        let nanos = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.subsec_nanos());
+        let (serial, mark) = OWNED.get().map_or_else(
+            || (serial, now().subsec_nanos()),
+            |owned| (owned.first + serial, owned.mark),
+        );
         folder.join(format!(
-            "{TEMP_PREFIX}{}-{serial}-{nanos:08x}",
+            "{TEMP_PREFIX}{}-{serial}-{mark:08x}",
             std::process::id()
         ))
     }

@@ -16,9 +16,12 @@ pub(crate) mod pattern;
 mod sweep;
 
 pub use aside::set_aside;
-pub use atomic::{Expected, FileHash, TEMP_PREFIX, create_new, read_bounded, resolve, swap, write};
+pub use atomic::{
+    Expected, FileHash, TEMP_PREFIX, create_new, own_temporaries, read_bounded, resolve, swap,
+    write,
+};
 pub use contain::{join, relative};
 pub use exchange::{Placed, Staged, has_content, make_folders, remove_folders, take_out};
 pub use flush::{flush, write_out};
 pub use lock::FileLock;
-pub use sweep::{LEFT_BEHIND, is_left_behind, sweep, sweep_below};
+pub use sweep::{LEFT_BEHIND, is_left_behind, sweep, sweep_below, sweep_predecessors};

@@ -41,25 +41,37 @@ pub fn sweep_below(folder: &Path, levels: usize, entries: &mut usize) -> usize {
     swept
 }
 
-/// Whether a name is one that [`Temporary`](super::atomic::Temporary) makes: process, number, moment, and perhaps an
-/// extension.
+/// Deletes temporaries in a folder that those made who owned our home before us, however young: they are dead. Tells how
+/// many.
+pub fn sweep_predecessors(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let theirs = entries.filter(|entry| {
+        let name = entry.file_name();
+        parts_of(&name).is_some_and(|[process, serial, mark]| {
+            super::atomic::is_of_predecessor(process, serial, mark)
+        })
+    });
+    theirs.filter(|entry| remove(&entry.path())).count()
+}
+
+/// Whether a name is one that [`Temporary`](super::atomic::Temporary) makes.
 fn is_our_name(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    let Some(rest) = name.strip_prefix(TEMP_PREFIX.as_bytes()) else {
-        return false;
-    };
-    let rest = rest.split(|byte| *byte == b'.').next().unwrap_or_default();
-    let parts: Vec<&[u8]> = rest.split(|byte| *byte == b'-').collect();
-    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    match parts.as_slice() {
-        [process, number, moment] => {
-            is_number(process)
-                && is_number(number)
-                && moment.len() == 8
-                && moment.iter().all(u8::is_ascii_hexdigit)
-        }
-        _ => false,
-    }
+    parts_of(name).is_some()
+}
+
+/// Process, number and mark (or moment) in a name that [`Temporary`](super::atomic::Temporary) makes, perhaps with an
+/// extension.
+fn parts_of(name: &OsStr) -> Option<[&str; 3]> {
+    let rest = name.to_str()?.strip_prefix(TEMP_PREFIX)?;
+    let mut parts = rest.split('.').next()?.split('-');
+    let [process, serial, mark] = [parts.next()?, parts.next()?, parts.next()?];
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ours = is_number(process)
+        && is_number(serial)
+        && mark.len() == 8
+        && mark.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && parts.next().is_none();
+    is_ours.then_some([process, serial, mark])
 }
 
 /// Whether an entry is a temporary of ours that was left behind.
@@ -90,7 +102,42 @@ fn remove(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::atomic::Temporary;
+    use crate::fs::atomic::{Temporary, own_temporaries};
+
+    #[test]
+    fn what_the_owners_before_us_left_goes_however_young_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // As another process, before it was known who owns what.
+        let stray = Temporary::name_in(folder.path());
+        fs::create_dir(&stray).unwrap();
+        assert_eq!(sweep_predecessors(folder.path()), 0);
+        own_temporaries(folder.path(), "here").unwrap();
+        let ours = Temporary::name_in(folder.path());
+        fs::create_dir(&ours).unwrap();
+        assert_eq!(sweep_predecessors(folder.path()), 0);
+        let name = ours.file_name().unwrap();
+        let [process, serial, mark] = parts_of(name).unwrap();
+        let serial: u64 = serial.parse().unwrap();
+        let other = u32::from_str_radix(mark, 16).unwrap() ^ 1;
+        let theirs = [
+            format!("{TEMP_PREFIX}1{process}-{serial}-{mark}"),
+            format!("{TEMP_PREFIX}{process}-{}-{mark}.lock", serial - 1_000_000),
+        ];
+        let others = [
+            format!("{TEMP_PREFIX}1{process}-{serial}-{other:08x}"),
+            format!("{TEMP_PREFIX}1{process}-{serial}-{mark}-notes"),
+            format!("1{process}-{serial}-{mark}"),
+        ];
+        for name in theirs.iter().chain(&others) {
+            fs::create_dir(at(name)).unwrap();
+            fs::create_dir(at(name).join("skills")).unwrap();
+        }
+        assert_eq!(sweep_predecessors(folder.path()), 2);
+        assert!(others.iter().all(|name| at(name).exists()));
+        assert!(ours.exists() && stray.exists());
+        assert_eq!(sweep_predecessors(&at("nowhere")), 0);
+    }
 
     #[test]
     fn only_old_temporaries_go() {

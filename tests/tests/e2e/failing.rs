@@ -415,3 +415,35 @@ fn an_end_that_fails_is_an_end() {
         equals_a_fresh_one(&sandbox, &what);
     }
 }
+
+#[test]
+fn what_a_killed_change_made_ready_goes_with_the_next_start() {
+    let (sandbox, faults) = library();
+    let source = skill(&sandbox.path("source"), "new", "Plain");
+    let add = ["add", source.to_str().unwrap()];
+    let ways = [
+        (&add[..], "change.planned=kill"),
+        (&add, "change.ready=kill"),
+        (&add, "change.recorded=kill"),
+        (&add, "change.placing=kill@2"),
+        (&["remove", "one", "--yes"], "change.placing=kill@2"),
+        (&["remove", "one", "--yes"], "change.placed=kill"),
+        (&["collection", "create", "work"], "change.recorded=kill"),
+        (&["rate", "two", "5"], "change.recorded=kill"),
+    ];
+    // What another daemon is making ready in the same place.
+    let theirs = sandbox.collection("default", "skills/.skillmeat-tmp-1-2-01234567");
+    let mut left = 0;
+    for (args, step) in ways {
+        faults.tell(step);
+        drop(sandbox.run(args));
+        until_dead(&sandbox, step);
+        faults.none();
+        left += leftovers(sandbox.home().root()).len();
+        std::fs::create_dir_all(&theirs).unwrap();
+        sandbox.ready();
+        let found = leftovers(sandbox.home().root());
+        assert_eq!(found, [theirs.to_str().unwrap()], "{args:?} {step}");
+    }
+    assert!(left > 5, "{left}");
+}

@@ -20,6 +20,11 @@ use crate::app::App;
 use crate::store::history::operation::{self, Operation, State};
 
 impl App {
+    /// Whether no change of a process before this one may still need what it made ready or put aside.
+    pub(in crate::app) fn is_settled(&self) -> bool {
+        !self.unsettled.load(Ordering::Relaxed) && self.history.lost().is_none()
+    }
+
     /// Finishes or rolls back every operation that was left open. No change is under way. What can't be settled
     /// stays open until the next change or start.
     pub(in crate::app) fn recover_changes(&self) {
@@ -50,6 +55,12 @@ impl App {
                         id = operation.id, "a change that was cut short can't be rolled back: {error}"
                     );
                 }
+            }
+        }
+        if self.is_settled() {
+            let home = &self.boot.home;
+            for folder in [home.root(), &home.collections(), &home.root().join("state")] {
+                fs::sweep_predecessors(folder);
             }
         }
     }

@@ -273,9 +273,11 @@ impl App {
             !(is_gone && self.forget_if_removed(store, &target.name))
         });
         if reason == STARTUP {
+            let is_settled = self.is_settled();
             for target in &found {
-                self.reach
-                    .through(&target.path, super::home::sweep_collection);
+                self.reach.through(&target.path, move |root| {
+                    super::home::sweep_collection(root, is_settled);
+                });
             }
         }
         let known: HashSet<String> = store
