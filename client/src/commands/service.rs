@@ -115,9 +115,14 @@ async fn install(context: &mut Context, args: ServiceArgs) -> Outcome {
     if !args.dry_run {
         control.presence()?;
         // Until the manager has the service, no other command may start a daemon or wait for one in vain.
-        let _held = FileLock::acquire(&home.start_lock(), daemon::START_LOCK)?;
+        let held = FileLock::acquire(&home.start_lock(), daemon::START_LOCK)?;
         make_way(context).await?;
-        let done = write(&changes).and_then(|()| asks.iter().try_for_each(|ask| control.ask(*ask)));
+        let mut done =
+            write(&changes).and_then(|()| asks.iter().try_for_each(|ask| control.ask(*ask)));
+        drop(held);
+        if done.is_ok() {
+            done = context.session().await.map(drop);
+        }
         if let Err(error) = done {
             take_back(&control, &changes);
             return Err(error.hint("what was installed has been taken back").into());

@@ -227,7 +227,12 @@ async fn find(
             return Ok(session);
         }
         if Instant::now() >= give_up {
-            return Err(unreachable_owner(home));
+            return Err(match Control::in_charge(home, env) {
+                Some(manager) if !is_owned_or_starting(home)? => {
+                    manager.failed("the service was started, but no daemon answers".to_owned())
+                }
+                _ => unreachable_owner(home),
+            });
         }
         sleep(rest).await;
         rest = (rest * 2).min(Duration::from_millis(500));

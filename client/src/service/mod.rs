@@ -135,14 +135,16 @@ impl Control {
                 continue;
             }
             self.presence()?;
-            return Err(Error::new(
-                Code::ServiceFailed,
-                format!("`{call}` failed: {why}"),
-            )
-            .hint(self.how_to_look())
-            .hint("`sm daemon run` starts the daemon in the foreground, where you see it fail"));
+            return Err(self.failed(format!("`{call}` failed: {why}")));
         }
         Ok(())
+    }
+
+    /// The error of a manager that does not do what it was asked.
+    pub(crate) fn failed(&self, why: String) -> Error {
+        Error::new(Code::ServiceFailed, why)
+            .hint(self.how_to_look())
+            .hint("`sm daemon run` starts the daemon in the foreground, where you see it fail")
     }
 
     /// Has the manager start the service, and tells what the daemon said if it could not start.

@@ -349,6 +349,30 @@ fn a_service_that_does_not_start_is_taken_back() {
 }
 
 #[test]
+fn a_service_that_only_says_that_it_runs_is_taken_back() {
+    let user = User::new();
+    user.set("idle");
+    let error = user.sandbox.fails(&["service", "install"], 7);
+    assert_eq!(error["code"], "service.failed", "{error}");
+    assert!(error["hints"].to_string().contains("taken back"), "{error}");
+    assert!(!user.unit("skillmeatd.service").exists());
+    assert_eq!(user.runs_after_a_command(), "auto");
+}
+
+#[test]
+fn a_manager_that_only_says_that_it_started_the_daemon_is_named() {
+    let user = User::installed();
+    user.sandbox.stop();
+    user.set("idle");
+    let error = user.sandbox.fails(&["list"], 7);
+    assert_eq!(error["code"], "service.failed", "{error}");
+    assert!(
+        error["hints"].to_string().contains("sm daemon run"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_keeps_the_daemon_from_starting_is_told_in_its_own_words() {
     let user = User::installed();
     let socket = daemon::rendezvous(user.sandbox.home()).unwrap().socket;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A user's systemd as far as `sm` knows it. Beside it lie: `calls` (what was asked), `variables` (of its
-# environment), `no-bus` (it can't be reached), `broken` (it refuses to start anything), `pretend` (the version
-# that the daemon takes for its own).
+# environment), `no-bus` (it can't be reached), `broken` (it refuses to start anything), `idle` (it says that it
+# did, and does not), `pretend` (the version that the daemon takes for its own).
 here=$(dirname "$0")
 units=$HOME/.config/systemd/user
 name=skillmeatd
@@ -24,6 +24,7 @@ stop() {
 }
 start() {
     alive && return 0
+    [ -e "$here/idle" ] && return 0
     if [ -e "$here/broken" ] || ! [ -e "$units/$name.service" ]; then
         echo "Failed to start $name.service: Unit has a bad unit file setting." >&2
         exit 1
