@@ -31,11 +31,13 @@ pub fn load(home: &Home, env: &dyn Environment) -> Loaded {
         },
         Err(error) if error.code == Code::FileNotFound => String::new(),
         Err(error) => {
-            problems.push(
-                Error::new(Code::ConfigInvalid, error.message)
-                    .hint("mend its rights: until it can be read the defaults are used")
-                    .at(&path, None),
-            );
+            let hint = if path.metadata().is_ok_and(|found| !found.is_file()) {
+                "move what stands there away"
+            } else {
+                "mend its rights: until it can be read the defaults are used"
+            };
+            let error = Error::new(Code::ConfigInvalid, error.message);
+            problems.push(error.hint(hint).at(&path, None));
             String::new()
         }
     };

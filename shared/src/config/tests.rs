@@ -62,6 +62,21 @@ fn without_a_file_there_are_defaults() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_file_is_to_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    std::fs::create_dir(home.config()).unwrap();
+    let loaded = load(&home, &Env::new());
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.problems.len(), 1);
+    assert!(
+        loaded.problems[0].hints[0].contains("move"),
+        "{:?}",
+        loaded.problems
+    );
+}
+
+#[test]
 fn the_default_text_is_clean() {
     let sample = Sample::new(default_text());
     let loaded = sample.load();

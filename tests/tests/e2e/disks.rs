@@ -182,6 +182,7 @@ fn a_home_on_a_read_only_disk_is_read() {
             \"$sm\" status --json >status.json
             \"$sm\" doctor --json >doctor.json || true
             if \"$sm\" collection create work --json 2>refused.json; then exit 9; fi
+            \"$sm\" snapshot --json 2>kept.json || test $? = 5
             \"$sm\" daemon stop >stop.txt
         ' sh \"$1\"",
         root.display()
@@ -189,6 +190,7 @@ fn a_home_on_a_read_only_disk_is_read() {
     let Some(said) = serves_one(&sandbox, &script) else {
         return;
     };
+    assert_eq!(said("kept.json")["error"]["code"], "file.permission");
     let status = said("status.json");
     assert_eq!(codes(&status["warnings"]), ["home-read-only"], "{status}");
     let found = said("doctor.json");

@@ -175,6 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn who_finds_that_it_is_no_database_is_told_what_becomes_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = begun(folder.path());
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTADB), None);
+        let failed: Result<()> = history.write(|_| Err(error));
+        let hints = failed.unwrap_err().hints;
+        assert!(hints[0].contains("put aside"), "{hints:?}");
+    }
+
+    #[test]
+    fn a_history_of_a_read_only_home_is_refused_as_other_files_are() {
+        let folder = tempfile::tempdir().unwrap();
+        begun(folder.path()).rest();
+        let history = History::new(&folder.path().join("history.db"), true).read_only(true);
+        let error = add(&history, 2).unwrap_err();
+        assert_eq!(error.code, Code::FilePermission);
+        assert_eq!(count(&history).unwrap(), 1);
+    }
+
+    #[test]
     fn a_log_that_is_cut_in_use_costs_what_stood_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let history = begun(folder.path());

@@ -158,6 +158,14 @@ impl History {
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
+        if self.is_read_only {
+            let message = format!(
+                "can't write `{}`: the home is read-only",
+                self.path.display()
+            );
+            let error = Error::new(Code::FilePermission, message).at(&self.path, None);
+            return Err(error.hint("make the home writable, with all that is in it"));
+        }
         let mut slot = lock(&self.writer);
         let there = super::files::identity(&self.path);
         if slot.is_some() && !self.is_as_left() {
