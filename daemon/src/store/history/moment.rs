@@ -5,8 +5,7 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 use skillmeat_shared::Result;
 
-use super::reading::Reader;
-use super::{History, lock};
+use super::{History, Reader, lock};
 
 /// A moment that begins with the first question. Threads that ask at the same time do so through connections of their
 /// own: of what is never deleted meanwhile their answers are the same.
