@@ -278,6 +278,18 @@ pub fn in_folder_of_home(
         .collect()
 }
 
+/// Those that touch a place, what it lies in, or what lies in it: paths are looked up.
+fn at_place() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id > ?5 AND id IN (
+             SELECT operation FROM operation_path
+                 WHERE root = ?3 AND path IN (SELECT value FROM json_each(?4))
+             UNION SELECT operation FROM operation_path
+                 WHERE root = ?3 AND path > ?6 AND path < ?7)
+         ORDER BY id DESC LIMIT ?2"
+    )
+}
+
 /// Operations, the newest first.
 pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Operation>> {
     let below = filter.before.unwrap_or(i64::MAX);
@@ -289,16 +301,28 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
             .query_map(params![below, filter.limit, filter.after], decode)?
             .collect();
     };
+    let with_outer: Vec<&str> = path
+        .match_indices('/')
+        .filter_map(|(at, _)| path.get(..at))
+        .chain([path.as_str()])
+        .collect();
+    let (inside, beyond) = if path.is_empty() {
+        (String::new(), char::MAX.to_string())
+    } else {
+        (format!("{path}/"), format!("{path}0"))
+    };
     connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM operation WHERE id < ?1 AND id > ?5 AND id IN (
-                 SELECT operation FROM operation_path
-                 WHERE root = ?3 AND (path = ?4 OR ?4 = '' OR substr(path, 1, length(?4) + 1) = ?4 || '/'
-                     OR substr(?4, 1, length(path) + 1) = path || '/'))
-             ORDER BY id DESC LIMIT ?2"
-        ))?
+        .prepare_cached(&at_place())?
         .query_map(
-            params![below, filter.limit, root, path, filter.after],
+            params![
+                below,
+                filter.limit,
+                root,
+                serde_json::json!(with_outer).to_string(),
+                filter.after,
+                inside,
+                beyond
+            ],
             decode,
         )?
         .collect()
@@ -340,4 +364,59 @@ pub fn undone_by(connection: &Connection, id: i64) -> rusqlite::Result<Option<i6
     connection
         .prepare_cached("SELECT max(id) FROM operation WHERE undoes = ?1 AND state = 'done'")?
         .query_row([id], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::History;
+    use super::*;
+
+    #[test]
+    fn operations_at_a_place_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(&folder.path().join("history.db"), true);
+        for path in ["skills/a", "skills/a/b", "skills/ab", "skills", "x"] {
+            let touched = [TouchedPath {
+                root: "c".to_owned(),
+                path: path.to_owned(),
+                before: None,
+                after: None,
+            }];
+            let operation = NewOperation {
+                at: Timestamp(1),
+                actor: "cli".to_owned(),
+                verb: "artifact.add".to_owned(),
+                what: path.to_owned(),
+                undoes: None,
+                detail: String::new(),
+            };
+            let begun = history.write(|transaction| begin(transaction, &operation, &touched));
+            begun.unwrap();
+        }
+        let at = |path: &str| -> Vec<String> {
+            let filter = Filter {
+                place: Some(("c".to_owned(), path.to_owned())),
+                limit: 9,
+                ..Filter::default()
+            };
+            let found = history.read(|connection| list(connection, &filter));
+            found.unwrap().into_iter().map(|one| one.what).collect()
+        };
+        assert_eq!(at("skills/a"), ["skills", "skills/a/b", "skills/a"]);
+        assert_eq!(at("skills/a/b"), ["skills", "skills/a/b", "skills/a"]);
+        assert_eq!(at("x"), ["x"]);
+        assert_eq!(at("").len(), 5);
+        let plan = format!("EXPLAIN QUERY PLAN {}", at_place());
+        let plan: Vec<String> = history
+            .read(|connection| {
+                let mut plan = connection.prepare(&plan)?;
+                let steps = plan.query_map([rusqlite::types::Null; 7], |row| row.get(3));
+                steps?.collect()
+            })
+            .unwrap();
+        for lookup in ["(root=? AND path=?)", "(root=? AND path>? AND path<?)"] {
+            let uses = |step: &String| step.contains("operation_path") && step.contains(lookup);
+            assert!(plan.iter().any(uses), "{lookup}: {plan:#?}");
+        }
+    }
 }
