@@ -47,8 +47,9 @@ pub fn sweep_predecessors(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let theirs = entries.filter(|entry| {
         let name = entry.file_name();
-        parts_of(&name).is_some_and(|[process, serial, mark]| {
-            super::atomic::is_of_predecessor(process, serial, mark)
+        let parts = parts_of(&name).map(|parts| parts.map(String::from_utf8_lossy));
+        parts.is_some_and(|[process, serial, mark]| {
+            super::atomic::is_of_predecessor(&process, &serial, &mark)
         })
     });
     theirs.filter(|entry| remove(&entry.path())).count()
@@ -61,17 +62,24 @@ fn is_our_name(name: &OsStr) -> bool {
 
 /// Process, number and mark (or moment) in a name that [`Temporary`](super::atomic::Temporary) makes, perhaps with an
 /// extension.
-fn parts_of(name: &OsStr) -> Option<[&str; 3]> {
-    let rest = name.to_str()?.strip_prefix(TEMP_PREFIX)?;
-    let mut parts = rest.split('.').next()?.split('-');
-    let [process, serial, mark] = [parts.next()?, parts.next()?, parts.next()?];
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = is_number(process)
-        && is_number(serial)
-        && mark.len() == 8
-        && mark.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && parts.next().is_none();
-    is_ours.then_some([process, serial, mark])
+fn parts_of(name: &OsStr) -> Option<[&[u8]; 3]> {
+    let rest = name
+        .as_encoded_bytes()
+        .strip_prefix(TEMP_PREFIX.as_bytes())?;
+    let rest = rest.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let parts: Vec<&[u8]> = rest.split(|byte| *byte == b'-').collect();
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    match parts.as_slice() {
+        [process, serial, mark]
+            if is_number(process)
+                && is_number(serial)
+                && mark.len() == 8
+                && mark.iter().all(u8::is_ascii_hexdigit) =>
+        {
+            Some([process, serial, mark])
+        }
+        _ => None,
+    }
 }
 
 /// Whether an entry is a temporary of ours that was left behind.
@@ -117,7 +125,8 @@ mod tests {
         fs::create_dir(&ours).unwrap();
         assert_eq!(sweep_predecessors(folder.path()), 0);
         let name = ours.file_name().unwrap();
-        let [process, serial, mark] = parts_of(name).unwrap();
+        let parts = parts_of(name).unwrap();
+        let [process, serial, mark] = parts.map(|part| str::from_utf8(part).unwrap());
         let serial: u64 = serial.parse().unwrap();
         let other = u32::from_str_radix(mark, 16).unwrap() ^ 1;
         let theirs = [

@@ -182,7 +182,8 @@ pub fn lost(path: &Path, now: bool) -> Option<String> {
     if now && is_gone(path) {
         return Some(format!("there is nothing in `{}` any more", path.display()));
     }
-    note.lines().skip(1).last().map(str::to_owned)
+    let (_, last) = note.trim_end().rsplit_once('\n')?;
+    Some(last.to_owned())
 }
 
 /// Whether a file was put aside with a history.
