@@ -80,9 +80,18 @@ fn told(sandbox: &Sandbox, why: &str) {
     sandbox.status_until("the same after a start", |status| {
         codes(&status["warnings"]) == ["history-lost"]
     });
-    fs::remove_file(note).unwrap();
+    fs::remove_file(&note).unwrap();
     sandbox.status_until("no warning", |status| codes(&status["warnings"]).is_empty());
     assert_eq!(doctor_says(sandbox), [""; 0]);
+    // The next one is missed, too.
+    drop(sandbox.run(&["tag", "add", "again", "one"]).ok());
+    for file in [sandbox.home().history(), log_of(sandbox)] {
+        drop(fs::remove_file(file));
+    }
+    drop(sandbox.run(&["log"]).ok());
+    sandbox.status_until("a loss after the first", |status| {
+        codes(&status["warnings"]) == ["history-lost"]
+    });
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl History {
             sql_hit("history.before_commit")?;
             transaction.commit()?;
             lock(&self.readers).kept = Some(kept);
+            loss::remember(&self.path);
             sql_hit("history.after_commit")?;
             Ok(value)
         })
@@ -279,6 +280,10 @@ impl History {
     pub fn lost(&self) -> Option<String> {
         // Who opens it may just have put it aside.
         let alone = self.writer.try_lock();
+        if alone.as_ref().is_ok_and(|slot| slot.is_some()) && !file::is_gone(&self.path) {
+            // Who acknowledged a loss deleted the note: the next one is missed, too.
+            loss::remember(&self.path);
+        }
         file::lost(&self.path, alone.is_ok())
     }
 
