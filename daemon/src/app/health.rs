@@ -184,7 +184,7 @@ impl App {
                 if external {
                     "bring its folder back, or mend its rights; or have it forgotten with `sm config unset collection.path`; until then the last good rows are served"
                 } else {
-                    "bring its folder back, or mend its rights; or have it forgotten with `sm cache clear`; until then the last good rows are served"
+                    "bring its folder back (`sm undo` does, with the number of its deletion in `sm log`), or mend its rights; or have it forgotten with `sm cache clear`; until then the last good rows are served"
                 }
             },
         );
@@ -194,7 +194,7 @@ impl App {
             .filter(|view| view.state == CollectionState::NoManifest && !view.external)
             .map(|view| {
                 let message = format!("`{}` has no collection.toml", view.name);
-                let hint = "bring the file back; until then the last good rows are served";
+                let hint = "bring the file back (`sm undo` does, with the number of its removal in `sm log`); until then the last good rows are served";
                 (view.name.clone(), message, vec![hint.to_owned()])
             });
         health.replace(&COLLECTION_NO_MANIFEST, bare.collect());

@@ -233,9 +233,11 @@ pub(super) fn unreachable(path: &Path, error: &std::io::Error) -> Error {
         code: Code::CollectionUnreachable,
         ..Error::io("open", path, error)
     };
-    error.hint(
-        "mount its disk, or bring the folder back; `sm collection list` tells where each lies",
-    )
+    error
+        .hint(
+            "mount its disk, or bring the folder back; `sm collection list` tells where each lies",
+        )
+        .hint("if it was deleted, `sm log` names that, and `sm undo NUMBER` takes it back")
 }
 
 impl App {

@@ -1,7 +1,9 @@
 //! Trees: what a folder holds, in one canonical encoding.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
 use super::encoding::{Cursor, put_text};
 use super::object::{Keep, Objects};
@@ -216,6 +218,35 @@ impl Tree {
     }
 }
 
+/// Permissions of folders of which no state is known.
+const FOLDER_MODE: u16 = 0o755;
+
+/// Keeps the tree of a folder of which the states at some paths are known, and gives its state. What lies in a folder whose
+/// state is known is what that says.
+pub fn keep_all(states: Vec<(PathBuf, Node)>, objects: &dyn Keep) -> Result<Node> {
+    let mut inside: BTreeMap<OsString, Vec<(PathBuf, Node)>> = BTreeMap::new();
+    for (path, node) in states {
+        let mut rest = path.components();
+        let Some(first) = rest.next() else {
+            return Ok(node);
+        };
+        let first = first.as_os_str().to_owned();
+        let rest = rest.as_path().to_path_buf();
+        inside.entry(first).or_default().push((rest, node));
+    }
+    let entries: Result<Vec<Entry>> = inside
+        .into_iter()
+        .map(|(name, states)| {
+            let node = keep_all(states, objects)?;
+            Ok(Entry { name, node })
+        })
+        .collect();
+    Ok(Node::Folder {
+        mode: FOLDER_MODE,
+        hash: Tree::new(entries?)?.keep(objects, None)?,
+    })
+}
+
 pub(super) fn is_name(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     !bytes.is_empty()
@@ -234,8 +265,6 @@ pub(super) fn damaged(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::packed::{MAGIC, Packed};
     use proptest::prelude::*;
 
@@ -255,6 +284,31 @@ mod tests {
             name: OsString::from_vec(name.to_vec()),
             node,
         }
+    }
+
+    #[test]
+    fn states_at_paths_make_a_folder() {
+        let objects = MemoryObjects::default();
+        let inner = Tree::new(vec![entry(b"b", file(b"inner"))]).unwrap();
+        let known = Node::Folder {
+            mode: 0o700,
+            hash: inner.keep(&objects, None).unwrap(),
+        };
+        let states = vec![
+            (PathBuf::from("x/a/b"), file(b"as the folder does not say")),
+            (PathBuf::from("x/a"), known.clone()),
+            (PathBuf::from("x/c"), file(b"c")),
+            (PathBuf::from("top"), file(b"top")),
+        ];
+        let Node::Folder { hash, .. } = keep_all(states, &objects).unwrap() else {
+            panic!("no folder");
+        };
+        let top = Tree::load(&objects, &hash).unwrap();
+        assert_eq!(top.get("top".as_ref()), Some(&file(b"top")));
+        let inside = top.get("x".as_ref()).and_then(Node::hash).unwrap();
+        let inside = Tree::load(&objects, inside).unwrap();
+        let expected = [entry(b"a", known), entry(b"c", file(b"c"))];
+        assert_eq!(inside.entries(), expected);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Report {
     pub doubtful: bool,
     /// Manifest or lock changed, or the collection's state.
     pub collection_changed: bool,
+    /// Manifest or lock are other files than before, whatever they say.
+    pub documents_written: bool,
     /// The state of the collection.
     pub state: Option<CollectionState>,
     /// Why some of its folders could not be read. Their rows stay as they were, and all else counts.
@@ -146,6 +148,11 @@ pub fn reconcile(
     }
     let mut put = collection_put(target, known.as_ref(), &look);
     report.collection_changed = put.as_ref().is_some_and(|put| put.differs);
+    let signature = |seen: Option<Seen>| seen.map(|seen| seen.signature);
+    report.documents_written = known.as_ref().is_some_and(|known| {
+        signature(look.manifest) != signature(known.manifest)
+            || signature(look.lock) != signature(known.lock)
+    });
     // The collection's row must stand before its artifacts' rows. What manifest and lock look like is
     // written at the end: a pass that is cut short is then repeated.
     let collection_row = if let Some(known) = &known {

@@ -178,3 +178,85 @@ fn what_an_open_descriptor_still_writes_is_kept() {
     let now = std::fs::read_to_string(&file).unwrap();
     assert_eq!(now, before + "One more line\n");
 }
+
+#[test]
+fn a_manifest_that_is_deleted_is_told_and_brought_back() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "one");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    drop(sandbox.run(&["group", "create", "mine", "one"]).ok());
+    let manifest = sandbox.collection("default", "collection.toml");
+    let before = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    let id = until_external(&sandbox, "`collection.toml` removed in `default`");
+    for command in [&["init"][..], &["collection", "create", "default"]] {
+        let error = sandbox.fails(command, 4);
+        assert!(text(&error["message"]).contains("is gone"), "{error}");
+        assert!(text(&error["hints"][0]).contains("sm undo"), "{error}");
+    }
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(std::fs::read(&manifest).unwrap(), before);
+    let group = sandbox.json(&["group", "show", "mine"]);
+    assert!(group["members"].to_string().contains("one"), "{group}");
+}
+
+#[test]
+fn a_collection_that_is_deleted_is_told_and_brought_back() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "one");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let at = |path: &str| sandbox.collection("default", path);
+    let manifest = std::fs::read(at("collection.toml")).unwrap();
+    write(
+        at("skills/one/SKILL.md"),
+        "---\nname: one\ndescription: Edited\n---\n",
+    );
+    until_external(&sandbox, "`skills/one` changed");
+    let deleted = "the collection `default` deleted";
+    std::fs::remove_dir_all(at("")).unwrap();
+    let id = until_external(&sandbox, deleted);
+    // What it held is served until it is known to be given up.
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+    let error = sandbox.fails(&["undo"], 4);
+    let hint = text(&error["hints"][0]);
+    assert!(
+        hint.contains(&format!("operation {id} is in the way")),
+        "{error}"
+    );
+    sandbox.stop();
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(std::fs::read(at("collection.toml")).unwrap(), manifest);
+    assert_eq!(sandbox.show("one")["description"], "Edited");
+
+    // While nobody looks, and another one is made in its place.
+    sandbox.stop();
+    std::fs::remove_dir_all(at("")).unwrap();
+    drop(sandbox.run(&["init"]).ok());
+    let last = until_external(&sandbox, deleted);
+    assert_ne!(last, id);
+    let made = sandbox.json(&["log"])["operations"][0]["id"].to_string();
+    drop(sandbox.run(&["undo", &made]).ok());
+    drop(sandbox.run(&["undo", &last]).ok());
+    assert_eq!(sandbox.show("one")["description"], "Edited");
+}
+
+#[test]
+fn a_comment_in_the_manifest_can_be_had_again() {
+    let sandbox = Sandbox::initialised();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let before = std::fs::read_to_string(&manifest).unwrap();
+    write(&manifest, format!("# a word to myself\n{before}"));
+    until_external(&sandbox, "`collection.toml` changed");
+    write(&manifest, &before);
+    let word = || {
+        let log = sandbox.json(&["log"]);
+        let newest = log["operations"][0]["id"].to_string();
+        let shown = sandbox.json(&["log", "show", &newest]);
+        shown
+            .to_string()
+            .contains("-# a word to myself")
+            .then_some(())
+    };
+    until("the operation that took it out", word);
+}

@@ -14,7 +14,7 @@ use skillmeat_shared::thread::{beside, give_way};
 use skillmeat_shared::{Error, Result, config};
 
 use super::draft::{After, Before, Draft, changed, is_manifest};
-use super::outside::{missed, renewed};
+use super::outside::{came_as_a_whole, missed, renewed};
 use super::past::state_of;
 use super::place::{Place, Root};
 use super::placing::{Move, put_in_place};
@@ -156,9 +156,13 @@ impl App {
     /// Notes that a change stands, and what moves along with it.
     fn seal(&self, draft: &mut Draft<'_>, id: i64, touched: &[Touched]) -> Result<()> {
         failpoint::step("change.placed")?;
-        let renewed = renewed(self, draft, touched)?;
+        let mut renewed = renewed(self, draft, touched)?;
         let places = touched.iter();
         let carried = carry::renamed(places.map(|(place, _, gone)| (place, *gone, !*gone)));
+        let is_whole = |(place, ..): &Touched| carry::collection_at(place).is_some();
+        if carried.is_none() && touched.iter().any(is_whole) {
+            renewed.extend(came_as_a_whole(self, id)?);
+        }
         let moved = match &carried {
             Some(renamed) => self.carry_archives(renamed)?,
             None => false,

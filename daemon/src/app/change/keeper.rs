@@ -16,12 +16,12 @@ use skillmeat_shared::thread::give_way;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 
-use super::outside::{external, record};
+use super::outside::{deleted, external, record};
 use super::past;
 use super::place::Place;
 use crate::app::App;
-use crate::store::history::known;
 use crate::store::history::operation::TouchedPath;
+use crate::store::history::{Batch, known};
 use crate::store::{Store, collection, list, text};
 
 /// How long passes must rest before what they found is kept. A burst of changes is one operation.
@@ -167,15 +167,22 @@ impl App {
             return Ok(None);
         };
         let root = PathBuf::from(&view.path);
-        let has_manifest = |root: &Path| root.join(MANIFEST).exists();
-        if self.reach.through(&root, has_manifest) != Some(true) {
+        let known = self
+            .history
+            .read(|connection| known::paths(connection, name))?;
+        let still_known = known.clone();
+        let is_the_same = move |root: &Path| {
+            root.join(MANIFEST).exists()
+                || still_known.iter().any(|path| {
+                    let place = on_disk(root, path);
+                    place.is_ok_and(|place| place.symlink_metadata().is_ok())
+                })
+        };
+        if self.reach.through(&root, is_the_same) != Some(true) {
             // A disk that is not mounted, or silent: nothing was changed.
             return Ok(None);
         }
         let rows = store.read(|connection| list::places(connection, view.row))?;
-        let known = self
-            .history
-            .read(|connection| known::paths(connection, name))?;
         let known: HashSet<String> = known.into_iter().collect();
         let mut survey = Survey {
             root,
@@ -212,7 +219,7 @@ impl App {
     fn keep_changes(&self, name: &str, since: Timestamp) -> Result<()> {
         let store = self.store()?;
         let Some(survey) = self.look_for_unkept(&store, name, since)? else {
-            return Ok(());
+            return self.keep_deleted(&store, name);
         };
         if !self.can_be_kept(&survey.root, &survey.changed) {
             return Ok(());
@@ -237,12 +244,33 @@ impl App {
                 touched.push(past::touched(&Place::collection(name, path), before, after));
             }
         }
+        self.tell_of_others(batch, &touched)
+    }
+
+    /// Records that a collection of the home was deleted as a whole, if it was.
+    fn keep_deleted(&self, store: &Store, name: &str) -> Result<()> {
+        let views = store.read(collection::all)?;
+        let Some(view) = views.into_iter().find(|view| view.name == name) else {
+            return Ok(());
+        };
+        if view.external {
+            return Ok(());
+        }
+        let _no_change = self.mutation.lock();
+        let batch = self.history.batch();
+        let deleted = deleted(self, name, Path::new(&view.path), &batch)?;
+        let touched: Vec<TouchedPath> = deleted.into_iter().collect();
+        self.tell_of_others(batch, &touched)
+    }
+
+    /// Records what another program changed, if it was anything.
+    fn tell_of_others(&self, batch: Batch<'_>, touched: &[TouchedPath]) -> Result<()> {
         if touched.is_empty() {
             return Ok(());
         }
-        let new = external(self, &touched);
-        let id = batch.commit(|transaction| record(transaction, &new, &touched))?;
-        tracing::info!(target: "history", id, collection = name, paths = touched.len(), "{}", new.what);
+        let new = external(self, touched);
+        let id = batch.commit(|transaction| record(transaction, &new, touched))?;
+        tracing::info!(target: "history", id, paths = touched.len(), "{}", new.what);
         Ok(())
     }
 

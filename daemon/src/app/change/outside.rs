@@ -3,19 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 use skillmeat_shared::Result;
+use skillmeat_shared::collection::layout::Found;
 use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
-use skillmeat_shared::history::Node;
+use skillmeat_shared::history::{Node, tree};
 
-use super::carry::collection_at;
+use super::carry::{Way, carry_along, collection_at};
 use super::past;
 use super::place::Place;
 use crate::app::App;
-use crate::store::history::known;
+use crate::app::snapshots::artifacts_in;
 use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
+use crate::store::history::{Batch, known};
 
 /// Paths that an operation names.
 const NAMED: usize = 3;
@@ -40,6 +43,7 @@ pub(super) fn record(
 ) -> rusqlite::Result<i64> {
     let id = operation::begin(transaction, new, touched)?;
     operation::set_state(transaction, id, State::Done, new.at)?;
+    carry_along(transaction, touched, Way::There)?;
     for one in touched {
         known::set(transaction, &one.root, &one.path, one.after.as_ref())?;
     }
@@ -74,7 +78,13 @@ pub(super) fn missed<'a>(
     places: impl Iterator<Item = (&'a Place, &'a Path)>,
 ) -> Result<Missed> {
     let mut found: BTreeMap<String, Vec<TouchedPath>> = BTreeMap::new();
-    for (at, (on_disk, before)) in around(app, places)? {
+    let places: Vec<_> = places.collect();
+    for name in places.iter().filter_map(|(place, _)| collection_at(place)) {
+        let gone = deleted(app, name, &app.boot.home.collection(name), draft.objects())?;
+        found.entry(String::new()).or_default().extend(gone);
+    }
+    found.retain(|_, touched| !touched.is_empty());
+    for (at, (on_disk, before)) in around(app, places.into_iter())? {
         let after = match draft.believed.get(&at) {
             Some((now, _)) => now.clone(),
             None => draft.past.capture(&on_disk)?,
@@ -92,18 +102,50 @@ pub(super) fn missed<'a>(
     Ok(Missed(missed.collect()))
 }
 
+/// A collection that another program deleted as a whole, with all that is known of it; `None` if it is there, or if
+/// nothing is known of it. Where a disk is not mounted its folder stands, or the link to it does.
+pub(super) fn deleted(
+    app: &App,
+    name: &str,
+    folder: &Path,
+    objects: &Batch<'_>,
+) -> Result<Option<TouchedPath>> {
+    let is_gone = |path: &Path| {
+        let outer = path.parent().map(Path::metadata);
+        outer.is_some_and(|outer| outer.is_ok_and(|outer| outer.is_dir()))
+            && path
+                .symlink_metadata()
+                .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    if app.reach.through(folder, is_gone) != Some(true) {
+        return Ok(None);
+    }
+    let known = app
+        .history
+        .read(|connection| known::all(connection, name))?;
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let states = known
+        .into_iter()
+        .map(|(path, node)| (spelling::unspell(&path), node))
+        .collect();
+    let before = tree::keep_all(states, objects)?;
+    let place = Place::collection_as_whole(name);
+    Ok(Some(past::touched(&place, Some(before), None)))
+}
+
 /// The known places that are one of these, lie in it, or hold it; where they are, and their known states.
 fn around<'a>(
     app: &App,
     places: impl Iterator<Item = (&'a Place, &'a Path)>,
 ) -> Result<BTreeMap<Place, (PathBuf, Option<Node>)>> {
-    let places: Vec<_> = places.collect();
+    let places: Vec<_> = places
+        .filter_map(|(place, target)| Some((place.in_collection()?, target)))
+        .collect();
     app.history.read(|connection| {
         let mut all = BTreeMap::new();
-        for (place, target) in places
-            .iter()
-            .filter(|(place, _)| !place.collection_name().is_empty())
-        {
+        for (place, target) in &places {
             let name = place.collection_name();
             for path in known::around(connection, name, &place.path)? {
                 let at = Place::collection(name, path);
@@ -127,6 +169,10 @@ fn told(touched: &[TouchedPath]) -> String {
         (_, None) => "removed",
         _ => "changed",
     };
+    let whole = touched.first().map(past::place_of);
+    if let Some(name) = whole.as_ref().and_then(collection_at) {
+        return format!("the collection `{name}` deleted by another program");
+    }
     let named: Vec<String> = touched
         .iter()
         .take(NAMED)
@@ -157,24 +203,22 @@ pub(super) fn renewed(
         .map(|(at, (on_disk, _))| (at, on_disk))
         .collect();
     for (place, target, _) in touched {
-        if place.collection_name().is_empty() {
-            if let Some(name) = collection_at(place) {
-                for document in [MANIFEST, LOCK] {
-                    let node = draft.past.capture(&target.join(document))?;
-                    renewed.insert(Place::collection(name, document), node);
-                }
+        if let Some(name) = collection_at(place) {
+            for document in [MANIFEST, LOCK] {
+                let node = draft.past.capture(&target.join(document))?;
+                renewed.insert(Place::collection(name, document), node);
             }
-            continue;
         }
+        let Some(place) = place.in_collection() else {
+            continue;
+        };
         let is_whole = match layout::classify(Path::new(&place.path)) {
             layout::Place::Artifact(artifact) => artifact == place.path,
             layout::Place::Manifest | layout::Place::Lock => true,
             layout::Place::Container | layout::Place::Ignored => false,
         };
         if is_whole {
-            places
-                .entry(place.clone())
-                .or_insert_with(|| target.clone());
+            places.entry(place).or_insert_with(|| target.clone());
         }
     }
     for (at, on_disk) in places {
@@ -185,6 +229,25 @@ pub(super) fn renewed(
         renewed.insert(at, node);
     }
     Ok(renewed.into_iter().collect())
+}
+
+/// The states of the artifacts in collections that came as a whole with an operation.
+pub(super) fn came_as_a_whole(app: &App, id: i64) -> Result<Vec<(Place, Option<Node>)>> {
+    let paths = app
+        .history
+        .read(|connection| operation::paths(connection, id))?;
+    let mut all = Vec::new();
+    for one in paths {
+        let place = past::place_of(&one);
+        let (Some(name), None, Some(node)) = (collection_at(&place), one.before, one.after) else {
+            continue;
+        };
+        let artifacts = artifacts_in(&*app.history, &node)?;
+        let known =
+            |(found, node): (Found, Node)| (Place::collection(name, found.path), Some(node));
+        all.extend(artifacts.into_iter().map(known));
+    }
+    Ok(all)
 }
 
 fn above_or_below(place: &Place, target: &Path, other: &Place) -> Option<PathBuf> {

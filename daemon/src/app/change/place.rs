@@ -65,6 +65,17 @@ impl Place {
         Self::collection(name, LOCK)
     }
 
+    /// The same place as one in a collection, if it lies in the folder of one.
+    pub(super) fn in_collection(&self) -> Option<Self> {
+        match &self.root {
+            Root::Collection(_) => Some(self.clone()),
+            Root::Home => {
+                let (name, path) = self.path.strip_prefix("collections/")?.split_once('/')?;
+                Some(Self::collection(name, path))
+            }
+        }
+    }
+
     /// The collection that it lies in; empty for the home.
     pub(in crate::app) fn collection_name(&self) -> &str {
         match &self.root {

@@ -191,7 +191,10 @@ impl App {
 
     /// The error for what lay in a collection that is not there: what took it away since is in the way.
     fn gone_since(&self, id: i64, word: &str, paths: &[Followed], error: Error) -> Error {
-        if error.code != Code::CollectionNotFound {
+        if !matches!(
+            error.code,
+            Code::CollectionNotFound | Code::CollectionUnreachable
+        ) {
             return error;
         }
         let places = paths.iter().map(|one| place_of(&one.touched));

@@ -188,9 +188,12 @@ impl App {
             );
             return Err(exists(name, &otherwise));
         }
-        if !draft.exists(&at(""))? {
+        let text = if draft.exists(&at(""))? {
+            draft.new_manifest(name, &manifest)?
+        } else {
             draft.put(&at(""), Source::Folder)?;
-        }
+            edit::render_new(name, self.now())
+        };
         for kind in [Kind::Skill, Kind::Command, Kind::Agent] {
             let Some(container) = kind.container() else {
                 continue;
@@ -204,7 +207,7 @@ impl App {
         if !draft.exists(&lock)? {
             draft.write(&lock, lockfile::render_new().into())?;
         }
-        draft.write(&manifest, edit::render_new(name, self.now()).into_bytes())
+        draft.write(&manifest, text.into_bytes())
     }
 
     /// Waits until a collection that was just made has its rows.

@@ -258,10 +258,14 @@ impl App {
                 self.ingest.look_at_home();
             }
         }
-        if report.added + report.changed + report.removed > 0 || report.collection_changed {
+        let is_changed =
+            report.added + report.changed + report.removed > 0 || report.collection_changed;
+        if is_changed || report.documents_written {
+            self.keeper.note(collection, at);
+        }
+        if is_changed {
             self.announce_change();
             self.indexer.wake();
-            self.keeper.note(collection, at);
             if matches!(scope, Scope::All { .. }) && reason != OWN_WRITE {
                 // Perhaps nobody told of it.
                 self.lasts.forget(collection);

@@ -414,7 +414,10 @@ fn not_found(name: &str, id: &str) -> Error {
 }
 
 /// The artifacts in a state of a collection, by their paths, with their states.
-fn artifacts_in(objects: &dyn Objects, node: &Node) -> Result<Vec<(Found, Node)>> {
+pub(in crate::app) fn artifacts_in(
+    objects: &dyn Objects,
+    node: &Node,
+) -> Result<Vec<(Found, Node)>> {
     let mut all = Vec::new();
     let Node::Folder { hash, .. } = node else {
         return Ok(all);

@@ -193,7 +193,7 @@ pub fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<Operatio
         .optional()
 }
 
-/// What the last operation that changed this very place left there; `None` if none did.
+/// What our last operation that changed this very place left there; `None` if none did.
 pub fn left_at(
     connection: &Connection,
     root: &str,
@@ -202,7 +202,7 @@ pub fn left_at(
     connection
         .prepare_cached(
             "SELECT after FROM operation_path JOIN operation ON id = operation
-             WHERE root = ?1 AND path = ?2 AND state IN ('done', 'undone')
+             WHERE root = ?1 AND path = ?2 AND state IN ('done', 'undone') AND actor <> 'external'
              ORDER BY operation DESC LIMIT 1",
         )?
         .query_row([root, path], |row| node_at(row, 0))

@@ -212,13 +212,17 @@ impl<'a> Draft<'a> {
 
     /// The text of the first manifest of a collection. One that was there and is gone is not written anew: all that it
     /// said would be lost.
-    fn new_manifest(&mut self, collection: &str, place: &Place) -> Result<String> {
+    pub(in crate::app) fn new_manifest(
+        &mut self,
+        collection: &str,
+        place: &Place,
+    ) -> Result<String> {
         let store = self.app.store()?;
         if store.read(|connection| rows::has_entries(connection, collection))? {
             let message = format!("the manifest of `{collection}` is gone");
             return Err(Error::new(Code::ManifestInvalid, message)
                 .at(self.on_disk(place)?, None)
-                .hint("bring the file back; nothing was changed")
+                .hint("bring the file back: `sm log` names its removal, `sm undo NUMBER` takes that back")
                 .hint("or have it forgotten with `sm cache clear`: a new one begins without its entries"));
         }
         Ok(edit::render_new(collection, self.app.now()))
