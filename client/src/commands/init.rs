@@ -23,12 +23,12 @@ struct Init {
 }
 
 pub(super) async fn run(context: &mut Context, args: InitArgs) -> Outcome {
+    let name = args.name.unwrap_or_default();
+    // First: a name that is taken leaves nothing behind, and one that is free is the first collection's, if it is
+    // called so.
+    let adopted = adopt(context, &name).await?;
     let session = context.session().await?;
-    let request = v1::InitRequest {
-        name: args.name.unwrap_or_default(),
-    };
-    let answer: v1::InitResponse = session.call(request).await?;
-    let adopted = adopt(context).await?;
+    let answer: v1::InitResponse = session.call(v1::InitRequest { name }).await?;
     if context.out.json {
         context.out.document(&Init {
             adopted,

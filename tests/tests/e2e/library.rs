@@ -1,11 +1,11 @@
 //! `sm collection rename|delete|validate|export|import`, and a folder that is a collection already.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::wait::until_true;
+use skillmeat_tests::{Answer, Sandbox};
 
 /// A folder that somebody shares: a manifest with a group and a tag, and two skills.
 fn shared(sandbox: &Sandbox) -> PathBuf {
@@ -92,15 +92,18 @@ fn a_folder_is_adopted_in_place() {
     });
 }
 
+/// What `sm init` in a folder does.
+fn init_in(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Answer {
+    let mut command = sandbox.sm(&["init", "--json"]);
+    command.current_dir(folder).args(args);
+    skillmeat_tests::home::output(command)
+}
+
 #[test]
 fn init_in_a_collections_folder_adopts_it() {
     let sandbox = Sandbox::new();
     let folder = shared(&sandbox);
-    let init = || {
-        let mut command = sandbox.sm(&["init", "--json"]);
-        command.current_dir(&folder);
-        skillmeat_tests::home::output(command).ok().json()
-    };
+    let init = || init_in(&sandbox, &folder, &[]).ok().json();
     let first = init();
     assert_eq!(
         (&first["adopted"], &first["collection"]),
@@ -109,6 +112,52 @@ fn init_in_a_collections_folder_adopts_it() {
     is_whole(&sandbox, "team");
     assert_eq!(init()["adopted"], Value::Null);
     assert_eq!(names(&sandbox), ["default", "team"]);
+}
+
+/// A shared collection whose manifest says that it is called `default`.
+fn shared_default(sandbox: &Sandbox) -> PathBuf {
+    let folder = shared(sandbox);
+    let manifest = folder.join("collection.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    write(&manifest, text.replace("\"team\"", "\"default\""));
+    folder
+}
+
+#[test]
+fn init_in_a_folder_called_default_makes_it_the_first_collection() {
+    let sandbox = Sandbox::new();
+    let folder = shared_default(&sandbox);
+    let first = init_in(&sandbox, &folder, &[]).ok().json();
+    assert_eq!(
+        (&first["adopted"], &first["collection"]),
+        (&json!("default"), &json!("default")),
+        "{first}"
+    );
+    assert_eq!(first["artifacts"], 2, "{first}");
+    is_whole(&sandbox, "default");
+    assert_eq!(names(&sandbox), ["default"]);
+}
+
+#[test]
+fn init_in_a_folder_whose_name_is_taken_takes_another_one() {
+    let sandbox = Sandbox::initialised();
+    let folder = shared_default(&sandbox);
+    let error = init_in(&sandbox, &folder, &[]).exits(4).error();
+    assert_eq!(error["code"], "collection.exists", "{error}");
+    assert!(error["hints"].to_string().contains("`--name`"), "{error}");
+    assert_eq!(names(&sandbox), ["default"]);
+    let error = init_in(&sandbox, &folder, &["--name", "no/name"])
+        .exits(2)
+        .error();
+    assert_eq!(names(&sandbox), ["default"], "{error}");
+    let done = init_in(&sandbox, &folder, &["--name", "other"]).ok().json();
+    assert_eq!(
+        (&done["adopted"], &done["collection"]),
+        (&json!("other"), &json!("other"))
+    );
+    assert!(sandbox.home().collection("other").is_symlink());
+    is_whole(&sandbox, "other");
+    assert_eq!(names(&sandbox), ["default", "other"]);
 }
 
 #[test]

@@ -72,9 +72,12 @@ pub(in crate::commands) async fn import(
     send(context, action, dry_run, ("import", "imported")).await
 }
 
-/// Has the folder of the command served, if it is a collection outside of the home that is not served yet. Its
-/// name.
-pub(in crate::commands) async fn adopt(context: &Context) -> Result<Option<String>, Failure> {
+/// Has the folder of the command served, if it is a collection outside of the home that is not served yet, under
+/// this name or, if it is empty, as its manifest says. Its name.
+pub(in crate::commands) async fn adopt(
+    context: &Context,
+    name: &str,
+) -> Result<Option<String>, Failure> {
     let Ok(folder) = std::env::current_dir().and_then(|folder| folder.canonicalize()) else {
         return Ok(None);
     };
@@ -101,7 +104,7 @@ pub(in crate::commands) async fn adopt(context: &Context) -> Result<Option<Strin
         dry_run: false,
         action: Some(Action::Import(v1::ImportCollection {
             source: absolute(&folder)?,
-            name: String::new(),
+            name: name.to_owned(),
             copy: false,
         })),
     };
