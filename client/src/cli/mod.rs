@@ -199,8 +199,8 @@ With --strict, what some program does not take is an error. Exits with 9 if ther
   sm edit pdf references/forms.md
   sed s/foo/bar/ SKILL.md | sm edit pdf --from -
 
-A copy is opened. It is saved if it can be read and nobody else wrote the file meanwhile; else your text is \
-kept, and the error says where.")]
+A copy is opened. It is saved if it can be read, has no new error (see `sm validate`), and nobody else wrote \
+the file meanwhile; else your text is kept, and the error says where.")]
     Edit(Late<EditArgs>),
     /// Take in what your agents have already: skills, agents and commands from their folders and from projects
     #[command(after_help = "Examples:

@@ -197,3 +197,73 @@ fn each_change_is_undone_and_redone_as_one_operation() {
         assert_eq!(state(), before, "{args:?} undone again");
     }
 }
+
+#[test]
+fn an_edit_that_brings_an_error_is_not_saved() {
+    let mut sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let before = fs::read_to_string(&file).unwrap();
+    for (script, rule) in [
+        ("printf 'mine\\n' > \"$2\"", "fields.missing"),
+        ("sed -i '/^description/d' \"$2\"", "description.missing"),
+        ("sed -i 's/^name: .*/name: Pdf_/' \"$2\"", "name.characters"),
+    ] {
+        editor(&mut sandbox, script);
+        let error = sandbox.fails(&["edit", "pdf"], 4);
+        assert_eq!(error["code"], "artifact.frontmatter_invalid");
+        let message = text(&error["message"]);
+        assert!(message.contains(&format!("({rule})")), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), before, "{rule}");
+        let hint = text(&error["hints"][0]);
+        let kept = hint.split('`').nth(1).unwrap();
+        assert_ne!(fs::read_to_string(kept).unwrap(), before, "{hint}");
+        sandbox.fails(&["edit", "pdf", "--from", kept, "--dry-run"], 4);
+    }
+    // What is no error is saved, and told if it is new.
+    editor(&mut sandbox, "sed -i 's/^name: .*/name: other/' \"$2\"");
+    let saved = sandbox.json(&["edit", "pdf"]);
+    let reason = text(&saved["items"][0]["reason"]);
+    assert!(reason.contains("(name.folder)"), "{saved}");
+    editor(&mut sandbox, "echo more >> \"$2\"");
+    let saved = sandbox.json(&["edit", "pdf"]);
+    assert_eq!(saved["items"][0]["reason"], serde_json::Value::Null);
+    // Other files are nobody's fields.
+    write(file.with_file_name("notes.md"), "one\n");
+    editor(&mut sandbox, "echo two >> \"$2\"");
+    sandbox.json(&["edit", "pdf", "notes.md"]);
+}
+
+#[test]
+fn errors_that_were_there_before_are_saved_and_told() {
+    let sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let new = sandbox.path("new");
+    let edit = ["edit", "pdf", "--from", new.to_str().unwrap()];
+    for (old, now, told) in [
+        ("only text\n", "only text\nmine\n", "(fields.missing)"),
+        // Of what could not be read nobody knew what else is wrong.
+        (
+            "only text\n",
+            "---\nname: pdf\n---\nmine\n",
+            "(description.missing)",
+        ),
+        (
+            "---\nname: pdf\n---\n",
+            "---\nname: pdf\n---\nmine\n",
+            "(description.missing)",
+        ),
+    ] {
+        replace(&file, old);
+        write(&new, now);
+        let saved = sandbox.json(&edit);
+        let reason = text(&saved["items"][0]["reason"]);
+        assert!(reason.contains(told), "{reason}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), now);
+    }
+    write(&new, "---\nname: Pdf_\n---\nmine\n");
+    let error = sandbox.fails(&edit, 4);
+    assert!(
+        text(&error["message"]).contains("(name.characters)"),
+        "{error}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use skillmeat_shared::artifact::validate::{Finding, Severity};
 use skillmeat_shared::artifact::{ParseStatus, frontmatter, metadata};
 use skillmeat_shared::collection::spelling;
 use skillmeat_shared::error::word;
@@ -12,6 +13,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 use super::super::change::{Caller, ChangeSummary, Draft, Place};
 use super::super::selection::Selection;
 use super::super::{App, collections};
+use super::validate::findings_with;
 use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::collection;
 use crate::store::list::Summary;
@@ -21,6 +23,21 @@ const RESULTS: [&str; 3] = ["saved", "unchanged", "failed"];
 
 /// Largest file that is edited, bytes.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Findings that are told of one edit.
+const MAX_TOLD: usize = 5;
+
+/// What says how legible the fields are.
+const LEGIBILITY: [&str; 2] = ["fields.invalid", "fields.quotes"];
+
+/// What hides everything else that may be wrong.
+const HIDING: [&str; 5] = [
+    "fields.invalid",
+    "fields.missing",
+    "file.empty",
+    "file.encoding",
+    "settings.invalid",
+];
 
 /// A file that is to be edited.
 #[derive(Debug, Clone)]
@@ -181,11 +198,14 @@ fn plan(
         return Err(Error::new(Code::FileExists, message).hint("put both together, and save that"));
     }
     let kind = Kind::from_manifest(&row.kind);
-    let note = if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
-        valid(&file, &target, &request.before, &request.content)?
-    } else {
-        String::new()
-    };
+    let mut notes = Vec::new();
+    if metadata::manifest_file(&kind, &scan).as_ref() == Some(&file) {
+        notes.extend(valid(&file, &target, &request.before, &request.content)?);
+    }
+    let mut found = |bytes: &[u8]| findings_with(draft, (&place, row), &scan, (&file, bytes));
+    let (before, after) = (found(&request.before)?, found(&request.content)?);
+    notes.extend(no_worse(&target, &before, &after)?);
+    let note = notes.join("; ");
     draft.write(&target, request.content.clone())?;
     Ok(Some(note))
 }
@@ -199,8 +219,40 @@ const fn legibility(status: ParseStatus) -> u8 {
     }
 }
 
+/// Fails if there is an error that was not there before. The errors that were, and warnings that are new, are told.
+fn no_worse(target: &Place, before: &[Finding], after: &[Finding]) -> Result<Vec<String>> {
+    let was_there = |one: &&Finding| before.iter().any(|other| other.rule == one.rule);
+    let told = |one: &Finding| format!("{} ({})", one.message, one.rule.id);
+    // Where fields could not be read, nothing was known of what they say.
+    let was_known = !before.iter().any(|one| HIDING.contains(&one.rule.id));
+    // Of what can't be read it is told already.
+    let after = after
+        .iter()
+        .filter(|one| !LEGIBILITY.contains(&one.rule.id));
+    let (errors, rest): (Vec<_>, Vec<_>) = after.partition(|one| one.severity == Severity::Error);
+    let mut new = errors.iter().filter(|one| was_known && !was_there(one));
+    if let Some(first) = new.next() {
+        let more = match new.count() {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
+        let message = format!("`{}`: {}{more}", target.path, told(first));
+        return Err(Error::new(Code::FrontmatterInvalid, message)
+            .at(&target.path, first.line)
+            .hint("`sm validate --rules` lists the rules"));
+    }
+    let is_new = |one: &&Finding| one.severity == Severity::Warning && !was_there(one);
+    let warnings = rest.into_iter().filter(is_new);
+    Ok(errors
+        .into_iter()
+        .chain(warnings)
+        .map(told)
+        .take(MAX_TOLD)
+        .collect())
+}
+
 /// Fails if fewer could read what the artifact is than before. Of what was hard to read before it is told.
-fn valid(file: &Path, target: &Place, before: &[u8], content: &[u8]) -> Result<String> {
+fn valid(file: &Path, target: &Place, before: &[u8], content: &[u8]) -> Result<Option<String>> {
     let invalid = |message: String, line: Option<u32>| {
         Err(Error::new(Code::FrontmatterInvalid, message).at(&target.path, line))
     };
@@ -212,14 +264,14 @@ fn valid(file: &Path, target: &Place, before: &[u8], content: &[u8]) -> Result<S
     }
     let document = frontmatter::parse_file(file, content);
     let Some((why, line)) = document.error else {
-        return Ok(String::new());
+        return Ok(None);
     };
     let at = line
         .map(|line| format!(" (line {line})"))
         .unwrap_or_default();
     let was = frontmatter::parse_file(file, before).status;
     match document.status {
-        ParseStatus::Strict => Ok(String::new()),
+        ParseStatus::Strict => Ok(None),
         now if legibility(now) < legibility(was) => {
             let readers = if now == ParseStatus::Repaired {
                 "can't be read by strict readers"
@@ -228,9 +280,9 @@ fn valid(file: &Path, target: &Place, before: &[u8], content: &[u8]) -> Result<S
             };
             invalid(format!("`{}` {readers}: {why}", target.path), line)
         }
-        ParseStatus::Repaired => Ok(format!(
+        ParseStatus::Repaired => Ok(Some(format!(
             "strict readers can't read it: {why}{at}; `sm validate --fix` mends what it can"
-        )),
-        ParseStatus::Fallback => Ok(format!("it still can't be read: {why}{at}")),
+        ))),
+        ParseStatus::Fallback => Ok(Some(format!("it still can't be read: {why}{at}"))),
     }
 }

@@ -258,6 +258,42 @@ fn findings(
     validate(&subject, strict)
 }
 
+/// What is wrong with an artifact whose file holds these bytes; nothing if no rule looks into that file.
+pub(super) fn findings_with(
+    draft: &mut Draft<'_>,
+    (place, row): (&Place, &Summary),
+    scan: &scan::Scan,
+    (file, bytes): (&Path, &[u8]),
+) -> Result<Vec<Finding>> {
+    let kind = Kind::from_manifest(&row.kind);
+    let manifest = metadata::manifest_file(&kind, scan);
+    let settings = settings_files(&kind, &files_in(scan), scan.is_file);
+    if manifest.as_deref() != Some(file) && !settings.iter().any(|other| other == file) {
+        return Ok(Vec::new());
+    }
+    let mut bytes_of = |other: &Path| {
+        if other == file {
+            return Ok(bytes.to_vec());
+        }
+        let read = draft.read(&files::inside(place, scan, other))?;
+        Ok(read.unwrap_or_default())
+    };
+    let manifest = manifest.map(|one| bytes_of(&one).map(|bytes| (one, bytes)));
+    let manifest = manifest.transpose()?;
+    let settings = settings.into_iter();
+    let settings = settings.map(|one| bytes_of(&one).map(|bytes| (one, bytes)));
+    let settings = settings.collect::<Result<Vec<_>>>()?;
+    let manifest = manifest.as_ref();
+    Ok(findings(
+        &kind,
+        Path::new(&row.path),
+        scan,
+        manifest.map(|(file, bytes)| (file.as_path(), bytes.as_slice())),
+        &settings,
+        false,
+    ))
+}
+
 fn files_in(scan: &scan::Scan) -> Vec<PathBuf> {
     let entries = scan.entries.iter();
     entries.map(|entry| entry.path.clone()).collect()
