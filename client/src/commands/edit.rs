@@ -79,9 +79,9 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
     }
 }
 
-/// The error, and where the text is that was not saved; nothing is kept of one that was not touched.
+/// The error, and where the text is that was not saved; nothing is kept of one that was not touched, or deleted.
 fn kept(error: Error, copy: &Path, original: &[u8]) -> Error {
-    if read_bounded(copy, MAX_BYTES).is_ok_and(|text| text == original) {
+    if !copy.exists() || read_bounded(copy, MAX_BYTES).is_ok_and(|text| text == original) {
         discard(copy);
         return error;
     }
@@ -155,9 +155,11 @@ fn edit(editor: &str, copy: &Path) -> Result<(), Error> {
         .arg(copy)
         .status()
         .map_err(|error| failed(&format!("can't be started: {error}")))?;
-    if status.success() {
+    if !status.success() {
+        Err(failed("ended with an error"))
+    } else if copy.exists() {
         Ok(())
     } else {
-        Err(failed("ended with an error"))
+        Err(failed("deleted the file"))
     }
 }

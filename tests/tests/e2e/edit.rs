@@ -267,3 +267,18 @@ fn errors_that_were_there_before_are_saved_and_told() {
         "{error}"
     );
 }
+
+#[test]
+fn a_file_that_the_editor_deleted_is_kept_nowhere() {
+    let mut sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let before = fs::read_to_string(&file).unwrap();
+    for script in ["rm \"$2\"", "rm \"$2\"; exit 3"] {
+        editor(&mut sandbox, script);
+        let error = sandbox.fails(&["edit", "pdf"], 2);
+        assert!(!error.to_string().contains("is kept"), "{error}");
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+}
