@@ -39,7 +39,8 @@ pub(crate) struct AddArgs {
     pub(crate) kind: Option<Kind>,
     /// The name in the collection [default: from the path]
     #[arg(
-        long,
+        id = "own_name",
+        long = "name",
         short,
         visible_alias = "as",
         value_name = "NAME",

@@ -1,7 +1,22 @@
 //! Arguments that are put together only when they are needed.
 
 use clap::builder::Resettable;
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
+
+/// Values that may be empty: texts that go then, words to look for, and names whose rules are told by their own
+/// error.
+const MAY_BE_EMPTY: [&str; 9] = [
+    "description",
+    "icon",
+    "message",
+    "own_color",
+    "own_name",
+    "query",
+    "text",
+    "value",
+    "words",
+];
 
 /// The arguments of one of many commands. To put together those of all takes longer than most answers of the
 /// daemon; these are put together when the command is given, or when help or a completion looks at it.
@@ -10,10 +25,12 @@ pub(crate) struct Late<T>(pub(crate) T);
 
 impl<T: FromArgMatches> FromArgMatches for Late<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        filled(matches)?;
         T::from_arg_matches(matches).map(Self)
     }
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
+        filled(matches)?;
         T::from_arg_matches_mut(matches).map(Self)
     }
 
@@ -44,6 +61,20 @@ impl<T: Subcommand> Subcommand for Late<T> {
     fn has_subcommand(name: &str) -> bool {
         T::has_subcommand(name)
     }
+}
+
+/// Fails if a value is empty that must not be: it would stand for a default that nobody asked for.
+fn filled(matches: &ArgMatches) -> Result<(), Error> {
+    for id in matches.ids().map(clap::Id::as_str) {
+        let mut values = matches.get_raw(id).into_iter().flatten();
+        if !MAY_BE_EMPTY.contains(&id) && values.any(std::ffi::OsStr::is_empty) {
+            let message = format!("the value of `{id}` is empty\n");
+            return Err(Error::raw(ErrorKind::InvalidValue, message));
+        }
+    }
+    matches
+        .subcommand()
+        .map_or(Ok(()), |(_, inner)| filled(inner))
 }
 
 /// Fills a command in. What it is about stays as it was said where it is listed: arguments bring a text of their own.

@@ -42,6 +42,7 @@ pub(crate) enum CollectionCommand {
   sm collection create work")]
     Create {
         /// The name
+        #[arg(id = "own_name", value_name = "NAME")]
         name: String,
     },
     /// Rename a collection: its folder, and the name in its manifest

@@ -346,3 +346,44 @@ fn errors_look_the_same_everywhere() {
         assert!(verbose.stderr.contains(error["code"].as_str().unwrap()));
     }
 }
+
+#[test]
+fn empty_values_are_refused() {
+    let sandbox = Sandbox::initialised();
+    drop(sandbox.run(&["group", "create", "Some"]).ok());
+    let before = sandbox.json(&["log"]);
+    for args in [
+        &["list", "-c", ""][..],
+        &["list", "--collection="],
+        &["list", "--group", ""],
+        &["list", "--tag", ""],
+        &["show", "x", "-c", ""],
+        &["search", "x", "-c", ""],
+        &["set", "x", "version=1", "-c", ""],
+        &["copy", "x", "--to", ""],
+        &["copy", "x", "--as", ""],
+        &["move", "x", "--to", ""],
+        &["add", ".", "-c", ""],
+        &["init", "--name", ""],
+        &["rollback", "x", "--artifact", ""],
+        &["log", "--artifact", ""],
+        &["log", "-c", ""],
+        &["status", "-c", ""],
+        &["snapshot", "-c", ""],
+        &["snapshot", "list", "-c", ""],
+        &["group", "update", "Some", "--name", ""],
+        &["group", "list", "-c", ""],
+        &["collection", "import", ""],
+        &["collection", "import", ".", "--name", ""],
+        &["collection", "show", "-c", ""],
+        &["adopt", "--from", ""],
+        &["show", ""],
+    ] {
+        let error = sandbox.fails(args, 2);
+        assert_eq!(error["code"], "usage.invalid_argument", "{args:?}");
+        assert!(error["message"].to_string().contains("empty"), "{error}");
+    }
+    assert_eq!(sandbox.json(&["log"]), before);
+    // Where nothing is something to say.
+    sandbox.json(&["group", "update", "Some", "--description", ""]);
+}
