@@ -206,14 +206,26 @@ impl App {
         collection: &str,
         reference: &ArtifactRef,
     ) -> Result<Summary> {
-        let asked = self.asked(store, collection, false)?;
-        let row = asked.first().map_or(0, |(row, _)| *row);
-        let found = store.read(|connection| find(connection, Some(row), reference))?;
+        let found = self.meant_by(store, collection, reference)?;
         if found.is_empty() {
+            let asked = self.asked(store, collection, false)?;
+            let row = asked.first().map_or(0, |(row, _)| *row);
             let names = store.read(|connection| show::names(connection, Some(row)))?;
             return Err(unknown(reference, Some(&names)));
         }
         the_one(found, reference)
+    }
+
+    /// All artifacts that a name means in one collection; none is no error.
+    pub(super) fn meant_by(
+        &self,
+        store: &Store,
+        collection: &str,
+        reference: &ArtifactRef,
+    ) -> Result<Vec<Summary>> {
+        let asked = self.asked(store, collection, false)?;
+        let row = asked.first().map_or(0, |(row, _)| *row);
+        store.read(|connection| find(connection, Some(row), reference))
     }
 
     fn is_everything_known(&self) -> bool {

@@ -33,6 +33,7 @@ mod external;
 mod failing;
 mod faults;
 mod files;
+mod fields;
 mod findings;
 mod groups;
 mod health;

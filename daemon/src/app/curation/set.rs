@@ -10,7 +10,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft};
-use super::super::selection::Selection;
+use super::super::selection::{Selection, parsed};
 use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::list::Summary;
 
@@ -123,6 +123,12 @@ impl App {
                 .hint("give fields as `key=value`"));
         }
         let names: Vec<&str> = request.fields.iter().map(Field::name).collect();
+        let mut given = names.iter().enumerate();
+        if let Some((_, name)) = given.find(|(at, name)| names.iter().take(*at).any(|n| n == *name))
+        {
+            let message = format!("`{name}` is given twice");
+            return Err(Error::new(Code::InvalidArgument, message).hint("give each field once"));
+        }
         let work = Work {
             verb: "artifact.set",
             words: format!("set {} of", names.join(", ")),
@@ -130,8 +136,22 @@ impl App {
             dry_run: request.dry_run,
         };
         self.curate(&work, &request.selection, caller, &|draft, batch| {
-            plan(request, draft, batch)
+            let is_free = |row: &Summary| self.are_free(aliases(&request.fields), row);
+            plan(request, draft, batch, &is_free)
         })
+    }
+
+    /// Fails if an alias that is new to an artifact means another one of its collection.
+    fn are_free(&self, aliases: &[String], row: &Summary) -> Result<()> {
+        let store = self.store()?;
+        for alias in aliases.iter().filter(|alias| !row.aliases.contains(alias)) {
+            let meant = self.meant_by(&store, &row.collection, &parsed(alias))?;
+            if let Some(other) = meant.iter().map(id_of).find(|other| *other != id_of(row)) {
+                let message = format!("`{alias}` is a name of `{other}`");
+                return Err(Error::new(Code::ArtifactExists, message).hint("choose another alias"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -187,12 +207,26 @@ impl Field {
     }
 }
 
-fn plan(request: &SetRequest, draft: &mut Draft<'_>, batch: &mut Batch<'_>) -> Result<()> {
+/// The aliases that are to be set.
+fn aliases(fields: &[Field]) -> &[String] {
+    let aliases = fields.iter().find_map(|field| match field {
+        Field::Aliases(aliases) => Some(aliases.as_slice()),
+        _ => None,
+    });
+    aliases.unwrap_or_default()
+}
+
+fn plan(
+    request: &SetRequest,
+    draft: &mut Draft<'_>,
+    batch: &mut Batch<'_>,
+    is_free: &dyn Fn(&Summary) -> Result<()>,
+) -> Result<()> {
     let collection = batch.collection;
     let mut edits: Vec<Edit> = Vec::new();
     let mut touched = Vec::new();
     for row in batch.rows {
-        match set_one(request, draft, batch, row) {
+        match is_free(row).and_then(|()| set_one(request, draft, batch, row)) {
             Ok((in_file, entry)) => {
                 touched.extend(batch.touched(row).filter(|_| in_file));
                 let result = if in_file || entry.is_some() {
