@@ -294,11 +294,12 @@ What was undone can be redone until something else is changed.")]
 All of it goes back, or nothing. What the snapshot did not have is removed; a snapshot of the collection \
 as it is is made before, and `sm undo` takes the rollback back.")]
     Rollback(Late<RollbackArgs>),
-    /// Bring one artifact back from a snapshot
+    /// Bring artifacts back from a snapshot
     #[command(after_help = "Examples:
   sm restore pdf@20261120-155145-120724
   sm restore command:review@20261120-155145-120724 --dry-run
 
+  sm restore 'pdf-*@20261120-155145-120724'
 Its files come back as they were, and so does what the manifest said of it. `sm undo` takes it back.")]
     Restore(Late<RestoreArtifactArgs>),
     /// Delete what the history need not keep any more

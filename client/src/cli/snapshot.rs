@@ -190,7 +190,7 @@ pub(crate) struct RollbackArgs {
     /// The snapshot
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Only this artifact, `NAME` or `type:NAME`; may be given again
+    /// Only this artifact: NAME, TYPE:NAME, or a pattern such as 'pdf-*'; may be given again
     #[arg(long = "artifact", value_name = "NAME", add = ArgValueCompleter::new(artifacts))]
     pub(crate) artifacts: Vec<String>,
     /// Say what would be done, and change nothing
@@ -205,7 +205,7 @@ pub(crate) struct RollbackArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArtifactArgs {
-    /// The artifact and the snapshot to take it from
+    /// The artifact, or a pattern, and the snapshot to take it from
     #[arg(value_name = "NAME@ID")]
     pub(crate) what: String,
     /// Say what would be done, and change nothing

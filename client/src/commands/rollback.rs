@@ -34,7 +34,7 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         let id = escape(&request.id);
         agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
     }
-    go_back(context, request, "roll back", false).await
+    go_back(context, request, "roll back").await
 }
 
 /// What going back would do, for who is asked. An error if it can't be done at all.
@@ -72,15 +72,12 @@ pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) ->
         artifacts: vec![named(name)],
         dry_run: args.dry_run,
     };
-    go_back(context, request, "restore", true).await
+    go_back(context, request, "restore").await
 }
 
-async fn go_back(
-    context: &mut Context,
-    request: v1::RollbackRequest,
-    verb: &str,
-    single: bool,
-) -> Outcome {
+async fn go_back(context: &mut Context, request: v1::RollbackRequest, verb: &str) -> Outcome {
+    // One that is named in full: it fails with its own error.
+    let single = matches!(request.artifacts.as_slice(), [one] if !one.name.contains(['*', '?']));
     let session = context.session_for(LONG).await?;
     let stream = session.stream(request).await?;
     let words = Words {

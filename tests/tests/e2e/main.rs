@@ -11,6 +11,7 @@ const BACKEND: &str = "auto";
 
 mod add;
 mod adopt;
+mod again;
 mod asking;
 mod cache;
 mod choosing;

@@ -10,6 +10,7 @@ mod name;
 mod present;
 mod ratings;
 mod restore;
+mod some;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

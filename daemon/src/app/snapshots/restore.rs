@@ -1,4 +1,4 @@
-//! Going back: a whole collection to a snapshot, or single artifacts.
+//! Going back: a whole collection to a snapshot, or single artifacts (`some.rs`).
 //!
 //! Both are changes as all others: planned, recorded, applied as a whole or not at all, and taken back by
 //! `undo`. Before a collection goes back, a snapshot of it as it is makes sure of what no record would hold.
@@ -8,23 +8,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use skillmeat_shared::collection::edit::{self, Key};
-use skillmeat_shared::collection::layout::{self, Found};
-use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
+use skillmeat_shared::collection::layout;
+use skillmeat_shared::collection::spelling;
 use skillmeat_shared::history::diff::{self, Change};
-use skillmeat_shared::history::{Node, Objects, capture, object};
+use skillmeat_shared::history::{Node, Objects, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::thread::in_halves;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::name::Called;
 use super::ratings::Turned;
-use super::{How, Opened, Origin, artifacts_in};
+use super::some::some;
+use super::{How, Origin};
 use crate::app::App;
-use crate::app::change::{
-    Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Turn,
-};
+use crate::app::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Turn};
 use crate::store::history::{Batch, snapshot};
 
 /// What the snapshot before a rollback says; the ancestor's say the same.
@@ -322,126 +319,6 @@ fn item(change: &Change, path: &str, result: &'static str) -> ChangeItem {
     }
 }
 
-/// Plans to bring some artifacts back, with their entries; also those of them that were not there.
-fn some(
-    name: &str,
-    target: &Opened<'_>,
-    wanted: &[ArtifactRef],
-    is_dry: bool,
-    draft: &mut Draft<'_>,
-) -> Result<(Vec<ChangeItem>, Vec<ArtifactId>)> {
-    let held = artifacts_in(&target.objects, &target.node)?;
-    let mut items = Vec::new();
-    let (mut ids, mut come) = (Vec::new(), Vec::new());
-    for reference in wanted {
-        let matching: Vec<_> = held
-            .iter()
-            .filter(|(found, _)| {
-                found.name == reference.name
-                    && reference
-                        .kind
-                        .as_ref()
-                        .is_none_or(|kind| found.kind == *kind)
-            })
-            .collect();
-        let (found, node) = match matching.as_slice() {
-            [one] => *one,
-            [] => {
-                items.push(failed(reference, &no_artifact(reference, &target.view.id)));
-                continue;
-            }
-            _ => {
-                items.push(failed(reference, &ambiguous(reference, &matching)));
-                continue;
-            }
-        };
-        if found.raw.is_some() {
-            let error = Error::new(Code::FileOutside, "its name is not UTF-8")
-                .hint("take the whole collection back instead");
-            items.push(failed(reference, &error));
-            continue;
-        }
-        let place = Place::collection(name, &found.path);
-        let there = draft.root(name)?.join(&found.path);
-        let id = ArtifactId::new(found.kind.clone(), found.name.clone());
-        let now = capture(&there, &target.objects)?.node;
-        if now.is_none() {
-            come.push(id.clone());
-        }
-        let is_same = now.as_ref() == Some(node);
-        if !is_same {
-            draft.put(&place, Source::Past(node.clone()))?;
-        }
-        items.push(ChangeItem {
-            id: id.to_string(),
-            result: match (is_same, is_dry) {
-                (true, _) => "unchanged",
-                (false, true) => "would-restore",
-                (false, false) => "restored",
-            },
-            path: found.path.clone(),
-            ..ChangeItem::default()
-        });
-        ids.push(id);
-    }
-    entries(name, target, &ids, draft)?;
-    Ok((items, come))
-}
-
-/// Brings back what manifest and lock said of artifacts.
-fn entries(
-    name: &str,
-    target: &Opened<'_>,
-    ids: &[ArtifactId],
-    draft: &mut Draft<'_>,
-) -> Result<()> {
-    if let Some(old) = text_of(&target.objects, &target.node, Path::new(MANIFEST))? {
-        draft.edit_manifest(name, &|text| {
-            ids.iter().try_fold(text.to_owned(), |text, id| {
-                let key = Key::Artifact(id.clone());
-                let Some(block) = edit::block(&old, &key)? else {
-                    return Ok(text);
-                };
-                let (rest, next) = match edit::block(&text, &key)? {
-                    Some(now) if now == block => return Ok(text),
-                    Some(_) => {
-                        let next = following(&text, &key)?;
-                        (edit::remove(&text, &[key])?, next)
-                    }
-                    None => (text, None),
-                };
-                edit::insert(&rest, &block, next.as_ref())
-            })
-        })?;
-    }
-    if let Some(old) = text_of(&target.objects, &target.node, Path::new(LOCK))? {
-        draft.edit_lock(name, &|text| {
-            ids.iter().try_fold(text.to_owned(), |text, id| {
-                match edit::lock_block(&old, id)? {
-                    Some(block) if edit::lock_block(&text, id)?.as_deref() != Some(&block) => {
-                        edit::put_lock(&text, id, &block)
-                    }
-                    _ => Ok(text),
-                }
-            })
-        })?;
-    }
-    Ok(())
-}
-
-/// The artifact's entry that comes after this one in a manifest, so that order is kept.
-fn following(text: &str, key: &Key) -> Result<Option<Key>> {
-    let parsed =
-        Manifest::parse(text).map_err(|error| Error::new(Code::ManifestInvalid, error.message))?;
-    let mut entries = parsed
-        .entries
-        .into_iter()
-        .map(|entry| Key::Artifact(entry.id))
-        .skip_while(|other| other != key)
-        .skip(1);
-    Ok(entries.next())
-}
-
 /// The text of a document in a snapshot; nothing if it is not there, or can't be read as one.
 pub(super) fn text_of(objects: &dyn Objects, node: &Node, path: &Path) -> Result<Option<String>> {
     match diff::find(objects, node, path)? {
@@ -451,36 +328,4 @@ pub(super) fn text_of(objects: &dyn Objects, node: &Node, path: &Path) -> Result
         }
         _ => Ok(None),
     }
-}
-
-fn failed(reference: &ArtifactRef, error: &Error) -> ChangeItem {
-    ChangeItem {
-        id: shown(reference),
-        result: "failed",
-        reason: error.message.clone(),
-        code: Some(error.code),
-        ..ChangeItem::default()
-    }
-}
-
-fn shown(reference: &ArtifactRef) -> String {
-    match &reference.kind {
-        Some(kind) => format!("{kind}:{}", reference.name),
-        None => reference.name.clone(),
-    }
-}
-
-fn no_artifact(reference: &ArtifactRef, id: &str) -> Error {
-    let message = format!("the snapshot `{id}` has no artifact `{}`", shown(reference));
-    Error::new(Code::ArtifactNotFound, message)
-        .hint(format!("`sm snapshot show {id}` lists those that it has"))
-}
-
-fn ambiguous(reference: &ArtifactRef, matching: &[&(Found, Node)]) -> Error {
-    let names: Vec<String> = matching
-        .iter()
-        .map(|(found, _)| format!("`{}:{}`", found.kind, found.name))
-        .collect();
-    let message = format!("`{}` means {}", reference.name, names.join(" or "));
-    Error::new(Code::ArtifactAmbiguous, message).hint("name its kind, too")
 }
