@@ -7,7 +7,7 @@ use crate::commands::completions::{agents, collections};
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
-    /// What to take in: NAME, TYPE:NAME, or patterns of them
+    /// What to take in: NAME, TYPE:NAME, or patterns of them; - reads names from stdin
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// An agent, an agent's folder, a project, or a folder with projects; may be given again [default: every

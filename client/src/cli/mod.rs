@@ -208,7 +208,7 @@ the file meanwhile; else your text is kept, and the error says where.")]
   sm adopt --from claude-code             of one agent
   sm adopt --from ~/src/shop --dry-run    of a project
   sm adopt --all --yes                    everything that the collection does not have
-  sm adopt pdf 'agent:*' --from cursor    some of it
+  sm adopt pdf 'agent:*' --from cursor    some of it; - reads names from stdin
   sm adopt --json | jq '.rows[].id'
 
 Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a \

@@ -15,6 +15,7 @@ use skillmeat_shared::{Code, Error};
 use super::add::{absolute, tally};
 use super::change::{self, Words};
 use super::db::agreed;
+use super::selection::listed;
 use super::{Context, Failure, Outcome};
 use crate::cli::AdoptArgs;
 use crate::connect::Session;
@@ -72,7 +73,8 @@ enum Choice {
     Look,
 }
 
-pub(super) async fn run(context: &mut Context, args: AdoptArgs) -> Outcome {
+pub(super) async fn run(context: &mut Context, mut args: AdoptArgs) -> Outcome {
+    args.names = listed(args.names)?;
     let session = context.session_for(LONG).await?;
     let survey = look(context, &session, &args).await?;
     let rows = &survey.rows;

@@ -18,6 +18,17 @@ pub(super) fn selection(args: SelectArgs) -> Result<v1::Selection, Error> {
 
 /// As [`selection`], for commands that find the names among other words.
 pub(super) fn select(names: Vec<String>, filters: FilterArgs) -> Result<v1::Selection, Error> {
+    Ok(v1::Selection {
+        collection: filters.collection.unwrap_or_default(),
+        names: listed(names)?,
+        kinds: filters.kinds.iter().map(ToString::to_string).collect(),
+        tags: filters.tags,
+        group: filters.group.unwrap_or_default(),
+    })
+}
+
+/// The names, with those on the lines of stdin in the place of `-`.
+pub(super) fn listed(names: Vec<String>) -> Result<Vec<String>, Error> {
     let mut all = Vec::with_capacity(names.len());
     for name in names {
         if name == "-" {
@@ -26,13 +37,7 @@ pub(super) fn select(names: Vec<String>, filters: FilterArgs) -> Result<v1::Sele
             all.push(name);
         }
     }
-    Ok(v1::Selection {
-        collection: filters.collection.unwrap_or_default(),
-        names: all,
-        kinds: filters.kinds.iter().map(ToString::to_string).collect(),
-        tags: filters.tags,
-        group: filters.group.unwrap_or_default(),
-    })
+    Ok(all)
 }
 
 /// The names on the lines of stdin.

@@ -137,3 +137,21 @@ fn the_users_own_agents_count() {
     assert_eq!(error["code"], "config.invalid");
     assert_eq!(error["line"], 3);
 }
+
+#[test]
+fn some_are_taken_by_pattern_and_from_stdin() {
+    let sandbox = user();
+    let names = sandbox.path("names");
+    write(&names, "agent:review\n\n");
+    let mut command = sandbox.sm(&["adopt", "-", "--json"]);
+    command.stdin(std::fs::File::open(&names).unwrap());
+    let done = skillmeat_tests::home::output(command).ok().json();
+    assert_eq!(done["added"], 1, "{done}");
+    assert_eq!(sandbox.ids(), ["agent:review"]);
+    let done = sandbox.json(&["adopt", "p*"]);
+    assert_eq!(done["added"], 1, "{done}");
+    assert_eq!(sandbox.ids(), ["agent:review", "skill:pdf"]);
+    let error = sandbox.fails(&["adopt", "-"], 2);
+    assert_eq!(error["message"], "stdin holds no name");
+    sandbox.fails(&["adopt", "zz*"], 3);
+}
