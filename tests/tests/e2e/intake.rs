@@ -297,3 +297,16 @@ fn a_folder_of_an_agent_is_taken_as_what_it_holds() {
     std::fs::create_dir_all(sandbox.path("p/.cursor/skills")).unwrap();
     sandbox.fails(&["add", "p/.cursor"], 2);
 }
+
+#[test]
+fn an_archive_of_another_kind_is_told_by_its_own_path() {
+    let sandbox = Sandbox::initialised();
+    let archive = archives("python-zipfile.skill");
+    let error = sandbox.fails(&["add", &archive, "--type", "agent"], 2);
+    assert_eq!(error["code"], "artifact.invalid", "{error}");
+    assert!(
+        text(&error["message"]).contains("python-zipfile.skill"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("unpacked"), "{error}");
+}

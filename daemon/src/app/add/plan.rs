@@ -83,6 +83,16 @@ pub(super) fn failed(id: &str, source: &Path, error: &Error) -> ChangeItem {
     }
 }
 
+/// The error of a place, told of what the person named: what came out of an archive lies in a folder of ours.
+pub(super) fn told_of(mut error: Error, place: &Path, named: &Path) -> Error {
+    let (place, named) = (place.display().to_string(), named.display().to_string());
+    error.message = error.message.replace(&place, &named);
+    for hint in &mut error.hints {
+        *hint = hint.replace(&place, &named);
+    }
+    error
+}
+
 /// Decides about every artifact that was named; `items` gets those that are not added.
 pub(super) fn plan(
     named: &[Named],
@@ -121,7 +131,10 @@ fn decide(
         .and_then(|places| Ok((places, read::as_copied(&id, from)?)));
     let ((path, copy_to), reading) = match checked {
         Ok(checked) => checked,
-        Err(error) => return Decision::Not(failed(&text, &named.source, &error)),
+        Err(error) => {
+            let error = told_of(error, from, &named.source);
+            return Decision::Not(failed(&text, &named.source, &error));
+        }
     };
     let hash = reading.hashes.content.clone();
     let not = |result, reason: String, code| {

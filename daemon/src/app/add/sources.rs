@@ -12,7 +12,7 @@ use skillmeat_shared::paths::Home;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::AddRequest;
-use super::plan::{failed, item};
+use super::plan::{failed, item, told_of};
 use crate::app::change::{Caller, ChangeItem, Telling};
 
 /// How deep an archive's single folders are opened: `pdf.zip/pdf/...`, `repository-main/...`.
@@ -78,7 +78,8 @@ impl Sources {
             let unpacked = archive::unpack(path, &room, stem, &Limits::PACKAGE)?;
             let root = unpacked.root().to_owned();
             self.unpacked.push(unpacked);
-            return self.archive(request, path, &root, caller);
+            let found = self.archive(request, path, &root, caller);
+            return found.map_err(|error| told_of(error, &root, path));
         }
         if request.all {
             return self.tree(path, caller);
