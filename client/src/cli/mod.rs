@@ -242,6 +242,7 @@ copy. Of two with one name and other content the first is taken; `sm add PATH --
     #[command(after_help = "Examples:
   sm log
   sm log --artifact skill:pdf --limit 5
+  sm log -c work                   what touched a collection
   sm log show 12                   what operation 12 changed, line by line
   sm log --json | jq -r '.operations[0].id'
 

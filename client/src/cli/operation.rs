@@ -19,8 +19,8 @@ pub(crate) struct LogListArgs {
     /// Only what was done to the files of this artifact: NAME or TYPE:NAME
     #[arg(long, short, value_name = "ARTIFACT", add = ArgValueCompleter::new(artifacts))]
     pub(crate) artifact: Option<String>,
-    /// The collection of the artifact [default: the default one]
-    #[arg(long, short, requires = "artifact", value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
+    /// Only what touched this collection; with --artifact, the one that it is in [default: the default one]
+    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
     pub(crate) collection: Option<String>,
     /// At most so many operations
     #[arg(long, short, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -421,3 +421,27 @@ fn help_says_what_is_undone_and_what_never_is() {
         assert!(help.contains(said), "{args:?}: {help}");
     }
 }
+
+#[test]
+fn the_log_of_a_collection_is_what_touched_it() {
+    let sandbox = Sandbox::initialised();
+    let made = sandbox.json(&["collection", "create", "work"]);
+    assert_eq!(made["name"], "work", "{made}");
+    add(&sandbox, "one");
+    let source = skill(&sandbox.path("src"), "two", "About two");
+    sandbox.json(&["add", source.to_str().unwrap(), "-c", "work"]);
+    let verbs = |name: &str| -> Vec<String> {
+        let log = sandbox.json(&["log", "-c", name]);
+        let all = log["operations"].as_array().unwrap();
+        all.iter().map(|one| text(&one["verb"])).collect()
+    };
+    assert_eq!(verbs("work"), ["artifact.add", "collection.create"]);
+    assert_eq!(verbs("default"), ["artifact.add", "collection.create"]);
+    sandbox.json(&["collection", "rename", "work", "office"]);
+    let renamed = ["collection.rename", "artifact.add", "collection.create"];
+    assert_eq!(verbs("office"), renamed);
+    sandbox.json(&["collection", "delete", "office", "--yes"]);
+    assert_eq!(verbs("office")[0], "collection.delete");
+    let error = sandbox.fails(&["log", "-c", "nobody"], 3);
+    assert_eq!(error["code"], "collection.not_found");
+}

@@ -29,7 +29,7 @@ const MAX_DIFFS: usize = 4 * 1024 * 1024;
 /// Which operations are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct LogRequest {
-    /// Empty: the default collection.
+    /// Only those that touched it. Empty: all, or with an artifact the default collection.
     pub collection: String,
     /// Only those on the files of this artifact; empty: all.
     pub artifact: String,
@@ -77,7 +77,14 @@ impl App {
             limit => limit.min(MOST),
         };
         let (mut found, mut gone) = (Vec::new(), None);
-        if request.artifact.is_empty() {
+        if request.artifact.is_empty() && !request.collection.is_empty() {
+            let whole = Place::collection(&request.collection, "");
+            found = self.operations_at(&whole, request.before, limit + 1)?;
+            if found.is_empty() {
+                // Nothing was ever done to it, or it never was.
+                self.asked(&*self.store()?, &request.collection, false)?;
+            }
+        } else if request.artifact.is_empty() {
             let filter = Filter {
                 before: request.before,
                 limit: limit + 1,

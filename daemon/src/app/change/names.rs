@@ -185,9 +185,15 @@ impl App {
                 }
                 filter.place = Some((String::new(), whole.clone()));
                 filter.limit = u32::MAX;
+                if place.path.is_empty() {
+                    // The renaming to this name is of the whole, and of nothing in it.
+                    filter.after = called.after - 1;
+                }
                 for one in operation::list(connection, &filter)? {
                     let mut paths = operation::paths(connection, one.id)?.into_iter();
                     let touched = paths.find(|path| path.root.is_empty() && path.path == whole);
+                    let touched =
+                        touched.filter(|path| one.id > called.after || path.after.is_some());
                     wholes.extend(touched.map(|touched| (one, touched)));
                 }
             }
