@@ -445,3 +445,39 @@ fn the_log_of_a_collection_is_what_touched_it() {
     let error = sandbox.fails(&["log", "-c", "nobody"], 3);
     assert_eq!(error["code"], "collection.not_found");
 }
+
+#[test]
+fn the_log_tells_from_which_mode_to_which() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::initialised();
+    add(&sandbox, "one");
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    let set = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o644);
+    let id = text(&sandbox.json(&["snapshot"])["snapshot"]["id"]);
+    set(0o755);
+    let back = ["rollback", &id, "--yes"];
+    let change = |file: &str| {
+        let shown = sandbox.json(&["log", "show"]);
+        let files = shown["files"].as_array().unwrap();
+        let found = files.iter().find(|one| one["path"] == file).unwrap();
+        (text(&found["action"]), text(&found["diff"]))
+    };
+    sandbox.json(&back);
+    let path = "skills/one/SKILL.md";
+    assert_eq!(
+        change(path),
+        ("mode".to_owned(), "mode 755 -> 644\n".to_owned())
+    );
+    let shown = sandbox.run(&["log", "show"]).ok().stdout;
+    assert!(shown.contains("\nmode 755 -> 644\n"), "{shown}");
+    // With the text.
+    write(&file, "other\n");
+    set(0o700);
+    sandbox.json(&back);
+    let (action, diff) = change(path);
+    assert_eq!(action, "edit");
+    assert!(diff.starts_with("mode 700 -> 644\n--- a/"), "{diff}");
+}

@@ -52,7 +52,7 @@ pub struct ChangedFile {
     pub size_before: Option<u64>,
     /// Bytes after.
     pub size_after: Option<u64>,
-    /// The difference line by line.
+    /// The difference line by line, after a changed mode.
     pub diff: String,
     /// It is no text.
     pub binary: bool,
@@ -265,6 +265,11 @@ impl App {
             // A record of keys: its size is not the file's.
             (told.size_before, told.size_after) = (None, None);
         }
+        if let (Some(old), Some(new)) = (mode_of(before), mode_of(after))
+            && old != new
+        {
+            told.diff = format!("mode {old:o} -> {new:o}\n");
+        }
         if action == "mode" {
             return Ok(told);
         }
@@ -279,7 +284,7 @@ impl App {
         }
         let (old, new) = (self.text_of(before)?, self.text_of(after)?);
         match unified(&told.path, old.as_deref(), new.as_deref()) {
-            Some(diff) => told.diff = diff,
+            Some(diff) => told.diff.push_str(&diff),
             None => told.binary = true,
         }
         Ok(told)
@@ -295,6 +300,13 @@ impl App {
             )),
             Some(Node::Folder { .. }) | None => Ok(None),
         }
+    }
+}
+
+const fn mode_of(node: Option<&Node>) -> Option<u16> {
+    match node {
+        Some(Node::File { mode, .. } | Node::Folder { mode, .. }) => Some(*mode),
+        _ => None,
     }
 }
 
