@@ -28,6 +28,7 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         id: args.id,
         artifacts,
         dry_run: args.dry_run,
+        restore: false,
     };
     if !(args.dry_run || args.yes) {
         let would = preview(context, request.clone()).await?;
@@ -71,6 +72,7 @@ pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) ->
         id: id.to_owned(),
         artifacts: vec![named(name)],
         dry_run: args.dry_run,
+        restore: true,
     };
     go_back(context, request, "restore").await
 }

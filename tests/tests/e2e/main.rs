@@ -58,6 +58,7 @@ mod rebuilding;
 mod renaming;
 mod repair;
 mod repositories;
+mod restoring;
 mod rot;
 mod schedules;
 mod search;

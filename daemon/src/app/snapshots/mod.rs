@@ -2,6 +2,7 @@
 //! and can be used like them; its archives stay as they are.
 
 mod archive;
+mod artifacts;
 mod compare;
 mod damage;
 mod gone;
@@ -10,7 +11,6 @@ mod name;
 mod present;
 mod ratings;
 mod restore;
-mod some;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

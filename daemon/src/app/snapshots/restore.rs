@@ -1,24 +1,23 @@
-//! Going back: a whole collection to a snapshot, or single artifacts (`some.rs`).
+//! Going back: a whole collection to a snapshot, or single artifacts (`artifacts.rs`).
 //!
 //! Both are changes as all others: planned, recorded, applied as a whole or not at all, and taken back by
-//! `undo`. Before a collection goes back, a snapshot of it as it is makes sure of what no record would hold.
+//! `undo`. Before a rollback, a snapshot of the collection as it is makes sure of what no record would hold.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use skillmeat_shared::collection::layout;
-use skillmeat_shared::collection::spelling;
+use skillmeat_shared::collection::{layout, spelling};
 use skillmeat_shared::history::diff::{self, Change};
 use skillmeat_shared::history::{Node, Objects, object};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::thread::in_halves;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
+use super::artifacts::some;
 use super::name::Called;
 use super::ratings::Turned;
-use super::some::some;
 use super::{How, Origin};
 use crate::app::App;
 use crate::app::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Turn};
@@ -55,6 +54,8 @@ pub struct RollbackRequest {
     pub id: String,
     /// Only these artifacts; none: everything.
     pub artifacts: Vec<ArtifactRef>,
+    /// They are restored, which is no rollback: no snapshot is made before.
+    pub restore: bool,
     /// Plan only.
     pub dry_run: bool,
 }
@@ -81,7 +82,12 @@ impl App {
         let (at, then) = (target.view.at, &target.node);
         let safety = Safety::default();
         let changed = self.change_told(&asked(request), caller, &|draft| {
+            // Of a plan that came to nothing, as somebody wrote meanwhile.
+            self.drop_safety(&name, &safety);
             if !request.artifacts.is_empty() {
+                if !(request.dry_run || request.restore) {
+                    self.make_safe(&name, draft, &safety)?;
+                }
                 let (items, come) =
                     some(&name, &target, &request.artifacts, request.dry_run, draft)?;
                 self.turn_ratings(&name, at, draft, &|_| {
@@ -92,8 +98,6 @@ impl App {
                 })?;
                 return Ok(items);
             }
-            // Of a plan that came to nothing, as somebody wrote meanwhile.
-            self.drop_safety(&name, &safety);
             if request.dry_run {
                 let (now, objects) = self.state_now(&name)?;
                 let items = everything(&name, (&now, Some(&objects)), then, draft)?;

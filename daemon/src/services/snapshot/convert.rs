@@ -94,6 +94,7 @@ pub(super) fn rollback_request(request: v1::RollbackRequest) -> Result<RollbackR
         collection: request.collection,
         id: request.id,
         artifacts: artifacts.collect::<Result<_, Error>>()?,
+        restore: request.restore,
         dry_run: request.dry_run,
     })
 }
