@@ -301,7 +301,8 @@ as it is is made before, and `sm undo` takes the rollback back.")]
   sm restore command:review@20261120-155145-120724 --dry-run
   sm restore 'pdf-*@20261120-155145-120724'
 
-Its files come back as they were, and so does what the manifest said of it. `sm undo` takes it back.")]
+Its files come back as they were, with what the manifest said of it, into the groups that held it. It \
+leaves no other group. `sm undo` takes it back.")]
     Restore(Late<RestoreArtifactArgs>),
     /// Delete what the history need not keep any more
     #[command(after_help = "Examples:

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use serde_json::json;
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{text, write};
+use skillmeat_tests::home::{replace, text, write};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -48,4 +49,56 @@ fn a_rollback_of_an_artifact_makes_a_snapshot_before() {
     let before = count();
     sandbox.json(&["restore", &format!("one@{then}")]);
     assert_eq!(count(), before);
+}
+
+#[test]
+fn an_artifact_comes_back_into_its_groups() {
+    let sandbox = Sandbox::with_two();
+    let toml = sandbox.collection("default", "collection.toml");
+    let manifest = || fs::read_to_string(&toml).unwrap();
+    let ours = "\n# my groups\n[[groups]]\nname = \"P\" # first\nodd = 1\n\
+                members = [\n    \"one\", # the first\n    \"two\",\n    \"ghost\",\n]\n\
+                [[groups]]\nname = \"gone\"\nmembers = [\"skill:two\"]\n\
+                [[groups]]\nname = \"later\"\nmembers = []\n";
+    replace(&toml, manifest() + ours);
+    let then = snapshot(&sandbox);
+    let back = format!("two@{then}");
+    sandbox.json(&["remove", "two", "--yes"]);
+    sandbox.json(&["group", "delete", "gone"]);
+    let removed = manifest();
+    assert!(!removed.contains("two"), "{removed}");
+    let wanted = [
+        "the group `gone` that held `skill:two` is gone, and is not made anew: \
+                   `sm group create gone` makes it",
+    ];
+    let dry = sandbox.json(&["restore", &back, "--dry-run"]);
+    assert_eq!(dry["notes"], json!(wanted));
+    assert_eq!(manifest(), removed);
+    let restored = sandbox.json(&["restore", &back]);
+    assert_eq!(restored["notes"], json!(wanted));
+    let members = "    \"one\", # the first\n    \"two\",\n    \"ghost\",\n";
+    let now = manifest();
+    assert!(now.contains(members), "{now}");
+    assert!(
+        now.contains("# my groups") && !now.contains("\"gone\""),
+        "{now}"
+    );
+    let shown = sandbox.json(&["group", "show", "P"]);
+    assert_eq!(shown["members"][1]["id"], "skill:two", "{shown:#}");
+    sandbox.json(&["undo"]);
+    assert_eq!(manifest(), removed);
+    // What is there stays in the groups of today, and its place alone is something that comes back.
+    sandbox.json(&["redo"]);
+    sandbox.json(&["group", "remove", "P", "two"]);
+    sandbox.json(&["group", "add", "later", "two"]);
+    let args = ["rollback", &then, "--artifact", "two", "--yes"];
+    let joined = sandbox.json(&args);
+    assert_eq!(joined["items"][0]["result"], "restored", "{joined:#}");
+    assert!(manifest().contains(members), "{}", manifest());
+    assert!(
+        manifest().contains("\"later\"\nmembers = [\n    \"two\",\n]"),
+        "{}",
+        manifest()
+    );
+    assert_eq!(sandbox.json(&args)["items"][0]["result"], "unchanged");
 }

@@ -1,19 +1,32 @@
-//! Bringing single artifacts back, with what manifest and lock said of them.
+//! Single artifacts that come back from a snapshot, with what manifest and lock said of them, and in the
+//! groups that held them.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use skillmeat_shared::collection::edit::{self, Key};
 use skillmeat_shared::collection::layout::Found;
 use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::collection::membership::ByName;
 use skillmeat_shared::collection::{LOCK, MANIFEST};
+use skillmeat_shared::error::word;
 use skillmeat_shared::history::{Node, capture};
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
+use super::ratings::ids_in;
 use super::restore::text_of;
 use super::{Opened, artifacts_in};
-use crate::app::change::{ChangeItem, Draft, Place, Source};
+use crate::app::change::{ChangeItem, Draft, Place, Source, named};
+
+/// Artifacts that were drafted to come back.
+pub(super) struct Restored {
+    pub(super) items: Vec<ChangeItem>,
+    /// Those that were not there.
+    pub(super) come: BTreeSet<ArtifactId>,
+    pub(super) notes: Vec<String>,
+}
 
 /// Plans to bring some artifacts back, with their entries; also those of them that were not there.
 pub(super) fn some(
@@ -22,10 +35,11 @@ pub(super) fn some(
     wanted: &[ArtifactRef],
     is_dry: bool,
     draft: &mut Draft<'_>,
-) -> Result<(Vec<ChangeItem>, Vec<ArtifactId>)> {
+) -> Result<Restored> {
     let held = artifacts_in(&target.objects, &target.node)?;
     let (mut items, mut failures) = (Vec::new(), Vec::new());
-    let (mut ids, mut come) = (Vec::new(), Vec::new());
+    let mut ids = Vec::new();
+    let (mut come, mut as_then) = (BTreeSet::new(), BTreeSet::new());
     let mut chosen: Vec<&(Found, Node)> = Vec::new();
     for reference in wanted {
         match meant(reference, &held, &target.view.id) {
@@ -47,27 +61,32 @@ pub(super) fn some(
         let there = draft.root(name)?.join(&found.path);
         let now = capture(&there, &target.objects)?.node;
         if now.is_none() {
-            come.push(id.clone());
+            come.insert(id.clone());
         }
-        let is_same = now.as_ref() == Some(node);
-        if !is_same {
+        if now.as_ref() == Some(node) {
+            as_then.insert(id.clone());
+        } else {
             draft.put(&place, Source::Past(node.clone()))?;
         }
         items.push(ChangeItem {
             id: id.to_string(),
-            result: match (is_same, is_dry) {
-                (true, _) => "unchanged",
-                (false, true) => "would-restore",
-                (false, false) => "restored",
-            },
+            result: if is_dry { "would-restore" } else { "restored" },
             path: found.path.clone(),
             ..ChangeItem::default()
         });
         ids.push(id);
     }
     items.append(&mut failures);
-    entries(name, target, &ids, draft)?;
-    Ok((items, come))
+    let (changed, gone) = entries(name, target, &ids, draft)?;
+    for id in as_then.difference(&changed).map(ToString::to_string) {
+        let same = items.iter_mut().filter(|item| item.id == id);
+        same.for_each(|item| item.result = "unchanged");
+    }
+    Ok(Restored {
+        items,
+        come,
+        notes: not_anew(gone),
+    })
 }
 
 /// What a name or pattern means among the artifacts of a snapshot. A name with `*` in it that is there is a name.
@@ -104,16 +123,42 @@ fn meant<'h>(
     Ok(fitting)
 }
 
-/// Brings back what manifest and lock said of artifacts.
+/// Notes on groups that are gone, with those that they held.
+fn not_anew(gone: Vec<(ArtifactId, String)>) -> Vec<String> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (id, group) in gone {
+        groups.entry(group).or_default().push(id.to_string());
+    }
+    let note = |(group, ids): (String, Vec<String>)| {
+        format!(
+            "the group `{group}` that held {} is gone, and is not made anew: `sm group create {}` makes it",
+            named(&ids),
+            word(&group)
+        )
+    };
+    groups.into_iter().map(note).collect()
+}
+
+/// Brings back what manifest and lock said of artifacts, and their places in groups. Tells which of them that changed,
+/// and which were in groups that are gone.
 fn entries(
     name: &str,
     target: &Opened<'_>,
     ids: &[ArtifactId],
     draft: &mut Draft<'_>,
-) -> Result<()> {
+) -> Result<(BTreeSet<ArtifactId>, Vec<(ArtifactId, String)>)> {
+    if ids.is_empty() {
+        return Ok((BTreeSet::new(), Vec::new()));
+    }
+    let changed = RefCell::new(BTreeSet::new());
+    let is_changed = |id: &ArtifactId| {
+        changed.borrow_mut().insert(id.clone());
+    };
+    let gone = RefCell::new(Vec::new());
     if let Some(old) = text_of(&target.objects, &target.node, Path::new(MANIFEST))? {
+        let held = ids_in(&target.objects, &target.node)?.unwrap_or_default();
         draft.edit_manifest(name, &|text| {
-            ids.iter().try_fold(text.to_owned(), |text, id| {
+            let text = ids.iter().try_fold(text.to_owned(), |text, id| {
                 let key = Key::Artifact(id.clone());
                 let Some(block) = edit::block(&old, &key)? else {
                     return Ok(text);
@@ -126,8 +171,20 @@ fn entries(
                     }
                     None => (text, None),
                 };
+                is_changed(id);
                 edit::insert(&rest, &block, next.as_ref())
-            })
+            })?;
+            let then = parsed(&old)?;
+            if then.groups.is_empty() {
+                return Ok(text);
+            }
+            let now = parsed(&text)?;
+            let now = now.entries.into_iter().map(|entry| entry.id);
+            let known = ByName::of(now.chain(held.clone()).chain(ids.iter().cloned()));
+            let back = edit::rejoin(&text, &then.groups, ids, &known)?;
+            back.joined.iter().for_each(is_changed);
+            gone.replace(back.gone);
+            Ok(back.text)
         })?;
     }
     if let Some(old) = text_of(&target.objects, &target.node, Path::new(LOCK))? {
@@ -135,6 +192,7 @@ fn entries(
             ids.iter().try_fold(text.to_owned(), |text, id| {
                 match edit::lock_block(&old, id)? {
                     Some(block) if edit::lock_block(&text, id)?.as_deref() != Some(&block) => {
+                        is_changed(id);
                         edit::put_lock(&text, id, &block)
                     }
                     _ => Ok(text),
@@ -142,14 +200,16 @@ fn entries(
             })
         })?;
     }
-    Ok(())
+    Ok((changed.into_inner(), gone.into_inner()))
+}
+
+fn parsed(text: &str) -> Result<Manifest> {
+    Manifest::parse(text).map_err(|error| Error::new(Code::ManifestInvalid, error.message))
 }
 
 /// The artifact's entry that comes after this one in a manifest, so that order is kept.
 fn following(text: &str, key: &Key) -> Result<Option<Key>> {
-    let parsed =
-        Manifest::parse(text).map_err(|error| Error::new(Code::ManifestInvalid, error.message))?;
-    let mut entries = parsed
+    let mut entries = parsed(text)?
         .entries
         .into_iter()
         .map(|entry| Key::Artifact(entry.id))

@@ -48,7 +48,7 @@ impl Turned {
 }
 
 /// The artifacts of a state, by their places and by their entries.
-fn ids_in(objects: &dyn Objects, node: &Node) -> Result<Option<BTreeSet<ArtifactId>>> {
+pub(super) fn ids_in(objects: &dyn Objects, node: &Node) -> Result<Option<BTreeSet<ArtifactId>>> {
     let found = artifacts_in(objects, node)?.into_iter();
     let mut ids: BTreeSet<ArtifactId> = found
         .map(|(found, _)| ArtifactId::new(found.kind, found.name))

@@ -88,36 +88,33 @@ impl App {
                 if !(request.dry_run || request.restore) {
                     self.make_safe(&name, draft, &safety)?;
                 }
-                let (items, come) =
-                    some(&name, &target, &request.artifacts, request.dry_run, draft)?;
+                let back = some(&name, &target, &request.artifacts, request.dry_run, draft)?;
                 self.turn_ratings(&name, at, draft, &|_| {
                     Ok(Turned {
-                        come: come.iter().cloned().collect(),
+                        come: back.come.clone(),
                         ..Turned::default()
                     })
                 })?;
-                return Ok(items);
+                return Ok((back.items, back.notes));
             }
             if request.dry_run {
                 let (now, objects) = self.state_now(&name)?;
                 let items = everything(&name, (&now, Some(&objects)), then, draft)?;
                 self.turn_ratings(&name, at, draft, &|_| Turned::between(&objects, &now, then))?;
-                return Ok(items);
+                return Ok((items, Vec::new()));
             }
             let now = self.make_safe(&name, draft, &safety)?;
             let items = everything(&name, (&now, None), then, draft)?;
             self.turn_ratings(&name, at, draft, &|draft| {
                 Turned::between(draft.objects(), &now, then)
             })?;
-            Ok(items)
+            Ok((items, Vec::new()))
         });
-        let changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
+        let mut changed = changed.inspect_err(|_| self.drop_safety(&name, &safety))?;
+        changed.notes.extend(std::mem::take(&mut changed.report.1));
+        let items = &changed.report.0;
         Ok(ChangeSummary::told(
-            &name,
-            &RESULTS,
-            &changed.report,
-            &changed,
-            caller,
+            &name, &RESULTS, items, &changed, caller,
         ))
     }
 

@@ -150,3 +150,69 @@ pub fn rename_members(text: &str, moved: &[(ArtifactId, Option<String>)]) -> Res
     }
     change(text, &edits)
 }
+
+/// What became of members that come back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rejoined {
+    /// The manifest.
+    pub text: String,
+    /// Those that are members of a group again.
+    pub joined: Vec<ArtifactId>,
+    /// Those that were in a group that is gone, with its name.
+    pub gone: Vec<(ArtifactId, String)>,
+}
+
+/// The manifest in whose groups these artifacts are members again that were so in another one, each behind the nearest
+/// member that stood before it there. Nobody else leaves or moves, and no group is made anew. `known` are the artifacts
+/// that members may name.
+///
+/// # Errors
+/// [`Code::ManifestInvalid`] if the text is no TOML or can't be edited.
+pub fn rejoin(text: &str, then: &[Group], back: &[ArtifactId], known: &ByName) -> Result<Rejoined> {
+    let manifest = Manifest::parse(text).map_err(|error| syntax(&error))?;
+    // A member that names no artifact is only itself.
+    let meant = |member: &String| {
+        let id = known.resolve(member);
+        id.map_or_else(|| member.clone(), ToString::to_string)
+    };
+    let (mut edits, mut done) = (Vec::new(), Rejoined::default());
+    for was in then {
+        let order: Vec<String> = was.members.iter().map(meant).collect();
+        let coming = back.iter().map(|id| {
+            (
+                id,
+                order.iter().position(|member| *member == id.to_string()),
+            )
+        });
+        let mut coming: Vec<_> = coming.filter_map(|(id, at)| Some((at?, id))).collect();
+        coming.sort();
+        coming.dedup();
+        let Some(group) = manifest.groups.iter().find(|group| group.name == was.name) else {
+            let gone = coming
+                .into_iter()
+                .map(|(_, id)| (id.clone(), was.name.clone()));
+            done.gone.extend(gone);
+            continue;
+        };
+        let style = Style::for_group(group, std::slice::from_ref(was));
+        let mut members = group.members.clone();
+        for (at, id) in coming {
+            let now: Vec<String> = members.iter().map(meant).collect();
+            if now.contains(&id.to_string()) {
+                continue;
+            }
+            let find = |member: &String| now.iter().position(|other| other == member);
+            let (before, after) = order.split_at(at);
+            let place = before.iter().rev().find_map(find).map(|place| place + 1);
+            let place = place.or_else(|| after.iter().find_map(find));
+            members.insert(place.unwrap_or(members.len()), known.spell(id, style));
+            done.joined.push(id.clone());
+        }
+        if members != group.members {
+            let change = Change::set("members", members.as_slice());
+            edits.push((Key::Group(group.name.clone()), vec![change]));
+        }
+    }
+    done.text = change(text, &edits)?;
+    Ok(done)
+}

@@ -27,7 +27,7 @@ use crate::{Code, Error};
 
 pub use self::add::{NewEntry, add_entries, render_new};
 pub use self::change::{Change, change, remove};
-pub use self::group::{GroupChange, add_group, rename_members, update_group};
+pub use self::group::{GroupChange, Rejoined, add_group, rejoin, rename_members, update_group};
 pub use self::header::{date, rename};
 pub use self::link::rename_links;
 pub use self::list::{Key, List};

@@ -1,4 +1,5 @@
 mod examples;
+mod members;
 mod random;
 
 use serde_json::Value as Json;
