@@ -5,10 +5,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
+use crate::bundle::packer::Packer;
 use crate::fs::TEMP_PREFIX;
 use crate::{Code, Error, Result};
 
@@ -55,7 +54,7 @@ fn leads_out(root: &Path, link: &Path, target: &Path) -> bool {
 /// What reading the folder or writing the archive says; [`Code::FileTooLarge`] for too many files or folders
 /// that lie too deep.
 pub fn export(root: &Path, name: &str, to: impl Write) -> Result<Exported> {
-    let mut archive = Builder::new(GzEncoder::new(to, Compression::default()));
+    let mut archive = Builder::new(Packer::new(to));
     archive.follow_symlinks(false);
     let mut done = Exported::default();
     let mut entries = 0;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use toml::de::DeValue;
 
 use super::snapshot;
-use crate::bundle::archive::Limits;
+use crate::bundle::archive::{Limits, RATIO};
 use crate::document::{self, Lines};
 use crate::time::Timestamp;
 use crate::{Code, Error, Result};
@@ -23,9 +23,7 @@ const MAX_INDEX: u64 = 16 * 1024 * 1024;
 pub const LIMITS: Limits = Limits {
     entries: 500_000,
     bytes: 16 << 30,
-    // A snapshot is of files that stood on a disk here, and a file of zeros packs as well as anything can: what
-    // bounds it is its size.
-    ratio: u64::MAX,
+    ratio: RATIO,
     portable: false,
     flat: false,
 };

@@ -5,13 +5,12 @@ use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
 use super::diff::walk;
 use super::object::{self, Objects};
 use super::tree::Node;
+use crate::bundle::packer::Packer;
 use crate::fs::atomic::{Temporary, place_new, replace};
 use crate::time::Timestamp;
 use crate::{Code, Error, Result};
@@ -50,7 +49,7 @@ pub fn export(
     };
     let temporary = Temporary::adopt(Temporary::name_in(folder));
     let file = open(temporary.path()).map_err(|error| fail(&error))?;
-    let packer = GzEncoder::new(BufWriter::new(file), Compression::default());
+    let packer = Packer::new(BufWriter::new(file));
     let mut writing = Writing {
         archive: Builder::new(packer),
         objects,
@@ -69,7 +68,7 @@ pub fn export(
     let file = writing
         .archive
         .into_inner()
-        .and_then(GzEncoder::finish)
+        .and_then(Packer::finish)
         .and_then(|buffer| {
             buffer
                 .into_inner()

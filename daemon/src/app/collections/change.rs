@@ -24,7 +24,7 @@ const MAX_MANIFEST: u64 = 64 << 20;
 const LIMITS: Limits = Limits {
     entries: fs::copy::MAX_ENTRIES,
     bytes: fs::copy::MAX_BYTES,
-    ratio: 100,
+    ratio: archive::RATIO,
     portable: false,
     flat: false,
 };

@@ -42,6 +42,9 @@ pub struct Limits {
 /// Bytes from which the ratio of packed to unpacked counts: small files of repeated text pack very well.
 pub const RATIO_FROM: u64 = 1 << 20;
 
+/// How many times larger than packed a file may be: more is a bomb.
+pub const RATIO: u64 = 100;
+
 /// The deepest folder.
 pub const MAX_DEPTH: usize = copy::MAX_DEPTH;
 
@@ -53,7 +56,7 @@ impl Limits {
     pub const PACKAGE: Self = Self {
         entries: 1_000,
         bytes: 25 << 20,
-        ratio: 100,
+        ratio: RATIO,
         portable: true,
         flat: true,
     };
