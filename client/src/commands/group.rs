@@ -25,6 +25,7 @@ struct List {
     collection: String,
     groups: Vec<json::Group>,
     total: usize,
+    outdated: Vec<json::Outdated>,
 }
 
 /// The JSON of `sm group show`.
@@ -33,6 +34,7 @@ struct One {
     collection: String,
     #[serde(flatten)]
     group: json::Group,
+    outdated: Vec<json::Outdated>,
 }
 
 /// A change, and the words for it.
@@ -290,7 +292,11 @@ pub(super) async fn collection(
         name: name.unwrap_or_default(),
     };
     let session = context.session().await?;
-    session.call(request).await
+    let answer: v1::ShowCollectionResponse = session.call(request).await?;
+    if let Some(freshness) = answer.freshness.as_ref().filter(|_| !context.out.json) {
+        context.note_outdated(freshness);
+    }
+    Ok(answer)
 }
 
 fn name_of(answer: &v1::ShowCollectionResponse) -> String {
@@ -305,6 +311,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
             collection: name_of(&answer),
             total: answer.groups.len(),
             groups: json::all(answer.groups),
+            outdated: json::all(answer.freshness.unwrap_or_default().outdated),
         })?;
         return Ok(());
     }
@@ -356,6 +363,7 @@ async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome 
         context.out.document(&One {
             collection,
             group: group.into(),
+            outdated: json::all(freshness.outdated),
         })?;
         return Ok(());
     }

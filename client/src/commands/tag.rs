@@ -10,6 +10,7 @@ use super::selection::{is_single, selection};
 use super::{Context, Outcome, missing};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
 use crate::output::escape::{escape, one_line};
+use crate::output::json;
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
 
@@ -31,6 +32,7 @@ struct List {
     collection: String,
     tags: Vec<Tag>,
     total: usize,
+    outdated: Vec<json::Outdated>,
 }
 
 /// The JSON of `sm tag show`.
@@ -40,6 +42,7 @@ struct One {
     #[serde(flatten)]
     tag: Tag,
     members: Vec<String>,
+    outdated: Vec<json::Outdated>,
 }
 
 pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
@@ -160,6 +163,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
             collection,
             total: tags.len(),
             tags,
+            outdated: json::all(freshness.outdated),
         })?;
         return Ok(());
     }
@@ -215,6 +219,7 @@ async fn show(context: &mut Context, name: &str, of: Option<String>) -> Outcome 
             collection,
             tag,
             members,
+            outdated: json::all(freshness.outdated),
         })?;
         return Ok(());
     }

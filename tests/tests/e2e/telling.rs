@@ -1,5 +1,6 @@
 //! Answers that lack something, or may be old, say so, and why.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -17,10 +18,18 @@ fn library() -> Sandbox {
     sandbox
 }
 
-/// What list, search and show say on standard error and under `outdated`.
+/// What lists, search and those that show one thing say on standard error and under `outdated`.
 #[track_caller]
 fn says_old(sandbox: &Sandbox, state: &str, reason: &str) {
-    for command in [&["list"][..], &["search", "plain"], &["show", "one"]] {
+    for command in [
+        &["list"][..],
+        &["search", "plain"],
+        &["show", "one"],
+        &["group", "list"],
+        &["group", "show", "P"],
+        &["tag", "list"],
+        &["tag", "show", "t"],
+    ] {
         let seen = sandbox.run(command).ok();
         let said: Vec<&str> = seen
             .stderr
@@ -42,17 +51,23 @@ fn says_nothing(sandbox: &Sandbox) {
     until("the collection is mended", || {
         (sandbox.json(&["list"])["outdated"] == json!([])).then_some(())
     });
-    assert_eq!(sandbox.json(&["show", "one"])["outdated"], json!([]));
-    let seen = sandbox.run(&["list"]).ok();
-    assert!(!seen.stderr.contains("may be old"), "{}", seen.stderr);
+    for command in [["show", "one"], ["group", "list"], ["tag", "list"]] {
+        assert_eq!(sandbox.json(&command)["outdated"], json!([]));
+        let seen = sandbox.run(&command).ok();
+        assert!(!seen.stderr.contains("may be old"), "{}", seen.stderr);
+    }
+    let group = sandbox.json(&["group", "show", "P"]);
+    assert_eq!(group["members"][0]["id"], "skill:one", "{group:#}");
 }
 
 #[test]
 fn rows_that_are_old_are_told_to_be() {
     let sandbox = library();
+    sandbox.json(&["group", "create", "P", "one"]);
+    sandbox.json(&["tag", "define", "t"]);
     says_nothing(&sandbox);
     let manifest = sandbox.collection("default", "collection.toml");
-    let good = std::fs::read(&manifest).unwrap();
+    let good = fs::read(&manifest).unwrap();
     let until_it_is = |state: &str| {
         until(state, || {
             let shown = sandbox.json(&["collection", "show", "default"]);
@@ -65,7 +80,21 @@ fn rows_that_are_old_are_told_to_be() {
     let status = sandbox.run(&["status"]).ok().stdout;
     assert!(status.contains("collection.toml:2"), "{status}");
     says_old(&sandbox, "broken", "collection.toml:2: ");
-    std::fs::remove_file(&manifest).unwrap();
+    // What was known stays known, also to the next daemon.
+    sandbox.stop();
+    says_old(&sandbox, "broken", "collection.toml:2: ");
+    // Without a cache nothing is: that there is no group is no news of the files.
+    sandbox.stop();
+    fs::remove_dir_all(sandbox.home().cache_dir()).unwrap();
+    until("all rows are there", || {
+        (sandbox.json(&["list"])["complete"] == true).then_some(())
+    });
+    let seen = sandbox.run(&["group", "list"]).ok().stderr;
+    assert!(seen.contains("may be old"), "{seen}");
+    write(&manifest, &good);
+    until_it_is("ok");
+    says_nothing(&sandbox);
+    fs::remove_file(&manifest).unwrap();
     until_it_is("no-manifest");
     says_old(&sandbox, "no-manifest", "there is no collection.toml");
     write(&manifest, &good);
