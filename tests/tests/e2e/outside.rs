@@ -259,4 +259,28 @@ fn a_comment_in_the_manifest_can_be_had_again() {
             .then_some(())
     };
     until("the operation that took it out", word);
+
+fn what_comes_back_where_it_was_removed_is_told_and_taken_back() {
+    let sandbox = Sandbox::with_two();
+    let at = |path: &str| sandbox.collection("default", path);
+    let file = at("skills/two/SKILL.md");
+    let documents = ["collection.toml", "collection.lock"];
+    let before = documents.map(|name| std::fs::read(at(name)).unwrap());
+    let content = std::fs::read(&file).unwrap();
+    sandbox.json(&["remove", "two", "--yes"]);
+    // As `git checkout` does it; and a new one, which nobody knew of.
+    write(&file, &content);
+    for (name, bytes) in documents.iter().zip(&before) {
+        write(at(name), bytes);
+    }
+    let new = skill(&at("skills"), "new", "Never seen");
+    sandbox.shows("new", "the new one", |_| true);
+    let id = until_external(&sandbox, "`skills/two` made");
+    assert!(external(&sandbox, "skills/new").is_none());
+    until_true("the manifest is told of", || {
+        external(&sandbox, "`collection.toml` changed").is_some()
+    });
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert!(!file.exists());
+    assert!(new.exists());
 }

@@ -20,7 +20,7 @@ use super::outside::{deleted, external, record};
 use super::past;
 use super::place::Place;
 use crate::app::App;
-use crate::store::history::operation::TouchedPath;
+use crate::store::history::operation::{self, TouchedPath};
 use crate::store::history::{Batch, known};
 use crate::store::{Store, collection, list, text};
 
@@ -119,7 +119,7 @@ impl Keeper {
 /// What is known of the places of one collection.
 struct Survey {
     root: PathBuf,
-    /// Places whose known state may be an old one.
+    /// Places whose known state may be an old one, also that nothing stands there.
     changed: Vec<String>,
     /// Places of which no state is known.
     unknown: Vec<String>,
@@ -198,9 +198,11 @@ impl App {
         }
         let mut there = HashSet::new();
         for (path, synced) in rows {
-            if !known.contains(&path) {
+            let is_known = known.contains(&path);
+            if !is_known {
                 survey.unknown.push(path.clone());
-            } else if synced >= since {
+            }
+            if synced >= since && (is_known || self.was_removed(name, &path)?) {
                 survey.changed.push(path.clone());
             }
             there.insert(path);
@@ -213,6 +215,14 @@ impl App {
         );
         survey.changed.sort();
         Ok(Some(survey))
+    }
+
+    /// Whether it is known that nothing stood at a place: an operation left it so.
+    fn was_removed(&self, name: &str, path: &str) -> Result<bool> {
+        let left = self
+            .history
+            .read(|connection| operation::left_at(connection, name, path))?;
+        Ok(left == Some(None))
     }
 
     /// Keeps the new states of what changed, and records the change.
