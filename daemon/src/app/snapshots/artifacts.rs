@@ -20,6 +20,9 @@ use super::restore::text_of;
 use super::{Opened, artifacts_in};
 use crate::app::change::{ChangeItem, Draft, Place, Source, named};
 
+/// An artifact, and a group that held it and is gone.
+type Gone = (ArtifactId, String);
+
 /// Artifacts that were drafted to come back.
 pub(super) struct Restored {
     pub(super) items: Vec<ChangeItem>,
@@ -124,7 +127,7 @@ fn meant<'h>(
 }
 
 /// Notes on groups that are gone, with those that they held.
-fn not_anew(gone: Vec<(ArtifactId, String)>) -> Vec<String> {
+fn not_anew(gone: Vec<Gone>) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (id, group) in gone {
         groups.entry(group).or_default().push(id.to_string());
@@ -146,7 +149,7 @@ fn entries(
     target: &Opened<'_>,
     ids: &[ArtifactId],
     draft: &mut Draft<'_>,
-) -> Result<(BTreeSet<ArtifactId>, Vec<(ArtifactId, String)>)> {
+) -> Result<(BTreeSet<ArtifactId>, Vec<Gone>)> {
     if ids.is_empty() {
         return Ok((BTreeSet::new(), Vec::new()));
     }
