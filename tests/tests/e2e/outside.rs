@@ -259,7 +259,9 @@ fn a_comment_in_the_manifest_can_be_had_again() {
             .then_some(())
     };
     until("the operation that took it out", word);
+}
 
+#[test]
 fn what_comes_back_where_it_was_removed_is_told_and_taken_back() {
     let sandbox = Sandbox::with_two();
     let at = |path: &str| sandbox.collection("default", path);

@@ -247,7 +247,7 @@ impl App {
         }
         let left = self
             .history
-            .read(|connection| operation::left_at(connection, "", &place));
+            .read(|connection| operation::left_at(connection, "", &place, true));
         let forgotten = match left {
             Ok(Some(None)) => {
                 let name = name.to_owned();

@@ -221,7 +221,7 @@ impl App {
     fn was_removed(&self, name: &str, path: &str) -> Result<bool> {
         let left = self
             .history
-            .read(|connection| operation::left_at(connection, name, path))?;
+            .read(|connection| operation::left_at(connection, name, path, false))?;
         Ok(left == Some(None))
     }
 

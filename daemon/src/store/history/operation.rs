@@ -193,19 +193,21 @@ pub fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<Operatio
         .optional()
 }
 
-/// What our last operation that changed this very place left there; `None` if none did.
+/// What the last operation that changed this very place left there, of all or of ours only; `None` if none did.
 pub fn left_at(
     connection: &Connection,
     root: &str,
     path: &str,
+    only_ours: bool,
 ) -> rusqlite::Result<Option<Option<Node>>> {
     connection
         .prepare_cached(
             "SELECT after FROM operation_path JOIN operation ON id = operation
-             WHERE root = ?1 AND path = ?2 AND state IN ('done', 'undone') AND actor <> 'external'
+             WHERE root = ?1 AND path = ?2 AND state IN ('done', 'undone')
+                 AND NOT (?3 AND actor = 'external')
              ORDER BY operation DESC LIMIT 1",
         )?
-        .query_row([root, path], |row| node_at(row, 0))
+        .query_row(params![root, path, only_ours], |row| node_at(row, 0))
         .optional()
 }
 
