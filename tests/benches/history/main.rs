@@ -29,6 +29,9 @@ use skillmeat_tests::generate::{Weight, generate};
 /// Rounds of what can be repeated; the middle one counts.
 const ROUNDS: usize = 3;
 
+/// Rounds of what is measured in turns with its floor; of each the middle one counts.
+const TURNS: usize = 9;
+
 /// Artifacts that are changed before a rollback.
 const CHANGED: usize = 100;
 
@@ -158,19 +161,21 @@ impl Bench<'_> {
     /// Changes some artifacts and goes back.
     fn go_back(&self, root: &Path, scratch: &Path, table: &mut Table) {
         let changed = skills(root, CHANGED);
-        let mut round = 0;
-        let copying = middle(|| {
-            round += 1;
-            let target = scratch.join(format!("copy-{round}"));
-            fs::create_dir(&target).unwrap();
-            timed(Command::new("cp").arg("-a").args(&changed).arg(target))
-        });
         let kept = self.snapshot().0.snapshot.unwrap_or_default().id;
-        let back = middle(|| {
+        let (mut copying, mut back) = (Vec::new(), Vec::new());
+        // In turns: both meet the same disk and the same machine.
+        for round in 0..TURNS {
             change(&changed, "anew");
             self.wait_until_kept(changed.last().unwrap());
-            self.roll_back(&kept)
-        });
+            let target = scratch.join(format!("copy-{round}"));
+            fs::create_dir(&target).unwrap();
+            copying.push(timed(
+                Command::new("cp").arg("-a").args(&changed).arg(target),
+            ));
+            back.push(self.roll_back(&kept));
+        }
+        eprintln!("copying {copying:?}, rollback {back:?}");
+        let [copying, back] = [copying, back].map(|all| Samples::new(all).p50());
         let what = format!("rollback of {CHANGED} changed artifacts");
         table.against(&what, back, ("cp -a of them", copying), 2.0);
     }
