@@ -68,7 +68,7 @@ fn filled(matches: &ArgMatches) -> Result<(), Error> {
     for id in matches.ids().map(clap::Id::as_str) {
         let mut values = matches.get_raw(id).into_iter().flatten();
         if !MAY_BE_EMPTY.contains(&id) && values.any(std::ffi::OsStr::is_empty) {
-            let message = format!("the value of `{id}` is empty\n");
+            let message = format!("the value of `{id}` is empty");
             return Err(Error::raw(ErrorKind::InvalidValue, message));
         }
     }
