@@ -242,6 +242,55 @@ fn a_collection_that_is_deleted_is_told_and_brought_back() {
 }
 
 #[test]
+fn all_that_is_taken_out_of_a_collection_at_once_is_brought_back() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "one", "one");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    let at = |path: &str| sandbox.collection("default", path);
+    write(
+        at("skills/one/SKILL.md"),
+        "---\nname: one\ndescription: Edited\n---\n",
+    );
+    until_external(&sandbox, "`skills/one` changed");
+    write(at(".git/HEAD"), "ref: refs/heads/main\n");
+    for inner in ["skills", "agents", "commands"] {
+        drop(std::fs::remove_dir_all(at(inner)));
+    }
+    for document in ["collection.toml", "collection.lock"] {
+        std::fs::remove_file(at(document)).unwrap();
+    }
+    until_external(&sandbox, "`skills/one` removed");
+    while let Some(one) = external(&sandbox, "removed").filter(|one| one["state"] == "done") {
+        drop(sandbox.run(&["undo", &one["id"].to_string()]).ok());
+    }
+    assert_eq!(sandbox.show("one")["description"], "Edited");
+    assert_eq!(sandbox.ids(), ["skill:one"]);
+}
+
+#[test]
+fn a_link_to_a_collection_that_is_deleted_is_made_again() {
+    let sandbox = Sandbox::initialised();
+    let elsewhere = sandbox.path("elsewhere");
+    write(
+        elsewhere.join("collection.toml"),
+        "[collection]\nname = \"linked\"\n",
+    );
+    skill(&elsewhere.join("skills"), "one", "one");
+    drop(
+        sandbox
+            .run(&["collection", "import", elsewhere.to_str().unwrap()])
+            .ok(),
+    );
+    let link = sandbox.home().collection("linked");
+    assert!(link.is_symlink());
+    std::fs::remove_file(&link).unwrap();
+    let id = until_external(&sandbox, "the collection `linked` deleted");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert!(link.is_symlink());
+    assert!(elsewhere.join("skills/one/SKILL.md").exists());
+}
+
+#[test]
 fn a_comment_in_the_manifest_can_be_had_again() {
     let sandbox = Sandbox::initialised();
     let manifest = sandbox.collection("default", "collection.toml");

@@ -4,9 +4,9 @@
 //! state is kept, and the change is an operation of `external`. States that nobody has kept yet follow when
 //! all texts are indexed and nobody asks for anything. It sleeps while no pass finds a change.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use skillmeat_shared::artifact::{hash, scan};
@@ -22,7 +22,7 @@ use super::place::Place;
 use crate::app::App;
 use crate::store::history::operation::{self, TouchedPath};
 use crate::store::history::{Batch, known};
-use crate::store::{Store, collection, list, text};
+use crate::store::{Store, collection, files, list, text};
 
 /// How long passes must rest before what they found is kept. A burst of changes is one operation.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -52,12 +52,18 @@ struct Waiting {
 pub(in crate::app) struct Keeper {
     waiting: Mutex<Waiting>,
     woken: Condvar,
+    /// Which folders the collections were when they were looked at: device and inode.
+    folders: Mutex<HashMap<String, (u64, u64)>>,
 }
 
 impl Keeper {
     fn set(&self, change: impl FnOnce(&mut Waiting)) {
         change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         self.woken.notify_all();
+    }
+
+    fn folders(&self) -> MutexGuard<'_, HashMap<String, (u64, u64)>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pass that began then found changes.
@@ -171,17 +177,27 @@ impl App {
             .history
             .read(|connection| known::paths(connection, name))?;
         let still_known = known.clone();
-        let is_the_same = move |root: &Path| {
-            root.join(MANIFEST).exists()
+        let look = move |root: &Path| {
+            let stands = root.join(MANIFEST).exists()
                 || still_known.iter().any(|path| {
                     let place = on_disk(root, path);
                     place.is_ok_and(|place| place.symlink_metadata().is_ok())
-                })
+                });
+            Some((files::identity(root)?, stands))
         };
-        if self.reach.through(&root, is_the_same) != Some(true) {
-            // A disk that is not mounted, or silent: nothing was changed.
+        let Some(Some((folder, stands))) = self.reach.through(&root, look) else {
             return Ok(None);
+        };
+        if !stands {
+            // Emptied, if it is the very folder that it was; else a disk is not mounted, and nothing was changed.
+            let is_the_same = self.keeper.folders().get(name) == Some(&folder);
+            return Ok(is_the_same.then_some(Survey {
+                root,
+                changed: known,
+                unknown: Vec::new(),
+            }));
         }
+        self.keeper.folders().insert(name.to_owned(), folder);
         let rows = store.read(|connection| list::places(connection, view.row))?;
         let known: HashSet<String> = known.into_iter().collect();
         let mut survey = Survey {

@@ -120,18 +120,23 @@ pub(super) fn deleted(
     if app.reach.through(folder, is_gone) != Some(true) {
         return Ok(None);
     }
-    let known = app
-        .history
-        .read(|connection| known::all(connection, name))?;
+    let place = Place::collection_as_whole(name);
+    let (left, known) = app.history.read(|connection| {
+        let left = operation::left_at(connection, "", &place.path, false)?;
+        Ok((left, known::all(connection, name)?))
+    })?;
     if known.is_empty() {
         return Ok(None);
+    }
+    if let Some(Some(link @ Node::Link { .. })) = left {
+        // What it leads to is not deleted.
+        return Ok(Some(past::touched(&place, Some(link), None)));
     }
     let states = known
         .into_iter()
         .map(|(path, node)| (spelling::unspell(&path), node))
         .collect();
     let before = tree::keep_all(states, objects)?;
-    let place = Place::collection_as_whole(name);
     Ok(Some(past::touched(&place, Some(before), None)))
 }
 
