@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use skillmeat_shared::artifact::{hash, scan};
 use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
 use skillmeat_shared::history;
+use skillmeat_shared::reconcile::KnownCollection;
 use skillmeat_shared::thread::give_way;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
@@ -165,14 +166,10 @@ impl App {
     fn look_for_unkept(
         &self,
         store: &Store,
-        name: &str,
+        (name, row): (&str, &KnownCollection),
         since: Timestamp,
     ) -> Result<Option<Survey>> {
-        let views = store.read(collection::all)?;
-        let Some(view) = views.into_iter().find(|view| view.name == name) else {
-            return Ok(None);
-        };
-        let root = PathBuf::from(&view.path);
+        let root = PathBuf::from(&row.path);
         let known = self
             .history
             .read(|connection| known::paths(connection, name))?;
@@ -198,7 +195,7 @@ impl App {
             }));
         }
         self.keeper.folders().insert(name.to_owned(), folder);
-        let rows = store.read(|connection| list::places(connection, view.row))?;
+        let rows = store.read(|connection| list::places(connection, row.row))?;
         let known: HashSet<String> = known.into_iter().collect();
         let mut survey = Survey {
             root,
@@ -212,17 +209,18 @@ impl App {
                 survey.unknown.push(document.to_owned());
             }
         }
-        let mut there = HashSet::new();
+        let (mut there, mut new) = (HashSet::new(), Vec::new());
         for (path, synced) in rows {
-            let is_known = known.contains(&path);
-            if !is_known {
+            let is_changed = synced >= since;
+            if known.contains(&path) {
+                survey.changed.extend(is_changed.then(|| path.clone()));
+            } else {
                 survey.unknown.push(path.clone());
-            }
-            if synced >= since && (is_known || self.was_removed(name, &path)?) {
-                survey.changed.push(path.clone());
+                new.extend(is_changed.then(|| path.clone()));
             }
             there.insert(path);
         }
+        survey.changed.extend(self.removed_before(name, &new)?);
         let is_document = |path: &str| path == MANIFEST || path == LOCK;
         survey.changed.extend(
             known
@@ -233,19 +231,30 @@ impl App {
         Ok(Some(survey))
     }
 
-    /// Whether it is known that nothing stood at a place: an operation left it so.
-    fn was_removed(&self, name: &str, path: &str) -> Result<bool> {
-        let left = self
-            .history
-            .read(|connection| operation::left_at(connection, name, path, false))?;
-        Ok(left == Some(None))
+    /// Those of these places of which it is known that nothing stood there: an operation left them so.
+    fn removed_before(&self, name: &str, places: &[String]) -> Result<Vec<String>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.history.read(|connection| {
+            let mut removed = Vec::new();
+            for path in places {
+                if operation::left_at(connection, name, path, false)? == Some(None) {
+                    removed.push(path.clone());
+                }
+            }
+            Ok(removed)
+        })
     }
 
     /// Keeps the new states of what changed, and records the change.
     fn keep_changes(&self, name: &str, since: Timestamp) -> Result<()> {
         let store = self.store()?;
-        let Some(survey) = self.look_for_unkept(&store, name, since)? else {
-            return self.keep_deleted(&store, name);
+        let Some(row) = store.read(|connection| collection::known(connection, name))? else {
+            return Ok(());
+        };
+        let Some(survey) = self.look_for_unkept(&store, (name, &row), since)? else {
+            return self.keep_deleted(name, &row);
         };
         if !self.can_be_kept(&survey.root, &survey.changed) {
             return Ok(());
@@ -274,17 +283,13 @@ impl App {
     }
 
     /// Records that a collection of the home was deleted as a whole, if it was.
-    fn keep_deleted(&self, store: &Store, name: &str) -> Result<()> {
-        let views = store.read(collection::all)?;
-        let Some(view) = views.into_iter().find(|view| view.name == name) else {
-            return Ok(());
-        };
-        if view.external {
+    fn keep_deleted(&self, name: &str, row: &KnownCollection) -> Result<()> {
+        if row.external {
             return Ok(());
         }
         let _no_change = self.mutation.lock();
         let batch = self.history.batch();
-        let deleted = deleted(self, name, Path::new(&view.path), &batch)?;
+        let deleted = deleted(self, name, Path::new(&row.path), &batch)?;
         let touched: Vec<TouchedPath> = deleted.into_iter().collect();
         self.tell_of_others(batch, &touched)
     }
@@ -312,7 +317,10 @@ impl App {
             // Only now: it looks through all rows.
             let survey = match found.take() {
                 Some(survey) => Some(survey),
-                None => self.look_for_unkept(&store, name, Timestamp(i64::MAX))?,
+                None => match store.read(|connection| collection::known(connection, name))? {
+                    Some(row) => self.look_for_unkept(&store, (name, &row), Timestamp(i64::MAX))?,
+                    None => None,
+                },
             };
             let Some(mut survey) = survey.filter(|survey| !survey.unknown.is_empty()) else {
                 break;
