@@ -1,5 +1,7 @@
 //! What other programs change is kept, told by `sm log`, and can be taken back.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::wait::until_true;
@@ -108,6 +110,24 @@ fn files_that_nobody_added_are_kept_under_a_load_that_never_rests() {
     let id = until_external(&sandbox, "`skills/found` changed");
     drop(sandbox.run(&["undo", &id]).ok());
     assert_eq!(sandbox.show("found")["description"], "As it was found");
+}
+
+#[test]
+fn what_changes_elsewhere_meanwhile_keeps_nothing_from_being_kept() {
+    let sandbox = Sandbox::initialised();
+    sandbox.json(&["collection", "create", "other"]);
+    skill(&sandbox.collection("default", "skills"), "found", "First");
+    let seen = Instant::now();
+    sandbox.shows("found", "the row", |_| true);
+    // Until then somebody asks all the time.
+    until_true("it waits for quiet", || {
+        drop(sandbox.run(&["status"]).ok());
+        seen.elapsed() > Duration::from_millis(900)
+    });
+    skill(&sandbox.collection("other", "skills"), "busy", "Second");
+    until_true("the first states of both", || {
+        daemon::kept_first(sandbox.home()) >= 2
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! state is kept, and the change is an operation of `external`. States that nobody has kept yet follow when
 //! all texts are indexed and nobody asks for anything. It sleeps while no pass finds a change.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,12 @@ struct Waiting {
     /// Collections in which something changed, and since when to look.
     changed: BTreeMap<String, Timestamp>,
     is_stopping: bool,
+}
+
+impl Waiting {
+    fn has_more(&self) -> bool {
+        self.is_stopping || !self.changed.is_empty()
+    }
 }
 
 /// Wakes the thread.
@@ -100,14 +106,13 @@ impl Keeper {
         }
     }
 
-    /// Rests; false at the end.
-    fn rest(&self, pause: Duration) -> bool {
+    /// Rests, until something ends that.
+    fn rest(&self, pause: Duration, ends: impl Fn(&Waiting) -> bool) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (waiting, _) = self
-            .woken
-            .wait_timeout_while(waiting, pause, |waiting| !waiting.is_stopping)
-            .unwrap_or_else(PoisonError::into_inner);
-        !waiting.is_stopping
+        drop(
+            self.woken
+                .wait_timeout_while(waiting, pause, |waiting| !ends(waiting)),
+        );
     }
 
     fn is_stopping(&self) -> bool {
@@ -118,8 +123,10 @@ impl Keeper {
     }
 
     fn has_more(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.is_stopping || !waiting.changed.is_empty()
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .has_more()
     }
 }
 
@@ -140,10 +147,13 @@ impl App {
         }
         give_way(NICE);
         let mut waits_since = None;
+        // In which states may be left that are to be kept for the first time.
+        let mut unkept = BTreeSet::new();
         while let Some(changed) = self.keeper.next() {
             failpoint::hit("task.keeper").ok();
             loop {
-                if !self.keeper.rest(SETTLE) {
+                self.keeper.rest(SETTLE, |waiting| waiting.is_stopping);
+                if self.keeper.is_stopping() {
                     return;
                 }
                 if !self.ingest.is_busy() {
@@ -155,14 +165,17 @@ impl App {
                     tracing::warn!(target: "history", collection = name, "can't keep what changed: {error}");
                 }
             }
-            for name in changed.keys() {
-                if let Err(error) = self.keep_first(name, &mut waits_since) {
+            unkept.extend(changed.into_keys());
+            unkept.retain(|name| {
+                self.keep_first(name, &mut waits_since).unwrap_or_else(|error| {
                     tracing::warn!(target: "history", collection = name, "can't keep what is new: {error}");
-                }
-            }
+                    false
+                })
+            });
         }
     }
 
+    /// Looks through a collection; `None` if it can't be told what stands there.
     fn look_for_unkept(
         &self,
         store: &Store,
@@ -306,13 +319,13 @@ impl App {
     }
 
     /// Keeps states for the first time, some at a time, while nobody needs the machine. It waits for that since this
-    /// moment.
-    fn keep_first(&self, name: &str, waits_since: &mut Option<Instant>) -> Result<()> {
+    /// moment. Whether some are left, as something else comes first.
+    fn keep_first(&self, name: &str, waits_since: &mut Option<Instant>) -> Result<bool> {
         let store = self.store()?;
         let mut found = None;
         loop {
             if !self.until_nobody_asks(&store, waits_since)? {
-                return Ok(());
+                return Ok(true);
             }
             // Only now: it looks through all rows.
             let survey = match found.take() {
@@ -329,7 +342,7 @@ impl App {
             let chunk = std::mem::replace(&mut survey.unknown, rest);
             let survey = found.insert(survey);
             if !self.can_be_kept(&survey.root, &chunk) {
-                return Ok(());
+                return Ok(false);
             }
             let _no_change = self.mutation.lock();
             let batch = self.history.batch();
@@ -354,7 +367,7 @@ impl App {
             tracing::info!(target: "history", collection = name, places = states.len(), "kept for the first time");
         }
         *waits_since = None;
-        Ok(())
+        Ok(false)
     }
 
     /// Whether places can be read to their ends: all changes wait while they are kept.
@@ -373,12 +386,17 @@ impl App {
     }
 
     /// Waits until all texts are indexed and nobody asks for anything, as long as it has patience. False if something
-    /// else is to be done first: the rest is found again then.
+    /// else is to be done first.
     fn until_nobody_asks(&self, store: &Store, since: &mut Option<Instant>) -> Result<bool> {
         let give_up = *since.get_or_insert_with(Instant::now) + PATIENCE;
         loop {
+            let is_over = Instant::now() >= give_up;
+            // Before anything else: what was changed may soon be changed back.
+            if !is_over && self.keeper.has_more() {
+                return Ok(false);
+            }
             let is_quiet = self.quiet_for().is_some_and(|quiet| quiet >= QUIET);
-            if Instant::now() >= give_up
+            if is_over
                 || is_quiet
                     && store
                         .read(|connection| text::waiting(connection, 0, 1))?
@@ -387,9 +405,7 @@ impl App {
                 *since = None;
                 return Ok(!self.keeper.is_stopping());
             }
-            if self.keeper.has_more() || !self.keeper.rest(QUIET) {
-                return Ok(false);
-            }
+            self.keeper.rest(QUIET, Waiting::has_more);
         }
     }
 
@@ -411,5 +427,31 @@ fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
         fs::resolve(&place)
     } else {
         Ok(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_ends_the_rest_before_what_can_wait() {
+        let long = Duration::from_hours(1);
+        let keeper = Arc::new(Keeper::default());
+        let resting = {
+            let keeper = Arc::clone(&keeper);
+            std::thread::spawn(move || keeper.rest(long, Waiting::has_more))
+        };
+        keeper.note("c", Timestamp(1));
+        resting.join().unwrap();
+        assert!(keeper.has_more());
+        assert_eq!(
+            keeper.next(),
+            Some(BTreeMap::from([("c".to_owned(), Timestamp(1))]))
+        );
+        assert!(!keeper.has_more());
+        keeper.stop();
+        keeper.rest(long, |waiting| waiting.is_stopping);
+        assert_eq!(keeper.next(), None);
     }
 }
