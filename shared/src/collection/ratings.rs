@@ -44,6 +44,12 @@ impl Ratings {
         self.0.get(collection).is_none_or(BTreeMap::is_empty)
     }
 
+    /// All ratings of a collection, by the artifacts' keys.
+    pub fn all(&self, collection: &str) -> impl Iterator<Item = (&str, u8)> {
+        let ratings = self.0.get(collection).into_iter().flatten();
+        ratings.map(|(id, stars)| (id.as_str(), *stars))
+    }
+
     /// The rating of an artifact.
     pub fn of(&self, collection: &str, id: &str) -> Option<u8> {
         self.0.get(collection)?.get(id).copied()
@@ -151,6 +157,9 @@ mod tests {
         assert_eq!(ratings.of("default", "skill:pdf"), Some(1));
         assert_eq!(ratings.of("default", "skill:x"), Some(2));
         assert_eq!(ratings.of("other", "note"), None);
+        let all: Vec<_> = ratings.all("default").collect();
+        assert_eq!(all, [("skill:pdf", 1), ("skill:x", 2)]);
+        assert_eq!(ratings.all("other").count(), 0);
         assert!(!ratings.is_empty("default") && ratings.is_empty("other"));
         let gone = set(
             &one,

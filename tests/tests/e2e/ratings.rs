@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 use skillmeat_shared::history::{MemoryObjects, capture};
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{replace, text, write};
+use skillmeat_tests::{Sandbox, until};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -252,4 +252,83 @@ fn a_collection_that_goes_takes_its_ratings_along_until_it_comes_back() {
     assert_eq!(file(&sandbox), "");
     sandbox.json(&["undo"]);
     assert_eq!(rating(&sandbox, "one"), json!(5));
+}
+
+#[test]
+fn a_collection_that_is_made_under_the_name_of_one_that_is_gone_has_no_ratings_of_it() {
+    let sandbox = Sandbox::with_two();
+    let other = ["-c", "other"];
+    let number = |what: &str| {
+        let log = sandbox.json(&["log", "--limit", "100"]);
+        let all = log["operations"].as_array().unwrap();
+        let found = all.iter().find(|one| text(&one["what"]).contains(what));
+        found.map(|one| one["id"].to_string())
+    };
+    let run = |args: &[&str]| sandbox.json(&[args, &other].concat());
+    let stars = |name: &str| run(&["show", name])["rating"].clone();
+    let create = || {
+        sandbox.json(&["collection", "create", "other"]);
+        sandbox.json(&["copy", "one", "two", "--to", "other"]);
+    };
+    create();
+    run(&["rate", "one", "5"]);
+    sandbox.json(&["rate", "two", "3"]);
+    let rated = file(&sandbox);
+    let deleted = "the collection `other` deleted by another program";
+    fs::remove_dir_all(sandbox.home().collection("other")).unwrap();
+    let first = until(deleted, || number(deleted));
+    assert_eq!(file(&sandbox), rated, "it may be put back");
+
+    create();
+    assert_eq!(stars("one"), Value::Null);
+    assert_eq!(rating(&sandbox, "two"), json!(3), "of another collection");
+    run(&["rate", "one", "1"]);
+    run(&["rate", "two", "2"]);
+    fs::remove_dir_all(sandbox.home().collection("other")).unwrap();
+    let second = until(deleted, || number(deleted).filter(|id| *id != first));
+
+    // Each comes back with its own.
+    let planned = sandbox.json(&["undo", &first, "--dry-run"]);
+    let steps = planned["steps"].to_string();
+    assert!(steps.contains("state/ratings.toml"), "{planned:#}");
+    sandbox.json(&["undo", &first]);
+    assert_eq!((stars("one"), stars("two")), (json!(5), Value::Null));
+    assert_eq!(rating(&sandbox, "two"), json!(3));
+    sandbox.json(&["redo"]);
+    sandbox.json(&["undo", &first]);
+    assert_eq!((stars("one"), stars("two")), (json!(5), Value::Null));
+    sandbox.json(&["collection", "delete", "other", "--yes"]);
+    sandbox.json(&["undo", &second]);
+    assert_eq!((stars("one"), stars("two")), (json!(1), json!(2)));
+    // One that we delete takes them along.
+    let deleted = sandbox.json(&["collection", "delete", "other", "--yes"]);
+    sandbox.json(&["rate", "two", "4"]);
+    sandbox.json(&["undo", &text(&deleted["operation"])]);
+    assert_eq!((stars("one"), stars("two")), (json!(1), json!(2)));
+    assert_eq!(rating(&sandbox, "two"), json!(4));
+}
+
+#[test]
+fn deleting_another_collection_of_a_name_takes_no_ratings_from_the_one_that_is_gone() {
+    let sandbox = Sandbox::with_two();
+    let create = || drop(sandbox.json(&["collection", "create", "other"]));
+    create();
+    sandbox.json(&["copy", "one", "--to", "other"]);
+    sandbox.json(&["rate", "one", "5", "-c", "other"]);
+    // Nobody had time to look.
+    fs::remove_dir_all(sandbox.home().collection("other")).unwrap();
+    create();
+    sandbox.json(&["collection", "delete", "other", "--yes"]);
+    let log = sandbox.json(&["log"]);
+    let all = log["operations"].as_array().unwrap();
+    let gone = all.iter().find(|one| one["actor"] == "external").unwrap();
+    sandbox.json(&["undo", &gone["id"].to_string()]);
+    let shown = sandbox.json(&["show", "one", "-c", "other"]);
+    assert_eq!(shown["rating"], json!(5));
+    // What was made in its place is no more, and what it had taken along stays.
+    let made = all
+        .iter()
+        .find(|one| text(&one["what"]).starts_with("delete"));
+    let error = sandbox.fails(&["undo", &made.unwrap()["id"].to_string()], 4);
+    assert_eq!(error["code"], "operation.superseded", "{error}");
 }

@@ -1,12 +1,15 @@
 //! Ratings of the past. Each operation that changed them has kept the file as it was before.
 
-use skillmeat_shared::Result;
 use skillmeat_shared::collection::ratings::{FILE, Ratings};
 use skillmeat_shared::history::{Node, object};
 use skillmeat_shared::time::Timestamp;
+use skillmeat_shared::{ArtifactId, Result};
 
-use super::names::Names;
-use super::past::MAX_DOCUMENT;
+use super::carry::collection_at;
+use super::draft::{Draft, unless_unreadable};
+use super::names::{Followed, Names};
+use super::past::{MAX_DOCUMENT, place_of};
+use super::place::Place;
 use crate::app::App;
 use crate::store::history::operation;
 
@@ -18,8 +21,19 @@ impl App {
         collection: &str,
         at: Timestamp,
     ) -> Result<Option<(Ratings, String)>> {
+        self.ratings_before(collection, at, 0)
+    }
+
+    /// The same before the first operation since a moment, and after the one of this number.
+    fn ratings_before(
+        &self,
+        collection: &str,
+        at: Timestamp,
+        after: i64,
+    ) -> Result<Option<(Ratings, String)>> {
         let found = self.history.read(|connection| {
-            let Some((id, before)) = operation::first_at(connection, "", FILE, at)? else {
+            let first = operation::first_at(connection, "", FILE, at, after)?;
+            let Some((id, before)) = first else {
                 return Ok(None);
             };
             let called = Names::read(connection)?.then(collection, id);
@@ -42,5 +56,49 @@ impl App {
                 Ok(None)
             }
         }
+    }
+
+    /// Drafts, for the undoing of an operation, that a collection that it took away has the ratings that it had. Another
+    /// program leaves them behind, and they go when another collection is made under that name. Ratings that went with
+    /// the operation itself come back with it.
+    pub(super) fn bring_ratings_back(
+        &self,
+        draft: &mut Draft<'_>,
+        id: i64,
+        paths: &[Followed],
+    ) -> Result<()> {
+        let touched = paths.iter().map(|one| &one.touched);
+        if touched
+            .clone()
+            .any(|one| place_of(one) == Place::home(FILE))
+        {
+            return Ok(());
+        }
+        for touched in touched {
+            let place = place_of(touched);
+            let (Some(name), Some(_), None) =
+                (collection_at(&place), &touched.before, &touched.after)
+            else {
+                continue;
+            };
+            let Some((then, called)) = self.ratings_before(name, Timestamp(i64::MIN), id)? else {
+                continue;
+            };
+            let Some(now) = unless_unreadable(draft.ratings())? else {
+                return Ok(());
+            };
+            let rating = |key: &str, stars| Some((name.to_owned(), ArtifactId::parse(key)?, stars));
+            let come = then
+                .all(&called)
+                .filter(|(key, stars)| now.of(name, key) != Some(*stars))
+                .filter_map(|(key, stars)| rating(key, Some(stars)));
+            let go = now
+                .all(name)
+                .filter(|(key, _)| then.of(&called, key).is_none())
+                .filter_map(|(key, _)| rating(key, None));
+            let ratings: Vec<_> = come.chain(go).collect();
+            unless_unreadable(draft.rate(&ratings))?;
+        }
+        Ok(())
     }
 }

@@ -135,7 +135,10 @@ impl App {
                 _ => take_back(draft, &paths)?,
             };
             if obstacles.is_empty() {
-                return Ok(());
+                return match &renamed {
+                    Some(_) => Ok(()),
+                    None => self.bring_ratings_back(draft, id, &paths),
+                };
             }
             if let Some(one) = obstacles.iter().find(|one| !one.is_kept) {
                 return Err(not_kept(id, word, &one.entries));

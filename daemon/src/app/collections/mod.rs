@@ -192,6 +192,8 @@ impl App {
             draft.new_manifest(name, &manifest)?
         } else {
             draft.put(&at(""), Source::Folder)?;
+            // Those of another one, whose folder somebody else took away.
+            draft.forget_rated(name)?;
             edit::render_new(name, self.now())
         };
         for kind in [Kind::Skill, Kind::Command, Kind::Agent] {

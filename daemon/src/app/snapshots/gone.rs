@@ -91,7 +91,7 @@ impl App {
         let place = Place::collection_as_whole(name).path;
         let deleted = self
             .history
-            .read(|connection| operation::first_at(connection, "", &place, target.view.at))?;
+            .read(|connection| operation::first_at(connection, "", &place, target.view.at, 0))?;
         let Some((id, Some(before))) = deleted else {
             return Ok(None);
         };

@@ -211,20 +211,23 @@ pub fn left_at(
         .optional()
 }
 
-/// The first operation since a moment that changed this very place, and what stood there before.
+/// The first operation since a moment, and after the one of this number, that changed this very place, and what stood
+/// there before.
 pub fn first_at(
     connection: &Connection,
     root: &str,
     path: &str,
     at: Timestamp,
+    after: i64,
 ) -> rusqlite::Result<Option<(i64, Option<Node>)>> {
     connection
         .prepare_cached(
             "SELECT operation, before FROM operation_path JOIN operation ON id = operation
-             WHERE root = ?1 AND path = ?2 AND at >= ?3 AND state IN ('done', 'undone')
+             WHERE root = ?1 AND path = ?2 AND at >= ?3 AND operation > ?4
+                 AND state IN ('done', 'undone')
              ORDER BY operation LIMIT 1",
         )?
-        .query_row(params![root, path, at.0], |row| {
+        .query_row(params![root, path, at.0, after], |row| {
             Ok((row.get(0)?, node_at(row, 1)?))
         })
         .optional()
