@@ -332,3 +332,40 @@ fn deleting_another_collection_of_a_name_takes_no_ratings_from_the_one_that_is_g
     let error = sandbox.fails(&["undo", &made.unwrap()["id"].to_string()], 4);
     assert_eq!(error["code"], "operation.superseded", "{error}");
 }
+
+#[test]
+fn the_log_of_a_collection_and_of_an_artifact_has_their_ratings() {
+    let sandbox = Sandbox::with_two();
+    let done = |args: &[&str]| text(&sandbox.json(args)["operation"]);
+    let log = |args: &[&str]| -> Vec<String> {
+        let told = sandbox.json(&[&["log"], args].concat());
+        let all = told["operations"].as_array().unwrap();
+        all.iter().map(|one| one["id"].to_string()).collect()
+    };
+    sandbox.json(&["collection", "create", "work"]);
+    let first = done(&["rate", "one", "5"]);
+    let other = done(&["rate", "two", "1"]);
+    sandbox.json(&["copy", "one", "--to", "work"]);
+    let elsewhere = done(&["rate", "one", "2", "-c", "work"]);
+    sandbox.json(&["collection", "rename", "default", "mine"]);
+    let cleared = done(&["rate", "one", "--clear"]);
+    let of_one = log(&["--artifact", "skill:one", "-c", "mine"]);
+    let all = log(&["-c", "mine"]);
+    let work = log(&["-c", "work"]);
+    for (number, is_of_one, is_of_all, is_of_work) in [
+        (&first, true, true, false),
+        (&other, false, true, false),
+        (&elsewhere, false, false, true),
+        (&cleared, true, true, false),
+    ] {
+        let number = number.trim_matches('"').to_owned();
+        assert_eq!(of_one.contains(&number), is_of_one, "{number}: {of_one:?}");
+        assert_eq!(all.contains(&number), is_of_all, "{number}: {all:?}");
+        assert_eq!(work.contains(&number), is_of_work, "{number}: {work:?}");
+    }
+    assert!(all.is_sorted_by_key(|one| std::cmp::Reverse(one.parse::<u64>().unwrap())));
+    // Page by page it is the same.
+    let newest = log(&["-c", "mine", "--limit", "1"]);
+    assert_eq!(newest, all[..1]);
+    assert_eq!(log(&["-c", "mine", "--before", &newest[0]]), all[1..]);
+}

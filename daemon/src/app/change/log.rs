@@ -11,6 +11,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::place::{CONFIG, Place};
 use crate::app::App;
+use crate::app::curation::id_of;
 use crate::store::history::operation::{self, Filter, Operation, TouchedPath};
 
 /// Operations of one answer, if nobody says how many, and at most.
@@ -80,6 +81,9 @@ impl App {
         if request.artifact.is_empty() && !request.collection.is_empty() {
             let whole = Place::collection(&request.collection, "");
             found = self.operations_at(&whole, request.before, limit + 1)?;
+            let rated =
+                self.operations_rating(&request.collection, &[], request.before, limit + 1)?;
+            found.extend(rated);
             if found.is_empty() {
                 // Nothing was ever done to it, or it never was.
                 self.asked(&*self.store()?, &request.collection, false)?;
@@ -94,11 +98,14 @@ impl App {
                 .history
                 .read(|connection| operation::list(connection, &filter))?;
         } else {
-            let places;
-            (places, gone) = self.places_of(request)?;
+            let (places, ids, why) = self.places_of(request)?;
+            gone = why;
             for place in places {
                 found.extend(self.operations_at(&place, request.before, limit + 1)?);
             }
+            let collection = self.collection_or_default(&request.collection);
+            let rated = self.operations_rating(&collection, &ids, request.before, limit + 1)?;
+            found.extend(rated);
         }
         found.sort_by_key(|one| std::cmp::Reverse(one.id));
         found.dedup_by_key(|one| one.id);
@@ -119,16 +126,18 @@ impl App {
         Ok((found, more))
     }
 
-    /// Where an artifact lies, or may have lain: it may be gone, also with its collection, and then why nothing is
-    /// known of that.
-    fn places_of(&self, request: &LogRequest) -> Result<(Vec<Place>, Option<Error>)> {
+    /// Where an artifact lies, or may have lain, and what its id is or may have been: it may be gone, also with its
+    /// collection, and then why nothing is known of that.
+    fn places_of(&self, request: &LogRequest) -> Result<(Vec<Place>, Vec<String>, Option<Error>)> {
         let collection = self.collection_or_default(&request.collection);
         let Ok(reference) = request.artifact.parse::<ArtifactRef>();
         let store = self.store()?;
-        let (mut paths, mut gone) = (Vec::new(), None);
+        let (mut paths, mut ids, mut gone) = (Vec::new(), Vec::new(), None);
         match self.resolve_in(&store, &collection, &reference) {
-            Ok(row) if !row.path.is_empty() => paths.push(row.path),
-            Ok(_) => {}
+            Ok(row) => {
+                ids.push(id_of(&row).to_string());
+                paths.extend(Some(row.path).filter(|path| !path.is_empty()));
+            }
             Err(error) if error.code == Code::ArtifactNotFound => {}
             Err(error) if error.code == Code::CollectionNotFound => gone = Some(error),
             Err(error) => return Err(error),
@@ -137,6 +146,11 @@ impl App {
             Some(kind) => vec![kind.clone()],
             None => Kind::KNOWN.to_vec(),
         };
+        ids.extend(
+            kinds
+                .iter()
+                .map(|kind| format!("{kind}:{}", reference.name)),
+        );
         for container in kinds.iter().filter_map(Kind::container) {
             for end in ["", ".md"] {
                 paths.push(format!("{container}/{}{end}", reference.name));
@@ -146,7 +160,7 @@ impl App {
         paths.dedup();
         let places = paths.into_iter();
         let places = places.map(|path| Place::collection(&collection, path));
-        Ok((places.collect(), gone))
+        Ok((places.collect(), ids, gone))
     }
 
     /// One operation, or the newest one, with what it changed.

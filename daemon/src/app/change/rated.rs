@@ -11,7 +11,10 @@ use super::names::{Followed, Names};
 use super::past::{MAX_DOCUMENT, place_of};
 use super::place::Place;
 use crate::app::App;
-use crate::store::history::operation;
+use crate::store::history::operation::{self, Filter, Operation};
+
+/// Operations that are looked through at once.
+const PAGE: u32 = 200;
 
 impl App {
     /// The ratings at a moment, and what a collection was called then. Nothing if no operation changed ratings since:
@@ -42,18 +45,22 @@ impl App {
         let Some((before, called)) = found else {
             return Ok(None);
         };
-        let bytes = match before.as_ref().and_then(Node::hash) {
+        Ok(self.ratings_of(before.as_ref()).map(|then| (then, called)))
+    }
+
+    /// The ratings of a state of their file; nothing if what was kept can't be read.
+    fn ratings_of(&self, node: Option<&Node>) -> Option<Ratings> {
+        let bytes = match node.and_then(Node::hash) {
             Some(hash) => object::get(&*self.history, hash, MAX_DOCUMENT),
             None => Ok(Vec::new()),
         };
         match bytes {
-            Ok(bytes) => {
-                let text = String::from_utf8(bytes).unwrap_or_default();
-                Ok(Some((Ratings::parse(&text), called)))
-            }
+            Ok(bytes) => Some(Ratings::parse(
+                &String::from_utf8(bytes).unwrap_or_default(),
+            )),
             Err(error) => {
                 tracing::warn!(target: "history", "ratings of the past can't be read: {error}");
-                Ok(None)
+                None
             }
         }
     }
@@ -100,5 +107,62 @@ impl App {
             unless_unreadable(draft.rate(&ratings))?;
         }
         Ok(())
+    }
+
+    /// The operations that changed ratings of a collection, also while it was called something else, the newest
+    /// first: those of these artifacts, by `type:name`, or of all if none is named.
+    pub(super) fn operations_rating(
+        &self,
+        collection: &str,
+        ids: &[String],
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Operation>> {
+        let names = self.history.read(Names::read)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut found, mut before) = (Vec::new(), before);
+        loop {
+            let filter = Filter {
+                place: Some((String::new(), FILE.to_owned())),
+                before,
+                limit: PAGE,
+                ..Filter::default()
+            };
+            let page = self
+                .history
+                .read(|connection| operation::list(connection, &filter))?;
+            for one in &page {
+                if self.has_rated(one.id, &names, collection, ids)? {
+                    found.push(one.clone());
+                    if found.len() >= limit {
+                        return Ok(found);
+                    }
+                }
+            }
+            match page.last() {
+                Some(last) => before = Some(last.id),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Whether an operation changed ratings of a collection.
+    fn has_rated(&self, id: i64, names: &Names, collection: &str, ids: &[String]) -> Result<bool> {
+        let mut paths = self
+            .history
+            .read(|connection| operation::paths(connection, id))?
+            .into_iter();
+        let Some(touched) = paths.find(|one| one.root.is_empty() && one.path == FILE) else {
+            return Ok(false);
+        };
+        let ratings = |node: Option<&Node>, at: i64| {
+            let called = names.then(collection, at).unwrap_or_default();
+            let all = self.ratings_of(node).unwrap_or_default();
+            let meant = all.all(&called);
+            let meant = meant.filter(|(id, _)| ids.is_empty() || ids.iter().any(|one| one == id));
+            let meant = meant.map(|(id, stars)| (id.to_owned(), stars));
+            meant.collect::<Vec<_>>()
+        };
+        Ok(ratings(touched.before.as_ref(), id) != ratings(touched.after.as_ref(), id + 1))
     }
 }

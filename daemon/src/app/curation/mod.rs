@@ -141,7 +141,7 @@ fn failed(id: &str, error: &Error) -> ChangeItem {
     }
 }
 
-fn id_of(row: &Summary) -> ArtifactId {
+pub(in crate::app) fn id_of(row: &Summary) -> ArtifactId {
     ArtifactId::new(Kind::from_manifest(&row.kind), row.name.clone())
 }
 
