@@ -12,7 +12,7 @@ mod service;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use skillmeat_shared::{Code, Error};
 
 /// The whole definition of the command line, for manual pages and tests of the documentation.
@@ -25,7 +25,7 @@ pub fn run() -> ExitCode {
     if let Some(code) = commands::completions::complete() {
         return code;
     }
-    match cli::Cli::try_parse() {
+    match cli::parsed() {
         Ok(cli) => ExitCode::from(commands::run(cli)),
         Err(error) => usage(&error),
     }

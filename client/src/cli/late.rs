@@ -25,12 +25,10 @@ pub(crate) struct Late<T>(pub(crate) T);
 
 impl<T: FromArgMatches> FromArgMatches for Late<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        filled(matches)?;
         T::from_arg_matches(matches).map(Self)
     }
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
-        filled(matches)?;
         T::from_arg_matches_mut(matches).map(Self)
     }
 
@@ -63,18 +61,29 @@ impl<T: Subcommand> Subcommand for Late<T> {
     }
 }
 
-/// Fails if a value is empty that must not be: it would stand for a default that nobody asked for.
-fn filled(matches: &ArgMatches) -> Result<(), Error> {
+/// Fails if a value is empty that must not be: it would stand for a default that nobody asked for. `command` is the
+/// one that these are the matches of, as it was put together for them.
+pub(super) fn filled(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
     for id in matches.ids().map(clap::Id::as_str) {
         let mut values = matches.get_raw(id).into_iter().flatten();
         if !MAY_BE_EMPTY.contains(&id) && values.any(std::ffi::OsStr::is_empty) {
-            let message = format!("the value of `{id}` is empty");
+            let mut arguments = command.get_arguments();
+            let argument = arguments.find(|one| one.get_id() == id);
+            let placeholder = argument.and_then(|one| one.get_value_names()?.first());
+            let name = match argument.and_then(clap::Arg::get_long) {
+                Some(long) => format!("--{long}"),
+                None => placeholder.map_or(id, |name| name.as_str()).to_owned(),
+            };
+            let message = format!("the value of `{name}` is empty");
             return Err(Error::raw(ErrorKind::InvalidValue, message));
         }
     }
-    matches
-        .subcommand()
-        .map_or(Ok(()), |(_, inner)| filled(inner))
+    let Some((name, inner)) = matches.subcommand() else {
+        return Ok(());
+    };
+    command
+        .find_subcommand(name)
+        .map_or(Ok(()), |command| filled(command, inner))
 }
 
 /// Fills a command in. What it is about stays as it was said where it is listed: arguments bring a text of their own.

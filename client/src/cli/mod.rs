@@ -15,7 +15,7 @@ mod snapshot;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use adopt::AdoptArgs;
 pub(crate) use artifact::{AddArgs, ListArgs, SearchArgs, SearchIn, ShowArgs, SortBy};
@@ -64,6 +64,15 @@ pub(crate) struct Cli {
     pub(crate) globals: Globals,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The command line of this process.
+pub(crate) fn parsed() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    late::filled(&command, &matches)
+        .and_then(|()| Cli::from_arg_matches_mut(&mut matches))
+        .map_err(|error| error.format(&mut command))
 }
 
 /// Flags of every command.
@@ -383,8 +392,6 @@ Names of artifacts, collections, tags and groups are completed from the daemon i
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -383,6 +383,17 @@ fn empty_values_are_refused() {
         assert_eq!(error["code"], "usage.invalid_argument", "{args:?}");
         assert!(error["message"].to_string().contains("empty"), "{error}");
     }
+    // They are told as they were typed.
+    for (args, name) in [
+        (&["list", "--type", ""][..], "`--type`"),
+        (&["list", "--tag", ""], "`--tag`"),
+        (&["remove", "", "--yes"], "`ARTIFACT`"),
+        (&["set", "x", "version=1", "-c", ""], "`--collection`"),
+        (&["group", "add", "Some", ""], "`ARTIFACT`"),
+    ] {
+        let told = sandbox.run(args).exits(2).stderr;
+        assert!(told.contains("is empty") && told.contains(name), "{told}");
+    }
     assert_eq!(sandbox.json(&["log"]), before);
     // Where nothing is something to say.
     sandbox.json(&["group", "update", "Some", "--description", ""]);
