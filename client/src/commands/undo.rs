@@ -5,6 +5,7 @@ use skillmeat_proto::v1;
 use super::change::{self, Words};
 use super::{Context, Outcome};
 use crate::cli::{RedoArgs, UndoArgs};
+use crate::output::escape::escape;
 use crate::output::units;
 
 pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
@@ -40,10 +41,21 @@ fn words<'a>(verb: &'a str, tally: &'a dyn Fn(&v1::ChangeSummary) -> String) -> 
 }
 
 fn tally(summary: &v1::ChangeSummary, next: &str) -> String {
-    let paths = units::count(summary.steps.len() as u64, "path");
+    let mut wholes = summary.steps.iter().filter_map(|step| {
+        let name = step.path.strip_prefix("collections/")?;
+        let is_whole = step.collection.is_empty() && !name.contains('/');
+        is_whole.then_some((name, step.action == "remove"))
+    });
+    let (what, done) = match (wholes.next(), wholes.next()) {
+        (Some((name, is_gone)), None) => (
+            format!("collection `{}`", escape(name)),
+            if is_gone { "removed" } else { "restored" },
+        ),
+        _ => (units::count(summary.steps.len() as u64, "path"), "changed"),
+    };
     if summary.dry_run {
-        format!("{paths} would change")
+        format!("{what} would be {done}")
     } else {
-        format!("{paths} changed{next}")
+        format!("{what} {done}{next}")
     }
 }

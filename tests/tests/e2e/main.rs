@@ -30,6 +30,7 @@ mod database;
 mod disks;
 mod doctor;
 mod edit;
+mod emptied;
 mod ending;
 mod external;
 mod failing;
