@@ -171,7 +171,8 @@ fn each_change_is_undone_and_redone_as_one_operation() {
         found
     };
     for args in [
-        &["set", "pdf*", "license=MIT", "aliases=x"][..],
+        &["set", "pdf*", "license=MIT", "version=2"][..],
+        &["set", "pdf", "aliases=x"],
         &["rate", "*", "2"],
         &["rate", "pdf", "--clear"],
         &["rename", "pdf", "papers"],
@@ -266,6 +267,28 @@ fn errors_that_were_there_before_are_saved_and_told() {
         text(&error["message"]).contains("(name.characters)"),
         "{error}"
     );
+}
+
+#[test]
+fn a_new_warning_is_told_beside_what_was_wrong_before() {
+    let sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let new = sandbox.path("new");
+    let edit = ["edit", "pdf", "--from", new.to_str().unwrap()];
+    let before = "---\nname: pdf\none: 1\n---\n[a](gone.md)\n";
+    replace(&file, before);
+    write(
+        &new,
+        before.replace("one: 1\n", "one: 1\ntwo: 2\n") + "[b](none.md)\n",
+    );
+    let saved = sandbox.json(&edit);
+    let reason = text(&saved["items"][0]["reason"]);
+    for told in ["`two`", "`none.md`", "(description.missing)"] {
+        assert!(reason.contains(told), "{told}: {reason}");
+    }
+    for known in ["`one`", "`gone.md`"] {
+        assert!(!reason.contains(known), "{known}: {reason}");
+    }
 }
 
 #[test]

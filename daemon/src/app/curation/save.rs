@@ -219,7 +219,7 @@ const fn legibility(status: ParseStatus) -> u8 {
     }
 }
 
-/// Fails if there is an error that was not there before. The errors that were, and warnings that are new, are told.
+/// Fails if there is an error that was not there before. Warnings that are new, and the errors that were, are told.
 fn no_worse(target: &Place, before: &[Finding], after: &[Finding]) -> Result<Vec<String>> {
     let was_there = |one: &&Finding| before.iter().any(|other| other.rule == one.rule);
     let told = |one: &Finding| format!("{} ({})", one.message, one.rule.id);
@@ -241,14 +241,14 @@ fn no_worse(target: &Place, before: &[Finding], after: &[Finding]) -> Result<Vec
             .at(&target.path, first.line)
             .hint("`sm validate --rules` lists the rules"));
     }
-    let is_new = |one: &&Finding| one.severity == Severity::Warning && !was_there(one);
+    // One rule may be broken at two places: the same words tell which it is.
+    let was_said = |one: &&Finding| {
+        let mut said = before.iter().filter(|other| other.rule == one.rule);
+        said.any(|other| other.message == one.message)
+    };
+    let is_new = |one: &&Finding| one.severity == Severity::Warning && !was_said(one);
     let warnings = rest.into_iter().filter(is_new);
-    Ok(errors
-        .into_iter()
-        .chain(warnings)
-        .map(told)
-        .take(MAX_TOLD)
-        .collect())
+    Ok(warnings.chain(errors).map(told).take(MAX_TOLD).collect())
 }
 
 /// Fails if fewer could read what the artifact is than before. Of what was hard to read before it is told.
