@@ -161,6 +161,24 @@ fn init_in_a_folder_whose_name_is_taken_takes_another_one() {
 }
 
 #[test]
+fn init_in_a_folder_that_is_served_does_not_call_it_something_else() {
+    let sandbox = Sandbox::initialised();
+    let folder = shared(&sandbox);
+    let _team = init_in(&sandbox, &folder, &[]).ok();
+    let own = sandbox.home().collection("default");
+    for (folder, called) in [(&folder, "team"), (&own, "default")] {
+        let error = init_in(&sandbox, folder, &["--name", "mine"]).exits(4);
+        let error = error.error();
+        assert_eq!(error["code"], "collection.exists", "{error}");
+        assert!(text(&error["message"]).contains(called), "{error}");
+        let way = format!("`sm collection rename {called} mine`");
+        assert!(text(&error["hints"][0]).contains(&way), "{error}");
+        assert_eq!(names(&sandbox), ["default", "team"]);
+        let _same = init_in(&sandbox, folder, &["--name", called]).ok();
+    }
+}
+
+#[test]
 fn what_is_no_collection_is_not_imported() {
     let sandbox = Sandbox::initialised();
     let empty = sandbox.path("empty");

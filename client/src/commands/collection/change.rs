@@ -6,6 +6,7 @@ use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_collection_request::Action;
 use skillmeat_shared::collection::MANIFEST;
+use skillmeat_shared::error::word;
 use skillmeat_shared::{Code, Error};
 
 use crate::commands::change::{self, Words};
@@ -73,7 +74,7 @@ pub(in crate::commands) async fn import(
 }
 
 /// Has the folder of the command served, if it is a collection outside of the home that is not served yet, under
-/// this name or, if it is empty, as its manifest says. Its name.
+/// this name or, if it is empty, as its manifest says. Its name. Fails if it is served under another one.
 pub(in crate::commands) async fn adopt(
     context: &Context,
     name: &str,
@@ -87,17 +88,24 @@ pub(in crate::commands) async fn adopt(
             .canonicalize()
             .is_ok_and(|outer| inner.starts_with(outer))
     };
-    if !folder.join(MANIFEST).is_file() || is_inside(home.root(), &folder) {
+    if !folder.join(MANIFEST).is_file() {
         return Ok(None);
     }
     let session = context.session().await?;
     let known: v1::ListCollectionsResponse = session.call(v1::ListCollectionsRequest {}).await?;
     let mut known = known.collections.iter();
-    if known.any(|one| {
+    let served = known.find(|one| {
         Path::new(&one.path)
             .canonicalize()
             .is_ok_and(|path| path == folder)
-    }) {
+    });
+    if let Some(one) = served.filter(|one| !name.is_empty() && one.name != name) {
+        let message = format!("this folder is served already, as `{}`", one.name);
+        let rename = format!("sm collection rename {} {}", word(&one.name), word(name));
+        let error = Error::new(Code::CollectionExists, message);
+        return Err(error.hint(format!("`{rename}` gives it that name")).into());
+    }
+    if served.is_some() || is_inside(home.root(), &folder) {
         return Ok(None);
     }
     let request = v1::ChangeCollectionRequest {
