@@ -18,6 +18,7 @@ mod health;
 mod home;
 mod indexer;
 mod ingest;
+mod naming;
 mod queries;
 mod quiet;
 mod reach;

@@ -2,8 +2,8 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
-use skillmeat_shared::Kind;
 use skillmeat_shared::artifact::{Problem, name};
+use skillmeat_shared::{ArtifactId, Kind};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::list::{self, Summary};
@@ -146,6 +146,24 @@ pub fn find_alias(
     connection
         .prepare_cached(&sql)?
         .query_map(params![alias, collection], list::read)?
+        .collect()
+}
+
+/// All aliases of a collection, with whose they are.
+pub fn aliases(
+    connection: &Connection,
+    collection: i64,
+) -> rusqlite::Result<Vec<(String, ArtifactId)>> {
+    connection
+        .prepare_cached(
+            "SELECT value, kind, name FROM artifact, json_each(aliases)
+             WHERE collection_id = ?1 AND aliases <> '[]'",
+        )?
+        .query_map([collection], |row| {
+            let kind: String = row.get(1)?;
+            let id = ArtifactId::new(Kind::from_manifest(&kind), row.get::<_, String>(2)?);
+            Ok((row.get(0)?, id))
+        })?
         .collect()
 }
 

@@ -4,7 +4,7 @@
 //! its line, and every other entry counts. The values of an MCP server's environment are secrets: they are
 //! left in the file and never kept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -15,6 +15,7 @@ use super::entry;
 use super::field::Fields;
 use crate::artifact::Problem;
 use crate::document::{self, Lines};
+use crate::{ArtifactId, Kind};
 
 pub use super::entry::{Broken, Entry, EntryMetadata};
 pub use crate::document::SyntaxError;
@@ -193,6 +194,7 @@ impl Reading<'_> {
         for (line, table) in self.tables(root, "mcp_servers") {
             self.server(table, line);
         }
+        self.aliases();
     }
 
     /// The tables of an array of tables, however it is written, with their lines.
@@ -290,6 +292,38 @@ impl Reading<'_> {
             }
             first
         });
+    }
+
+    /// An alias means one artifact: not one that is called so, and not one that has the alias, too.
+    fn aliases(&mut self) {
+        let entries = &self.manifest.entries;
+        let others = entries.iter().flat_map(|entry| &entry.aliases);
+        let mut meant: HashMap<String, Vec<ArtifactId>> = others
+            .map(|alias| (alias.to_ascii_lowercase(), Vec::new()))
+            .collect();
+        let servers = self.manifest.mcp_servers.iter();
+        let servers = servers.map(|server| (&Kind::Mcp, &server.name));
+        let named = entries.iter().map(|entry| (&entry.id.kind, &entry.id.name));
+        for (kind, name) in named.chain(servers) {
+            // Names that are nobody's alias take nothing.
+            if let Some(ids) = meant.get_mut(&name.to_ascii_lowercase()) {
+                ids.push(ArtifactId::new(kind.clone(), name.clone()));
+            }
+        }
+        for entry in entries {
+            for alias in &entry.aliases {
+                let ids = meant.entry(alias.to_ascii_lowercase()).or_default();
+                if let Some(other) = ids.iter().find(|id| **id != entry.id) {
+                    let message =
+                        format!("the alias `{alias}` of `{}` means `{other}`, too", entry.id);
+                    let problem = Problem::new("entry.alias", message);
+                    self.manifest
+                        .problems
+                        .push(problem.at(MANIFEST, Some(entry.line)));
+                }
+                ids.push(entry.id.clone());
+            }
+        }
     }
 
     /// A name that must be there.

@@ -1,7 +1,7 @@
 //! `sm set`: what it refuses, and whose an alias is.
 
 use serde_json::json;
-use skillmeat_tests::home::text;
+use skillmeat_tests::home::{skill, text};
 
 use crate::curation::library;
 
@@ -54,4 +54,112 @@ fn an_alias_is_that_of_one_artifact() {
     sandbox.json(&["set", "review", "aliases=look,other"]);
     sandbox.json(&["set", "review", "aliases=other"]);
     assert_eq!(sandbox.show("look")["id"], "skill:pdf");
+}
+
+#[test]
+fn a_name_is_no_alias_of_another_artifact() {
+    let sandbox = library();
+    sandbox.json(&["set", "review", "aliases=look"]);
+    let source = sandbox.path("more");
+    let [look, new] = ["look", "new"].map(|name| skill(&source, name, "A new one"));
+    let [look, new] = [&look, &new].map(|path| path.to_str().unwrap());
+    for args in [
+        &["rename", "pdf", "look"][..],
+        &["rename", "tidy", "Look"],
+        &["copy", "pdf", "--as", "look"],
+        &["copy", "review", "--as", "look"],
+        &["add", look],
+        &["add", new, "--as", "look"],
+        &["add", look, "--force"],
+    ] {
+        let error = sandbox.fails(args, 4);
+        assert_eq!(error["code"], "artifact.exists", "{args:?}");
+        let message = text(&error["message"]);
+        assert!(
+            message.contains("is an alias of `skill:review`"),
+            "{args:?}: {error}"
+        );
+    }
+    // Of many it alone is not added.
+    let told = sandbox.run(&["add", look, new, "--json"]).exits(9).json();
+    assert_eq!(told["items"][0]["result"], "conflict", "{told}");
+    assert_eq!(told["items"][0]["code"], "artifact.exists", "{told}");
+    assert!(sandbox.ids().contains(&"skill:new".to_owned()));
+    assert_eq!(sandbox.show("look")["id"], "skill:review");
+    // What is its own alias may become its name.
+    sandbox.json(&["rename", "review", "look"]);
+    sandbox.json(&["rename", "look", "review"]);
+    sandbox.json(&["set", "review", "aliases="]);
+    sandbox.json(&["add", look]);
+}
+
+#[test]
+fn names_and_aliases_of_another_collection_are_free_there() {
+    let sandbox = library();
+    for name in ["work", "other"] {
+        sandbox.json(&["collection", "create", name]);
+    }
+    sandbox.json(&["copy", "review", "tidy", "--to", "work"]);
+    sandbox.json(&["set", "review", "aliases=look", "-c", "work"]);
+    let look = skill(&sandbox.path("more"), "look", "A new one");
+    sandbox.json(&["add", look.to_str().unwrap(), "-c", "other"]);
+    sandbox.json(&["set", "pdf", "aliases=mine,Look"]);
+    sandbox.json(&["remove", "tidy", "--yes"]);
+    sandbox.json(&["set", "pdf-forms", "aliases=tidy"]);
+    for (what, from, whose) in [
+        ("look", "other", "`look` is an alias of `skill:review`"),
+        ("pdf", "default", "`Look` is a name of `skill:review`"),
+        ("pdf-forms", "default", "`tidy` is a name of `command:tidy`"),
+    ] {
+        for verb in ["copy", "move"] {
+            let error = sandbox.fails(&[verb, what, "-c", from, "--to", "work"], 4);
+            assert_eq!(error["code"], "artifact.exists", "{verb} {what}");
+            assert!(error.to_string().contains(whose), "{verb} {what}: {error}");
+        }
+    }
+    sandbox.json(&["set", "pdf", "aliases=mine"]);
+    sandbox.json(&["move", "pdf", "--to", "work"]);
+    assert_eq!(text(&sandbox.show("mine")["collection"]), "work");
+}
+
+#[test]
+fn one_alias_is_not_given_to_several_artifacts() {
+    let sandbox = library();
+    let error = sandbox.fails(&["set", "pdf*", "license=MIT", "aliases=x"], 2);
+    assert_eq!(error["code"], "usage.invalid_argument");
+    assert_eq!(sandbox.show("pdf")["license"], json!(null));
+    sandbox.json(&["set", "pdf", "aliases=x"]);
+    sandbox.json(&["set", "pdf*", "license=MIT", "aliases="]);
+    assert_eq!(sandbox.show("pdf")["aliases"], json!([]));
+}
+
+#[test]
+fn an_alias_of_two_artifacts_is_told() {
+    let sandbox = library();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let mut lines = std::fs::read_to_string(&manifest).unwrap();
+    for (name, alias) in [("pdf", "x"), ("pdf-forms", "X"), ("review", "tidy")] {
+        let entry = format!("name = \"{name}\"\n");
+        lines = lines.replacen(&entry, &format!("{entry}aliases = [\"{alias}\"]\n"), 1);
+    }
+    skillmeat_tests::home::replace(&manifest, &lines);
+    let line = |name: &str| {
+        let entry = format!("name = \"{name}\"");
+        // The entry begins a line before its name.
+        lines.lines().position(|line| line == entry).unwrap()
+    };
+    let told = skillmeat_tests::until("the findings", || {
+        let report = sandbox.run(&["collection", "validate", "--json"]).json();
+        (report["errors"] == 2).then_some(report)
+    });
+    drop(sandbox.run(&["collection", "validate"]).exits(9));
+    for (finding, name, other) in [
+        (&told["findings"][0], "pdf-forms", "`skill:pdf`"),
+        (&told["findings"][1], "review", "`command:tidy`"),
+    ] {
+        assert_eq!(finding["code"], "entry.alias", "{told:#}");
+        assert_eq!(finding["path"], "collection.toml");
+        assert_eq!(finding["line"], line(name), "{told:#}\n{lines}");
+        assert!(text(&finding["message"]).contains(other), "{finding}");
+    }
 }

@@ -173,6 +173,7 @@ impl App {
                 .into_iter()
                 .filter_map(|(id, one)| Some((id, one.content_hash?)))
                 .collect(),
+            aliases: self.aliases_in(name)?,
         };
         let mut items = sources.items.clone();
         let planned = plan(

@@ -13,6 +13,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 use super::Replace;
 use super::sources::Named;
 use crate::app::change::{Caller, ChangeItem, Telling, is_wanted};
+use crate::app::naming::Aliases;
 use crate::store::list::Existing;
 
 /// An artifact to add, checked.
@@ -48,6 +49,7 @@ pub(super) struct Collection {
     pub(super) entries: HashMap<ArtifactId, Option<String>>,
     /// The content hashes of the lock file.
     pub(super) recorded: HashMap<ArtifactId, String>,
+    pub(super) aliases: Aliases,
 }
 
 pub(super) fn item(
@@ -220,6 +222,11 @@ fn decide(
             ));
         }
         planned.replaces = true;
+    }
+    if !planned.has_entry
+        && let Err(error) = collection.aliases.are_no_name(&id.name, Some(&id))
+    {
+        return Decision::Not(failed(&text, &named.source, &error));
     }
     if let Some(hash) = hash {
         collection.by_hash.insert(hash, id.clone());

@@ -8,6 +8,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft, Place};
+use super::super::naming::Aliases;
 use super::super::selection::Selection;
 use super::{Batch, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
@@ -46,7 +47,8 @@ impl App {
                 several => return Err(too_many(several)),
             };
             let result = said(request.dry_run, "would-rename", "renamed");
-            match check(&request.name, draft, batch, row) {
+            let aliases = self.aliases_in(batch.collection)?;
+            match check(&request.name, &aliases, draft, batch, row) {
                 Ok(Some(goal)) => {
                     let path = goal.path.clone();
                     plan(goal, draft, batch, row)?;
@@ -85,6 +87,7 @@ struct Goal {
 /// What the artifact becomes; nothing if it has the name already. Drafts nothing.
 fn check(
     new: &str,
+    aliases: &Aliases,
     draft: &mut Draft<'_>,
     batch: &Batch<'_>,
     row: &Summary,
@@ -99,6 +102,7 @@ fn check(
         let message = format!("`{to}` exists already");
         return Err(Error::new(Code::ArtifactExists, message).hint("choose another name"));
     }
+    aliases.are_no_name(new, Some(&id))?;
     let path = files::renamed_path(row, new);
     let has_files = !row.path.is_empty() && draft.exists(&files::place_of(collection, row))?;
     if has_files {

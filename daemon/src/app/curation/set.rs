@@ -10,7 +10,7 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft};
-use super::super::selection::{Selection, parsed};
+use super::super::selection::Selection;
 use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::list::Summary;
 
@@ -136,22 +136,13 @@ impl App {
             dry_run: request.dry_run,
         };
         self.curate(&work, &request.selection, caller, &|draft, batch| {
-            let is_free = |row: &Summary| self.are_free(aliases(&request.fields), row);
+            let is_free = |row: &Summary| {
+                let new = aliases(&request.fields).iter();
+                let new = new.filter(|alias| !row.aliases.contains(alias));
+                self.are_free(new, &row.collection, &id_of(row))
+            };
             plan(request, draft, batch, &is_free)
         })
-    }
-
-    /// Fails if an alias that is new to an artifact means another one of its collection.
-    fn are_free(&self, aliases: &[String], row: &Summary) -> Result<()> {
-        let store = self.store()?;
-        for alias in aliases.iter().filter(|alias| !row.aliases.contains(alias)) {
-            let meant = self.meant_by(&store, &row.collection, &parsed(alias))?;
-            if let Some(other) = meant.iter().map(id_of).find(|other| *other != id_of(row)) {
-                let message = format!("`{alias}` is a name of `{other}`");
-                return Err(Error::new(Code::ArtifactExists, message).hint("choose another alias"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -223,6 +214,11 @@ fn plan(
     is_free: &dyn Fn(&Summary) -> Result<()>,
 ) -> Result<()> {
     let collection = batch.collection;
+    if batch.rows.len() > 1 && !aliases(&request.fields).is_empty() {
+        let message = "aliases are given for several artifacts";
+        return Err(Error::new(Code::InvalidArgument, message)
+            .hint("set them for one artifact: an alias means one in a collection"));
+    }
     let mut edits: Vec<Edit> = Vec::new();
     let mut touched = Vec::new();
     for row in batch.rows {

@@ -10,6 +10,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft, Place, Source};
+use super::super::naming::Aliases;
 use super::super::selection::Selection;
 use super::{Batch, Entries, Work, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
@@ -35,6 +36,7 @@ struct Target<'a> {
     ids: BTreeSet<ArtifactId>,
     /// The places that were given.
     taken: BTreeSet<String>,
+    aliases: Aliases,
 }
 
 /// An artifact on its way.
@@ -83,12 +85,13 @@ impl App {
             dry_run: request.dry_run,
         };
         self.curate(&work, &request.selection, caller, &|draft, batch| {
-            plan(request, &to, draft, batch)
+            plan(self, request, &to, draft, batch)
         })
     }
 }
 
 fn plan(
+    app: &App,
     request: &TransferRequest,
     to: &str,
     draft: &mut Draft<'_>,
@@ -106,6 +109,7 @@ fn plan(
         collection: to,
         ids,
         taken: BTreeSet::new(),
+        aliases: app.aliases_in(to)?,
     };
     let result = if request.copy {
         said(request.dry_run, "would-copy", "copied")
@@ -114,7 +118,12 @@ fn plan(
     };
     let mut moved = Vec::new();
     for row in batch.rows {
-        match carry(request, &mut target, &owners, draft, batch, row) {
+        // A copy beside the original leaves its aliases to it.
+        let brought = row.aliases.iter().filter(|_| to != batch.collection);
+        let is_free = app.are_free(brought, to, &id_of(row));
+        let carried =
+            is_free.and_then(|()| carry(request, &mut target, &owners, draft, batch, row));
+        match carried {
             Ok(one) => {
                 let reason = if one.new == id_of(row) {
                     format!("to `{to}`")
@@ -154,6 +163,7 @@ fn carry(
     if target.ids.contains(&new) {
         return Err(exists(&new.to_string()));
     }
+    target.aliases.are_no_name(&new.name, None)?;
     let key = batch.entries.key_of(row);
     let path = match &request.name {
         Some(name) if !row.path.is_empty() => files::renamed_path(row, name),

@@ -246,3 +246,35 @@ fn aliases_and_positions_are_found_where_the_ancestor_keeps_them() {
     assert_eq!((entry.aliases.len(), entry.position), (0, None));
     assert_eq!(entry.problems, []);
 }
+
+#[test]
+fn an_alias_that_means_another_artifact_is_a_problem() {
+    let entry = |name: &str, kind: &str, aliases: &str| {
+        format!("[[artifacts]]\nname = \"{name}\"\ntype = \"{kind}\"\naliases = [{aliases}]\n")
+    };
+    let text = "[collection]\nname = \"c\"\n".to_owned()
+        + &entry("a", "skill", "\"a\", \"x\", \"X\"")
+        + &entry("b", "skill", "\"y\", \"x\"")
+        + &entry("a", "command", "\"B\", \"server\"")
+        + "[[mcp_servers]]\nname = \"server\"\n";
+    let manifest = Manifest::parse(&text).unwrap();
+    let told = |problem: &Problem| {
+        assert_eq!(problem.code, "entry.alias");
+        assert_eq!(problem.path.as_deref(), Some("collection.toml"));
+        (problem.line.unwrap(), problem.message.clone())
+    };
+    let told: Vec<_> = manifest.problems.iter().map(told).collect();
+    let of = |line, message: &str| (line, message.to_owned());
+    assert_eq!(
+        told,
+        [
+            of(3, "the alias `a` of `skill:a` means `command:a`, too"),
+            of(7, "the alias `x` of `skill:b` means `skill:a`, too"),
+            of(11, "the alias `B` of `command:a` means `skill:b`, too"),
+            of(
+                11,
+                "the alias `server` of `command:a` means `mcp:server`, too"
+            ),
+        ]
+    );
+}
