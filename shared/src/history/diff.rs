@@ -69,8 +69,7 @@ fn compare(
         if hash == new_hash {
             return Ok(());
         }
-        let old = Packed::load(objects, hash)?;
-        let new = Packed::load(objects, new_hash)?;
+        let (old, new) = Packed::load_unlike(objects, hash, new_hash)?;
         return merge(old.entries(), new.entries(), |before, after| {
             let Some(name) = before.or(after).map(|entry| entry.name) else {
                 return Ok(());
@@ -164,9 +163,13 @@ pub fn find(objects: &dyn Objects, node: &Node, path: &Path) -> Result<Option<No
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::tree::Entry;
     use super::super::{MemoryObjects, capture};
     use super::*;
-    use crate::fs::write;
+    use crate::fs::{FileHash, write};
 
     fn paths(changes: &[Change]) -> Vec<(String, bool, bool)> {
         changes
@@ -229,6 +232,76 @@ mod tests {
         .unwrap();
         assert_eq!(seen.len(), 9);
         assert!(seen.contains(&"commands/new.md".to_owned()));
+    }
+
+    /// Objects, and how often one was read.
+    struct Counted<'a>(&'a MemoryObjects, AtomicU64);
+
+    impl Objects for Counted<'_> {
+        fn has(&self, hash: &FileHash) -> Result<bool> {
+            self.0.has(hash)
+        }
+
+        fn copy_to(&self, hash: &FileHash, into: &mut dyn std::io::Write) -> Result<()> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.copy_to(hash, into)
+        }
+
+        fn parts(&self, hash: &FileHash) -> Result<Option<Vec<FileHash>>> {
+            self.0.parts(hash)
+        }
+    }
+
+    #[test]
+    fn of_large_folders_only_parts_that_differ_are_read() {
+        let objects = MemoryObjects::default();
+        let kept = |all: &BTreeMap<String, u64>| {
+            let entries = all.iter().map(|(name, size)| Entry {
+                name: name.into(),
+                node: Node::File {
+                    mode: 0o600,
+                    size: *size,
+                    hash: FileHash([7; 32]),
+                },
+            });
+            let tree = Tree::new(entries.collect()).unwrap();
+            let hash = tree.keep(&objects, None).unwrap();
+            Node::Folder { mode: 0o700, hash }
+        };
+        let before: BTreeMap<String, u64> = (0..5000).map(|at| (format!("{at:04}"), at)).collect();
+        for places in [
+            vec![0],
+            vec![4999],
+            vec![2500, 2501],
+            vec![0, 1234, 4321, 4999],
+        ] {
+            for change in ["come", "go", "differ"] {
+                let mut after = before.clone();
+                let expected: Vec<String> = places
+                    .iter()
+                    .map(|at| match change {
+                        "come" => format!("{at:04}+"),
+                        _ => format!("{at:04}"),
+                    })
+                    .collect();
+                for name in &expected {
+                    match change {
+                        "go" => drop(after.remove(name)),
+                        _ => drop(after.insert(name.clone(), 1)),
+                    }
+                }
+                let counted = Counted(&objects, AtomicU64::new(0));
+                let (before, after) = (kept(&before), kept(&after));
+                let changes = diff(&counted, Some(&before), Some(&after), 1).unwrap();
+                let changed = changes.iter().map(|one| one.path.to_str().unwrap());
+                assert_eq!(changed.collect::<Vec<_>>(), expected);
+                let is_before = |one: &Change| one.before.is_some() == (change != "come");
+                let is_after = |one: &Change| one.after.is_some() == (change != "go");
+                assert!(changes.iter().all(|one| is_before(one) && is_after(one)));
+                let read = counted.1.into_inner();
+                assert!(read <= 4 * places.len() as u64, "{read} parts were read");
+            }
+        }
     }
 
     #[test]

@@ -54,6 +54,13 @@ impl Objects for MemoryObjects {
             Kept::List(parts) => parts.iter().try_for_each(|part| self.copy_to(part, into)),
         }
     }
+
+    fn parts(&self, hash: &FileHash) -> Result<Option<Vec<FileHash>>> {
+        Ok(match self.all().get(hash) {
+            Some(Kept::List(parts)) => Some(parts.clone()),
+            _ => None,
+        })
+    }
 }
 
 impl Keep for MemoryObjects {

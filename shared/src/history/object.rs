@@ -19,6 +19,11 @@ pub trait Objects: Sync {
     /// # Errors
     /// [`Code::HistoryDamaged`] if the object is missing or its bytes have another hash; what `into` says.
     fn copy_to(&self, hash: &FileHash, into: &mut dyn Write) -> Result<()>;
+
+    /// The parts of an object, one after the other, where it is kept as a list of them.
+    fn parts(&self, _hash: &FileHash) -> Result<Option<Vec<FileHash>>> {
+        Ok(None)
+    }
 }
 
 /// Objects that can be kept. Keeping what is there already costs nothing.

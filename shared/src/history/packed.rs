@@ -1,6 +1,6 @@
 //! Trees as they are encoded: made, and read entry by entry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -42,6 +42,35 @@ impl Packed {
     /// As [`Tree::load`].
     pub(super) fn load(objects: &dyn Objects, hash: &FileHash) -> Result<Self> {
         Self::checked(object::get(objects, hash, MAX_TREE)?)
+    }
+
+    /// Reads two trees back, but for parts that both have: what is in them is the same.
+    ///
+    /// # Errors
+    /// As [`Tree::load`].
+    pub(super) fn load_unlike(
+        objects: &dyn Objects,
+        one: &FileHash,
+        other: &FileHash,
+    ) -> Result<(Self, Self)> {
+        let (Some(parts), Some(others)) = (objects.parts(one)?, objects.parts(other)?) else {
+            return Ok((Self::load(objects, one)?, Self::load(objects, other)?));
+        };
+        let load = |these: &[FileHash], those: &[FileHash]| {
+            let those: HashSet<&FileHash> = those.iter().collect();
+            // It begins the first part.
+            let is_left_out = these.first().is_some_and(|first| those.contains(first));
+            let mut bytes = if is_left_out {
+                MAGIC.to_vec()
+            } else {
+                Vec::new()
+            };
+            for part in these.iter().filter(|part| !those.contains(part)) {
+                bytes.extend(object::get(objects, part, MAX_TREE)?);
+            }
+            Self::checked(bytes)
+        };
+        Ok((load(&parts, &others)?, load(&others, &parts)?))
     }
 
     pub(super) fn checked(bytes: Vec<u8>) -> Result<Self> {

@@ -181,6 +181,10 @@ impl Objects for Batch<'_> {
         };
         object::copy(&load, hash, into)
     }
+
+    fn parts(&self, hash: &FileHash) -> Result<Option<Vec<FileHash>>> {
+        Ok(self.load(hash)?.as_ref().and_then(object::parts))
+    }
 }
 
 impl Keep for Batch<'_> {
