@@ -1,28 +1,63 @@
 //! Open folders: listing them, and the paths of what is in them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use rustix::fs::Dir;
 use rustix::io::Errno;
 
 use crate::fs::atomic::TEMP_PREFIX;
 
-/// The names in a folder, in no order.
+/// Bytes of names that are read at once.
+#[cfg(target_os = "linux")]
+const ROOM: usize = 32 * 1024;
+
+/// The names in a folder, in no order. Nobody has read from the descriptor before.
+#[cfg(target_os = "linux")]
 pub(super) fn list(opened: &OwnedFd, most: u64) -> Result<Vec<OsString>, Errno> {
-    let mut listed = Vec::new();
-    for entry in Dir::read_from(opened)? {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if matches!(name.as_slice(), b"." | b"..") {
-            continue;
-        }
-        listed.push(OsString::from_vec(name));
-        if listed.len() as u64 > most {
+    let mut room = Vec::with_capacity(ROOM);
+    let mut entries = rustix::fs::RawDir::new(opened, room.spare_capacity_mut());
+    let mut names = Names::new(most);
+    while let Some(entry) = entries.next() {
+        if !names.take(entry?.file_name()) {
             break;
         }
     }
-    Ok(listed)
+    Ok(names.listed)
+}
+
+/// The names in a folder, in no order.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn list(opened: &OwnedFd, most: u64) -> Result<Vec<OsString>, Errno> {
+    let mut names = Names::new(most);
+    for entry in rustix::fs::Dir::read_from(opened)? {
+        if !names.take(entry?.file_name()) {
+            break;
+        }
+    }
+    Ok(names.listed)
+}
+
+/// Names up to one more than `most`.
+struct Names {
+    listed: Vec<OsString>,
+    most: u64,
+}
+
+impl Names {
+    const fn new(most: u64) -> Self {
+        let listed = Vec::new();
+        Self { listed, most }
+    }
+
+    /// Whether more are wanted.
+    fn take(&mut self, name: &CStr) -> bool {
+        let name = name.to_bytes();
+        if name != b"." && name != b".." {
+            self.listed.push(OsString::from_vec(name.to_vec()));
+        }
+        self.listed.len() as u64 <= self.most
+    }
 }
 
 /// Whether it is one of our own half-made files, which are nobody's past.

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use super::{Captured, Entry, Found, Hands, Look, SHARED, Walk, folder};
 use crate::fs::FileHash;
 use crate::history::diff::{self, Change};
-use crate::history::object::Keep;
+use crate::history::object::{Keep, Objects};
 use crate::history::packed::{Packed, PackedEntry};
 use crate::history::seen::Seen;
 use crate::history::tree::{Node, Tree};
@@ -46,29 +46,51 @@ pub fn capture_again(
         looked: Vec::new(),
     };
     let node = later.top(before.node.as_ref())?;
-    let (mut files, mut bytes) = (before.files, before.bytes);
-    let gone = |some: &[Change]| -> Result<(u64, u64)> {
-        let (mut files, mut bytes) = (0, 0);
-        for gone in some.iter().filter_map(|one| one.before.as_ref()) {
-            diff::walk(objects, gone, &mut |_, node| {
-                if let Node::File { size, .. } = node {
-                    files += 1;
-                    bytes += size;
+    let count = |places: &[Change]| -> Result<[Sum; 2]> {
+        let mut sums = [Sum::default(); 2];
+        for place in places {
+            let sides = (place.before.as_ref(), place.after.as_ref());
+            for change in diff::diff(objects, sides.0, sides.1, usize::MAX)? {
+                for (sum, node) in sums.iter_mut().zip([change.before, change.after]) {
+                    sum.add(objects, node.as_ref())?;
                 }
-                Ok(())
-            })?;
+            }
         }
-        Ok((files, bytes))
+        Ok(sums)
     };
-    for part in in_halves("count", &later.looked, SHARED, &gone) {
-        let (files_gone, bytes_gone) = part?;
-        files = files.saturating_sub(files_gone);
-        bytes = bytes.saturating_sub(bytes_gone);
+    let (mut files, mut bytes) = (before.files, before.bytes);
+    for part in in_halves("count", &later.looked, SHARED, &count) {
+        let [gone, come] = part?;
+        files = (files + come.files).saturating_sub(gone.files);
+        bytes = (bytes + come.bytes).saturating_sub(gone.bytes);
     }
-    let mut captured = later.walk.captured(Some(node));
-    captured.files += files;
-    captured.bytes += bytes;
+    let captured = Captured {
+        files,
+        bytes,
+        ..later.walk.captured(Some(node))
+    };
     Ok((captured, later.looked))
+}
+
+/// Files, and the bytes in them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    files: u64,
+    bytes: u64,
+}
+
+impl Sum {
+    /// Adds all files of a state.
+    fn add(&mut self, objects: &dyn Objects, node: Option<&Node>) -> Result<()> {
+        let Some(node) = node else { return Ok(()) };
+        diff::walk(objects, node, &mut |_, node| {
+            if let Node::File { size, .. } = node {
+                self.files += 1;
+                self.bytes += size;
+            }
+            Ok(())
+        })
+    }
 }
 
 /// What of a folder stays as it was.
