@@ -460,6 +460,7 @@ fn a_rollback_of_many_things_is_cut_short_like_one_of_few() {
         ("restore.write=enospc@30", &now),
         ("change.before_rows=enospc;change.placed=enospc", &now),
         ("restore.write=kill@30", &now),
+        ("change.placing=enospc@30", &now),
         ("change.placing=kill@30", &now),
         ("change.before_rows=kill", &then),
     ] {

@@ -1,9 +1,11 @@
 //! Places change, all of them or none: by renames, so that each is one thing or the other at any moment.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use skillmeat_shared::fs::{Expected, Placed, Staged, has_content, take_out};
 use skillmeat_shared::history::Node;
+use skillmeat_shared::thread::beside;
 use skillmeat_shared::{Error, Result, failpoint};
 
 use super::draft::{Draft, is_manifest};
@@ -18,7 +20,7 @@ use crate::store::history::operation::TouchedPath;
 pub(super) struct Move {
     pub(super) place: Place,
     pub(super) target: PathBuf,
-    /// Where it is put aside, if not beside its place.
+    /// Where it is put aside when nothing comes instead, if not beside its place.
     pub(super) room: Option<PathBuf>,
     pub(super) staged: Option<Staged>,
     pub(super) before: Option<Node>,
@@ -48,7 +50,7 @@ impl Move {
         past::touched(&self.place, before, after)
     }
 
-    fn run(self) -> Result<Placed> {
+    fn run(&mut self) -> Result<Placed> {
         let Self {
             target,
             room,
@@ -59,15 +61,21 @@ impl Move {
         } = self;
         let is_expected = |path: &Path| match &expected {
             Some(expected) => has_content(path, expected),
-            None => Ok(state_of(path)? == before),
+            None => Ok(state_of(path)? == *before),
         };
-        match (staged, &before) {
+        match (staged.take(), &before) {
             (Some(staged), None) => staged.place(),
             (Some(staged), Some(_)) => staged.replace(&is_expected),
-            (None, _) => take_out(&target, room.as_deref(), &is_expected),
+            (None, _) => take_out(target, room.as_deref(), &is_expected),
         }
     }
 }
+
+/// Places that change before it is told how far it is.
+const TOGETHER: usize = 256;
+
+/// Places from which on two threads let them change sooner than one.
+const MANY: usize = 16;
 
 /// Places that have changed, and may still be taken back.
 #[derive(Default)]
@@ -83,18 +91,71 @@ pub(super) struct Moved {
 pub(super) fn put_in_place(draft: &mut Draft<'_>, moves: Vec<Move>) -> Result<Moved> {
     let mut moved = Moved::default();
     let total = moves.len();
-    for (done, one) in moves.into_iter().enumerate() {
-        draft.progress.at(done, total, "changing");
-        let changed = failpoint::step("change.placing").and_then(|()| moved.add(one));
-        if let Err(error) = changed {
+    let mut rest = moves;
+    while !rest.is_empty() {
+        draft.progress.at(total - rest.len(), total, "changing");
+        let later = rest.split_off(together(&rest));
+        let second = rest.split_off(half(&rest));
+        let first = Mutex::new(rest);
+        let first = || {
+            let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            Moved::by(std::mem::take(&mut *first))
+        };
+        let (first, second) = if second.is_empty() {
+            (first(), Moved::by(second))
+        } else {
+            beside("moves", &first, || Moved::by(second))
+        };
+        let outcome = [first, second].map(|(part, outcome)| {
+            moved.extend(part);
+            outcome
+        });
+        if let Err(error) = outcome.into_iter().collect::<Result<()>>() {
             return Err(moved.take_back(draft, error));
         }
+        rest = later;
     }
     Ok(moved)
 }
 
+/// How many of these may change places at the same time: those of equal rank.
+fn together(moves: &[Move]) -> usize {
+    let rank = moves.first().map(Move::rank);
+    let others = moves.iter().position(|one| Some(one.rank()) != rank);
+    others.unwrap_or(moves.len()).min(TOGETHER)
+}
+
+/// Where the second half of these begins, if two threads are worth it: they share no folder, which each holds.
+fn half(moves: &[Move]) -> usize {
+    if moves.len() < MANY {
+        return moves.len();
+    }
+    let folder = |one: &Move| one.target.parent().map(Path::to_path_buf);
+    let middle = moves.len() / 2;
+    let held = moves.get(middle).and_then(folder);
+    let other = moves
+        .iter()
+        .skip(middle)
+        .position(|one| folder(one) != held);
+    other.map_or(moves.len(), |at| middle + at)
+}
+
 impl Moved {
-    fn add(&mut self, one: Move) -> Result<()> {
+    /// Lets places change, one after the other, up to the first that fails.
+    fn by(moves: Vec<Move>) -> (Self, Result<()>) {
+        let mut moved = Self::default();
+        let add = |one| failpoint::step("change.placing").and_then(|()| moved.add(one));
+        let outcome = moves.into_iter().try_for_each(add);
+        (moved, outcome)
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.placed.extend(other.placed);
+        self.asides.extend(other.asides);
+        self.meant.extend(other.meant);
+    }
+
+    fn add(&mut self, mut one: Move) -> Result<()> {
         let aside = Aside {
             place: one.place.clone(),
             before: one.before.clone(),
