@@ -24,6 +24,7 @@ pub mod migrate;
 mod pages;
 mod proof;
 pub mod readers;
+mod rows;
 pub mod search;
 pub mod show;
 pub mod terms;

@@ -1,27 +1,28 @@
 //! Looking at candidates, on several threads, and writing what differs.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::build::{self, Files};
 use super::candidate::{Candidate, Candidates};
 use super::pass::{Failure, MAX_FAILURES, Report, Target};
-use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope};
+use super::{Batch, Change, Context, EntryColumns, Kept, Known, Rows, Scope, Seen};
 use crate::artifact::Status;
 use crate::error::Result;
 use crate::thread::give_way;
 
-/// Artifacts whose rows are written in one transaction, as far as there are as many.
-const BATCH: usize = 2048;
-
-/// Artifacts for which a transaction is worth its cost while more are being read.
+/// Artifacts from which on those who read them let others go first.
 const ENOUGH: usize = 256;
 
-/// Outcomes that are handed over together: whoever writes them is woken each time.
-const TOGETHER: usize = 32;
+/// Groups of changes that may wait to be written.
+const WAITING: usize = 64;
+
+/// Artifacts whose entries are asked for together.
+const AT_ONCE: usize = 8;
 
 /// How much nicer those who read many artifacts are than the thread that writes: while it waits for a core they fill the
 /// queue, and then all cores but one wait for it.
@@ -52,84 +53,70 @@ pub(super) fn examine(
     let force = matches!(scope, Scope::All { force: true, .. });
     let texts = work.len() <= TEXTS_AT_ONCE;
     let threads = context.threads.clamp(1, work.len().div_ceil(8));
-    let next = AtomicU64::new(0);
+    let at_once = (work.len() / threads / 4).clamp(1, AT_ONCE);
+    let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let failure = Mutex::new(None);
+    let report = Mutex::new(report);
     std::thread::scope(|threads_scope| {
         // Dropped before the threads are waited for: an early end here lets those go on that would send.
-        let (sender, receiver) = sync_channel::<Vec<Outcome>>(BATCH / TOGETHER);
+        let (sender, mut changes) = sync_channel::<Vec<Change>>(WAITING);
         for _ in 0..threads {
             let sender = sender.clone();
-            let (work, next, stop, failure) = (&work, &next, &stop, &failure);
+            let (work, next, stop, failure, report) = (&work, &next, &stop, &failure, &report);
             threads_scope.spawn(move || {
                 if work.len() > ENOUGH {
                     give_way(NICE);
                 }
-                let mut outcomes = Vec::new();
-                while !stop.load(Ordering::Relaxed) && !(context.is_cancelled)() {
-                    let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed));
-                    let Some(candidate) = at.ok().and_then(|at| work.get(at)) else {
+                while !stop.load(Ordering::Relaxed) {
+                    let from = next.fetch_add(at_once, Ordering::Relaxed);
+                    let some = work.iter().skip(from).take(at_once).copied();
+                    let looked = some.map_while(|candidate| {
+                        (!(context.is_cancelled)()).then(|| look(root, candidate, force, context))
+                    });
+                    let looked: Vec<Looked<'_>> = looked.collect();
+                    if looked.is_empty() {
                         break;
-                    };
-                    match examine_one(root, candidate, force, texts, rows, context) {
-                        Ok(outcome) => outcomes.push(outcome),
+                    }
+                    let built = match build_all(root, looked, texts, rows) {
+                        Ok(built) => built,
                         Err(error) => {
                             stop.store(true, Ordering::Relaxed);
-                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            *lock(failure) = Some(error);
                             return;
                         }
+                    };
+                    let mut report = lock(report);
+                    for one in &built {
+                        note(one, target, &mut report);
                     }
-                    if outcomes.len() >= TOGETHER
-                        && sender.send(std::mem::take(&mut outcomes)).is_err()
-                    {
+                    drop(report);
+                    let changes: Vec<Change> =
+                        built.into_iter().filter_map(|one| one.change).collect();
+                    // Nobody takes them where writing failed.
+                    if !changes.is_empty() && sender.send(changes).is_err() {
                         return;
                     }
                 }
-                // Nobody takes them where writing failed.
-                sender.send(outcomes).ok();
             });
         }
         drop(sender);
-        let mut changes = Vec::new();
-        while let Ok(first) = receiver.recv() {
-            for outcomes in std::iter::once(first).chain(receiver.try_iter()) {
-                for outcome in outcomes {
-                    note(&outcome, target, report);
-                    changes.extend(outcome.change);
-                }
-                if changes.len() >= BATCH {
-                    break;
-                }
-            }
-            if changes.len() >= ENOUGH {
-                let batch = std::mem::take(&mut changes);
-                if let Err(error) = rows.apply(batch_of(target, batch)) {
-                    stop.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
+        while let Ok(first) = changes.recv() {
+            let batch = Batch {
+                collection: target.name.clone(),
+                collection_row: None,
+                changes: first,
+            };
+            changes = rows
+                .apply_as_they_come(batch, changes)
+                .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
         }
-        if let Some(error) = failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            return Err(error);
-        }
-        if changes.is_empty() {
-            Ok(())
-        } else {
-            rows.apply(batch_of(target, changes))
-        }
+        lock(&failure).take().map_or(Ok(()), Err)
     })
 }
 
-fn batch_of(target: &Target, changes: Vec<Change>) -> Batch {
-    Batch {
-        collection: target.name.clone(),
-        collection_row: None,
-        changes,
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What came of looking at one candidate.
@@ -166,14 +153,29 @@ fn note(outcome: &Outcome, target: &Target, report: &mut Report) {
     }
 }
 
-fn examine_one(
+/// A candidate that was looked at.
+struct Looked<'a> {
+    candidate: &'a Candidate,
+    outcome: Outcome,
+    /// What must be read; nothing if all is as the row tells it.
+    unlike: Option<Unlike>,
+}
+
+/// Files that are not known to be as they were.
+struct Unlike {
+    files: Files,
+    seen: Seen,
+    columns: Option<EntryColumns>,
+    entry_hash: Option<[u8; 16]>,
+}
+
+/// Compares what the file system says of a candidate with its row.
+fn look<'a>(
     root: &Path,
-    candidate: &Candidate,
+    candidate: &'a Candidate,
     force: bool,
-    texts: bool,
-    rows: &dyn Rows,
     context: &Context<'_>,
-) -> Result<Outcome> {
+) -> Looked<'a> {
     let files = build::look(root, candidate, context);
     let seen = files.seen(context.clock.now());
     let mut outcome = Outcome {
@@ -188,40 +190,104 @@ fn examine_one(
     let same_entry = |known: &Known| {
         known.id == candidate.id && entry_hash.is_none_or(|hash| hash == known.entry_hash)
     };
-    if let Some(known) = &candidate.known
-        && !force
-        && !known.invalidated
-        && same_entry(known)
-        && seen.proves_unchanged_since(&known.seen)
-        && is_expected(&files, known.status)
-    {
-        return Ok(outcome);
-    }
-    if let Some(known) = &candidate.known
+    let is_same = |known: &Known| {
+        !force
+            && !known.invalidated
+            && same_entry(known)
+            && seen.proves_unchanged_since(&known.seen)
+            && is_expected(&files, known.status)
+    };
+    let known = candidate.known.as_ref();
+    let unlike = if known.is_some_and(is_same) {
+        None
+    } else if let Some(known) = known
         && known.status == Status::Declared
         && candidate.entry.is_none()
     {
         // It stands in the manifest alone, and that is as it was.
         let row = known.row;
         outcome.change = Some(Change::Touch { row, seen });
-        return Ok(outcome);
+        None
+    } else {
+        Some(Unlike {
+            files,
+            seen,
+            columns,
+            entry_hash,
+        })
+    };
+    Looked {
+        candidate,
+        outcome,
+        unlike,
     }
+}
+
+/// Reads what must be read, with the entries that rows keep of it.
+fn build_all(
+    root: &Path,
+    looked: Vec<Looked<'_>>,
+    texts: bool,
+    rows: &dyn Rows,
+) -> Result<Vec<Outcome>> {
+    let kept_in = |one: &Looked<'_>| {
+        let is_asked = one.unlike.is_some() && one.candidate.entry.is_none();
+        one.candidate
+            .known
+            .as_ref()
+            .filter(|_| is_asked)
+            .map(|known| known.row)
+    };
+    let asked: Vec<i64> = looked.iter().filter_map(kept_in).collect();
+    let mut kept = if asked.is_empty() {
+        HashMap::new()
+    } else {
+        rows.kept(&asked)?
+    };
+    let built = looked.into_iter().map(|one| {
+        let Looked {
+            candidate,
+            outcome,
+            unlike,
+        } = one;
+        let Some(unlike) = unlike else { return outcome };
+        let kept = match (&candidate.entry, &candidate.known) {
+            (Some(kept), _) => Cow::Borrowed(kept),
+            (None, known) => {
+                let kept = known.as_ref().and_then(|known| kept.remove(&known.row));
+                Cow::Owned(kept.unwrap_or_default())
+            }
+        };
+        build_one(root, candidate, outcome, unlike, &kept, texts)
+    });
+    Ok(built.collect())
+}
+
+fn build_one(
+    root: &Path,
+    candidate: &Candidate,
+    mut outcome: Outcome,
+    unlike: Unlike,
+    kept: &Kept,
+    texts: bool,
+) -> Outcome {
+    let Unlike {
+        files,
+        seen,
+        columns,
+        entry_hash,
+    } = unlike;
     if matches!(files, Files::Present(..)) && !seen.is_trustworthy() {
         outcome.young.clone_from(&candidate.path);
     }
-    let kept = match (&candidate.entry, &candidate.known) {
-        (Some(kept), _) => Cow::Borrowed(kept),
-        (None, Some(known)) => Cow::Owned(rows.kept(known.row)?),
-        (None, None) => Cow::Owned(Kept::default()),
-    };
     if matches!(files, Files::Absent) && kept.entry.is_none() && candidate.server.is_none() {
         // It went after its folder was listed, and no entry misses it: the next look finds nothing there.
         outcome.row = None;
         outcome.young.clone_from(&candidate.path);
-        return Ok(outcome);
+        return outcome;
     }
-    let columns = columns.unwrap_or_else(|| EntryColumns::of(&kept));
-    let built = build::build(root, candidate, (&kept, columns), &files, texts);
+    let columns = columns.unwrap_or_else(|| EntryColumns::of(kept));
+    let built = build::build(root, candidate, (kept, columns), &files, texts);
     outcome.read = matches!(files, Files::Present(..));
     let path = candidate.path.clone().unwrap_or_default();
     outcome.failed = built.failed.map(|reason| (path, reason));
@@ -251,7 +317,7 @@ fn examine_one(
             texts: built.texts,
         }),
     };
-    Ok(outcome)
+    outcome
 }
 
 /// Whether files are where the row says that they are.

@@ -19,7 +19,8 @@ mod reach;
 mod row;
 mod seen;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::Receiver;
 
 use serde::{Deserialize, Serialize};
 
@@ -229,10 +230,17 @@ pub trait Rows: Sync {
     fn collection(&self, name: &str) -> Result<Option<KnownCollection>>;
     /// Artifacts of a collection: all, or those at the given paths and those with entries below them.
     fn known(&self, collection: i64, paths: Option<&BTreeSet<String>>) -> Result<Vec<Known>>;
-    /// The entries that a row keeps.
-    fn kept(&self, row: i64) -> Result<Kept>;
+    /// The entries that rows keep, by row.
+    fn kept(&self, rows: &[i64]) -> Result<HashMap<i64, Kept>>;
     /// Applies a batch in one transaction.
     fn apply(&self, batch: Batch) -> Result<()>;
+    /// The same, together with changes that come in good time. Who sends them is told by the receiver, which is given
+    /// back, when no more come.
+    fn apply_as_they_come(
+        &self,
+        batch: Batch,
+        more: Receiver<Vec<Change>>,
+    ) -> Result<Receiver<Vec<Change>>>;
 }
 
 /// What a pass needs besides the rows.

@@ -2,13 +2,14 @@
 //! collection for longer than a few seconds.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use skillmeat_shared::Result;
 use skillmeat_shared::reconcile::{
-    self, Batch, CollectionState, Context, Kept, Known, KnownCollection, Report, Rows, Scope,
-    Target,
+    self, Batch, Change, CollectionState, Context, Kept, Known, KnownCollection, Report, Rows,
+    Scope, Target,
 };
 use skillmeat_shared::time::Timestamp;
 
@@ -65,14 +66,25 @@ impl Rows for Fenced<'_> {
         self.beat.elsewhere(|| self.store.known(collection, paths))
     }
 
-    fn kept(&self, row: i64) -> Result<Kept> {
-        self.beat.elsewhere(|| self.store.kept(row))
+    fn kept(&self, rows: &[i64]) -> Result<HashMap<i64, Kept>> {
+        self.beat.elsewhere(|| self.store.kept(rows))
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
         self.beat.elsewhere(|| {
             let _may_write = self.fence.enter()?;
             self.store.apply(batch)
+        })
+    }
+
+    fn apply_as_they_come(
+        &self,
+        batch: Batch,
+        more: Receiver<Vec<Change>>,
+    ) -> Result<Receiver<Vec<Change>>> {
+        self.beat.elsewhere(|| {
+            let _may_write = self.fence.enter()?;
+            self.store.apply_as_they_come(batch, more)
         })
     }
 }
