@@ -10,6 +10,7 @@ use std::time::Duration;
 use skillmeat_shared::artifact::{read, scan};
 use skillmeat_shared::collection::spelling;
 use skillmeat_shared::failpoint;
+use skillmeat_shared::thread::give_way;
 use skillmeat_shared::{Kind, Result};
 
 use super::App;
@@ -42,6 +43,9 @@ const EVICTED_AT_ONCE: usize = 200;
 
 /// The share of the limit that eviction leaves in use, in percent. The file may keep the rest as free pages.
 const LEAVE: u64 = 90;
+
+/// How much nicer those who read texts are than those who answer.
+const NICE: i32 = 10;
 
 #[derive(Default)]
 struct State {
@@ -263,6 +267,7 @@ impl App {
                 app.indexer.wake();
             };
             let work = move |beat: &errand::Beat| {
+                give_way(NICE);
                 let read = waiting.into_iter().map(|waiting| {
                     beat.tick();
                     let packed = read_texts(&waiting);

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 /// Signals that may wait between the backends and the watch thread.
 pub(crate) const QUEUE: usize = 16_384;
 
+/// How much nicer they are who hear of changes than they who make them: a change of ours brings several events for each
+/// file, and would be interrupted by each.
+pub(super) const NICE: i32 = 5;
+
 /// Entries of the home folder that we ourselves write all the time.
 const NOISY: [&str; 5] = ["cache", "logs", "run", "snapshots", "state"];
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::config::WatchBackend;
 use skillmeat_shared::paths::Home;
+use skillmeat_shared::thread::give_way;
 use skillmeat_shared::{Code, Error, Result};
 
 pub use choice::{By, Trouble};
@@ -40,7 +41,7 @@ pub use roots::WatchRoot;
 pub use state::{RootState, State};
 pub use trail::Changes;
 
-use backend::{Backend, Change, Depth, QUEUE, Signal};
+use backend::{Backend, Change, Depth, NICE, QUEUE, Signal};
 use canary::Canary;
 use choice::Watches;
 use far::Far;
@@ -220,7 +221,10 @@ impl Watcher {
         let pump = pump::Pump::new(Arc::clone(&shared), options.settings);
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || pump.run(&signals))
+            .spawn(move || {
+                give_way(NICE);
+                pump.run(&signals);
+            })
             .map_err(|error| {
                 Error::new(
                     Code::Internal,

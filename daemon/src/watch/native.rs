@@ -4,17 +4,19 @@
 //! allocates without bound: it drops what nobody needs and pushes the rest into a bounded channel. A
 //! full channel raises the overflow flag, which means the same as an overflow of the kernel's own queue.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::Builder;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{ErrorKind, RecursiveMode, Watcher as _};
 use rustix::io::Errno;
+use skillmeat_shared::thread::give_way;
 
-use super::backend::{Backend, Change, Depth, Refusal, Signal, is_folder, is_noise};
+use super::backend::{Backend, Change, Depth, NICE, Refusal, Signal, is_folder, is_noise};
 
 /// Why the kernel can't tell when a folder appears that isn't there.
 const NO_PRESENCE: &str = "the kernel watches only what is there";
@@ -66,8 +68,19 @@ impl Native {
                 .with_event_kinds(
                     notify::EventKindMask::CORE | notify::EventKindMask::ACCESS_CLOSE,
                 );
-            let watcher = notify::RecommendedWatcher::new(handler, config);
-            self.watcher = Some(watcher.map_err(|error| refusal(&error))?);
+            // Its thread is as patient as the one that begins it.
+            let begin = || {
+                give_way(NICE);
+                notify::RecommendedWatcher::new(handler, config)
+            };
+            let begun =
+                std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, begin) {
+                    Ok(beginning) => beginning
+                        .join()
+                        .unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(error) => Err(notify::Error::io(error)),
+                });
+            self.watcher = Some(begun.map_err(|error| refusal(&error))?);
         }
         self.watcher
             .as_mut()

@@ -40,6 +40,11 @@ const MANY: usize = 20;
 /// How much nicer than those who bring the rows up to date they are who delete what was replaced.
 const NICE: i32 = 10;
 
+/// Threads that delete what was replaced, and how much is worth one: some disks are told of all that becomes free, and
+/// each deletion waits for that.
+const HANDS: usize = 8;
+const SHARE: usize = 16;
+
 /// A path that changed, where it is on disk, and whether nothing stands there any more.
 type Touched = (Place, PathBuf, bool);
 
@@ -266,14 +271,18 @@ impl App {
 }
 
 /// Deletes what was replaced, while others need the processor more.
-fn let_go(old: Vec<Placed>) {
+fn let_go(mut old: Vec<Placed>) {
+    let share = old.len().div_ceil(HANDS).max(SHARE);
     std::thread::scope(|scope| {
-        let deleting = std::thread::Builder::new().name("old-files".to_owned());
-        // Without a thread they go where this ends.
-        drop(deleting.spawn_scoped(scope, move || {
-            give_way(NICE);
-            old.into_iter().for_each(Placed::keep);
-        }));
+        while !old.is_empty() {
+            let some = old.split_off(old.len().saturating_sub(share));
+            let deleting = std::thread::Builder::new().name("old-files".to_owned());
+            // Without a thread they go where this ends.
+            drop(deleting.spawn_scoped(scope, move || {
+                give_way(NICE);
+                some.into_iter().for_each(Placed::keep);
+            }));
+        }
     });
 }
 
@@ -302,16 +311,20 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
         // What was only read must be so, too.
         draft.check(&place)?;
         let target = draft.on_disk(&place)?;
-        let room = draft.room(&place, &target)?;
         let Some(touch) = draft.touches.get_mut(&place) else {
             continue;
         };
         let before = touch.before.clone();
+        let mut room = None;
         let (staged, state) = match touch.after.take() {
             None => continue,
-            Some(After::Absent) => (None, None),
+            Some(After::Absent) => {
+                room = draft.room(&place, &target)?;
+                (None, None)
+            }
             Some(After::Thing(thing)) => (thing.staged, thing.state),
             Some(After::Bytes(bytes)) => {
+                room = draft.room(&place, &target)?;
                 draft.make_room(&target)?;
                 if place.is_config() {
                     // The new one gets the rights of the old one.

@@ -105,6 +105,8 @@ impl App {
             }
             let now = self.make_safe(&name, draft, &safety)?;
             let items = everything(&name, (&now, None), then, draft)?;
+            // While the rest is planned: the files that were just made.
+            skillmeat_shared::fs::write_out(&root);
             self.turn_ratings(&name, at, draft, &|draft| {
                 Turned::between(draft.objects(), &now, then)
             })?;
