@@ -7,7 +7,7 @@
 //! resolution. In doubt the event counts: a needless look costs one hash, a missed one costs the truth.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -73,15 +73,12 @@ impl Ledger {
     /// file, or a folder with all below it. Call it before the reconcile that reads the path, so that a
     /// change in between is either read by it or still seen as an event.
     pub fn note_settled(&self, path: &Path) {
-        let mut found = vec![(path.to_owned(), settled_signature(path))];
-        let mut folders = vec![path.to_owned()];
+        let metadata = fs::symlink_metadata(path).ok();
+        let mut found = vec![(path.to_owned(), metadata.as_ref().and_then(settled))];
+        let is_folder = metadata.is_some_and(|metadata| metadata.is_dir());
+        let mut folders: Vec<PathBuf> = is_folder.then(|| path.to_owned()).into_iter().collect();
         while let Some(folder) = folders.pop() {
-            let is_folder = fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir());
-            let Ok(entries) = (if is_folder {
-                fs::read_dir(&folder)
-            } else {
-                continue;
-            }) else {
+            let Ok(entries) = fs::read_dir(&folder) else {
                 continue;
             };
             for entry in entries.flatten() {
@@ -92,8 +89,8 @@ impl Ledger {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path.clone());
                 }
-                let signature = settled_signature(&path);
-                found.push((path, signature));
+                let metadata = entry.metadata().ok();
+                found.push((path, metadata.as_ref().and_then(settled)));
             }
         }
         self.insert(found, Instant::now());
@@ -126,7 +123,11 @@ impl Ledger {
         let labelled = path.ancestors().any(|ancestor| alive(ancestor).is_some());
         drop(notes);
         match recorded {
-            Some(recorded) if signature(path) == Some(recorded) => Echo::Settled,
+            Some(recorded)
+                if fs::symlink_metadata(path).is_ok_and(|now| signature(&now) == recorded) =>
+            {
+                Echo::Settled
+            }
             _ if labelled => Echo::Labelled,
             _ => Echo::Foreign,
         }
@@ -162,19 +163,19 @@ impl Ledger {
     }
 }
 
-fn signature(path: &Path) -> Option<Signature> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    Some(Signature {
+fn signature(metadata: &Metadata) -> Signature {
+    Signature {
         device: metadata.dev(),
         inode: metadata.ino(),
         size: metadata.size(),
         modified: (metadata.mtime(), metadata.mtime_nsec()),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
-    })
+    }
 }
 
-fn settled_signature(path: &Path) -> Option<Signature> {
-    let signature = signature(path)?;
+/// The signature of what is old enough that no later write could hide.
+fn settled(metadata: &Metadata) -> Option<Signature> {
+    let signature = signature(metadata);
     let (seconds, nanos) = signature.changed;
     let changed = UNIX_EPOCH.checked_add(Duration::new(
         u64::try_from(seconds).ok()?,
@@ -192,7 +193,7 @@ mod tests {
     /// Waits until the path's state is older than the clock's resolution.
     fn settle(path: &Path) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while settled_signature(path).is_none() {
+        while settled(&fs::symlink_metadata(path).unwrap()).is_none() {
             assert!(Instant::now() < deadline, "the clock stands still");
             std::thread::yield_now();
         }

@@ -235,11 +235,12 @@ pub fn broken_links(root: &Path) -> Vec<PathBuf> {
     broken
 }
 
-/// The artifact at a path that [`classify`] gave, if there is one on disk.
+/// The artifact at a path that [`classify`] gave, if there is one on disk, and what it leads to if it is a link in the
+/// collection.
 ///
 /// # Errors
 /// What the file system says if its container can't be searched: it may be there.
-pub fn found_at(root: &Path, path: &str) -> Result<Option<Found>> {
+pub fn found_at(root: &Path, path: &str) -> Result<Option<(Found, Option<Link>)>> {
     let Some((container, name)) = path.split_once('/') else {
         return Ok(None);
     };
@@ -252,7 +253,20 @@ pub fn found_at(root: &Path, path: &str) -> Result<Option<Found>> {
     };
     let path = root.join(container).join(name);
     match fs::symlink_metadata(&path) {
-        Ok(_) => Ok(shape_of(&path).and_then(|shape| artifact(container, name, shape))),
+        Ok(found) => {
+            let is_link = found.is_symlink();
+            let shape = if is_link {
+                shape_of(&path)
+            } else {
+                shape(&found)
+            };
+            let found = shape.and_then(|shape| artifact(container, name, shape));
+            Ok(found.map(|found| {
+                let at = found.raw.as_deref().unwrap_or(Path::new(&found.path));
+                let link = is_link.then(|| link_at(root, at)).flatten();
+                (found, link)
+            }))
+        }
         Err(error) if is_absence(&error) => Ok(None),
         Err(error) => Err(Error::io("read", &root.join(container), &error)),
     }
@@ -332,7 +346,10 @@ enum Shape {
 
 /// What stands there; a link counts as what it leads to.
 fn shape_of(path: &Path) -> Option<Shape> {
-    let found = fs::metadata(path).ok()?;
+    shape(&fs::metadata(path).ok()?)
+}
+
+fn shape(found: &fs::Metadata) -> Option<Shape> {
     match (found.is_dir(), found.is_file()) {
         (true, _) => Some(Shape::Folder),
         (_, true) => Some(Shape::File),

@@ -158,9 +158,9 @@ impl Drop for Temporary {
             return;
         }
         // A temporary thing that can't be removed is ignored by every reader: nothing better to do.
-        let _ignored = match fs::symlink_metadata(&self.path) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&self.path),
-            _ => fs::remove_file(&self.path),
+        let _ignored = match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != Io::NotFound => fs::remove_dir_all(&self.path),
+            removed => removed,
         };
     }
 }

@@ -19,27 +19,38 @@ use crate::{Code, Error, Result};
 /// [`Code::FileExists`] if something stands there; [`Code::HistoryDamaged`] if objects are missing; what the
 /// file system says. What was made so far is removed.
 pub fn restore(node: &Node, objects: &dyn Objects, to: &Path) -> Result<bool> {
-    if fs::symlink_metadata(to).is_ok() {
-        let message = format!("`{}` exists already", to.display());
-        return Err(Error::new(Code::FileExists, message).at(to, None));
+    // A file is made only where nothing stands.
+    let is_file = matches!(node, Node::File { .. });
+    if !is_file && fs::symlink_metadata(to).is_ok() {
+        return Err(exists(to));
     }
     let made = make(node, objects, to, 0);
-    if made.is_err() {
+    let is_theirs = |error: &Error| is_file && error.code == Code::FileExists;
+    if made.as_ref().is_err_and(|error| !is_theirs(error)) {
         remove(to);
     }
     made
+}
+
+fn exists(to: &Path) -> Error {
+    let message = format!("`{}` exists already", to.display());
+    Error::new(Code::FileExists, message).at(to, None)
 }
 
 fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<bool> {
     let fail = |error: &std::io::Error| Error::io("create", to, error);
     match node {
         Node::File { mode, hash, .. } => {
+            let kept = u32::from(*mode) & 0o777;
             let mut target = OpenOptions::new()
                 .write(true)
                 .create_new(true)
-                .mode(0o600)
+                .mode(kept)
                 .open(to)
-                .map_err(|error| fail(&error))?;
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => exists(to),
+                    _ => fail(&error),
+                })?;
             hit("restore.write").map_err(|error| fail(&error))?;
             objects.copy_to(hash, &mut target).map_err(|error| {
                 if error.code == Code::FileIo || error.code == Code::DiskFull {
@@ -48,12 +59,15 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<b
                 error
             })?;
             target.flush().map_err(|error| fail(&error))?;
-            let kept = fs::Permissions::from_mode(u32::from(*mode) & 0o777);
-            target
-                .set_permissions(kept)
-                .and_then(|()| target.metadata())
-                .map(|made| has_mode(&made, *mode))
-                .map_err(|error| fail(&error))
+            let mut made = target.metadata().map_err(|error| fail(&error))?;
+            if made.permissions().mode() & 0o777 != kept {
+                // The user's mask took some of it.
+                target
+                    .set_permissions(fs::Permissions::from_mode(kept))
+                    .map_err(|error| fail(&error))?;
+                made = target.metadata().map_err(|error| fail(&error))?;
+            }
+            Ok(has_mode(&made, *mode))
         }
         Node::Link { target } => symlink(target, to)
             .map(|()| true)

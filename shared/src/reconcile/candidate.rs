@@ -90,9 +90,8 @@ impl OnDisk {
         for path in paths {
             match layout::found_at(root, path) {
                 Ok(None) => {}
-                Ok(Some(found)) => {
-                    let at = found.raw.as_deref().unwrap_or(Path::new(&found.path));
-                    all.links.extend(layout::link_at(root, at));
+                Ok(Some((found, link))) => {
+                    all.links.extend(link);
                     all.found.push(found);
                 }
                 Err(error) => all.miss(path, error),

@@ -82,7 +82,10 @@ fn artifacts_are_told_by_place_and_name() {
         ]
     );
     for one in found {
-        assert_eq!(found_at(root, &one.path).unwrap(), Some(one.clone()));
+        assert_eq!(
+            found_at(root, &one.path).unwrap(),
+            Some((one.clone(), None))
+        );
         assert_eq!(classify(Path::new(&one.path)), Place::Artifact(one.path));
     }
     for none in [
@@ -121,6 +124,10 @@ fn only_files_and_folders_are_artifacts() {
         ids(&list(root).unwrap().found),
         ["skill:linked skills/linked", "skill:real skills/real"]
     );
+    let (_, link) = found_at(root, "skills/linked").unwrap().unwrap();
+    let expected = ["skills/linked", "skills/real"].map(PathBuf::from);
+    assert_eq!(link.map(|link| [link.at, link.to]), Some(expected));
+    assert_eq!(found_at(root, "skills/dangling").unwrap(), None);
 }
 
 #[test]
@@ -140,7 +147,10 @@ fn a_name_that_is_no_text_is_kept() {
         ]
     );
     for one in found {
-        assert_eq!(found_at(root, &one.path).unwrap(), Some(one.clone()));
+        assert_eq!(
+            found_at(root, &one.path).unwrap(),
+            Some((one.clone(), None))
+        );
         let raw = one.raw.unwrap();
         assert!(root.join(&raw).is_dir());
         assert_eq!(classify(&raw), Place::Artifact(one.path));

@@ -154,13 +154,30 @@ impl<'a> Draft<'a> {
         };
         let root = self.root(name)?;
         let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let folder = (name.clone(), folder.to_owned());
-        if self.inside.contains(&folder) && spelling::is_plain(&place.path) {
+        if spelling::is_plain(&place.path) && self.lies_inside(name, &root, folder) {
             return fs::join(&root, Path::new(&place.path));
         }
         let path = place.on_disk(&root)?;
-        self.inside.insert(folder);
+        self.inside.insert((name.clone(), folder.to_owned()));
         Ok(path)
+    }
+
+    /// Whether a folder of a collection is known to lie in it, or is no link in one that does.
+    fn lies_inside(&mut self, name: &str, root: &Path, folder: &str) -> bool {
+        let key = (name.to_owned(), folder.to_owned());
+        if folder.is_empty() || self.inside.contains(&key) {
+            return true;
+        }
+        let outer = folder.rsplit_once('/').map_or("", |(outer, _)| outer);
+        let lies_inside = self.lies_inside(name, root, outer)
+            && match std::fs::symlink_metadata(root.join(folder)) {
+                Ok(found) => found.is_dir(),
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            };
+        if lies_inside {
+            self.inside.insert(key);
+        }
+        lies_inside
     }
 
     /// The artifacts of a collection, after making sure that the rows are those of the files as they are.
