@@ -16,9 +16,13 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-pub(super) fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+/// Writes what a batch changes, but for the index: that follows at the end of the transaction.
+pub(super) fn apply(
+    transaction: &Transaction<'_>,
+    batch: Batch,
+    index: &mut IndexChanges,
+) -> rusqlite::Result<()> {
     let mut events = Vec::new();
-    let mut index = IndexChanges::default();
     if let Some(put) = &batch.collection_row {
         collection::put(transaction, put, &mut events)?;
     }
@@ -27,27 +31,26 @@ pub(super) fn apply(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
             .prepare_cached("SELECT id FROM collection WHERE name = ?1")?
             .query_row([&batch.collection], |row| row.get(0))?;
         let mut counts = Counts::default();
-        for change in &batch.changes {
+        for change in batch.changes {
             apply_change(
                 transaction,
                 (collection, &batch.collection),
                 change,
                 (&mut events, &mut counts),
-                &mut index,
+                index,
             )?;
         }
         counts.write(transaction, collection)?;
     }
-    event::append(transaction, &events)?;
-    index.write(transaction)
+    event::append(transaction, &events)
 }
 
-fn apply_change<'a>(
+fn apply_change(
     transaction: &Transaction<'_>,
     (collection, collection_name): (i64, &str),
-    change: &'a Change,
+    change: Change,
     (events, counts): (&mut Vec<NewEvent>, &mut Counts),
-    index: &mut IndexChanges<'a>,
+    index: &mut IndexChanges,
 ) -> rusqlite::Result<()> {
     match change {
         Change::Touch { row, seen } => {
@@ -59,8 +62,8 @@ fn apply_change<'a>(
                 .execute(params![row, seen.signature, seen.newest, seen.at.0])?;
         }
         Change::Remove { row, id } => {
-            unindex(transaction, *row, index)?;
-            if let Some(before) = summary_of(transaction, *row)? {
+            unindex(transaction, row, index)?;
+            if let Some(before) = summary_of(transaction, row)? {
                 counts.take_out(&before);
             }
             transaction
@@ -69,7 +72,7 @@ fn apply_change<'a>(
             events.push(NewEvent::artifact(
                 "artifact.removed",
                 collection_name,
-                id,
+                &id,
                 "",
             ));
         }
@@ -83,7 +86,7 @@ fn apply_change<'a>(
             differs,
         } => {
             let before = match row {
-                Some(row) => summary_of(transaction, *row)?,
+                Some(row) => summary_of(transaction, row)?,
                 None => None,
             };
             if let Some(before) = &before {
@@ -92,20 +95,20 @@ fn apply_change<'a>(
             let id = put(
                 transaction,
                 collection,
-                (*row, before.as_ref()),
-                artifact,
-                seen,
-                entry_hash,
-                row_hash,
+                (row, before.as_ref()),
+                &artifact,
+                &seen,
+                &entry_hash,
+                &row_hash,
             )?;
             // A row that vanished meanwhile is not written either.
             if row.is_none() || before.is_some() {
-                counts.put_in(artifact, bytes_of(artifact));
+                counts.put_in(&artifact, bytes_of(&artifact));
             }
-            if *differs {
+            if differs {
                 let stays = before
                     .as_ref()
-                    .is_some_and(|before| is_found_as_before(before, artifact));
+                    .is_some_and(|before| is_found_as_before(before, &artifact));
                 if row.is_some() {
                     text::remove(transaction, id, index)?;
                 }
@@ -113,14 +116,11 @@ fn apply_change<'a>(
                     clear_tags(transaction, id)?;
                     index.remove_metadata(id);
                 }
-                put_parts(transaction, id, artifact)?;
-                if !stays {
-                    index.add_metadata(id, artifact);
-                }
+                put_parts(transaction, id, &artifact)?;
                 text::put(transaction, id, texts.as_deref(), index)?;
                 let (kind, detail) = before.as_ref().map_or_else(
                     || ("artifact.added", artifact.status.to_string()),
-                    |before| ("artifact.changed", difference(before, artifact)),
+                    |before| ("artifact.changed", difference(before, &artifact)),
                 );
                 events.push(NewEvent::artifact(
                     kind,
@@ -128,6 +128,9 @@ fn apply_change<'a>(
                     &artifact.id,
                     &detail,
                 ));
+                if !stays {
+                    index.add_metadata(id, artifact);
+                }
             }
         }
     }
@@ -335,7 +338,7 @@ fn put_parts(
 pub(super) fn unindex(
     transaction: &Transaction<'_>,
     id: i64,
-    index: &mut IndexChanges<'_>,
+    index: &mut IndexChanges,
 ) -> rusqlite::Result<()> {
     index.remove_metadata(id);
     text::remove(transaction, id, index)

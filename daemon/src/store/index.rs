@@ -13,8 +13,8 @@ use skillmeat_shared::reconcile::ArtifactRow;
 /// a smaller number than the last one, and merging what was written costs several times what indexing does. To go
 /// and to come again is one change of a row.
 #[derive(Debug, Default)]
-pub(super) struct IndexChanges<'a> {
-    metadata: BTreeMap<i64, Change<&'a ArtifactRow>>,
+pub(super) struct IndexChanges {
+    metadata: BTreeMap<i64, Change<Box<ArtifactRow>>>,
     texts: BTreeMap<i64, Change<String>>,
 }
 
@@ -33,14 +33,14 @@ impl<T> Default for Change<T> {
     }
 }
 
-impl<'a> IndexChanges<'a> {
+impl IndexChanges {
     /// The artifact of a row is to be found no longer, or by other words.
     pub(super) fn remove_metadata(&mut self, artifact: i64) {
         self.metadata.entry(artifact).or_default().is_gone = true;
     }
 
     /// An artifact is to be found by its metadata.
-    pub(super) fn add_metadata(&mut self, row: i64, artifact: &'a ArtifactRow) {
+    pub(super) fn add_metadata(&mut self, row: i64, artifact: Box<ArtifactRow>) {
         self.metadata.entry(row).or_default().new = Some(artifact);
     }
 

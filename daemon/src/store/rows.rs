@@ -15,6 +15,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Kind, Result};
 
 use super::artifact::apply;
+use super::index::IndexChanges;
 use super::{Store, collection, sql_hit};
 
 /// Changes of one transaction, as far as there are as many.
@@ -49,26 +50,32 @@ impl Rows for Store {
 
     fn apply_as_they_come(
         &self,
-        mut batch: Batch,
+        batch: Batch,
         more: Receiver<Vec<Change>>,
     ) -> Result<Receiver<Vec<Change>>> {
         failpoint::step("reconcile.before_begin")?;
         let (written, more) = self.write_politely(move |transaction, is_awaited| {
             let before = transaction.total_changes();
-            let mut changes = 0;
+            let mut index = IndexChanges::default();
+            let (mut batch, mut count) = (batch, 0);
             loop {
                 batch.changes.extend(more.try_iter().flatten());
-                apply(transaction, &batch)?;
-                changes += batch.changes.len();
-                if changes >= MOST || is_awaited() {
+                count += batch.changes.len();
+                let collection = batch.collection.clone();
+                apply(transaction, batch, &mut index)?;
+                if count >= MOST || is_awaited() {
                     break;
                 }
-                let Ok(next) = more.recv_timeout(PATIENCE) else {
+                let Ok(changes) = more.recv_timeout(PATIENCE) else {
                     break;
                 };
-                batch.collection_row = None;
-                batch.changes = next;
+                batch = Batch {
+                    collection,
+                    collection_row: None,
+                    changes,
+                };
             }
+            index.write(transaction)?;
             sql_hit("reconcile.before_commit")?;
             Ok((transaction.total_changes() - before, more))
         })?;

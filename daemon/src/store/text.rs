@@ -123,7 +123,7 @@ fn texts(
 pub(super) fn remove(
     transaction: &Transaction<'_>,
     artifact: i64,
-    index: &mut IndexChanges<'_>,
+    index: &mut IndexChanges,
 ) -> rusqlite::Result<()> {
     let gone = transaction
         .prepare_cached("DELETE FROM artifact_text WHERE artifact_id = ?1")?
@@ -140,7 +140,7 @@ pub(super) fn put(
     transaction: &Transaction<'_>,
     artifact: i64,
     texts: Option<&[FileText]>,
-    index: &mut IndexChanges<'_>,
+    index: &mut IndexChanges,
 ) -> rusqlite::Result<()> {
     if let Some(texts) = texts.filter(|texts| !texts.is_empty()) {
         let packed = Packed::new(texts);
