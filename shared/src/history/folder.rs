@@ -19,8 +19,12 @@ pub(super) fn list(opened: &OwnedFd, most: u64) -> Result<Vec<OsString>, Errno> 
     let mut entries = rustix::fs::RawDir::new(opened, room.spare_capacity_mut());
     let mut names = Names::new(most);
     while let Some(entry) = entries.next() {
-        if !names.take(entry?.file_name()) {
-            break;
+        match entry {
+            Ok(entry) if names.take(entry.file_name()) => {}
+            // It was removed meanwhile.
+            Ok(_) | Err(Errno::NOENT) => break,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
         }
     }
     Ok(names.listed)

@@ -56,6 +56,7 @@ impl Packed {
         let (Some(parts), Some(others)) = (objects.parts(one)?, objects.parts(other)?) else {
             return Ok((Self::load(objects, one)?, Self::load(objects, other)?));
         };
+        // Parts end where entries do; of one that does not, all is read.
         let load = |these: &[FileHash], those: &[FileHash]| {
             let those: HashSet<&FileHash> = those.iter().collect();
             // It begins the first part.
@@ -70,7 +71,10 @@ impl Packed {
             }
             Self::checked(bytes)
         };
-        Ok((load(&parts, &others)?, load(&others, &parts)?))
+        match (load(&parts, &others), load(&others, &parts)) {
+            (Ok(one), Ok(other)) => Ok((one, other)),
+            _ => Ok((Self::load(objects, one)?, Self::load(objects, other)?)),
+        }
     }
 
     pub(super) fn checked(bytes: Vec<u8>) -> Result<Self> {

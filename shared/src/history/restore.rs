@@ -1,6 +1,6 @@
 //! From objects to the disk, at a path where nothing stands yet.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use super::capture::MAX_DEPTH;
 use super::object::Objects;
 use super::tree::{Node, Tree};
 use crate::failpoint::hit;
+use crate::fs::FileHash;
 use crate::{Code, Error, Result};
 
 /// Makes at `to`, where nothing may stand, what the node says. It is not on the disk yet when this returns:
@@ -19,14 +20,15 @@ use crate::{Code, Error, Result};
 /// [`Code::FileExists`] if something stands there; [`Code::HistoryDamaged`] if objects are missing; what the
 /// file system says. What was made so far is removed.
 pub fn restore(node: &Node, objects: &dyn Objects, to: &Path) -> Result<bool> {
-    // A file is made only where nothing stands.
-    let is_file = matches!(node, Node::File { .. });
-    if !is_file && fs::symlink_metadata(to).is_ok() {
+    if let Node::File { .. } = node {
+        // It is made only where nothing stands, and goes by itself if it can't be filled.
+        return make(node, objects, to, 0);
+    }
+    if fs::symlink_metadata(to).is_ok() {
         return Err(exists(to));
     }
     let made = make(node, objects, to, 0);
-    let is_theirs = |error: &Error| is_file && error.code == Code::FileExists;
-    if made.as_ref().is_err_and(|error| !is_theirs(error)) {
+    if made.is_err() {
         remove(to);
     }
     made
@@ -42,7 +44,7 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<b
     match node {
         Node::File { mode, hash, .. } => {
             let kept = u32::from(*mode) & 0o777;
-            let mut target = OpenOptions::new()
+            let target = OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(kept)
@@ -51,23 +53,7 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<b
                     std::io::ErrorKind::AlreadyExists => exists(to),
                     _ => fail(&error),
                 })?;
-            hit("restore.write").map_err(|error| fail(&error))?;
-            objects.copy_to(hash, &mut target).map_err(|error| {
-                if error.code == Code::FileIo || error.code == Code::DiskFull {
-                    return error.at(to, None);
-                }
-                error
-            })?;
-            target.flush().map_err(|error| fail(&error))?;
-            let mut made = target.metadata().map_err(|error| fail(&error))?;
-            if made.permissions().mode() & 0o777 != kept {
-                // The user's mask took some of it.
-                target
-                    .set_permissions(fs::Permissions::from_mode(kept))
-                    .map_err(|error| fail(&error))?;
-                made = target.metadata().map_err(|error| fail(&error))?;
-            }
-            Ok(has_mode(&made, *mode))
+            fill(target, (*mode, hash), objects, to).inspect_err(|_| drop(fs::remove_file(to)))
         }
         Node::Link { target } => symlink(target, to)
             .map(|()| true)
@@ -93,6 +79,33 @@ fn make(node: &Node, objects: &dyn Objects, to: &Path, depth: usize) -> Result<b
                 .map_err(|error| fail(&error))
         }
     }
+}
+
+/// Fills a file that was just made. Whether it is in the state that was asked for.
+fn fill(
+    mut target: File,
+    (mode, hash): (u16, &FileHash),
+    objects: &dyn Objects,
+    to: &Path,
+) -> Result<bool> {
+    let fail = |error: std::io::Error| Error::io("create", to, &error);
+    hit("restore.write").map_err(fail)?;
+    objects.copy_to(hash, &mut target).map_err(|error| {
+        if error.code == Code::FileIo || error.code == Code::DiskFull {
+            return error.at(to, None);
+        }
+        error
+    })?;
+    target.flush().map_err(fail)?;
+    let kept = u32::from(mode) & 0o777;
+    let mut made = target.metadata().map_err(fail)?;
+    if made.permissions().mode() & 0o777 != kept {
+        // The user's mask took some of it.
+        let kept = fs::Permissions::from_mode(kept);
+        target.set_permissions(kept).map_err(fail)?;
+        made = target.metadata().map_err(fail)?;
+    }
+    Ok(has_mode(&made, mode))
 }
 
 /// Disks without modes, and groups that are not the user's, keep less than was asked for.
@@ -139,7 +152,7 @@ pub fn flush(paths: &[PathBuf]) -> Result<()> {
 mod tests {
     use super::super::{MemoryObjects, capture};
     use super::*;
-    use crate::fs::{FileHash, write};
+    use crate::fs::write;
 
     #[test]
     fn nothing_is_overwritten_and_nothing_half_made_is_left() {

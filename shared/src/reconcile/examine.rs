@@ -78,7 +78,7 @@ pub(super) fn examine(
                     if looked.is_empty() {
                         break;
                     }
-                    let built = match build_all(root, looked, texts, rows) {
+                    let built = match build_all(root, looked, texts, rows, context) {
                         Ok(built) => built,
                         Err(error) => {
                             stop.store(true, Ordering::Relaxed);
@@ -229,6 +229,7 @@ fn build_all(
     looked: Vec<Looked<'_>>,
     texts: bool,
     rows: &dyn Rows,
+    context: &Context<'_>,
 ) -> Result<Vec<Outcome>> {
     let kept_in = |one: &Looked<'_>| {
         let is_asked = one.unlike.is_some() && one.candidate.entry.is_none();
@@ -244,7 +245,9 @@ fn build_all(
     } else {
         rows.kept(&asked)?
     };
-    let built = looked.into_iter().map(|one| {
+    let looked = looked.into_iter();
+    let looked = looked.take_while(|one| one.unlike.is_none() || !(context.is_cancelled)());
+    let built = looked.map(|one| {
         let Looked {
             candidate,
             outcome,

@@ -347,7 +347,8 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             &before,
         )?);
     }
-    moves.sort_by_key(Move::rank);
+    // Those of one folder together: whoever changes something in it holds it.
+    moves.sort_by_cached_key(|one| (one.rank(), one.target.parent().map(Path::to_path_buf)));
     Ok(moves)
 }
 

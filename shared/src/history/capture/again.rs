@@ -51,6 +51,11 @@ pub fn capture_again(
         for place in places {
             let sides = (place.before.as_ref(), place.after.as_ref());
             for change in diff::diff(objects, sides.0, sides.1, usize::MAX)? {
+                let is_folder = |node: &Option<Node>| node.as_ref().is_some_and(Node::is_folder);
+                if is_folder(&change.before) && is_folder(&change.after) {
+                    // Its mode alone: what differs in it comes by itself.
+                    continue;
+                }
                 for (sum, node) in sums.iter_mut().zip([change.before, change.after]) {
                     sum.add(objects, node.as_ref())?;
                 }

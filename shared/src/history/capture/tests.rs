@@ -375,3 +375,26 @@ fn what_cant_be_kept_is_told_where_it_is_looked_at() {
     assert_eq!(looked.len(), 1);
     assert_eq!(looked[0].path, Path::new("skills/b"));
 }
+
+#[test]
+fn files_are_counted_once_where_the_mode_of_their_folder_changed_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    touch(&root.join("skills/a/inner/SKILL.md"), b"ten bytes.", 0o600);
+    touch(&root.join("skills/b/SKILL.md"), b"x", 0o600);
+    let objects = MemoryObjects::default();
+    let notes = Notes::default();
+    let before = capture_collection(root, &objects, &notes, &|_| {}).unwrap();
+    touch(&root.join("skills/a/inner/b.md"), &[b'x'; 20], 0o600);
+    for changed in ["skills/a", "skills/a/inner"] {
+        fs::set_permissions(root.join(changed), fs::Permissions::from_mode(0o711)).unwrap();
+    }
+    let changed = [PathBuf::from("skills/a")].into();
+    let again = Again {
+        before: &before,
+        changed: &changed,
+    };
+    let (after, _) = capture_again(root, &again, &objects, &notes).unwrap();
+    assert_eq!((before.files, before.bytes), (2, 11));
+    assert_eq!((after.files, after.bytes), (3, 31));
+}
