@@ -69,11 +69,7 @@ pub(super) fn filled(command: &Command, matches: &ArgMatches) -> Result<(), Erro
         if !MAY_BE_EMPTY.contains(&id) && values.any(std::ffi::OsStr::is_empty) {
             let mut arguments = command.get_arguments();
             let argument = arguments.find(|one| one.get_id() == id);
-            let placeholder = argument.and_then(|one| one.get_value_names()?.first());
-            let name = match argument.and_then(clap::Arg::get_long) {
-                Some(long) => format!("--{long}"),
-                None => placeholder.map_or(id, |name| name.as_str()).to_owned(),
-            };
+            let name = argument.map_or_else(|| id.to_owned(), ToString::to_string);
             let message = format!("the value of `{name}` is empty");
             return Err(Error::raw(ErrorKind::InvalidValue, message));
         }

@@ -385,11 +385,11 @@ fn empty_values_are_refused() {
     }
     // They are told as they were typed.
     for (args, name) in [
-        (&["list", "--type", ""][..], "`--type`"),
-        (&["list", "--tag", ""], "`--tag`"),
-        (&["remove", "", "--yes"], "`ARTIFACT`"),
-        (&["set", "x", "version=1", "-c", ""], "`--collection`"),
-        (&["group", "add", "Some", ""], "`ARTIFACT`"),
+        (&["list", "--type", ""][..], "`--type <"),
+        (&["list", "--tag", ""], "`--tag <"),
+        (&["remove", "", "--yes"], "ARTIFACT"),
+        (&["set", "x", "version=1", "-c", ""], "`--collection <"),
+        (&["group", "add", "Some", ""], "ARTIFACT"),
     ] {
         let told = sandbox.run(args).exits(2).stderr;
         assert!(told.contains("is empty") && told.contains(name), "{told}");

@@ -101,9 +101,10 @@ pub(in crate::commands) async fn adopt(
     });
     if let Some(one) = served.filter(|one| !name.is_empty() && one.name != name) {
         let message = format!("this folder is served already, as `{}`", one.name);
-        let rename = format!("sm collection rename {} {}", word(&one.name), word(name));
-        let error = Error::new(Code::CollectionExists, message);
-        return Err(error.hint(format!("`{rename}` gives it that name")).into());
+        let rename = format!("`sm collection rename {} {}`", word(&one.name), word(name));
+        return Err(Error::new(Code::CollectionExists, message)
+            .hint(rename)
+            .into());
     }
     if served.is_some() || is_inside(home.root(), &folder) {
         return Ok(None);
