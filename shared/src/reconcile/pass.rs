@@ -204,7 +204,7 @@ pub fn reconcile(
     )?;
     report.links.clone_from(&candidates.links);
     report.cancelled = (context.is_cancelled)();
-    let removals = removals(&candidates, known_count, scope, &mut report);
+    let removals = removals(&root, &candidates, known_count, scope, &mut report);
     let mut put = put.filter(|put| {
         put.differs
             || known.as_ref().is_none_or(|known| {
@@ -383,6 +383,7 @@ fn collection_put(
 }
 
 fn removals(
+    root: &Path,
     candidates: &Candidates,
     known_count: usize,
     scope: &Scope,
@@ -398,7 +399,10 @@ fn removals(
             ..
         }
     );
-    if !confirmed && guard::needs_second_look(candidates.vanished.len(), known_count) {
+    // Nothing is found in a collection that was moved away while it was looked at.
+    let is_doubtful =
+        || is_gone(root) || guard::needs_second_look(candidates.vanished.len(), known_count);
+    if !confirmed && is_doubtful() {
         report.doubtful = true;
         return Vec::new();
     }
