@@ -1,5 +1,6 @@
 //! `sm add`: kinds, names, conflicts, and that nothing is ever overwritten.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -315,4 +316,31 @@ fn a_manifest_that_is_broken_is_not_written() {
     assert!(error["line"].as_u64().unwrap() > 1);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
     assert!(!sandbox.collection("default", "skills/one").exists());
+}
+
+#[test]
+fn what_was_edited_a_moment_ago_is_not_taken_for_what_was_added() {
+    let sandbox = Sandbox::new();
+    // So long that rows surely are older than the files.
+    sandbox.configure(
+        crate::BACKEND,
+        "[watch]\nsettle_ms = 10000\nmax_delay_ms = 60000\n",
+    );
+    drop(sandbox.run(&["init"]).ok());
+    let source = skill(&sandbox.path("src"), "one", "First");
+    let add = |how: &str| {
+        let args = ["add", source.to_str().unwrap(), "--json", how];
+        sandbox.run(&args[..3 + usize::from(!how.is_empty())])
+    };
+    drop(add("").ok());
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    let edited = "---\nname: one\ndescription: Edited here\n---\n";
+    write(&file, edited);
+    // The same content as the one that was added, and another one.
+    drop(add("").exits(4));
+    skill(&sandbox.path("src"), "one", "Second");
+    drop(add("--update").exits(4));
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited);
+    drop(add("--force").ok());
+    assert!(fs::read_to_string(&file).unwrap().contains("Second"));
 }

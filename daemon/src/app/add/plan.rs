@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::read::{self, Reading};
-use skillmeat_shared::artifact::{detect, name};
-use skillmeat_shared::collection::layout;
+use skillmeat_shared::artifact::{detect, hash, name};
+use skillmeat_shared::collection::{layout, spelling};
 use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -179,6 +179,7 @@ fn decide(
         }
         planned.copy_to = None;
     } else if let Some(existing) = collection.by_id.get(&id) {
+        let existing = &existing.as_it_is(&collection.root);
         let same = hash.is_some() && existing.content_hash == hash;
         match (existing.status.as_str(), same) {
             ("missing", _) if existing.path == path && !is_taken => {}
@@ -255,6 +256,19 @@ impl Collection {
             "`{id}` was edited in the collection since it was added; `--force` replaces it, and the \
              edit stays in the history"
         ))
+    }
+}
+
+impl Existing {
+    /// With the content that lies there now: its row may be older.
+    fn as_it_is(&self, root: &Path) -> Self {
+        let mut now = self.clone();
+        if !self.path.is_empty()
+            && let Ok(hashes) = hash::hash_path(&spelling::on_disk(root, &self.path), root)
+        {
+            now.content_hash = hashes.content;
+        }
+        now
     }
 }
 
