@@ -102,6 +102,7 @@ pub struct App {
     ingest: ingest::Ingest,
     indexer: indexer::Indexer,
     keeper: change::Keeper,
+    seen_config: change::SeenConfig,
     lasts: snapshots::Lasts,
     freshness: Mutex<freshness::Table>,
     counters: status::Counters,
@@ -147,6 +148,7 @@ pub fn build(boot: Boot) -> Result<Arc<App>> {
         ingest: ingest::Ingest::default(),
         indexer: indexer::Indexer::default(),
         keeper: change::Keeper::default(),
+        seen_config: change::SeenConfig::default(),
         lasts: snapshots::Lasts::default(),
         freshness: Mutex::default(),
         counters: status::Counters::default(),
@@ -287,6 +289,7 @@ impl watch::Sink for Ears {
 
     fn config_changed(&self) {
         self.0.ingest.look_at_config();
+        self.0.keeper.note_home();
     }
 
     fn roots_changed(&self) {

@@ -16,6 +16,7 @@ use skillmeat_shared::time::{Clock as _, SystemClock, Timestamp};
 use skillmeat_shared::{Code, Error, Result};
 
 use super::App;
+use super::change::everywhere;
 use crate::store::collection;
 use crate::watch::RootState;
 
@@ -285,7 +286,8 @@ impl App {
         for view in views.unwrap_or_default() {
             if Path::new(&view.path) == path {
                 self.ingest.submit(&view.name, Scope::WHOLE, "watch");
-                self.keeper.note(&view.name, self.boot.started_at);
+                let since = self.boot.started_at;
+                self.keeper.note_beside(&view.name, since, everywhere());
             }
         }
     }

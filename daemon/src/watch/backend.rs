@@ -7,6 +7,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use skillmeat_shared::collection::ratings;
+
 /// Signals that may wait between the backends and the watch thread.
 pub(crate) const QUEUE: usize = 16_384;
 
@@ -163,9 +165,10 @@ pub(crate) fn is_noise(home: &Path, path: &Path) -> bool {
         return false;
     };
     let name = first.as_os_str();
-    parts.next().is_none()
-        && (NOISY.iter().any(|noisy| name == *noisy)
-            || name.as_encoded_bytes().starts_with(b"history.db"))
+    if parts.next().is_some() {
+        return name == "state" && inside != Path::new(ratings::FILE);
+    }
+    NOISY.iter().any(|noisy| name == *noisy) || name.as_encoded_bytes().starts_with(b"history.db")
 }
 
 #[cfg(test)]
@@ -178,12 +181,14 @@ mod tests {
         for noise in [
             "/home/logs",
             "/home/history.db-wal",
+            "/home/state/history.note",
             "/c/skills/.skillmeat-tmp-1",
         ] {
             assert!(is_noise(home, Path::new(noise)), "{noise}");
         }
         for wanted in [
             "/home/config.toml",
+            "/home/state/ratings.toml",
             "/home/collections",
             "/home/collections/logs",
             "/home",

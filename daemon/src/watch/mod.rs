@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use skillmeat_shared::collection::MANIFEST;
+use skillmeat_shared::collection::{MANIFEST, ratings};
 use skillmeat_shared::config::WatchBackend;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::thread::give_way;
@@ -105,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) home: PathBuf,
     pub(crate) collections: PathBuf,
     pub(crate) config: PathBuf,
+    pub(crate) ratings: PathBuf,
     pub(crate) table: Mutex<Table>,
     /// Taken before `table`, never after it.
     pub(crate) watches: Mutex<Watches>,
@@ -124,11 +125,20 @@ impl Shared {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The folders that are the home's own.
+    fn own(&self) -> [PathBuf; 3] {
+        let state = self.ratings.parent().unwrap_or(&self.home);
+        [
+            self.home.clone(),
+            self.collections.clone(),
+            state.to_owned(),
+        ]
+    }
+
     /// Watches the home, the folder of its collections, and what may become one, as far as they are there.
     pub(crate) fn watch_home(&self) {
         let mut watches = self.watches();
-        let own = [self.home.clone(), self.collections.clone()];
-        for folder in own.iter().chain(&self.candidates()) {
+        for folder in self.own().iter().chain(&self.candidates()) {
             if let Some(place) = watches.place(folder).filter(|place| place.is_folder)
                 && let Err(refusal) = watches.watch_at(folder, Depth::Entries, &place)
             {
@@ -201,12 +211,15 @@ impl Watcher {
         let asked = Arc::clone(&sink);
         let places = Box::new(move |path: &Path| asked.place(path));
         let collections = home.collections();
+        let ratings = home.root().join(ratings::FILE);
+        let state = ratings.parent().unwrap_or(home.root()).to_owned();
         let shared = Arc::new(Shared {
             home: home.root().to_owned(),
             config: home.config(),
+            ratings,
             table: Mutex::new(Table {
                 roots: Vec::new(),
-                fixed: vec![home.root().to_owned(), collections.clone()],
+                fixed: vec![home.root().to_owned(), collections.clone(), state],
                 silent: Vec::new(),
             }),
             collections,
@@ -277,8 +290,8 @@ impl Watcher {
             return;
         }
         watches.set_silent(false);
-        for folder in [&self.shared.home, &self.shared.collections] {
-            watches.unwatch(folder);
+        for folder in self.shared.own() {
+            watches.unwatch(&folder);
         }
         drop(watches);
         self.watch_anew(|_| true);

@@ -167,7 +167,8 @@ impl Pump {
             return;
         }
         let is_new_home = path == self.shared.home && change != Change::Touched;
-        if path == self.shared.config || is_new_home {
+        let is_own = path == self.shared.config || path == self.shared.ratings;
+        if is_own || is_new_home {
             self.debounce.all(&Key::Config, "event", now);
             return;
         }

@@ -3,6 +3,7 @@
 //! Both files are read so that one bad part never hides the rest, and are edited, never rewritten: what we
 //! do not understand stays as it is, byte for byte. Both can be read by the ancestor after we wrote them.
 
+pub mod beside;
 pub mod edit;
 pub mod entry;
 pub mod export;

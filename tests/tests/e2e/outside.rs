@@ -355,3 +355,90 @@ fn what_comes_back_where_it_was_removed_is_told_and_taken_back() {
     assert!(!file.exists());
     assert!(new.exists());
 }
+
+#[test]
+fn files_beside_the_artifacts_are_kept_and_brought_back() {
+    let sandbox = Sandbox::with_two();
+    let at = |path: &str| sandbox.collection("default", path);
+    let paths = ["README.md", "docs/deep/a.md", "skills/notes.txt"];
+    for path in paths {
+        write(at(path), format!("{path} as it was\n"));
+    }
+    until_true("the first states", || {
+        daemon::kept_first(sandbox.home()) >= 3
+    });
+    for path in paths {
+        write(at(path), "edited\n");
+        let id = until_external(&sandbox, &format!("`{path}` changed"));
+        let shown = sandbox.json(&["log", "show", &id]);
+        let diff = text(&shown["files"][0]["diff"]);
+        assert!(diff.contains(&format!("-{path} as it was")), "{shown:#}");
+        drop(sandbox.run(&["undo", &id]).ok());
+        let now = std::fs::read_to_string(at(path)).unwrap();
+        assert_eq!(now, format!("{path} as it was\n"));
+    }
+    // A folder that goes as a whole, and while nobody looks.
+    std::fs::remove_dir_all(at("docs")).unwrap();
+    let id = until_external(&sandbox, "`docs/deep/a.md` removed");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert!(at("docs/deep/a.md").is_file());
+    sandbox.stop();
+    std::fs::remove_file(at("README.md")).unwrap();
+    until_external(&sandbox, "`README.md` removed");
+    // A collection that goes takes them along.
+    std::fs::remove_dir_all(at("")).unwrap();
+    let id = until_external(&sandbox, "the collection `default` deleted");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert!(at("docs/deep/a.md").is_file() && at("skills/notes.txt").is_file());
+}
+
+#[test]
+fn edits_of_ratings_and_config_are_told_and_taken_back() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["rate", "one", "4"]);
+    let ratings = sandbox.home().root().join("state/ratings.toml");
+    let rated = std::fs::read_to_string(&ratings).unwrap();
+    write(&ratings, rated.replace('4', "2"));
+    let id = until_external(&sandbox, "`state/ratings.toml` changed");
+    assert_eq!(sandbox.show("one")["rating"], 2);
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(sandbox.show("one")["rating"], 4);
+    // Right before a change of ours.
+    write(&ratings, rated.replace('4', "1"));
+    sandbox.json(&["rate", "two", "5"]);
+    let last = until_external(&sandbox, "`state/ratings.toml` changed");
+    assert_ne!(last, id);
+    drop(sandbox.run(&["undo", &last]).ok());
+    assert_eq!(sandbox.show("one")["rating"], 4);
+    assert_eq!(sandbox.show("two")["rating"], 5);
+
+    let config = sandbox.home().config();
+    sandbox.json(&["config", "set", "history.keep_days", "30"]);
+    let set = std::fs::read_to_string(&config).unwrap();
+    write(
+        &config,
+        format!("{}github_token = \"hidden\"\n", set.replace("30", "40")),
+    );
+    let id = until_external(&sandbox, "`config.toml` changed");
+    let first: Value = id.parse().unwrap();
+    let shown = sandbox.run(&["log", "show", &id, "--json"]).ok().stdout;
+    assert!(shown.contains("keep_days = 40"), "{shown}");
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert_eq!(
+        sandbox.json(&["log", "--limit", "100"])["operations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        11
+    );
+    write(&config, &set);
+    let back = until("the edit back", || {
+        external(&sandbox, "`config.toml` changed").filter(|one| one["id"] != first)
+    });
+    write(&config, set.replace("30", "50"));
+    let third = until("the third edit", || {
+        external(&sandbox, "`config.toml` changed").filter(|one| one["id"] != back["id"])
+    });
+    drop(sandbox.run(&["undo", &third["id"].to_string()]).ok());
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), set);
+}

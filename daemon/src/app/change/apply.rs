@@ -201,6 +201,7 @@ impl App {
                 Root::Home if place.is_config() => {
                     let before = self.config().config.collection_path.clone();
                     self.reload_config();
+                    self.look_at_own_config()?;
                     if self.config().config.collection_path != before {
                         self.ingest.look_at_home_now();
                     }

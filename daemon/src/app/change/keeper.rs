@@ -4,19 +4,19 @@
 //! state is kept, and the change is an operation of `external`. States that nobody has kept yet follow when
 //! all texts are indexed and nobody asks for anything. It sleeps while no pass finds a change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skillmeat_shared::artifact::{hash, scan};
-use skillmeat_shared::collection::{LOCK, MANIFEST, spelling};
+use skillmeat_shared::collection::{LOCK, MANIFEST, beside, spelling};
 use skillmeat_shared::history;
 use skillmeat_shared::reconcile::KnownCollection;
 use skillmeat_shared::thread::give_way;
-use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 
+use super::found::{Found, NOTHING, Waiting};
 use super::outside::{deleted, external, record};
 use super::past;
 use super::place::Place;
@@ -41,95 +41,6 @@ const CHUNK: usize = 32;
 /// How much nicer than others the thread is.
 const NICE: i32 = 15;
 
-#[derive(Default)]
-struct Waiting {
-    /// Collections in which something changed, and since when to look.
-    changed: BTreeMap<String, Timestamp>,
-    is_stopping: bool,
-}
-
-impl Waiting {
-    fn has_more(&self) -> bool {
-        self.is_stopping || !self.changed.is_empty()
-    }
-}
-
-/// Wakes the thread.
-#[derive(Default)]
-pub(in crate::app) struct Keeper {
-    waiting: Mutex<Waiting>,
-    woken: Condvar,
-    /// Which folders the collections were when they were looked at: device and inode.
-    folders: Mutex<HashMap<String, (u64, u64)>>,
-}
-
-impl Keeper {
-    fn set(&self, change: impl FnOnce(&mut Waiting)) {
-        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        self.woken.notify_all();
-    }
-
-    fn folders(&self) -> MutexGuard<'_, HashMap<String, (u64, u64)>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A pass that began then found changes.
-    pub(in crate::app) fn note(&self, collection: &str, since: Timestamp) {
-        self.set(|waiting| {
-            let known = waiting
-                .changed
-                .entry(collection.to_owned())
-                .or_insert(since);
-            *known = (*known).min(since);
-        });
-    }
-
-    /// Ends the thread.
-    pub(in crate::app) fn stop(&self) {
-        self.set(|waiting| waiting.is_stopping = true);
-    }
-
-    /// Waits for changes; `None` at the end.
-    fn next(&self) -> Option<BTreeMap<String, Timestamp>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if waiting.is_stopping {
-                return None;
-            }
-            if !waiting.changed.is_empty() {
-                return Some(std::mem::take(&mut waiting.changed));
-            }
-            waiting = self
-                .woken
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Rests, until something ends that.
-    fn rest(&self, pause: Duration, ends: impl Fn(&Waiting) -> bool) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(
-            self.woken
-                .wait_timeout_while(waiting, pause, |waiting| !ends(waiting)),
-        );
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_stopping
-    }
-
-    fn has_more(&self) -> bool {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .has_more()
-    }
-}
-
 /// What is known of the places of one collection.
 struct Survey {
     root: PathBuf,
@@ -149,7 +60,9 @@ impl App {
         let mut waits_since = None;
         // In which states may be left that are to be kept for the first time.
         let mut unkept = BTreeSet::new();
-        while let Some(changed) = self.keeper.next() {
+        drop(self.look_at_own_config());
+        self.keeper.note_home();
+        while let Some((changed, home)) = self.keeper.next() {
             failpoint::hit("task.keeper").ok();
             loop {
                 self.keeper.rest(SETTLE, |waiting| waiting.is_stopping);
@@ -160,8 +73,11 @@ impl App {
                     break;
                 }
             }
-            for (name, since) in &changed {
-                if let Err(error) = self.keep_changes(name, *since) {
+            if home && let Err(error) = self.keep_owned() {
+                tracing::warn!(target: "history", "can't keep what changed in the home: {error}");
+            }
+            for (name, found) in &changed {
+                if let Err(error) = self.keep_changes(name, found) {
                     tracing::warn!(target: "history", collection = name, "can't keep what changed: {error}");
                 }
             }
@@ -180,7 +96,7 @@ impl App {
         &self,
         store: &Store,
         (name, row): (&str, &KnownCollection),
-        since: Timestamp,
+        wanted: &Found,
     ) -> Result<Option<Survey>> {
         let root = PathBuf::from(&row.path);
         let known = self
@@ -193,9 +109,9 @@ impl App {
                     let place = on_disk(root, path);
                     place.is_ok_and(|place| place.symlink_metadata().is_ok())
                 });
-            Some((files::identity(root)?, stands))
+            Some((files::identity(root)?, stands, beside::list(root)))
         };
-        let Some(Some((folder, stands))) = self.reach.through(&root, look) else {
+        let Some(Some((folder, stands, beside))) = self.reach.through(&root, look) else {
             return Ok(None);
         };
         if !stands {
@@ -224,7 +140,21 @@ impl App {
         }
         let (mut there, mut new) = (HashSet::new(), Vec::new());
         for (path, synced) in rows {
-            let is_changed = synced >= since;
+            let is_changed = synced >= wanted.since;
+            if known.contains(&path) {
+                survey.changed.extend(is_changed.then(|| path.clone()));
+            } else {
+                survey.unknown.push(path.clone());
+                new.extend(is_changed.then(|| path.clone()));
+            }
+            there.insert(path);
+        }
+        for path in beside {
+            if has_outer(&there, &path) {
+                continue;
+            }
+            let on_disk = spelling::unspell(&path);
+            let is_changed = on_disk.ancestors().any(|at| wanted.beside.contains(at));
             if known.contains(&path) {
                 survey.changed.extend(is_changed.then(|| path.clone()));
             } else {
@@ -261,12 +191,12 @@ impl App {
     }
 
     /// Keeps the new states of what changed, and records the change.
-    fn keep_changes(&self, name: &str, since: Timestamp) -> Result<()> {
+    fn keep_changes(&self, name: &str, found: &Found) -> Result<()> {
         let store = self.store()?;
         let Some(row) = store.read(|connection| collection::known(connection, name))? else {
             return Ok(());
         };
-        let Some(survey) = self.look_for_unkept(&store, (name, &row), since)? else {
+        let Some(survey) = self.look_for_unkept(&store, (name, &row), found)? else {
             return self.keep_deleted(name, &row);
         };
         if !self.can_be_kept(&survey.root, &survey.changed) {
@@ -307,6 +237,15 @@ impl App {
         self.tell_of_others(batch, &touched)
     }
 
+    /// Records what others changed of the home's own files.
+    fn keep_owned(&self) -> Result<()> {
+        // Our own changes must not be under way.
+        let _no_change = self.mutation.lock();
+        let batch = self.history.batch();
+        let touched = self.owned_by_others(&batch)?;
+        self.tell_of_others(batch, &touched)
+    }
+
     /// Records what another program changed, if it was anything.
     fn tell_of_others(&self, batch: Batch<'_>, touched: &[TouchedPath]) -> Result<()> {
         if touched.is_empty() {
@@ -331,7 +270,7 @@ impl App {
             let survey = match found.take() {
                 Some(survey) => Some(survey),
                 None => match store.read(|connection| collection::known(connection, name))? {
-                    Some(row) => self.look_for_unkept(&store, (name, &row), Timestamp(i64::MAX))?,
+                    Some(row) => self.look_for_unkept(&store, (name, &row), &NOTHING)?,
                     None => None,
                 },
             };
@@ -420,6 +359,12 @@ impl App {
     }
 }
 
+/// Whether a path is one of these, or lies in one.
+fn has_outer(places: &HashSet<String>, path: &str) -> bool {
+    std::iter::successors(Some(path), |inner| Some(inner.rsplit_once('/')?.0))
+        .any(|outer| places.contains(outer))
+}
+
 /// Where a place is; a document that is a link, where that leads.
 fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
     let place = fs::join(root, &spelling::unspell(path))?;
@@ -427,31 +372,5 @@ fn on_disk(root: &Path, path: &str) -> Result<PathBuf> {
         fs::resolve(&place)
     } else {
         Ok(place)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_ends_the_rest_before_what_can_wait() {
-        let long = Duration::from_hours(1);
-        let keeper = Arc::new(Keeper::default());
-        let resting = {
-            let keeper = Arc::clone(&keeper);
-            std::thread::spawn(move || keeper.rest(long, Waiting::has_more))
-        };
-        keeper.note("c", Timestamp(1));
-        resting.join().unwrap();
-        assert!(keeper.has_more());
-        assert_eq!(
-            keeper.next(),
-            Some(BTreeMap::from([("c".to_owned(), Timestamp(1))]))
-        );
-        assert!(!keeper.has_more());
-        keeper.stop();
-        keeper.rest(long, |waiting| waiting.is_stopping);
-        assert_eq!(keeper.next(), None);
     }
 }

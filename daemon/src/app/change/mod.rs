@@ -14,11 +14,13 @@ mod carry;
 mod clone;
 mod deed;
 mod draft;
+mod found;
 mod keeper;
 mod late;
 mod log;
 mod names;
 mod outside;
+mod owned;
 mod past;
 mod place;
 mod placing;
@@ -29,6 +31,7 @@ mod settings;
 mod undo;
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use skillmeat_shared::{Code, Result};
 
@@ -40,12 +43,16 @@ pub use log::{ChangedFile, LogRequest, ShownOperation};
 pub(in crate::app) use caller::{Nobody, is_wanted};
 pub(in crate::app) use deed::named;
 pub(in crate::app) use draft::{Draft, Source, Turn, unless_unreadable};
-pub(in crate::app) use keeper::Keeper;
+pub(in crate::app) use found::{Keeper, everywhere};
+pub(in crate::app) use owned::SeenConfig;
 pub(in crate::app) use place::Place;
 pub(in crate::app) use progress::Progress;
 
 /// How often a change is planned when other programs write at the same time.
 const TRIES: usize = 5;
+
+/// How long it is planned again at least: another program may write all the time.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who asked for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,11 +249,14 @@ impl App {
             // Before anything stands on it.
             self.recover_changes();
         }
+        let begun = Instant::now();
         let (mut tries, mut has_waited, mut is_opened_again) = (0, false, false);
         let given_up = self.history.times_given_up();
         loop {
             tries += 1;
             let mut draft = Draft::new(self, asked.dry_run, caller);
+            // Somebody else wrote between plan and apply, which may be otherwise the next time.
+            let mut has_clashed = false;
             let planned = plan(&mut draft).and_then(|report| {
                 draft.is_whole()?;
                 let steps = draft.steps();
@@ -254,7 +264,8 @@ impl App {
                 let operation = if asked.dry_run || steps.is_empty() {
                     None
                 } else {
-                    let (id, late) = self.apply(asked, &mut draft)?;
+                    let applied = self.apply(asked, &mut draft);
+                    let (id, late) = applied.inspect_err(|_| has_clashed = true)?;
                     notes.extend(late);
                     Some(id.to_string())
                 };
@@ -268,7 +279,10 @@ impl App {
                 })
             });
             match planned {
-                Err(error) if error.code == Code::FileChanged && tries < TRIES => {
+                Err(error)
+                    if error.code == Code::FileChanged
+                        && (tries < TRIES || has_clashed && begun.elapsed() < PATIENCE) =>
+                {
                     tracing::info!(target: "change", verb = asked.verb, "planned again: {error}");
                 }
                 Err(error) if !has_waited && self.may_have_come(&error) => has_waited = true,

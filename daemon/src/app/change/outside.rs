@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Transaction;
 use skillmeat_shared::Result;
 use skillmeat_shared::collection::layout::Found;
-use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
+use skillmeat_shared::collection::{LOCK, MANIFEST, beside, layout, spelling};
 use skillmeat_shared::history::{Node, tree};
 
 use super::carry::{Way, carry_along, collection_at};
+use super::owned::is_owned;
 use super::past;
 use super::place::Place;
 use crate::app::App;
@@ -82,6 +83,10 @@ pub(super) fn missed<'a>(
     for name in places.iter().filter_map(|(place, _)| collection_at(place)) {
         let gone = deleted(app, name, &app.boot.home.collection(name), draft.objects())?;
         found.entry(String::new()).or_default().extend(gone);
+    }
+    if places.iter().any(|(place, _)| is_owned(place)) {
+        let owned = app.owned_by_others(draft.objects())?;
+        found.entry(String::new()).or_default().extend(owned);
     }
     found.retain(|_, touched| !touched.is_empty());
     for (at, (on_disk, before)) in around(app, places.into_iter())? {
@@ -189,7 +194,12 @@ fn told(touched: &[TouchedPath]) -> String {
     } else {
         String::new()
     };
-    format!("{}{more} in `{name}` by another program", named.join(", "))
+    let place = if name.is_empty() {
+        String::new()
+    } else {
+        format!(" in `{name}`")
+    };
+    format!("{}{more}{place} by another program", named.join(", "))
 }
 
 /// The states of these paths that are known from now on, and those known ones that hold or lie in them.
@@ -214,13 +224,19 @@ pub(super) fn renewed(
                 renewed.insert(Place::collection(name, document), node);
             }
         }
+        if is_owned(place) && !place.is_config() {
+            renewed.insert(place.clone(), draft.past.capture(target)?);
+        }
         let Some(place) = place.in_collection() else {
             continue;
         };
         let is_whole = match layout::classify(Path::new(&place.path)) {
             layout::Place::Artifact(artifact) => artifact == place.path,
             layout::Place::Manifest | layout::Place::Lock => true,
-            layout::Place::Container | layout::Place::Ignored => false,
+            layout::Place::Container => false,
+            layout::Place::Ignored => {
+                !target.is_dir() && beside::is_beside(Path::new(&place.path), false)
+            }
         };
         if is_whole {
             places.entry(place).or_insert_with(|| target.clone());

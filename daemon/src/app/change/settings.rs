@@ -14,10 +14,10 @@ use super::undo::InTheWay;
 use crate::store::history::operation::TouchedPath;
 
 /// Bytes of the largest config.
-const MAX_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 /// Mode of a record, which is a file nowhere.
-const MODE: u16 = 0o600;
+pub(super) const MODE: u16 = 0o600;
 
 /// A state before, and one after.
 pub(super) type Sides = (Option<Node>, Option<Node>);

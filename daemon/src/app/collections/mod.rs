@@ -262,6 +262,7 @@ impl App {
                 config::set(&self.boot.home, DEFAULT_COLLECTION, name)?;
             }
             self.reload_config();
+            self.look_at_own_config()?;
         }
         let created_collection = match self.create_collection(name) {
             Ok(_) => true,

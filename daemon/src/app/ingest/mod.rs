@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use skillmeat_shared::collection::ratings;
 use skillmeat_shared::failpoint;
 use skillmeat_shared::paths::{
     CachePlace, ProcessEnvironment, SystemProbe, cache_place, ensure_private_dir,
@@ -24,6 +25,7 @@ use skillmeat_shared::paths::{
 use skillmeat_shared::reconcile::{self, Scope, Target};
 use skillmeat_shared::{Code, Error, Result};
 
+use super::change::everywhere;
 use super::schedule::SAFETY;
 use super::{App, Ears, RowsState};
 use crate::lifecycle::Policy;
@@ -35,6 +37,7 @@ pub(super) use mend::{AGAIN, taken_down};
 use pass::Pass;
 use queue::Work;
 pub(super) use queue::{Change, Hold, Ingest};
+use scope::beside_of;
 pub(super) use scope::scope_of;
 pub use tally::Tally;
 
@@ -58,8 +61,15 @@ impl App {
     pub(super) fn note_dirty(&self, root: &str, dirty: Dirty, why: &'static str) {
         tracing::debug!(target: "watch", root, why, "dirty");
         match dirty {
-            Dirty::All => self.ingest.submit(root, Scope::WHOLE, why),
+            Dirty::All => {
+                self.keeper.note_beside(root, self.now(), everywhere());
+                self.ingest.submit(root, Scope::WHOLE, why);
+            }
             Dirty::Paths(mut paths) => {
+                let beside = beside_of(&paths);
+                if !beside.is_empty() {
+                    self.keeper.note_beside(root, self.now(), beside);
+                }
                 self.links.follow(root, &mut paths);
                 if let Some(scope) = scope_of(&paths) {
                     self.ingest.submit(root, scope, "watch");
@@ -103,6 +113,12 @@ impl App {
             backend: config.config.watch_backend,
             poll_interval: config.config.watch_poll_interval,
         };
+        // Watched, so it must be there. Without it nothing is rated.
+        if let Some(state) = self.boot.home.root().join(ratings::FILE).parent()
+            && !self.boot.home.is_read_only()
+        {
+            ensure_private_dir(state).ok();
+        }
         let sink = Arc::new(Ears(Arc::clone(&self)));
         match Watcher::start(&self.boot.home, options, sink, Arc::clone(&self.ledger)) {
             Ok(watcher) => drop(self.watcher.set(watcher)),
@@ -187,7 +203,8 @@ impl App {
                 self.ingest.later(pass, AFTER_TEXTS);
             }
             // The process before us may have ended before all was kept.
-            self.keeper.note(&target.name, self.boot.started_at);
+            let since = self.boot.started_at;
+            self.keeper.note_beside(&target.name, since, everywhere());
         }
     }
 

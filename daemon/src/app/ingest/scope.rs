@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use skillmeat_shared::collection::beside::is_beside;
 use skillmeat_shared::collection::layout::{self, Place};
 use skillmeat_shared::collection::spelling;
 use skillmeat_shared::reconcile::Scope;
@@ -78,6 +79,15 @@ pub(in crate::app) fn scope_of(paths: &BTreeSet<PathBuf>) -> Option<Scope> {
         Scope::Paths(paths) if paths.is_empty() => None,
         scope => Some(scope),
     }
+}
+
+/// Those of some dirty paths at which files beside the artifacts may have changed, or below which.
+pub(super) fn beside_of(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let holds = |path: &Path| layout::classify(path) == Place::Container;
+    let dirty = paths
+        .iter()
+        .filter(|path| is_beside(path, false) || holds(path));
+    dirty.cloned().collect()
 }
 
 #[cfg(test)]

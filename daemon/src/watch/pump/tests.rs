@@ -62,6 +62,7 @@ fn setting() -> Setting {
     let (native, _, watches) = fake::watches(WatchBackend::Auto);
     let shared = Arc::new(Shared {
         config: home.join("config.toml"),
+        ratings: home.join("state/ratings.toml"),
         canary: Canary::new(&home.join("run")),
         home,
         collections,
