@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::generate::Random;
-use crate::home::{replace, write};
+use crate::home::{codes, replace, write};
 use crate::wait::until_true;
 use crate::{Sandbox, rows};
 
@@ -248,6 +248,9 @@ impl Cuts {
             lost.push(format!("the setting {value}"));
         }
         drop(promised);
+        let warnings = codes(&self.sandbox.json(&["status"])["warnings"]);
+        let of_history = warnings.into_iter().filter(|code| code == "history-lost");
+        lost.extend(of_history.map(|code| format!("`{code}` is told")));
         let cache = fs::read_dir(self.sandbox.home().cache_dir()).unwrap();
         let damaged = cache
             .flatten()

@@ -113,6 +113,35 @@ fn a_log_that_is_emptied_in_use_is_noticed_by_who_asks_for_the_status() {
     told(&sandbox, "was deleted or cut off");
 }
 
+/// The number of the newest operation.
+fn newest(sandbox: &Sandbox) -> i64 {
+    sandbox.json(&["log", "--limit", "1"])["operations"][0]["id"]
+        .as_i64()
+        .unwrap()
+}
+
+#[test]
+fn a_log_that_is_gone_after_a_kill_is_told_with_how_much_stood_in_it() {
+    for is_cut in [true, false] {
+        let sandbox = in_use();
+        let last = newest(&sandbox);
+        sandbox.kill();
+        if is_cut {
+            empty(&log_of(&sandbox));
+        } else {
+            fs::remove_file(log_of(&sandbox)).unwrap();
+        }
+        let status = sandbox.status_until("a history that lacks something", |status| {
+            codes(&status["warnings"]) == ["history-lost"]
+        });
+        let message = text(&status["warnings"][0]["message"]);
+        assert!(message.contains(&format!("{last}) ")), "{message}");
+        drop(sandbox.run(&["tag", "add", "after", "one"]).ok());
+        assert_eq!(newest(&sandbox), last + 1);
+        told(&sandbox, "not in it any more");
+    }
+}
+
 #[test]
 fn a_history_that_is_emptied_with_its_log_in_use_is_begun_anew() {
     for ask in [&["log"][..], &["tag", "add", "red", "one"]] {

@@ -1,8 +1,10 @@
 //! A history that is gone, or that lacks what it held: noticed, and noted outside of it.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, params};
 use skillmeat_shared::history::file;
 use skillmeat_shared::paths::ensure_private_dir;
 use skillmeat_shared::time::{Clock as _, SystemClock};
@@ -10,7 +12,7 @@ use skillmeat_shared::{Result, fs};
 
 use super::super::files;
 
-/// The first line of the note.
+/// How the first line of the note begins. What the history held last follows, in as many bytes whatever it is.
 const ABOUT: &str = "SkillMeat notes here that `history.db` was begun, and what of it was lost. This file may be deleted.";
 
 /// Losses that are noted.
@@ -42,6 +44,15 @@ impl Kept {
                 })
             })
     }
+
+    /// The smaller one of each.
+    pub(super) fn at_most(&self, other: &Self) -> Self {
+        Self {
+            operation: self.operation.min(other.operation),
+            object: self.object.min(other.object),
+            snapshots: self.snapshots.min(other.snapshots),
+        }
+    }
 }
 
 /// Whether an error means that the files are not as they were left, or can't be read: they are closed and opened again.
@@ -61,56 +72,140 @@ pub(super) fn note_gone(path: &Path) -> bool {
         && files::log_bytes(path) == 0
         && file::note_of(path).symlink_metadata().is_ok();
     if is_gone {
+        let numbers = marked(path).map(|before| Kept {
+            object: 0,
+            snapshots: 0,
+            ..before
+        });
         note(
             path,
             "`history.db` was gone, and a new one was begun: no earlier change can be undone",
+            numbers.as_ref(),
         );
     }
     is_gone
 }
 
-/// Compares a history that was opened again with what it held before, and notes what it lacks.
+/// Compares a history that was opened with what it held before, and notes what it lacks.
 pub(super) fn compare(path: &Path, before: &Kept, now: &Kept) {
+    let held = Kept {
+        operation: before.operation.max(now.operation),
+        ..*now
+    };
+    let why =
+        "a part of `history.db` was deleted or cut off, or an older copy was put in its place";
     if now.operation < before.operation {
         let (first, last) = (now.operation + 1, before.operation);
-        note(
-            path,
-            &format!(
-                "a part of `history.db` was deleted or cut off while it was in use: the changes {first} to {last} are not in it any more"
-            ),
-        );
-    } else if now.object < before.object || now.snapshots < before.snapshots {
-        note(
-            path,
-            "a part of `history.db` was deleted or cut off while it was in use: snapshots or states that it held are gone",
-        );
+        let what = match last - now.operation {
+            1 => format!("1 operation ({last}) is not in it any more"),
+            many => format!("{many} operations ({first} to {last}) are not in it any more"),
+        };
+        note(path, &format!("{why}: {what}"), Some(&held));
+    } else if now.operation == before.operation && now.at_most(before) != *before {
+        // A program that notes no numbers has written to one with more operations.
+        let what = "snapshots or states that it held are gone";
+        note(path, &format!("{why}: {what}"), Some(&held));
     }
 }
 
-/// Notes that there is a history, so that it is missed.
-pub(super) fn remember(path: &Path) {
-    if file::note_of(path).symlink_metadata().is_err()
-        && let Err(error) = write(path, &[ABOUT])
-    {
+/// Gives the next operation a number that none had before, if some were lost.
+pub(super) fn go_on(connection: &Connection, before: &Kept) -> rusqlite::Result<Kept> {
+    let now = Kept::of(connection)?;
+    if now.operation >= before.operation {
+        return Ok(now);
+    }
+    // There is no row as long as there was no operation.
+    connection.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'operation', 0
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'operation')",
+        [],
+    )?;
+    connection.execute(
+        "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'operation'",
+        params![before.operation],
+    )?;
+    Kept::of(connection)
+}
+
+/// What the history held when it was written last, as noted.
+pub(super) fn marked(path: &Path) -> Option<Kept> {
+    let note = fs::read_bounded(&file::note_of(path), LONGEST).ok()?;
+    let line = note.split(|byte| *byte == b'\n').next()?;
+    let line = std::str::from_utf8(line).ok()?.strip_prefix(ABOUT)?;
+    let mut numbers = line
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter(|number| !number.is_empty())
+        .map(str::parse);
+    Some(Kept {
+        operation: numbers.next()?.ok()?,
+        object: numbers.next()?.ok()?,
+        snapshots: numbers.next()?.ok()?,
+    })
+}
+
+fn first_line(kept: Option<&Kept>) -> String {
+    let Some(kept) = kept else {
+        return ABOUT.to_owned();
+    };
+    format!(
+        "{ABOUT} It went up to operation {:<19} and object {:<19} and had {:<19} snapshots.",
+        kept.operation, kept.object, kept.snapshots
+    )
+}
+
+/// Notes that there is a history, so that it is missed, and what it holds, so that a part of it is. What was committed
+/// is on the disk by then, and this follows when it will, so it may say less, and never more. Who is about to have it
+/// hold less (`is_first`) has that noted on the disk before.
+pub(super) fn remember(path: &Path, kept: Option<&Kept>, is_first: bool) {
+    let is_noted = match kept {
+        Some(kept) => overwrite(path, kept, is_first).unwrap_or(false),
+        None => file::note_of(path).symlink_metadata().is_ok(),
+    };
+    if !is_noted && let Err(error) = write_with(path, &[], kept) {
         tracing::debug!(target: "history", "can't note that there is one: {error}");
     }
 }
 
-fn note(path: &Path, what: &str) {
+/// Puts the numbers in the place of those that are noted: that costs no more than a few bytes in memory. False if it has
+/// no place for them.
+fn overwrite(path: &Path, kept: &Kept, is_flushed: bool) -> std::io::Result<bool> {
+    let line = first_line(Some(kept)) + "\n";
+    let note = File::options()
+        .read(true)
+        .write(true)
+        .open(file::note_of(path))?;
+    let mut there = vec![0; line.len()];
+    note.read_exact_at(&mut there, 0)?;
+    if there == line.as_bytes() {
+        return Ok(true);
+    }
+    let end = there.iter().position(|byte| *byte == b'\n');
+    if !there.starts_with(ABOUT.as_bytes()) || end != Some(line.len() - 1) {
+        return Ok(false);
+    }
+    note.write_all_at(line.as_bytes(), 0)?;
+    if is_flushed {
+        note.sync_data()?;
+    }
+    Ok(true)
+}
+
+fn note(path: &Path, what: &str, kept: Option<&Kept>) {
     tracing::warn!(target: "history", "{what}");
-    let before = fs::read_bounded(&file::note_of(path), LONGEST).unwrap_or_default();
-    let before = String::from_utf8_lossy(&before);
     let line = format!("{what} ({})", SystemClock.now().to_rfc3339());
-    let mut lines: Vec<&str> = before.lines().skip(1).collect();
-    lines.drain(..lines.len().saturating_sub(MOST - 1));
-    lines.insert(0, ABOUT);
-    lines.push(&line);
-    if let Err(error) = write(path, &lines) {
+    if let Err(error) = write_with(path, &[&line], kept) {
         tracing::warn!(target: "history", "can't note what was lost: {error}");
     }
 }
 
-fn write(path: &Path, lines: &[&str]) -> Result<()> {
+/// Writes the note with what it says, more lines, and what the history holds.
+fn write_with(path: &Path, more: &[&str], kept: Option<&Kept>) -> Result<()> {
+    let before = fs::read_bounded(&file::note_of(path), LONGEST).unwrap_or_default();
+    let before = String::from_utf8_lossy(&before);
+    let first = first_line(kept);
+    let mut lines: Vec<&str> = before.lines().skip(1).chain(more.iter().copied()).collect();
+    lines.drain(..lines.len().saturating_sub(MOST));
+    lines.insert(0, &first);
     let note = file::note_of(path);
     if let Some(folder) = note.parent() {
         ensure_private_dir(folder)?;
@@ -247,7 +342,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.db");
         for number in 0..MOST + 5 {
-            note(&path, &format!("loss {number}."));
+            note(&path, &format!("loss {number}."), None);
         }
         let text = std::fs::read_to_string(file::note_of(&path)).unwrap();
         assert_eq!(text.lines().count(), MOST + 1);
@@ -255,5 +350,99 @@ mod tests {
         fs::write(&path, b"x", 0o600).unwrap();
         let last = file::lost(&path, true).unwrap();
         assert!(last.starts_with(&format!("loss {}.", MOST + 4)), "{last}");
+    }
+
+    /// The history as a process left it that was killed, without what stood in its log alone.
+    fn without_log(history: &History) -> (tempfile::TempDir, History) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        std::fs::copy(history.path(), &path).unwrap();
+        let note = std::fs::read(file::note_of(history.path())).unwrap();
+        ensure_private_dir(&folder.path().join("state")).unwrap();
+        fs::write(&file::note_of(&path), &note, 0o600).unwrap();
+        let history = History::new(&path, true);
+        (folder, history)
+    }
+
+    fn operate(history: &History) -> i64 {
+        let operation = "INSERT INTO operation (at, actor, verb, what, state, detail)
+             VALUES (1, '', '', '', 'done', '')";
+        history
+            .write(|transaction| {
+                transaction.execute(operation, [])?;
+                Ok(transaction.last_insert_rowid())
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn what_stood_in_a_log_that_is_gone_is_missed_and_its_numbers_are_not_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = begun(folder.path());
+        operate(&history);
+        history.rest();
+        for _ in 0..3 {
+            operate(&history);
+        }
+        let (_other, cut) = without_log(&history);
+        assert_eq!(operate(&cut), 5);
+        let lost = cut.lost().unwrap();
+        assert!(lost.contains("3 operations (2 to 4)"), "{lost}");
+        // It is told once.
+        cut.rest();
+        assert_eq!(operate(&cut), 6);
+        let note = std::fs::read_to_string(file::note_of(cut.path())).unwrap();
+        assert_eq!(note.lines().count(), 2, "{note}");
+    }
+
+    #[test]
+    fn objects_of_a_log_that_is_gone_are_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = begun(folder.path());
+        history.rest();
+        add(&history, 2).unwrap();
+        let (_other, cut) = without_log(&history);
+        assert_eq!(count(&cut).unwrap(), 1);
+        assert!(cut.lost().unwrap().contains("states that it held"));
+    }
+
+    #[test]
+    fn what_we_deleted_is_not_missed_wherever_the_process_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = begun(folder.path());
+        add(&history, 2).unwrap();
+        let delete = |transaction: &rusqlite::Transaction<'_>| {
+            transaction.execute("DELETE FROM object WHERE hash = ?1", [vec![2; 32]])
+        };
+        // It is noted before the commit, which does not come to pass here.
+        let held = marked(history.path()).unwrap();
+        let failed = history.write(|transaction| {
+            transaction.pragma_update(None, "defer_foreign_keys", true)?;
+            let nowhere = "INSERT INTO operation_path (operation, root, path) VALUES (9, '', '')";
+            transaction.execute(nowhere, [])?;
+            delete(transaction)
+        });
+        assert!(failed.is_err());
+        assert_eq!(marked(history.path()).unwrap().object, held.object - 1);
+        history.write(delete).unwrap();
+        history.rest();
+        let (_other, again) = without_log(&history);
+        assert_eq!(count(&again).unwrap(), 1);
+        assert_eq!(again.lost(), None);
+        let line = first_line(marked(history.path()).as_ref());
+        let text = std::fs::read_to_string(file::note_of(history.path())).unwrap();
+        assert_eq!(text, line + "\n");
+    }
+
+    #[test]
+    fn a_note_without_numbers_gets_them_and_keeps_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = begun(folder.path());
+        let path = history.path();
+        note(path, "a loss", None);
+        assert_eq!(marked(path), None);
+        assert_eq!(operate(&history), 1);
+        assert_eq!(marked(path).unwrap().operation, 1);
+        assert!(history.lost().unwrap().starts_with("a loss"));
     }
 }

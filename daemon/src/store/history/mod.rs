@@ -145,10 +145,18 @@ impl History {
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             let kept = Kept::of(&transaction)?;
+            let least = lock(&self.readers)
+                .kept
+                .map(|before| (before, kept.at_most(&before)));
+            if let Some((before, least)) = least
+                && least != before
+            {
+                loss::remember(&self.path, Some(&least), true);
+            }
             sql_hit("history.before_commit")?;
             transaction.commit()?;
             lock(&self.readers).kept = Some(kept);
-            loss::remember(&self.path);
+            loss::remember(&self.path, Some(&kept), false);
             sql_hit("history.after_commit")?;
             Ok(value)
         })
@@ -228,14 +236,21 @@ impl History {
         if before.is_some() {
             self.wait_for_old_readers()?;
         }
+        let known = before.or_else(|| loss::marked(&self.path));
         let is_begun_anew = loss::note_gone(&self.path);
         let opened = open::writer(&self.path, self.is_local);
         let identity = super::files::identity(&self.path);
-        let kept = opened.as_ref().ok().and_then(|new| Kept::of(new).ok());
-        if let (Some(before), Some(kept), false) = (before, kept, is_begun_anew)
-            && identity == there
-        {
-            loss::compare(&self.path, &before, &kept);
+        let mut kept = opened.as_ref().ok().and_then(|new| Kept::of(new).ok());
+        if let (Some(known), Some(now), Ok(connection)) = (known, kept, &opened) {
+            if identity == there && !is_begun_anew {
+                loss::compare(&self.path, &known, &now);
+            }
+            match loss::go_on(connection, &known) {
+                Ok(now) => kept = Some(now),
+                Err(error) => {
+                    tracing::warn!(target: "history", "numbers may be given again: {error}");
+                }
+            }
         }
         {
             let mut readers = lock(&self.readers);
@@ -246,7 +261,7 @@ impl History {
         }
         lock(&self.trouble).note_open(&self.path, opened.as_ref().err());
         let connection = opened?;
-        loss::remember(&self.path);
+        loss::remember(&self.path, kept.as_ref(), false);
         Ok(Writer {
             connection,
             identity,
@@ -282,7 +297,8 @@ impl History {
         let alone = self.writer.try_lock();
         if alone.as_ref().is_ok_and(|slot| slot.is_some()) && !file::is_gone(&self.path) {
             // Who acknowledged a loss deleted the note: the next one is missed, too.
-            loss::remember(&self.path);
+            let kept = lock(&self.readers).kept;
+            loss::remember(&self.path, kept.as_ref(), false);
         }
         file::lost(&self.path, alone.is_ok())
     }
