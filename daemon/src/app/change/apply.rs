@@ -164,8 +164,7 @@ impl App {
         let mut renewed = renewed(self, draft, touched)?;
         let places = touched.iter();
         let carried = carry::renamed(places.map(|(place, _, gone)| (place, *gone, !*gone)));
-        let is_whole = |(place, ..): &Touched| carry::collection_at(place).is_some();
-        if carried.is_none() && touched.iter().any(is_whole) {
+        if carried.is_none() && touched.iter().any(|(place, ..)| place.holds_artifacts()) {
             renewed.extend(came_as_a_whole(self, id)?);
         }
         let moved = match &carried {

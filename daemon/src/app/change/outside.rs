@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use super::owned::is_owned;
 use super::past;
 use super::place::Place;
 use crate::app::App;
-use crate::app::snapshots::artifacts_in;
+use crate::app::snapshots::{artifacts_in, artifacts_of};
 use crate::store::history::operation::{self, NewOperation, State, TouchedPath};
 use crate::store::history::{Batch, known};
 
@@ -252,7 +253,8 @@ pub(super) fn renewed(
     Ok(renewed.into_iter().collect())
 }
 
-/// The states of the artifacts in collections that came as a whole with an operation.
+/// The states of the artifacts that an operation brought with the collection, or with the folder of one, that they are
+/// in: nothing was known of them, or that they are gone.
 pub(super) fn came_as_a_whole(app: &App, id: i64) -> Result<Vec<(Place, Option<Node>)>> {
     let paths = app
         .history
@@ -260,12 +262,22 @@ pub(super) fn came_as_a_whole(app: &App, id: i64) -> Result<Vec<(Place, Option<N
     let mut all = Vec::new();
     for one in paths {
         let place = past::place_of(&one);
-        let (Some(name), None, Some(node)) = (collection_at(&place), one.before, one.after) else {
+        let Some(node) = one.after else {
             continue;
         };
-        let artifacts = artifacts_in(&*app.history, &node)?;
+        let (name, artifacts) = match (collection_at(&place), place.in_collection()) {
+            (Some(name), _) if one.before.is_none() => {
+                (name.to_owned(), artifacts_in(&*app.history, &node)?)
+            }
+            (None, Some(inner)) => {
+                let container = OsStr::new(&inner.path);
+                let artifacts = artifacts_of(&*app.history, container, &node)?;
+                (inner.collection_name().to_owned(), artifacts)
+            }
+            _ => continue,
+        };
         let known =
-            |(found, node): (Found, Node)| (Place::collection(name, found.path), Some(node));
+            |(found, node): (Found, Node)| (Place::collection(&name, found.path), Some(node));
         all.extend(artifacts.into_iter().map(known));
     }
     Ok(all)

@@ -1,11 +1,14 @@
 //! Where a change touches the disk.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::collection::{LOCK, MANIFEST, layout, spelling};
 use skillmeat_shared::fs;
 use skillmeat_shared::{Code, Error, Result};
+
+use super::carry::collection_at;
 
 /// The path of the config in the home.
 pub(in crate::app) const CONFIG: &str = "config.toml";
@@ -92,6 +95,13 @@ impl Place {
                 .is_some_and(|extension| extension == "toml"),
             Root::Collection(_) => self.path == MANIFEST || self.path == LOCK,
         }
+    }
+
+    /// Whether it is a collection, or a folder of artifacts in one.
+    pub(super) fn holds_artifacts(&self) -> bool {
+        let inner = self.in_collection();
+        collection_at(self).is_some()
+            || inner.is_some_and(|inner| layout::is_container(OsStr::new(&inner.path)))
     }
 
     /// Where places below this one begin, in order.

@@ -10,7 +10,7 @@ use skillmeat_shared::history::restore;
 use super::apply::ready;
 use super::carry::renamed_by;
 use super::names::Followed;
-use super::outside::renewed;
+use super::outside::{came_as_a_whole, renewed};
 use super::past::{place_of, state_of};
 use super::placing::put_in_place;
 use super::settings::state_of_config;
@@ -89,9 +89,12 @@ impl App {
             places.push((place, path, touched.after.is_none()));
         }
         if is_finished {
-            let renewed = renewed(self, &draft, &places)?;
-            if let Some(renamed) = renamed_by(&paths) {
-                self.carry_archives(&renamed)?;
+            let mut renewed = renewed(self, &draft, &places)?;
+            match renamed_by(&paths) {
+                Some(renamed) => {
+                    self.carry_archives(&renamed)?;
+                }
+                None => renewed.extend(came_as_a_whole(self, operation.id)?),
             }
             draft
                 .past

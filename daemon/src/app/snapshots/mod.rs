@@ -424,19 +424,28 @@ pub(in crate::app) fn artifacts_in(
         return Ok(all);
     };
     for container in Tree::load(objects, hash)?.entries() {
-        let Node::Folder { hash, .. } = &container.node else {
-            continue;
-        };
-        if !layout::is_container(&container.name) {
-            continue;
-        }
-        for entry in Tree::load(objects, hash)?.into_entries() {
-            let found = named(&container.name, &entry.name, &entry.node);
-            all.extend(found.map(|found| (found, entry.node)));
-        }
+        all.extend(artifacts_of(objects, &container.name, &container.node)?);
     }
     all.sort_by(|a, b| a.0.path.cmp(&b.0.path));
     Ok(all)
+}
+
+/// The artifacts in one folder of a collection; none if it is not one of those that hold some.
+pub(in crate::app) fn artifacts_of(
+    objects: &dyn Objects,
+    container: &OsStr,
+    node: &Node,
+) -> Result<Vec<(Found, Node)>> {
+    let Node::Folder { hash, .. } = node else {
+        return Ok(Vec::new());
+    };
+    if !layout::is_container(container) {
+        return Ok(Vec::new());
+    }
+    let entries = Tree::load(objects, hash)?.into_entries().into_iter();
+    Ok(entries
+        .filter_map(|entry| Some((named(container, &entry.name, &entry.node)?, entry.node)))
+        .collect())
 }
 
 /// The artifact that an entry of a container is.
