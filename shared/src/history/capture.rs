@@ -469,7 +469,7 @@ impl<'a> Walk<'a> {
 
 fn file(look: &Look, size: u64, hash: FileHash) -> Node {
     Node::File {
-        mode: folder::permissions(look.mode),
+        mode: folder::permissions_of_file(look.mode),
         size,
         hash,
     }

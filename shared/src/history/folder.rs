@@ -80,7 +80,12 @@ pub(super) fn join(path: &[u8], name: &OsStr) -> Vec<u8> {
     joined
 }
 
-/// The permissions of a mode.
+/// The permissions of a folder that are kept: nothing runs as somebody else, but what is made in it may belong to its group.
 pub(super) fn permissions(mode: u32) -> u16 {
-    u16::try_from(mode & 0o7777).unwrap_or_default()
+    u16::try_from(mode & 0o3777).unwrap_or_default()
+}
+
+/// The same of a file, without setuid, setgid and sticky: they are never brought back, so they make no difference.
+pub(super) fn permissions_of_file(mode: u32) -> u16 {
+    u16::try_from(mode & 0o777).unwrap_or_default()
 }

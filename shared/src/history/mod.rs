@@ -4,8 +4,8 @@
 //! names the state of one path, and all below it, whatever it is. So a state of a whole collection is one
 //! hash, and states that share files share their objects.
 //!
-//! Invariants: what is captured is restored byte for byte, with modes, links, empty folders and names of any
-//! bytes; links are never followed; nothing is left out but a collection's own `.git` and what is no file
+//! Invariants: what is captured is restored byte for byte, with modes (but setuid, setgid and sticky of a
+//! file), links, empty folders and names of any bytes; links are never followed; nothing is left out but a collection's own `.git` and what is no file
 //! (pipes, sockets, devices), which is told; a tree has one encoding, so equal states have equal hashes.
 //!
 //! Where objects are kept is behind the ports [`Objects`] and [`Keep`].

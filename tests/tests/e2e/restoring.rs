@@ -1,6 +1,7 @@
 //! Single artifacts that go back to a snapshot: what makes sure of today, and what comes along.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 use skillmeat_tests::Sandbox;
@@ -101,4 +102,22 @@ fn an_artifact_comes_back_into_its_groups() {
         manifest()
     );
     assert_eq!(sandbox.json(&args)["items"][0]["result"], "unchanged");
+}
+
+#[test]
+fn a_setuid_that_is_not_brought_back_makes_no_difference() {
+    let sandbox = Sandbox::with_two();
+    let script = sandbox.collection("default", "skills/one/run.sh");
+    write(&script, "#!/bin/sh\n");
+    let mode = |mode| fs::set_permissions(&script, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o6755);
+    let then = snapshot(&sandbox);
+    mode(0o644);
+    sandbox.json(&["rollback", &then, "--yes"]);
+    let now = fs::metadata(&script).unwrap().permissions().mode();
+    assert_eq!(now & 0o7777, 0o755);
+    let changes = &sandbox.json(&["snapshot", "diff", &then])["changes"];
+    assert_eq!(changes, &json!([]));
+    let again = sandbox.json(&["rollback", &then, "--dry-run"]);
+    assert_eq!(again["items"], json!([]), "{again:#}");
 }

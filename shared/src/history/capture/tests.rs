@@ -70,7 +70,7 @@ fn whatever_stands_there_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let from = folder.path().join("from");
     touch(&from.join("SKILL.md"), b"text", 0o644);
-    touch(&from.join("run.sh"), b"#!", 0o755);
+    touch(&from.join("run.sh"), b"#!", 0o6755);
     touch(&from.join("locked/read-only"), b"r", 0o400);
     touch(&from.join(".hidden/.git/config"), b"g", 0o600);
     touch(&from.join("big"), &vec![7; 3 * PART + 5], 0o600);
