@@ -21,6 +21,8 @@ struct Collected {
     bytes: u64,
     left_bytes: u64,
     size_bytes: u64,
+    needed_bytes: u64,
+    warnings: Vec<String>,
 }
 
 pub(super) async fn run(context: &mut Context, args: GcArgs) -> Outcome {
@@ -37,6 +39,8 @@ pub(super) async fn run(context: &mut Context, args: GcArgs) -> Outcome {
             bytes: answer.bytes,
             left_bytes: answer.left,
             size_bytes: answer.size_bytes,
+            needed_bytes: answer.needed,
+            warnings: answer.warnings,
         })?;
         return Ok(());
     }
@@ -48,5 +52,8 @@ pub(super) async fn run(context: &mut Context, args: GcArgs) -> Outcome {
         units::size(answer.bytes),
         units::size(answer.left)
     ));
+    for warning in &answer.warnings {
+        context.out.warning(warning);
+    }
     Ok(())
 }

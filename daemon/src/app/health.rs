@@ -8,8 +8,8 @@ use skillmeat_shared::failpoint;
 use skillmeat_shared::health::{
     self, CACHE_EVICTED, CACHE_ON_NETWORK_DISK, CACHE_REPLACED, CACHE_UNAVAILABLE,
     COLLECTION_BROKEN, COLLECTION_LINKED_OUT, COLLECTION_NO_MANIFEST, COLLECTION_UNREACHABLE,
-    COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_LOST, HISTORY_REPLACED,
-    HISTORY_UNUSABLE, NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
+    COLLECTION_UNREADABLE, CONFIG_INVALID, Finding, HISTORY_ABOVE_LIMIT, HISTORY_LOST,
+    HISTORY_REPLACED, HISTORY_UNUSABLE, NOT_A_FOLDER, SNAPSHOT_DAMAGED, Wake, Warning,
 };
 use skillmeat_shared::paths::{CachePlace, Environment as _, ProcessEnvironment};
 use skillmeat_shared::reconcile::CollectionState;
@@ -206,6 +206,8 @@ impl App {
         });
         health.replace(&COLLECTION_LINKED_OUT, linked.collect());
         health.replace(&COLLECTION_UNREADABLE, self.failing(&views));
+        let large = self.large_history(store);
+        health.replace(&HISTORY_ABOVE_LIMIT, large.into_iter().collect());
         health.replace(&CACHE_REPLACED, self.replaced_finding(store));
         let evicted = store
             .read(text::outstanding)
@@ -218,6 +220,13 @@ impl App {
             )
         });
         health.replace(&CACHE_EVICTED, evicted.into_iter().collect());
+    }
+
+    /// What the history has to keep was too much when it was collected last, and still would be.
+    fn large_history(&self, store: &Store) -> Option<Finding> {
+        let needs = store.read(|rows| meta::get(rows, meta::HISTORY_NEEDS));
+        let needed = needs.ok().flatten()?.parse().ok()?;
+        health::of_large_history(needed, self.config().config.history_max_size_mb)
     }
 
     /// The cache was built anew, as long as that is news.

@@ -7,6 +7,9 @@ const INSTANCE: &str = "instance";
 /// When a damaged database was replaced by this one, in nanoseconds since the epoch, and why.
 pub const REPLACED: &str = "replaced";
 
+/// Bytes that the history needed when it was collected last, if they were more than it may hold.
+pub const HISTORY_NEEDS: &str = "history-needs";
+
 /// Written to find out whether there is room on the disk again.
 pub const ROOM: &str = "room";
 

@@ -142,6 +142,10 @@ diagnoses! {
     GIT_UNUSABLE = "git-unusable", Warning,
         "git is there, but did not say its version, or is older than 2.20",
         "run `git --version` by hand, and update it";
+    /// What the history has to keep is more than it may hold.
+    HISTORY_ABOVE_LIMIT = "history-above-limit", Warning,
+        "snapshots and current files alone take more than `history.max_size_mb`, and changes that take much can't be undone for long",
+        "raise `history.max_size_mb`, or delete snapshots, then `sm gc`";
     /// The history is gone, or a part of it.
     HISTORY_LOST = "history-lost", Warning,
         "what stood in it can't be undone, and the snapshots in it are gone",

@@ -146,6 +146,23 @@ pub fn of_histories_aside(aside: &[PathBuf]) -> Option<Finding> {
     Some((String::new(), message, vec![hint.to_owned()]))
 }
 
+/// What a history that has to keep more bytes than it may hold is to the register.
+pub fn of_large_history(needed: u64, max_mb: u64) -> Option<Finding> {
+    let needed_mb = needed.div_ceil(1 << 20);
+    if needed_mb <= max_mb {
+        return None;
+    }
+    let message = format!(
+        "`history.max_size_mb` is {max_mb}, and snapshots and current files need {needed_mb} MB of the history"
+    );
+    let more = needed_mb + needed_mb.div_ceil(4);
+    let hints = [
+        format!("`sm config set history.max_size_mb {more}`"),
+        "or delete snapshots with `sm snapshot delete` or `prune`, then `sm gc`".to_owned(),
+    ];
+    Some((String::new(), message, hints.into()))
+}
+
 /// What a loss of the history is to the register.
 pub fn of_lost_history(path: &Path, lost: Option<String>) -> Option<Finding> {
     let note = file::note_of(path);

@@ -52,6 +52,8 @@ warnables! {
     CONFIG_INVALID = "config-invalid", Warning, AT_ONCE, [], stops: false;
     /// There is no room on the disk that holds the cache.
     DISK_FULL = "disk-full", Error, AT_ONCE, [], stops: false;
+    /// What the history has to keep is more than it may hold.
+    HISTORY_ABOVE_LIMIT = "history-above-limit", Warning, AT_ONCE, ["cache-unavailable"], stops: false;
     /// The history is gone, or a part of it.
     HISTORY_LOST = "history-lost", Warning, AT_ONCE, [], stops: false;
     /// The history was damaged, put aside and begun anew.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use skillmeat_tests::home::{binary, copy, rename, replace, skill, write};
+use skillmeat_tests::generate::Random;
+use skillmeat_tests::home::{binary, codes, copy, rename, replace, skill, text, write};
 use skillmeat_tests::{Sandbox, daemon, until};
 
 /// A user whose daemon looks after itself every second.
@@ -244,4 +245,36 @@ fn what_a_killed_daemon_left_inside_of_an_artifact_goes() {
     sandbox.shows("one", "the file that is left", |shown| {
         shown["file_count"] == 2
     });
+}
+
+#[test]
+fn a_limit_below_what_is_needed_forgets_nothing_in_vain_and_is_told() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["tag", "add", "red", "one"]);
+    let mut random = Random::new(1);
+    let noise: Vec<u8> = (0..17 << 17)
+        .flat_map(|_| random.next().to_le_bytes())
+        .collect();
+    write(sandbox.collection("default", "noise"), &noise);
+    sandbox.json(&["snapshot"]);
+    sandbox.json(&["config", "set", "history.max_size_mb", "16"]);
+    let log = || sandbox.json(&["log", "--limit", "100"]);
+    let before = log();
+    let planned = sandbox.json(&["gc", "--dry-run"]);
+    assert_eq!(planned["operations"], 0, "{planned:#}");
+    let warning = text(&planned["warnings"][0]);
+    assert!(warning.contains("need 18 MB"), "{warning}");
+    let done = sandbox.json(&["gc"]);
+    assert_eq!(done["warnings"], planned["warnings"]);
+    assert_eq!(log(), before);
+    let told = sandbox.run(&["gc"]).ok().stderr;
+    assert!(told.contains("warning: `history.max_size_mb`"), "{told}");
+    let code = "history-above-limit";
+    sandbox.status_until("the warning", |status| codes(&status["warnings"]) == [code]);
+    sandbox.stop();
+    sandbox.status_until("the warning of the next one", |status| {
+        codes(&status["warnings"]) == [code]
+    });
+    sandbox.json(&["config", "set", "history.max_size_mb", "23"]);
+    sandbox.status_until("no warning", |status| codes(&status["warnings"]).is_empty());
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use skillmeat_shared::health;
 use skillmeat_shared::history::file;
 use skillmeat_shared::history::retention::Retention;
 use skillmeat_shared::time::Timestamp;
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::app::change::{Actor, named};
 use crate::store::history::collect::{self, Limits};
 use crate::store::history::snapshot::{self, Snapshot};
+use crate::store::meta;
 
 /// What a scheduled snapshot says.
 const SCHEDULED: &str = "Scheduled snapshot";
@@ -21,12 +23,14 @@ const SCHEDULED: &str = "Scheduled snapshot";
 const MOST_FINDINGS: usize = 20;
 
 /// What was collected, and the size of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collected {
     /// What went and what stayed.
     pub collected: collect::Collected,
     /// Bytes of the file.
     pub size_bytes: u64,
+    /// More is needed than the history may hold, in words, and what to do.
+    pub warnings: Vec<String>,
 }
 
 /// A snapshot and what is wrong with it.
@@ -125,7 +129,9 @@ impl App {
             max_bytes: config.config.history_max_size_mb.saturating_mul(1 << 20),
         };
         let collected = self.history.collect(limits, dry_run)?;
+        let large = health::of_large_history(collected.needed, config.config.history_max_size_mb);
         if !dry_run {
+            self.note_need(large.is_some().then_some(collected.needed));
             self.sweep_artifacts()?;
         }
         tracing::info!(
@@ -147,7 +153,23 @@ impl App {
         Ok(Collected {
             collected,
             size_bytes: self.history.size_bytes(),
+            warnings: large
+                .into_iter()
+                .map(|(_, message, hints)| format!("{message}; {}", hints.join(", ")))
+                .collect(),
         })
+    }
+
+    /// Notes how much the history needs if that is more than it may hold, for the warning.
+    fn note_need(&self, needed: Option<u64>) {
+        let needed = needed.unwrap_or_default().to_string();
+        let noted = self.store().and_then(|store| {
+            store.write(move |rows| meta::set(rows, meta::HISTORY_NEEDS, &needed))
+        });
+        if let Err(error) = noted {
+            tracing::warn!(target: "history", "can't note how much it needs: {error}");
+        }
+        self.boot.health.stir();
     }
 
     /// Reads all that snapshots need. Each with what is wrong: path and reason. That is told as a warning, too,

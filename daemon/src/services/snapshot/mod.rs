@@ -219,6 +219,8 @@ impl SnapshotService for Service {
             bytes: done.collected.bytes,
             left: done.collected.left,
             size_bytes: done.size_bytes,
+            needed: done.collected.needed,
+            warnings: done.warnings,
         }))
     }
 }

@@ -11,6 +11,10 @@ use skillmeat_shared::time::Timestamp;
 
 use super::{History, node_at, object, sql_error};
 
+/// The share of what is needed anyway that operations may take where the limit has no room for them: forgetting them
+/// would free next to nothing.
+const SHARE: u64 = 100;
+
 /// Objects that are deleted in one transaction.
 const AT_ONCE: usize = 2000;
 
@@ -19,7 +23,7 @@ const AT_ONCE: usize = 2000;
 pub struct Limits {
     /// Operations since this moment, if there is room.
     pub since: Timestamp,
-    /// Bytes of all objects. Snapshots and what is under way are kept whatever their size.
+    /// Bytes of all objects. Snapshots, known states and what is under way are kept whatever their size.
     pub max_bytes: u64,
 }
 
@@ -34,6 +38,8 @@ pub struct Collected {
     pub bytes: u64,
     /// Bytes of the objects that stay.
     pub left: u64,
+    /// Bytes of those that would stay without any operation.
+    pub needed: u64,
 }
 
 /// The objects that something needs.
@@ -58,7 +64,7 @@ impl History {
     /// is kept or under way, or as the known state of a place, stays.
     pub fn collect(&self, limits: Limits, dry_run: bool) -> Result<Collected> {
         self.alone(|| {
-            let (doomed, needed) = self.read(|connection| mark(connection, limits))?;
+            let (doomed, needed, least) = self.read(|connection| mark(connection, limits))?;
             let all = self.read(|connection| {
                 connection
                     .prepare("SELECT id, length(data) FROM object")?
@@ -74,6 +80,7 @@ impl History {
                 objects: garbage.len() as u64,
                 bytes: garbage.iter().map(|(_, bytes)| bytes).sum(),
                 left: needed.bytes,
+                needed: least,
             };
             if !dry_run {
                 self.sweep(&doomed, &garbage, &needed)?;
@@ -206,8 +213,9 @@ impl std::io::Write for Whole {
     }
 }
 
-/// Operations that go, and the objects that stay.
-fn mark(connection: &Connection, limits: Limits) -> rusqlite::Result<(Vec<i64>, Needed)> {
+/// Operations that go, the objects that stay, and the bytes of those that would stay without any operation. Of the
+/// operations that are not too old, those that free nothing stay in any case.
+fn mark(connection: &Connection, limits: Limits) -> rusqlite::Result<(Vec<i64>, Needed, u64)> {
     let mut needed = Needed::default();
     for query in [
         "SELECT state FROM snapshot",
@@ -223,15 +231,21 @@ fn mark(connection: &Connection, limits: Limits) -> rusqlite::Result<(Vec<i64>, 
             needed.add(connection, &node)?;
         }
     }
+    let least = needed.bytes;
+    let is_in_vain = least > limits.max_bytes;
+    let most = if is_in_vain {
+        least + least / SHARE
+    } else {
+        limits.max_bytes
+    };
     let operations: Vec<(i64, i64)> = connection
         .prepare("SELECT id, at FROM operation WHERE state <> 'open' ORDER BY id DESC")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut paths =
         connection.prepare("SELECT before, after FROM operation_path WHERE operation = ?1")?;
-    let mut operations = operations.into_iter();
-    let mut doomed = Vec::new();
-    for (id, at) in operations.by_ref() {
+    let (mut doomed, mut is_full) = (Vec::new(), false);
+    for (id, at) in operations {
         if at < limits.since.0 {
             doomed.push(id);
             continue;
@@ -243,15 +257,16 @@ fn mark(connection: &Connection, limits: Limits) -> rusqlite::Result<(Vec<i64>, 
         for node in nodes.into_iter().flatten().flatten() {
             needed.add(connection, &node)?;
         }
-        if needed.bytes > limits.max_bytes && needed.fresh.bytes > 0 {
-            // From here on it is too much: this one and all before it go.
+        let is_too_much = needed.bytes > most;
+        // It goes with all before it that need anything of their own. Where the limit can't be kept to, those go that take
+        // much.
+        is_full |= is_too_much && !is_in_vain;
+        if (is_full || is_too_much) && needed.fresh.bytes > 0 {
             needed.take_back();
             doomed.push(id);
-            break;
         }
     }
-    doomed.extend(operations.map(|(id, _)| id));
-    Ok((doomed, needed))
+    Ok((doomed, needed, least))
 }
 
 impl Needed {

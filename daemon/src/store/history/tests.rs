@@ -441,3 +441,38 @@ fn what_is_remembered_of_some_places_is_loaded_alone() {
         ["", "skills", "skills/a!", "skills/ab", "notes"]
     );
 }
+
+#[test]
+fn operations_that_free_nothing_stay_whatever_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = fresh(folder.path());
+    let noise = |seed: u8| -> Vec<u8> {
+        let parts = (0..200_u16).flat_map(|at| FileHash::of(&[seed, at as u8]).0);
+        parts.collect()
+    };
+    let first = operate(&history, 100, "a", &noise(1), &noise(2));
+    let second = operate(&history, 200, "b", b"x", &noise(3));
+    let third = operate(&history, 300, "a", &noise(4), &noise(2));
+    let kept = [noise(2), noise(3)].map(|bytes| Node::File {
+        mode: 0o644,
+        size: bytes.len() as u64,
+        hash: FileHash::of(&bytes),
+    });
+    let known = |transaction: &rusqlite::Transaction<'_>| {
+        known::set(transaction, "default", "a", Some(&kept[0]))?;
+        known::set(transaction, "default", "b", Some(&kept[1]))
+    };
+    history.write(known).unwrap();
+    let limits = Limits {
+        since: Timestamp(0),
+        max_bytes: 1,
+    };
+    let dry = history.collect(limits, true).unwrap();
+    assert_eq!((dry.operations, dry.objects), (2, 2), "{first} {third}");
+    assert!(dry.needed > 12_000 && dry.left > dry.needed, "{dry:?}");
+    assert_eq!(history.collect(limits, false).unwrap(), dry);
+    let left = history.read(|connection| operation::get(connection, second));
+    assert!(left.unwrap().is_some());
+    let again = history.collect(limits, false).unwrap();
+    assert_eq!((again.operations, again.objects), (0, 0));
+}
