@@ -75,3 +75,41 @@ fn what_we_export_we_import_also_where_it_packs_very_well() {
     let copied = sandbox.collection("copy", "skills/one/zeros");
     assert_eq!(fs::metadata(copied).unwrap().len(), ZEROS as u64);
 }
+
+#[test]
+fn what_we_export_we_import_whatever_the_names_are() {
+    let sandbox = Sandbox::with_two();
+    let at = |name: &str| sandbox.collection("default", &format!("skills/one/{name}"));
+    let names = ["README", "readme", "a\u{1b}[31m\nb", "CON", "x.zip"];
+    for name in names {
+        write(at(name), name);
+    }
+    let id = text(&sandbox.json(&["snapshot"])["snapshot"]["id"]);
+    let file = sandbox.path("s.tar.gz");
+    let path = file.to_str().unwrap();
+    let told = sandbox.run(&["snapshot", "export", &id, path]).ok().stderr;
+    assert!(!told.contains("will refuse"), "{told}");
+    sandbox.json(&["snapshot", "delete", &id, "--yes"]);
+    let imported = text(&sandbox.json(&["snapshot", "import", path])["id"]);
+    for name in names {
+        fs::remove_file(at(name)).unwrap();
+    }
+    let would = sandbox.run(&["snapshot", "diff", &imported]).ok().stdout;
+    assert!(!would.contains('\u{1b}'), "{would:?}");
+    sandbox.json(&["rollback", &imported, "--yes"]);
+    for name in names {
+        assert_eq!(fs::read_to_string(at(name)).unwrap(), name);
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_no_snapshot_and_says_what_one_is() {
+    let sandbox = Sandbox::initialised();
+    let file = sandbox.path("notes.tar.gz");
+    write(&file, "no archive");
+    let error = sandbox.fails(&["snapshot", "import", file.to_str().unwrap()], 2);
+    assert_eq!(error["code"], "archive.invalid", "{error:#}");
+    let hints = error["hints"].to_string();
+    assert!(hints.contains("sm snapshot export"), "{hints}");
+    assert!(!hints.contains(".skill"), "{hints}");
+}

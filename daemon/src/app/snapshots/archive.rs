@@ -40,7 +40,7 @@ impl App {
             target,
             force,
         )?;
-        Ok((size, refused_links(&opened)?.into_iter().collect()))
+        Ok((size, refused(&opened)?))
     }
 
     /// Takes in an archive that holds one collection, as a snapshot of `collection`. A file called like a
@@ -54,7 +54,17 @@ impl App {
         let name = self.collection_or_default(collection);
         // Snapshots of a collection that is gone can be imported too: it is how to bring one back.
         artifact::name::validate(&name)?;
-        let (node, batch) = self.unpacked(file)?;
+        let (node, batch) = self.unpacked(file).map_err(|error| match error.code {
+            Code::ArchiveInvalid => hinted(
+                error,
+                "name a whole `.tar.gz` with one collection, as `sm snapshot export` writes it",
+            ),
+            Code::FileTooLarge => hinted(
+                error,
+                "unpack the archive yourself, and take its folder in with `sm collection import`",
+            ),
+            _ => error,
+        })?;
         let called = file.file_name().unwrap_or_default().to_string_lossy();
         let stem = called.strip_suffix(".tar.gz").unwrap_or(&called);
         let said = names::moment_of(stem).ok();
@@ -106,7 +116,10 @@ impl App {
                 self.boot.home.snapshots(&view.collection).display()
             )));
         };
-        let (held, batch) = self.unpacked(&file)?;
+        let (held, batch) = self.unpacked(&file).map_err(|error| match error.code {
+            Code::ArchiveInvalid => hinted(error, "put a whole copy of the archive in its place"),
+            _ => error,
+        })?;
         // The next one begins before this one ends, so that what it kept is not collected in between.
         let objects = self.history.batch();
         batch.commit(|_| Ok(()))?;
@@ -156,12 +169,24 @@ impl App {
     }
 }
 
-/// A note on the links for which an import will refuse the archive of a snapshot, if there are some.
-fn refused_links(opened: &Opened<'_>) -> Result<Option<String>> {
+/// The same error with another hint.
+fn hinted(mut error: Error, hint: &str) -> Error {
+    error.hints = vec![hint.to_owned()];
+    error
+}
+
+/// Notes on what an import will refuse the archive of a snapshot for.
+fn refused(opened: &Opened<'_>) -> Result<Vec<String>> {
     let mut refused = Vec::new();
+    let (mut files, mut folders, mut bytes) = (0, 0, 0_u64);
     diff::walk(&opened.objects, &opened.node, &mut |path, node| {
         // All of it lies in the archive's one folder.
         let depth = path.components().count();
+        match node {
+            Node::Folder { .. } => folders += 1,
+            Node::File { size, .. } => (files, bytes) = (files + 1, bytes.saturating_add(*size)),
+            Node::Link { .. } => files += 1,
+        }
         if let Node::Link { target } = node
             && !archive::is_inside(depth, target.as_bytes())
         {
@@ -178,7 +203,17 @@ fn refused_links(opened: &Opened<'_>) -> Result<Option<String>> {
         "`sm snapshot import` will refuse the archive for links that lead out of it: {}{more}",
         refused.join(", ")
     );
-    Ok((!refused.is_empty()).then_some(note))
+    let note = (!refused.is_empty()).then_some(note);
+    let is_too_much = files.max(folders) > LIMITS.entries || bytes > LIMITS.bytes;
+    let large = is_too_much.then(|| {
+        format!(
+            "`sm snapshot import` will refuse the archive: it takes {} files, {} folders and {} GiB at most",
+            LIMITS.entries,
+            LIMITS.entries,
+            LIMITS.bytes >> 30
+        )
+    });
+    Ok(note.into_iter().chain(large).collect())
 }
 
 /// What an archive holds.
