@@ -447,7 +447,7 @@ fn operations_that_free_nothing_stay_whatever_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let history = fresh(folder.path());
     let noise = |seed: u8| -> Vec<u8> {
-        let parts = (0..200_u16).flat_map(|at| FileHash::of(&[seed, at as u8]).0);
+        let parts = (0..200_u8).flat_map(|at| FileHash::of(&[seed, at]).0);
         parts.collect()
     };
     let first = operate(&history, 100, "a", &noise(1), &noise(2));
