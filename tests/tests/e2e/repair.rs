@@ -241,3 +241,31 @@ fn all_repairs_mend_all_and_a_second_time_nothing() {
     assert_eq!(again["operation"], Value::Null);
     sandbox.fails(&["repair", "tools", "-c", "none"], 3);
 }
+
+#[test]
+fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
+    let sandbox = Sandbox::initialised();
+    sandbox.json(&["collection", "create", "work"]);
+    let root = sandbox.collection("default", "");
+    skill(&sandbox.collection("work", "skills"), "canvas", "Misplaced");
+    write(
+        root.join("collection.toml"),
+        "[collection]\nname = \"default\"\nversion = \"1.0.0\"\n".to_owned()
+            + &entry("canvas", "skill", "skills/canvas", "tags = [\"mine\"]\n"),
+    );
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    for repair_name in ["orphans", "missing"] {
+        let report = repair(&sandbox, &[repair_name, "--execute"], 0);
+        assert_eq!(results(&report), ["skipped skill:canvas"], "{report:#}");
+        let reason = text(&report["items"][0]["reason"]);
+        assert!(reason.contains("`sm repair misplaced`"), "{reason}");
+        let told = sandbox.run(&["repair", repair_name]).ok();
+        assert!(told.stderr.contains("`sm repair misplaced`"), "{told:?}");
+    }
+    drop(sandbox.run(&["repair", "misplaced", "--execute"]).ok());
+    let shown = sandbox.show("canvas");
+    assert_eq!(
+        (&shown["collection"], &shown["tags"]),
+        (&json!("default"), &json!(["mine"]))
+    );
+}

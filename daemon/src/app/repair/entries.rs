@@ -41,12 +41,12 @@ impl Site<'_, '_> {
                 self.tell(id, "skipped", "its entry names tools already");
                 continue;
             }
-            let Some(place) = self.place_of(&entry)? else {
+            let Some(folder) = self.place_of(self.name, &entry)? else {
                 let message = "its entry names no place in the collection";
                 self.fail(id, &Error::new(Code::FileOutside, message));
                 continue;
             };
-            let place = Place::collection(self.name, format!("{}/SKILL.md", place.path));
+            let place = Place::collection(self.name, format!("{}/SKILL.md", folder.path));
             let bytes = match self.draft.read(&place) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => {
@@ -116,7 +116,7 @@ impl Site<'_, '_> {
         let mut edits = Vec::new();
         for entry in self.manifest.entries.clone() {
             let new = if let Some(path) = &entry.path {
-                let Some(new) = self.inside(&entry, path)? else {
+                let Some(new) = self.inside(self.name, &entry, path)? else {
                     let message = format!("its path `{path}` leads out of the collection");
                     self.fail(&entry.id, &Error::new(Code::FileOutside, message));
                     continue;

@@ -1,5 +1,6 @@
 //! Repairs of what lies where: files in another collection, files without an entry, entries without files.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use skillmeat_shared::artifact::{read, scan};
@@ -11,7 +12,7 @@ use skillmeat_shared::collection::spelling;
 use skillmeat_shared::maintenance::{Home, moved_path, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::Site;
+use super::{MISPLACED, Site};
 use crate::app::change::Place;
 use crate::store::list::Existing;
 
@@ -23,20 +24,25 @@ struct Found {
     is_claimed: bool,
 }
 
-impl Site<'_, '_> {
-    /// Where an entry's files should lie; `None` if it does not say and no place is usual.
-    pub(super) fn place_of(&mut self, entry: &Entry) -> Result<Option<Place>> {
+impl<'s> Site<'s, '_> {
+    /// Where the files of a collection's entry should lie; `None` if it does not say and no place is usual.
+    pub(super) fn place_of(&mut self, collection: &str, entry: &Entry) -> Result<Option<Place>> {
         let path = match &entry.path {
-            Some(path) => self.inside(entry, path)?,
+            Some(path) => self.inside(collection, entry, path)?,
             None => Home::of(&entry.id).map(|home| home.0),
         };
-        Ok(path.map(|path| Place::collection(self.name, path)))
+        Ok(path.map(|path| Place::collection(collection, path)))
     }
 
     /// The path of an entry as it should be written; `None` if it leads out of the collection. An absolute one that
     /// leads nowhere is of a place where the collection lay before, if what it names is here.
-    pub(super) fn inside(&mut self, entry: &Entry, path: &str) -> Result<Option<String>> {
-        let root = self.draft.root(self.name)?;
+    pub(super) fn inside(
+        &mut self,
+        collection: &str,
+        entry: &Entry,
+        path: &str,
+    ) -> Result<Option<String>> {
+        let root = self.draft.root(collection)?;
         if let Ok(normal) = normal_path(path, &root) {
             return Ok(Some(normal.unwrap_or_else(|| path.to_owned())));
         }
@@ -44,7 +50,7 @@ impl Site<'_, '_> {
         let Some(moved) = moved.filter(|_| Path::new(path).symlink_metadata().is_err()) else {
             return Ok(None);
         };
-        let place = Place::collection(self.name, moved.as_str());
+        let place = Place::collection(collection, moved.as_str());
         Ok(self.draft.exists(&place)?.then_some(moved))
     }
 
@@ -52,7 +58,7 @@ impl Site<'_, '_> {
     fn without_files(&mut self) -> Result<Vec<(Entry, Place)>> {
         let mut without = Vec::new();
         for entry in self.manifest.entries.clone() {
-            let Some(place) = self.place_of(&entry)? else {
+            let Some(place) = self.place_of(self.name, &entry)? else {
                 continue;
             };
             match self.draft.exists(&place) {
@@ -62,6 +68,49 @@ impl Site<'_, '_> {
             }
         }
         Ok(without)
+    }
+
+    /// Which of these artifacts other collections list, though their files are not there: they are to be moved.
+    fn listed_elsewhere(&mut self, existing: &[Existing]) -> Result<HashMap<ArtifactId, &'s str>> {
+        let mut listed = HashMap::new();
+        let stray = existing.iter().filter(|one| one.status == "unmanaged");
+        let stray: HashSet<&ArtifactId> = stray.map(|one| &one.id).collect();
+        if stray.is_empty() {
+            return Ok(listed);
+        }
+        let (all, name) = (self.all, self.name);
+        for other in all.iter().filter(|other| *other != name) {
+            let read = self.draft.root(other);
+            let entries = match read.and_then(|_| self.draft.parsed(other)) {
+                Ok((_, manifest)) => manifest.entries,
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                // Nothing can be moved there.
+                Err(_) => continue,
+            };
+            for entry in entries.into_iter().filter(|one| stray.contains(&one.id)) {
+                match self.place_of(other, &entry) {
+                    Ok(Some(place)) if matches!(self.draft.exists(&place), Ok(false)) => {
+                        listed.entry(entry.id).or_insert(other.as_str());
+                    }
+                    Err(error) if error.code == Code::FileChanged => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Leaves an entry alone whose files lie in a collection that has no entry for them; says whether it is one.
+    pub(super) fn leave_misplaced(&mut self, id: &ArtifactId) -> bool {
+        let Some(found) = self.elsewhere(id).filter(|found| !found.is_claimed) else {
+            return false;
+        };
+        let reason = format!(
+            "its files lie in `{}`; {MISPLACED} moves them",
+            found.collection
+        );
+        self.tell(id, "skipped", &reason);
+        true
     }
 
     /// Looks for an artifact in the other collections. One that no entry claims comes first.
@@ -135,6 +184,7 @@ impl Site<'_, '_> {
     /// Gives an entry to artifacts that have none, and forgets locks of what is gone.
     pub(super) fn orphans(&mut self) -> Result<()> {
         let existing = self.draft.existing(self.name)?;
+        let listed = self.listed_elsewhere(&existing)?;
         let root = self.draft.root(self.name)?;
         let now = self.app.now();
         let mut entries: Vec<NewEntry> = Vec::new();
@@ -163,6 +213,11 @@ impl Site<'_, '_> {
                 || entries.iter().any(|entry| entry.id == one.id);
             if is_taken {
                 self.tell(&one.id, "skipped", "another artifact has the name");
+                continue;
+            }
+            if let Some(other) = listed.get(&one.id) {
+                let reason = format!("`{other}` lists it; {MISPLACED} moves it there");
+                self.tell(&one.id, "skipped", &reason);
                 continue;
             }
             let full = root.join(&one.path);
@@ -247,18 +302,9 @@ impl Site<'_, '_> {
     pub(super) fn missing(&mut self) -> Result<()> {
         let mut gone = Vec::new();
         for (entry, _) in self.without_files()? {
-            match self.elsewhere(&entry.id) {
-                Some(found) if !found.is_claimed => {
-                    let reason = format!(
-                        "its files lie in `{}`; `sm repair misplaced` moves them",
-                        found.collection
-                    );
-                    self.tell(&entry.id, "skipped", &reason);
-                }
-                _ => {
-                    self.fixed(&entry.id, &format!("no entry in `{}` any more", self.name));
-                    gone.push(entry.id);
-                }
+            if !self.leave_misplaced(&entry.id) {
+                self.fixed(&entry.id, &format!("no entry in `{}` any more", self.name));
+                gone.push(entry.id);
             }
         }
         if gone.is_empty() {

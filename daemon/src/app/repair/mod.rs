@@ -40,6 +40,9 @@ const ALL: [(Repair, &str, &str); 6] = [
     (Repair::Tools, "tools", "repair.tools"),
 ];
 
+/// What mends an artifact whose files lie in another collection than its entry.
+const MISPLACED: &str = "`sm repair misplaced`";
+
 /// The results that a summary always counts.
 const RESULTS: [&str; 4] = ["fixed", "unchanged", "skipped", "failed"];
 
@@ -137,6 +140,13 @@ impl App {
             }
             summary.seq = one.seq;
             summary.operation = one.operation.or(summary.operation);
+            let is_left =
+                |item: &ChangeItem| item.result == "skipped" && item.reason.contains(MISPLACED);
+            if changed.report.iter().any(is_left) {
+                summary.notes.push(format!(
+                    "what lies in another collection than its entry is left to {MISPLACED}"
+                ));
+            }
             summary.steps.extend(one.steps);
             summary.notes.extend(one.notes);
         }
