@@ -112,6 +112,9 @@ fn folder(path: &Path) -> Result<Option<Kind>> {
         if *manifest == "settings.json" && !has_hooks(&found) {
             continue;
         }
+        if matches!(kind, Kind::Hook | Kind::Mcp) && holds_several(path, &names)? {
+            return Ok(None);
+        }
         return Ok(Some(kind.clone()));
     }
     // What is left of the rule "a folder with Markdown is a command": one file, and nothing that makes
@@ -125,6 +128,19 @@ fn folder(path: &Path) -> Result<Option<Kind>> {
         .map(Path::new)
         .filter(|name| is_markdown(name) && !is_document(name));
     Ok((!holds_artifacts && markdown.count() == 1).then_some(Kind::Command))
+}
+
+/// Whether a folder with hooks or servers holds other artifacts besides, so that it is none itself.
+fn holds_several(path: &Path, names: &[PathBuf]) -> Result<bool> {
+    if !names
+        .iter()
+        .any(|name| container(name.as_os_str()).is_some())
+    {
+        return Ok(false);
+    }
+    let parts = crate::artifact::discover::discover(path, &mut |_| {})?.candidates;
+    let is_other = |kind: &Kind| !matches!(kind, Kind::Hook | Kind::Mcp);
+    Ok(parts.len() > 1 || parts.iter().any(|part| is_other(&part.kind)))
 }
 
 fn names(folder: &Path) -> Result<Vec<PathBuf>> {

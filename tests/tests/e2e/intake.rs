@@ -11,7 +11,10 @@ fn results(changed: &Value) -> Vec<String> {
     let items = changed["items"].as_array().unwrap();
     items
         .iter()
-        .map(|item| format!("{} {}", text(&item["result"]), text(&item["id"])))
+        .map(|item| {
+            let id = item["id"].as_str().unwrap_or("-");
+            format!("{} {id}", text(&item["result"]))
+        })
         .collect()
 }
 
@@ -309,4 +312,58 @@ fn an_archive_of_another_kind_is_told_by_its_own_path() {
         "{error}"
     );
     assert!(!error.to_string().contains("unpacked"), "{error}");
+}
+
+/// The results of adding an archive of what lies in a folder, only looked at.
+fn packed(sandbox: &Sandbox, folder: &str, archive: &str) -> Vec<String> {
+    let mut tar = sandbox.command(Path::new("tar"));
+    tar.arg("-czf").arg(sandbox.path(archive)).arg("-C");
+    tar.arg(sandbox.path(folder));
+    for entry in std::fs::read_dir(sandbox.path(folder)).unwrap() {
+        tar.arg(entry.unwrap().file_name());
+    }
+    assert!(tar.status().unwrap().success());
+    results(&sandbox.json(&["add", archive, "--dry-run"]))
+}
+
+#[test]
+fn an_archive_of_several_artifacts_is_taken_as_all_of_them() {
+    let sandbox = Sandbox::initialised();
+    let at = |path: &str| sandbox.path(path);
+    let agent = "---\nname: ag\ndescription: D\n---\n# A\n";
+    skill(&at("two/skills"), "one", "One");
+    write(at("two/agents/ag.md"), agent);
+    assert_eq!(
+        packed(&sandbox, "two", "two.tgz"),
+        ["would-add agent:ag", "would-add skill:one"]
+    );
+
+    skill(&at("parts/p/skills"), "a", "A");
+    write(at("parts/p/hooks/hooks.json"), "{\"hooks\": {}}");
+    write(at("parts/p/.mcp.json"), "{\"mcpServers\": {}}");
+    let all = ["would-add mcp:p", "would-add hook:p", "would-add skill:a"];
+    assert_eq!(packed(&sandbox, "parts", "parts.tgz"), all);
+    let folder = sandbox.json(&["add", "--all", "parts/p", "--dry-run"]);
+    assert_eq!(results(&folder), all);
+    let error = sandbox.fails(&["add", "parts/p", "--dry-run"], 2);
+    assert!(error.to_string().contains("sm add --all"), "{error}");
+    write(
+        at("parts/p/.claude-plugin/plugin.json"),
+        "{\"name\": \"p\"}",
+    );
+    assert_eq!(
+        packed(&sandbox, "parts", "parts.tgz"),
+        ["would-add composite:p"]
+    );
+
+    write(at("single/b.md"), "Do it.\n");
+    assert_eq!(
+        packed(&sandbox, "single", "archive.tgz"),
+        ["would-add command:b"]
+    );
+    write(at("single/b.md"), agent);
+    assert_eq!(
+        results(&sandbox.json(&["add", "archive.tgz", "--type", "agent", "--dry-run"])),
+        ["would-add agent:b"]
+    );
 }

@@ -8,6 +8,7 @@ use skillmeat_shared::bundle::archive::{self, Limits, Unpacked};
 use skillmeat_shared::deployment::agents::Agents;
 use skillmeat_shared::deployment::found;
 use skillmeat_shared::fs::sweep;
+use skillmeat_shared::kind::Shape;
 use skillmeat_shared::paths::Home;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -148,6 +149,13 @@ impl Sources {
         caller: &dyn Caller,
     ) -> Result<()> {
         let mut at = root.to_owned();
+        if let Some(file) = lone_file(root)?
+            && let Ok(candidate) = single(request, &file)
+            && candidate.kind.shape() != Shape::Folder
+        {
+            self.name_one(archive, root, candidate);
+            return Ok(());
+        }
         for _ in 0..WRAPPERS {
             if let Ok(candidate) = single(request, &at) {
                 self.name_one(archive, root, candidate);
@@ -214,12 +222,21 @@ fn only(folder: &Path) -> Result<Option<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error))? {
         let entry = entry.map_err(|error| Error::io("read", folder, &error))?;
-        let name = entry.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") && !detect::is_document(&entry.path()) {
-            found.push(entry.path());
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_document = detect::is_document(&path) && !path.is_dir();
+        if !name.as_encoded_bytes().starts_with(b".") && !is_document {
+            found.push(path);
         }
     }
     Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// The file that is all that a folder holds.
+fn lone_file(folder: &Path) -> Result<Option<PathBuf>> {
+    let mut entries = std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, &e))?;
+    let first = entries.next().and_then(std::result::Result::ok);
+    let first = first.filter(|_| entries.next().is_none());
+    Ok(first.map(|one| one.path()).filter(|path| path.is_file()))
 }
 
 /// The artifact at a path.

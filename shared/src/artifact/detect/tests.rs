@@ -39,6 +39,20 @@ fn folders_are_told_by_their_manifest() {
             ],
             Some(Kind::Composite),
         ),
+        (
+            &[
+                ("skills/a/SKILL.md", "x"),
+                ("hooks/hooks.json", "{}"),
+                (".mcp.json", "{}"),
+            ],
+            None,
+        ),
+        (&[("hooks/hooks.json", "{}"), (".mcp.json", "{}")], None),
+        (&[(".mcp.json", "{}"), ("commands/x.md", "x")], None),
+        (
+            &[("hooks.json", "{}"), ("commands/run.sh", "x")],
+            Some(Kind::Hook),
+        ),
         (&[("PLUGIN.md", "x")], Some(Kind::Composite)),
         (&[("WORKFLOW.yaml", "x")], Some(Kind::Workflow)),
         (&[("run.md", "x")], Some(Kind::Command)),
