@@ -34,7 +34,7 @@ Exits with 2 if something could not be repaired, as all repairs do.")]
   sm repair origin-source
   sm repair origin-source --execute
 
-The manifest as it was is kept beside it, as collection.toml.bak.")]
+The manifest as it was is kept beside it, as collection.toml.bak, or .bak.2 if there is one.")]
     OriginSource(RepairArgs),
     /// Give an entry to artifacts that have none, and forget locks of artifacts that are gone
     #[command(after_help = "Examples:

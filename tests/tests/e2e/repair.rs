@@ -269,3 +269,21 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
         (&json!("default"), &json!(["mine"]))
     );
 }
+
+#[test]
+fn a_backup_of_somebody_else_is_not_overwritten() {
+    let sandbox = broken();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let backup = |end: &str| sandbox.collection("default", &format!("collection.toml.bak{end}"));
+    write(backup(""), "# of somebody else\n");
+    let before = std::fs::read_to_string(&manifest).unwrap();
+    let done = sandbox
+        .run(&["repair", "origin-source", "--execute"])
+        .exits(2);
+    let kept = |end: &str| std::fs::read_to_string(backup(end)).unwrap();
+    assert_eq!(
+        (kept(""), kept(".2")),
+        ("# of somebody else\n".to_owned(), before)
+    );
+    assert!(done.stderr.contains("`collection.toml.bak.2`"), "{done:?}");
+}

@@ -7,7 +7,7 @@ use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::maintenance::{Home, platform_of};
 use skillmeat_shared::{Code, Error, Kind, Result};
 
-use super::Site;
+use super::{BACKUP, Site};
 use crate::app::change::Place;
 
 /// Characters of an old value that are shown.
@@ -22,9 +22,15 @@ impl Site<'_, '_> {
         Ok(())
     }
 
-    /// Keeps the manifest as it was before the first repair of it.
+    /// Keeps the manifest as it was before the repair, under a name that nothing has.
     fn back_up(&mut self) -> Result<()> {
-        let place = Place::collection(self.name, "collection.toml.bak");
+        let mut place = Place::collection(self.name, BACKUP);
+        let mut others = 2_u32..;
+        while self.draft.exists(&place)?
+            && let Some(number) = others.next()
+        {
+            place = Place::collection(self.name, format!("{BACKUP}.{number}"));
+        }
         self.draft.write(&place, self.text.clone().into_bytes())
     }
 

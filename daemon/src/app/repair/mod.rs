@@ -43,6 +43,9 @@ const ALL: [(Repair, &str, &str); 6] = [
 /// What mends an artifact whose files lie in another collection than its entry.
 const MISPLACED: &str = "`sm repair misplaced`";
 
+/// The copy of a manifest as it was before a repair.
+const BACKUP: &str = "collection.toml.bak";
+
 /// The results that a summary always counts.
 const RESULTS: [&str; 4] = ["fixed", "unchanged", "skipped", "failed"];
 
@@ -146,6 +149,15 @@ impl App {
                 summary.notes.push(format!(
                     "what lies in another collection than its entry is left to {MISPLACED}"
                 ));
+            }
+            for step in one
+                .steps
+                .iter()
+                .filter(|step| step.path.starts_with(BACKUP))
+            {
+                let (name, path) = (&step.collection, &step.path);
+                let told = format!("the manifest of `{name}` as it was is kept as `{path}`");
+                summary.notes.push(told);
             }
             summary.steps.extend(one.steps);
             summary.notes.extend(one.notes);
