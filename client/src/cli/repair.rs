@@ -10,6 +10,9 @@ pub(crate) struct RepairArgs {
     /// Do it; without this nothing is changed
     #[arg(long)]
     pub(crate) execute: bool,
+    /// Only say what would be done, as without `--execute`
+    #[arg(long, conflicts_with = "execute")]
+    pub(crate) dry_run: bool,
     /// The collection [default: every collection]
     #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
     pub(crate) collection: Option<String>,

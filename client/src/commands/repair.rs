@@ -22,7 +22,7 @@ pub(super) async fn run(context: &mut Context, command: RepairCommand) -> Outcom
     let request = v1::RepairRequest {
         repair: repair.to_owned(),
         collection: args.collection.unwrap_or_default(),
-        execute: args.execute,
+        execute: args.execute && !args.dry_run,
     };
     let session = context.session().await?;
     let stream = session.stream(request).await?;
@@ -46,9 +46,9 @@ fn tally(repair: &str, summary: &v1::ChangeSummary) -> String {
     let (fixed, unchanged) = (count("fixed"), count("unchanged"));
     let mut lines = Vec::new();
     if repair == "tools" {
-        lines.push(format!("Updated: {}", fixed + unchanged));
+        lines.push(format!("Updated: {fixed}"));
         lines.push(format!("  With tools: {fixed}"));
-        lines.push(format!("  No tools: {unchanged}"));
+        lines.push(format!("No tools: {unchanged}"));
     } else {
         lines.push(format!("Fixed: {fixed}"));
     }

@@ -96,8 +96,8 @@ fn each_fault_is_told_first_and_mended_on_demand() {
             2,
             vec![
                 "failed skill:both",
-                "failed skill:canvas",
                 "skipped agent:gone",
+                "skipped skill:canvas",
                 "unchanged skill:plain",
                 "would-fix skill:tooled",
             ],
@@ -147,7 +147,7 @@ fn each_fault_is_told_first_and_mended_on_demand() {
     );
     let told = sandbox.run(&["repair", "tools"]).exits(2).stderr;
     assert!(
-        told.contains("  Updated: ") && told.contains("    With tools: 1\n    No tools: "),
+        told.contains("  Updated: 1\n    With tools: 1\n  No tools: "),
         "{told}"
     );
 
@@ -254,7 +254,7 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
             + &entry("canvas", "skill", "skills/canvas", "tags = [\"mine\"]\n"),
     );
     drop(sandbox.run(&["cache", "refresh"]).ok());
-    for repair_name in ["orphans", "missing"] {
+    for repair_name in ["orphans", "missing", "tools"] {
         let report = repair(&sandbox, &[repair_name, "--execute"], 0);
         assert_eq!(results(&report), ["skipped skill:canvas"], "{report:#}");
         let reason = text(&report["items"][0]["reason"]);
@@ -262,12 +262,27 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
         let told = sandbox.run(&["repair", repair_name]).ok();
         assert!(told.stderr.contains("`sm repair misplaced`"), "{told:?}");
     }
-    drop(sandbox.run(&["repair", "misplaced", "--execute"]).ok());
+    let moved = sandbox.run(&["repair", "misplaced", "--execute"]).ok();
+    let operation = sandbox.json(&["log"])["operations"][0]["id"].to_string();
+    let how = format!("`sm undo {operation}`");
+    assert!(moved.stderr.contains(&how), "{how} in {moved:?}");
     let shown = sandbox.show("canvas");
     assert_eq!(
         (&shown["collection"], &shown["tags"]),
         (&json!("default"), &json!(["mine"]))
     );
+}
+
+#[test]
+fn tools_are_written_once() {
+    let sandbox = broken();
+    for wanted in [
+        "  Updated: 1\n    With tools: 1\n",
+        "  Updated: 0\n    With tools: 0\n",
+    ] {
+        let told = sandbox.run(&["repair", "tools", "--execute"]).exits(2);
+        assert!(told.stderr.contains(wanted), "{told:?}");
+    }
 }
 
 #[test]
@@ -286,4 +301,26 @@ fn a_backup_of_somebody_else_is_not_overwritten() {
         ("# of somebody else\n".to_owned(), before)
     );
     assert!(done.stderr.contains("`collection.toml.bak.2`"), "{done:?}");
+}
+
+#[test]
+fn a_dry_run_may_be_asked_for_and_errors_name_the_line() {
+    let sandbox = broken();
+    let planned = repair(&sandbox, &["layout", "--dry-run"], 0);
+    assert_eq!(
+        (&planned["dry_run"], &planned["fixed"]),
+        (&json!(true), &json!(2))
+    );
+    sandbox.fails(&["repair", "layout", "--dry-run", "--execute"], 2);
+    let manifest = sandbox.collection("work", "collection.toml");
+    write(&manifest, "[collection]\nname = \"work\"\nx = = 1\n");
+    let told = sandbox.run(&["repair", "layout"]).exits(2);
+    let place = format!("{}:3", manifest.display());
+    assert!(told.stdout.contains(&place), "{place} in {told:?}");
+    let report = repair(&sandbox, &["layout"], 2);
+    let item = &report["items"].as_array().unwrap()[2];
+    assert_eq!(
+        (&item["id"], &item["source"]),
+        (&json!("work"), &json!(place))
+    );
 }

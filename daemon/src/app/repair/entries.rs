@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use skillmeat_shared::artifact::{frontmatter, metadata};
+use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::maintenance::{Home, platform_of};
 use skillmeat_shared::{Code, Error, Kind, Result};
@@ -18,7 +19,11 @@ const NAMED: usize = 5;
 
 impl Site<'_, '_> {
     fn change(&mut self, edits: &[(Key, Vec<Change>)]) -> Result<()> {
-        self.text = edit::change(&self.text, edits)?;
+        let path = self.draft.root(self.name)?.join(MANIFEST);
+        self.text = edit::change(&self.text, edits).map_err(|error| {
+            let line = error.line;
+            error.at(path, line)
+        })?;
         Ok(())
     }
 
@@ -55,6 +60,7 @@ impl Site<'_, '_> {
             let place = Place::collection(self.name, format!("{}/SKILL.md", folder.path));
             let bytes = match self.draft.read(&place) {
                 Ok(Some(bytes)) => bytes,
+                Ok(None) if !self.draft.exists(&folder)? && self.leave_misplaced(id) => continue,
                 Ok(None) => {
                     let message = format!("there is no `{}`", place.path);
                     self.fail(id, &Error::new(Code::FileNotFound, message));

@@ -9,6 +9,7 @@ use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::spelling;
+use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::maintenance::{Home, moved_path, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -267,17 +268,14 @@ impl<'s> Site<'s, '_> {
 
     fn stray_locks(&mut self, existing: &[Existing]) -> Result<()> {
         let text = self.draft.lock(self.name)?;
+        let root = self.draft.root(self.name)?;
         let lock = Lockfile::parse(&text).map_err(|error| {
-            Error::new(
-                Code::ManifestInvalid,
-                format!("the lock file can't be read: {error}"),
-            )
+            let message = format!("the lock file can't be read: {}", error.message);
+            Error::new(Code::ManifestInvalid, message).at(root.join(LOCK), Some(error.line))
         })?;
         let manifest = Manifest::parse(&self.text).map_err(|error| {
-            Error::new(
-                Code::ManifestInvalid,
-                format!("the manifest can't be read: {error}"),
-            )
+            let message = format!("the manifest can't be read: {}", error.message);
+            Error::new(Code::ManifestInvalid, message).at(root.join(MANIFEST), Some(error.line))
         })?;
         let is_known = |id: &ArtifactId| {
             manifest.entries.iter().any(|entry| entry.id == *id)

@@ -159,6 +159,13 @@ impl App {
                 let told = format!("the manifest of `{name}` as it was is kept as `{path}`");
                 summary.notes.push(told);
             }
+            if let Some(id) = &summary.operation
+                && changed.operation.is_some()
+            {
+                summary.notes.push(format!(
+                    "what `repair {name}` changed is in the history: `sm undo {id}` brings it back"
+                ));
+            }
             summary.steps.extend(one.steps);
             summary.notes.extend(one.notes);
         }
@@ -232,8 +239,11 @@ impl Site<'_, '_> {
 }
 
 fn failed(id: &str, error: &Error) -> ChangeItem {
+    let path = error.path.as_ref().map(|path| path.display().to_string());
+    let line = error.line.map(|line| format!(":{line}"));
     ChangeItem {
         id: id.to_owned(),
+        source: path.unwrap_or_default() + &line.unwrap_or_default(),
         result: "failed",
         reason: error.message.clone(),
         code: Some(error.code),
