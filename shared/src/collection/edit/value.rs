@@ -199,14 +199,20 @@ impl Slot {
 }
 
 /// An array or inline table with these items, written as it was: each old item keeps what belongs to it, new
-/// ones stand as the old ones do.
+/// ones stand as the old ones do. A comment behind the opening bracket belongs to the whole.
 pub(super) fn rebuild(text: &str, items: &Items, slots: &[Slot]) -> String {
     let part = |range: &std::ops::Range<usize>| text.get(range.clone()).unwrap_or_default();
     let old = &items.items;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let rest = part(&items.rest);
-    let on_lines = rest.contains('\n') || old.iter().any(|item| part(&item.lead).contains('\n'));
-    let first = old.first().map_or("", |item| part(&item.lead));
+    let (head, first) = of_bracket(part(old.first().map_or(&items.rest, |item| &item.lead)));
+    let rest = if old.is_empty() {
+        first
+    } else {
+        part(&items.rest)
+    };
+    let on_lines = !head.is_empty()
+        || rest.contains('\n')
+        || old.iter().any(|item| part(&item.lead).contains('\n'));
     let fresh = if on_lines {
         let lead = old.last().map_or("", |item| part(&item.lead));
         let indent = lead.rfind('\n').and_then(|at| lead.get(at + 1..));
@@ -216,13 +222,15 @@ pub(super) fn rebuild(text: &str, items: &Items, slots: &[Slot]) -> String {
     };
     let ends_with_comma = old.last().map_or(on_lines, |item| item.has_comma);
     let mut out: String = text.chars().take(1).collect();
-    let mut in_comment = false;
+    out.push_str(head);
+    let mut in_comment = !head.is_empty();
     for (place, slot) in slots.iter().enumerate() {
         let item = slot.old.and_then(|at| old.get(at));
         let lead = match slot.old {
             _ if !on_lines && place == 0 => first,
             None => &fresh,
-            Some(0) if !on_lines => &fresh,
+            Some(0) if place > 0 && !first.contains('\n') => &fresh,
+            Some(0) => first,
             Some(_) => item.map_or("", |item| part(&item.lead)),
         };
         if in_comment && !lead.starts_with(['\n', '\r']) {
@@ -242,7 +250,7 @@ pub(super) fn rebuild(text: &str, items: &Items, slots: &[Slot]) -> String {
         in_comment = tail.contains('#');
     }
     // Without items there is nothing to keep apart from the brackets, but for a comment.
-    if !slots.is_empty() || rest.contains('#') {
+    if !slots.is_empty() || in_comment || rest.contains('#') {
         if in_comment && !rest.starts_with(['\n', '\r']) {
             out.push_str(newline);
         }
@@ -250,4 +258,13 @@ pub(super) fn rebuild(text: &str, items: &Items, slots: &[Slot]) -> String {
     }
     out.extend(text.chars().next_back());
     out
+}
+
+/// The comment on the line of the opening bracket, and what stands below it.
+fn of_bracket(lead: &str) -> (&str, &str) {
+    let line = lead.find(['\n', '\r']).unwrap_or(lead.len());
+    match lead.split_at(line) {
+        (head, below) if head.contains('#') => (head, below),
+        _ => ("", lead),
+    }
 }

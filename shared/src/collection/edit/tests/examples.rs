@@ -157,7 +157,7 @@ fn a_list_keeps_the_comments_of_its_items() {
         ("[]", vec!["b"], "[\n    \"b\",\n]"),
         ("[ # none\n]", vec!["b"], "[\n    \"b\", # none\n]"),
         ("[ 'a' # x\n]", vec!["a", "b"], "[ 'a', # x\n    \"b\"\n]"),
-        ("['a', 'b' # x\n]", vec!["b", "a"], "[ 'b', # x\n'a'\n]"),
+        ("['a', 'b' # x\n]", vec!["b", "a"], "[ 'b', # x\n    'a'\n]"),
         ("['a' # x\n , 'b']", vec!["a"], "['a' # x\n ]"),
         ("'a'", vec!["b"], "[\n    \"b\",\n]"),
         ("[1, 2]", vec!["b"], "[ \"b\"]"),

@@ -77,3 +77,40 @@ fn members_come_back_behind_those_that_stood_before_them() {
         );
     }
 }
+
+#[test]
+fn comments_go_with_the_members_that_they_stand_above_or_beside() {
+    let ordered = |now: &str, order: &[&str]| {
+        let head = "[[groups]]\nname = \"g\"\nmembers = [";
+        let change = GroupChange {
+            members: Some(order.iter().map(|&member| member.to_owned()).collect()),
+            ..GroupChange::default()
+        };
+        let text = update_group(&format!("{head}{now}]\n"), "g", &change).unwrap();
+        text.strip_prefix(head).unwrap().trim_end().to_owned()
+    };
+    let now =
+        " # of all\n  # above a\n  \"a\", # beside a\n  # above b\n  \"b\" # beside b\n  # end\n";
+    for (now, order, wanted) in [
+        (
+            now,
+            &["b", "a"][..],
+            " # of all\n  # above b\n  \"b\", # beside b\n  # above a\n  \"a\" # beside a\n  # end\n]",
+        ),
+        (
+            now,
+            &["b"],
+            " # of all\n  # above b\n  \"b\" # beside b\n  # end\n]",
+        ),
+        (now, &[], " # of all\n  # end\n]"),
+        (" # of all\n", &["a"], " # of all\n    \"a\",\n]"),
+        (
+            "\"a\", # beside a\n  \"b\"",
+            &["b", "a"],
+            "\n  \"b\",\n  \"a\" # beside a\n]",
+        ),
+        ("\"a\", \"b\"", &["b", "a"], "\"b\", \"a\"]"),
+    ] {
+        assert_eq!(ordered(now, order), wanted, "{now}");
+    }
+}
