@@ -34,6 +34,8 @@ pub struct Candidate {
 pub struct Discovery {
     /// The artifacts, by path.
     pub candidates: Vec<Candidate>,
+    /// The folders with a `.claude-plugin/plugin.json` or `marketplace.json`, by path.
+    pub plugins: Vec<PathBuf>,
     /// What looked like an artifact and is none, and why.
     pub skipped: Vec<(PathBuf, String)>,
 }
@@ -83,6 +85,7 @@ pub fn discover_as(
     found
         .candidates
         .sort_by(|a, b| a.path.cmp(&b.path).then_with(|| a.kind.cmp(&b.kind)));
+    found.plugins.sort_unstable();
     Ok(found)
 }
 
@@ -155,11 +158,13 @@ impl Search<'_> {
             return;
         };
         let mut place = outer.clone();
-        if listing
-            .folders
-            .iter()
-            .any(|path| path.join("plugin.json").is_file() && is_plugin(path))
-        {
+        let said = listing.folders.iter().find(|path| is_plugin(path));
+        let says = |name: &str| said.is_some_and(|said| said.join(name).is_file());
+        let is_plugin = says("plugin.json");
+        if is_plugin || says("marketplace.json") {
+            self.found.plugins.push(folder.to_owned());
+        }
+        if is_plugin {
             place.plugin = folder_name(folder);
             place.kind = None;
         }

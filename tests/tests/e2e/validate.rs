@@ -191,6 +191,45 @@ fn a_plugin_is_looked_at_with_its_parts_and_settings() {
 }
 
 #[test]
+fn plugins_and_marketplaces_below_a_folder_are_looked_at() {
+    let sandbox = Sandbox::initialised();
+    let folder = sandbox.path("all");
+    write(
+        folder.join("x/bare/.claude-plugin/plugin.json"),
+        "{\"name\": \"Bare\"}",
+    );
+    write(
+        folder.join("y/market/.claude-plugin/marketplace.json"),
+        "{\"name\": \"m\",\n\"plugins\": []}",
+    );
+    let validate = || {
+        let run = sandbox.run(&["validate", folder.to_str().unwrap(), "--json"]);
+        run.exits(9).json()
+    };
+    let answer = validate();
+    let found: Vec<(String, String)> = findings(&answer)
+        .into_iter()
+        .map(|one| (one.0, one.1))
+        .collect();
+    let of = |id: &str, rule: &str| (id.to_owned(), rule.to_owned());
+    assert_eq!(answer["checked"], 2, "{answer:#}");
+    assert!(
+        found.contains(&of("composite:bare", "plugin.name"))
+            && found.iter().any(|(id, _)| id == "composite:market"),
+        "{found:?}"
+    );
+    // Also beside what a folder would be without them, and below what is a plugin itself.
+    write(folder.join("notes.md"), "Notes.\n");
+    assert_eq!(validate()["checked"], 2);
+    skill(&folder.join("skills"), "fine", "Fine");
+    write(
+        folder.join(".claude-plugin/plugin.json"),
+        "{\"name\": \"all\"}",
+    );
+    assert_eq!(validate()["checked"], 4);
+}
+
+#[test]
 fn the_corpus_is_good_but_for_what_is_known() {
     let sandbox = Sandbox::initialised();
     let corpus = fixture("corpus");

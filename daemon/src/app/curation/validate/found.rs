@@ -9,18 +9,20 @@ use skillmeat_shared::{Code, Kind, Result};
 
 use super::Artifact;
 
-/// What a plugin, and what a list of plugins is told by.
-const PLUGIN: &str = ".claude-plugin/plugin.json";
-const MARKETPLACE: &str = ".claude-plugin/marketplace.json";
-
 /// The artifacts at a path that a person named.
 pub(super) fn found(path: &Path) -> Result<Vec<Artifact>> {
     match detect::detect(path) {
-        Ok(Kind::Composite) if path.is_dir() => {
-            let found = discover::discover(path, &mut |_| {})?;
-            Ok(with_plugins(path, found.candidates, true))
-        }
         Ok(kind) => {
+            if path.is_dir() && kind != Kind::Skill {
+                let mut found = discover::discover(path, &mut |_| {})?;
+                let is_plugin = kind == Kind::Composite;
+                if is_plugin && !found.plugins.iter().any(|plugin| plugin == path) {
+                    found.plugins.push(path.to_owned());
+                }
+                if !found.plugins.is_empty() {
+                    return Ok(with_plugins(found));
+                }
+            }
             let is_inner = path.is_file() && kind.shape() == Shape::Folder;
             let outer = path.parent().filter(|_| is_inner).unwrap_or(path);
             let called = name::default_name(path, &kind).unwrap_or_default();
@@ -32,11 +34,10 @@ pub(super) fn found(path: &Path) -> Result<Vec<Artifact>> {
         }
         Err(error) if error.code == Code::ArtifactUndetected && path.is_dir() => {
             let found = discover::discover(path, &mut |_| {})?;
-            let is_listed = path.join(MARKETPLACE).is_file();
-            if found.candidates.is_empty() && !is_listed {
+            if found.candidates.is_empty() && found.plugins.is_empty() {
                 return Err(error);
             }
-            Ok(with_plugins(path, found.candidates, is_listed))
+            Ok(with_plugins(found))
         }
         // The file inside of an artifact stands for it.
         Err(error) => match path.parent().filter(|_| path.is_file()) {
@@ -49,19 +50,9 @@ pub(super) fn found(path: &Path) -> Result<Vec<Artifact>> {
     }
 }
 
-/// The plugins that parts below `root` belong to, and all parts that are more than settings of theirs. `root` is
-/// one itself if `is_plugin`.
-fn with_plugins(root: &Path, parts: Vec<discover::Candidate>, is_plugin: bool) -> Vec<Artifact> {
-    let mut plugins: BTreeSet<PathBuf> =
-        is_plugin.then(|| root.to_path_buf()).into_iter().collect();
-    for part in &parts {
-        let above = part
-            .path
-            .ancestors()
-            .take_while(|folder| folder.starts_with(root));
-        let above = above.filter(|folder| folder.join(PLUGIN).is_file());
-        plugins.extend(above.map(Path::to_path_buf));
-    }
+/// The plugins and lists of plugins that were found, and all parts that are more than settings of theirs.
+fn with_plugins(found: discover::Discovery) -> Vec<Artifact> {
+    let plugins = found.plugins;
     let covered: BTreeSet<PathBuf> = plugins
         .iter()
         .flat_map(|plugin| {
@@ -71,7 +62,8 @@ fn with_plugins(root: &Path, parts: Vec<discover::Candidate>, is_plugin: bool) -
     let is_covered = |part: &discover::Candidate| {
         matches!(part.kind, Kind::Hook | Kind::Mcp) && covered.contains(&part.path)
     };
-    let mut all: Vec<Artifact> = parts
+    let mut all: Vec<Artifact> = found
+        .candidates
         .into_iter()
         .filter(|part| !is_covered(part))
         .map(|one| Artifact {
