@@ -70,6 +70,8 @@ pub struct Folders {
     pub commands: Vec<String>,
     /// Files with MCP servers.
     pub mcp: Vec<String>,
+    /// Files in which hooks stand among other settings.
+    pub settings: Vec<String>,
     /// Folders of skills that belong to others, and are read too.
     pub also: Vec<String>,
 }
@@ -82,6 +84,7 @@ impl Folders {
             (Kind::Agent, &self.agents),
             (Kind::Command, &self.commands),
             (Kind::Mcp, &self.mcp),
+            (Kind::Hook, &self.settings),
         ]
         .into_iter()
         .flat_map(|(kind, all)| {
@@ -103,7 +106,7 @@ struct File {
     agent: Vec<Agent>,
 }
 
-/// A folder of some agent on this disk, or a file with MCP servers.
+/// A folder of some agent on this disk, or a file with MCP servers or hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     /// The agents whose own it is, by id.
@@ -231,7 +234,7 @@ impl Agents {
                     continue;
                 }
                 let around = folder.parent().filter(|parent| *parent != Path::new(""));
-                if path.ends_with(folder) && kind != Kind::Mcp {
+                if path.ends_with(folder) && !matches!(kind, Kind::Mcp | Kind::Hook) {
                     gathered.add(agent, kind, path.to_owned(), &agent.id);
                 } else if let (Some(around), Some(name)) = (around, folder.file_name())
                     && path.ends_with(around)
@@ -407,12 +410,13 @@ mod tests {
                 "skill /home/u/.claude/skills",
                 "agent /home/u/.claude/agents",
                 "command /home/u/.claude/commands",
+                "hook /home/u/.claude/settings.json",
             ]
         );
         let codex = agents.get("codex").unwrap();
         assert_eq!(
             paths(&agents.of_user(Some(codex), &env)),
-            ["skill /data/codex/skills"]
+            ["skill /data/codex/skills", "agent /data/codex/agents"]
         );
         let all = agents.of_user(None, &env);
         let shared: Vec<&Folder> = all
@@ -433,6 +437,8 @@ mod tests {
                 "skill /x/.claude/skills",
                 "agent /x/.claude/agents",
                 "command /x/.claude/commands",
+                "hook /x/.claude/settings.json",
+                "hook /x/.claude/settings.local.json",
             ]
         );
         assert_eq!(

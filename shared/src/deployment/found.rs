@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::agents::{Agents, Folder};
+use crate::artifact::detect;
 use crate::artifact::discover::{self, Candidate};
 use crate::{Error, Kind};
 
@@ -62,6 +63,7 @@ pub fn look(folders: &[Folder], progress: &mut dyn FnMut(usize)) -> Findings {
         match folder.kind {
             Kind::Mcp => look.servers(),
             Kind::Skill => look.skills(),
+            Kind::Hook => look.hooks(),
             _ => look.files(),
         }
         progress(findings.found.len());
@@ -195,6 +197,15 @@ impl Look<'_> {
             self.add(self.folder.owner.clone(), &path);
         }
     }
+
+    /// A file of settings is its agent's own: what else stands in it is nobody else's business.
+    fn hooks(&mut self) {
+        let path = self.folder.path.clone();
+        if detect::has_hooks(&path) {
+            let why = "hooks among other settings: put them into the hooks.json of a folder, and `sm add` that";
+            self.skip(&path, why);
+        }
+    }
 }
 
 fn is_skill(folder: &Path) -> bool {
@@ -208,7 +219,7 @@ fn is_linked_file(path: &Path) -> bool {
 }
 
 /// The projects below a folder, which may be one itself: folders in which some agent has its own. Looks
-/// `depth` folders deep, not into hidden folders, links, projects, or folders called as in `excluded`.
+/// `depth` folders deep, also into projects, but not into hidden folders, links, or folders called as in `excluded`.
 pub fn projects(agents: &Agents, root: &Path, depth: usize, excluded: &[String]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(root.to_owned(), depth)];
@@ -216,8 +227,7 @@ pub fn projects(agents: &Agents, root: &Path, depth: usize, excluded: &[String])
     while let Some((folder, left)) = open.pop() {
         seen += 1;
         if agents.is_project(&folder) {
-            found.push(folder);
-            continue;
+            found.push(folder.clone());
         }
         if left == 0 || seen > MAX_FOLDERS {
             continue;
@@ -336,6 +346,7 @@ mod tests {
         let at = |path: &str| folder.path().join(path);
         for path in [
             "one/.claude/skills/x",
+            "one/packages/part/.claude/skills/x",
             "team/two/.cursor/skills/x",
             "team/three/four/.agents/skills/x",
             "node_modules/five/.claude/skills/x",
@@ -348,6 +359,14 @@ mod tests {
         let found = |depth| projects(&agents(), folder.path(), depth, &excluded);
         assert_eq!(found(1), [at("one")]);
         assert_eq!(found(2), [at("one"), at("team/two")]);
-        assert_eq!(found(3), [at("one"), at("team/three/four"), at("team/two")]);
+        assert_eq!(
+            found(3),
+            [
+                at("one"),
+                at("one/packages/part"),
+                at("team/three/four"),
+                at("team/two")
+            ]
+        );
     }
 }

@@ -155,3 +155,61 @@ fn some_are_taken_by_pattern_and_from_stdin() {
     assert_eq!(error["message"], "stdin holds no name");
     sandbox.fails(&["adopt", "zz*"], 3);
 }
+
+#[test]
+fn parts_of_a_project_have_folders_of_agents_too() {
+    let sandbox = user();
+    let at = |path: &str| sandbox.path(path);
+    skill(
+        &at("src/shop/packages/cart/.claude/skills"),
+        "cart",
+        "The cart",
+    );
+    skill(
+        &at("src/shop/node_modules/x/.claude/skills"),
+        "x",
+        "Of others",
+    );
+    let of_shop = ["skill:cart new 1", "skill:deploy new 1"];
+    assert_eq!(
+        rows(&sandbox.json(&["adopt", "--from", "src/shop"])),
+        of_shop
+    );
+    let all = rows(&sandbox.json(&["adopt", "--from", "src"]));
+    assert_eq!((&all[..2], all.len()), (&of_shop.map(str::to_owned)[..], 3));
+}
+
+#[test]
+fn what_only_an_agent_reads_is_told_and_not_taken() {
+    let sandbox = user();
+    write(
+        sandbox.path(".codex/agents/planner.toml"),
+        "name = \"planner\"\n",
+    );
+    write(
+        sandbox.path(".claude/settings.json"),
+        "{\"hooks\": {\"Stop\": []}}",
+    );
+    write(
+        sandbox.path(".claude/settings.local.json"),
+        "{\"model\": \"x\"}",
+    );
+    write(
+        sandbox.path("src/shop/.claude/settings.local.json"),
+        "{\"hooks\": {}}",
+    );
+    let why = |survey: &Value, path: &str| {
+        let path = sandbox.path(path).display().to_string();
+        let skipped = survey["skipped"].as_array().unwrap();
+        let found = skipped.iter().find(|one| one["path"] == path.as_str());
+        found.map(|one| text(&one["reason"]).clone())
+    };
+    let survey = sandbox.json(&["adopt"]);
+    let agent = why(&survey, ".codex/agents/planner.toml").unwrap();
+    assert!(agent.contains("only its agent"), "{agent}");
+    let hooks = why(&survey, ".claude/settings.json").unwrap();
+    assert!(hooks.contains("hooks among other settings"), "{hooks}");
+    assert_eq!(why(&survey, ".claude/settings.local.json"), None);
+    let survey = sandbox.json(&["adopt", "--from", "src/shop"]);
+    assert!(why(&survey, "src/shop/.claude/settings.local.json").is_some());
+}

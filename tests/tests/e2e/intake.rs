@@ -278,13 +278,15 @@ fn a_folder_of_an_agent_is_taken_as_what_it_holds() {
     assert_eq!(
         results(&done),
         [
+            "skipped -",
             "added skill:own",
             "added skill:shared",
             "added command:commit"
         ]
     );
+    assert!(text(&done["items"][0]["reason"]).contains("hooks among other settings"));
     assert_eq!(
-        text(&done["items"][1]["source"]),
+        text(&done["items"][2]["source"]),
         claude.join("skills/shared").display().to_string()
     );
     assert!(

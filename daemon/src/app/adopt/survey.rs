@@ -10,7 +10,7 @@ use skillmeat_shared::deployment::agents::{Agents, Folder};
 use skillmeat_shared::deployment::found::{self, Found};
 use skillmeat_shared::error::word;
 use skillmeat_shared::paths::ProcessEnvironment;
-use skillmeat_shared::{ArtifactId, Code, Error, Result};
+use skillmeat_shared::{ArtifactId, Code, Error, Kind, Result};
 
 use crate::app::App;
 use crate::store::list;
@@ -67,7 +67,11 @@ impl App {
         let mut surveyed = Surveyed {
             collection,
             skipped: findings.skipped,
-            folders: folders.into_iter().map(|folder| folder.path).collect(),
+            folders: folders
+                .into_iter()
+                .filter(|folder| folder.kind != Kind::Hook)
+                .map(|folder| folder.path)
+                .collect(),
             ..Surveyed::default()
         };
         surveyed.folders.sort_unstable();
@@ -118,8 +122,9 @@ impl App {
                     here.extend(agents.of_user(None, &request.variables));
                 }
                 here.extend(agents.of_project(None, path));
-                if !here.iter().any(|folder| folder.path.exists()) {
-                    here = projects(path);
+                // A project's parts may have folders of their own; of a home only those of the user are meant.
+                if home != Some(path) || !here.iter().any(|folder| folder.path.exists()) {
+                    here.extend(projects(path));
                 }
             }
             if !here.iter().any(|folder| folder.path.exists()) {
@@ -202,8 +207,6 @@ impl Surveyed {
 
 #[cfg(test)]
 mod tests {
-    use skillmeat_shared::Kind;
-
     use super::*;
 
     fn row(name: &str, hash: &str) -> SurveyRow {
