@@ -78,23 +78,15 @@ pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) ->
 }
 
 async fn go_back(context: &mut Context, request: v1::RollbackRequest, verb: &str) -> Outcome {
-    // One that is named in full: it fails with its own error.
-    let single = matches!(request.artifacts.as_slice(), [one] if !one.name.contains(['*', '?']));
     let session = context.session_for(LONG).await?;
     let stream = session.stream(request).await?;
     let words = Words {
         verb,
-        single,
+        single: false,
         tolerates_conflicts: false,
         terse: false,
         tally: &tally,
-        hints: &|code, _| match code {
-            Code::ArtifactNotFound => {
-                vec!["`sm snapshot show ID` lists the artifacts of a snapshot".to_owned()]
-            }
-            Code::ArtifactAmbiguous => vec!["name its kind, too: `type:NAME`".to_owned()],
-            _ => Vec::new(),
-        },
+        hints: &|_, _| Vec::new(),
     };
     change::follow(context, &session, stream, &words).await
 }

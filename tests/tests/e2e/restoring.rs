@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{replace, text, write};
+use skillmeat_tests::home::{replace, skill, text, write};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -120,4 +120,61 @@ fn a_setuid_that_is_not_brought_back_makes_no_difference() {
     assert_eq!(changes, &json!([]));
     let again = sandbox.json(&["rollback", &then, "--dry-run"]);
     assert_eq!(again["items"], json!([]), "{again:#}");
+}
+
+#[test]
+fn a_rollback_of_artifacts_refuses_a_name_as_a_whole() {
+    let sandbox = Sandbox::with_two();
+    let then = snapshot(&sandbox);
+    let file = sandbox.collection("default", "skills/one/SKILL.md");
+    write(&file, "mine");
+    let both = ["--artifact", "one", "--artifact", "nosuch"];
+    for more in ["--yes", "--dry-run"] {
+        let args = [&["rollback", &then][..], &both, &[more]].concat();
+        let error = sandbox.fails(&args, 3);
+        assert_eq!(error["code"], "artifact.not_found", "{error:#}");
+        assert!(text(&error["message"]).contains("`nosuch`"), "{error:#}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine", "nothing was changed");
+    assert_eq!(snapshots(&sandbox).len(), 1);
+}
+
+#[test]
+fn a_rollback_of_artifacts_removes_what_the_snapshot_did_not_have() {
+    let sandbox = Sandbox::with_two();
+    let at = |path: &str| sandbox.collection("default", path);
+    let manifest = || fs::read_to_string(at("collection.toml")).unwrap();
+    let then = snapshot(&sandbox);
+    for name in ["three", "third"] {
+        let source = skill(&sandbox.path("src"), name, "later");
+        sandbox.json(&["add", source.to_str().unwrap()]);
+    }
+    sandbox.json(&["rate", "three", "4"]);
+    let back = ["rollback", &then, "--artifact", "three"];
+    let dry = sandbox.json(&[&back[..], &["--dry-run"]].concat());
+    assert_eq!(dry["items"][0]["result"], "would-remove", "{dry:#}");
+    assert_eq!((&dry["removed"], &dry["restored"]), (&json!(1), &json!(0)));
+    assert!(at("skills/three").exists());
+    // A snapshot brings back what it had, and takes nothing away.
+    let error = sandbox.fails(&["restore", &format!("three@{then}")], 3);
+    assert_eq!(error["code"], "artifact.not_found", "{error:#}");
+    let done = sandbox.json(&[&back[..], &["--yes"]].concat());
+    assert_eq!(done["items"][0]["result"], "removed", "{done:#}");
+    assert!(!at("skills/three").exists() && !manifest().contains("three"));
+    assert_eq!(snapshots(&sandbox)[0].0, "safety");
+    let log = sandbox.json(&["log", "--limit", "1"]);
+    let what = text(&log["operations"][0]["what"]);
+    assert_eq!(what, format!("rollback three to {then}"));
+    sandbox.json(&["undo"]);
+    assert_eq!(sandbox.show("three")["rating"], 4);
+    // A pattern means those of then and of now.
+    write(at("skills/two/SKILL.md"), "mine");
+    let all = ["rollback", &then, "--artifact", "t*", "--yes"];
+    let done = sandbox.json(&all);
+    assert_eq!(
+        (&done["removed"], &done["restored"]),
+        (&json!(2), &json!(1)),
+        "{done:#}"
+    );
+    assert!(at("skills/one").exists() && !at("skills/third").exists());
 }

@@ -33,6 +33,7 @@ use relock::{Touched, relock};
 
 pub use rate::RateRequest;
 pub use remove::RemoveRequest;
+pub(in crate::app) use remove::take_out;
 pub use rename::RenameRequest;
 pub use save::{Opened, SaveRequest};
 pub use set::{Field, SetRequest};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use skillmeat_shared::collection::edit;
-use skillmeat_shared::{ArtifactId, Code, Result};
+use skillmeat_shared::collection::{edit, spelling};
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::super::App;
-use super::super::change::{Caller, ChangeSummary, Draft};
+use super::super::change::{Caller, ChangeItem, ChangeSummary, Draft, Progress};
 use super::super::selection::Selection;
-use super::{Batch, Work, edit_lock, files, id_of, regroup, said};
+use super::{Batch, Entries, Work, edit_lock, files, id_of, regroup, said};
+use crate::store::list::Summary;
 
 /// The results that a summary always counts.
 const RESULTS: [&str; 3] = ["removed", "skipped", "failed"];
@@ -37,6 +38,39 @@ impl App {
         self.curate(&work, &request.selection, caller, &|draft, batch| {
             plan(request, draft, batch)
         })
+    }
+}
+
+/// Drafts that all of some artifacts go, with what is said of them.
+pub(in crate::app) fn take_out(
+    rows: &[Summary],
+    collection: &str,
+    dry_run: bool,
+    draft: &mut Draft<'_>,
+    caller: &dyn Caller,
+) -> Result<Vec<ChangeItem>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    for row in rows {
+        spelling::plain(&row.path)?;
+    }
+    let mut batch = Batch {
+        collection,
+        rows,
+        entries: Entries::of(draft, collection)?,
+        items: Vec::new(),
+        progress: Progress::new(caller),
+    };
+    let request = RemoveRequest {
+        dry_run,
+        ..RemoveRequest::default()
+    };
+    plan(&request, draft, &mut batch)?;
+    let failed = |item: &ChangeItem| Some((item.code?, item.id.clone(), item.reason.clone()));
+    match batch.items.iter().find_map(failed) {
+        Some((code, id, reason)) => Err(Error::new(code, format!("can't remove `{id}`: {reason}"))),
+        None => Ok(batch.items),
     }
 }
 

@@ -16,9 +16,13 @@ use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::ratings::ids_in;
-use super::restore::text_of;
+use super::restore::{RollbackRequest, text_of};
 use super::{Opened, artifacts_in};
-use crate::app::change::{ChangeItem, Draft, Place, Source, named};
+use crate::app::App;
+use crate::app::change::{Caller, ChangeItem, Draft, Place, Source, named};
+use crate::app::curation::{id_of, take_out};
+use crate::app::selection::Selection;
+use crate::store::list::Summary;
 
 /// An artifact, and a group that held it and is gone.
 type Gone = (ArtifactId, String);
@@ -31,34 +35,57 @@ pub(super) struct Restored {
     pub(super) notes: Vec<String>,
 }
 
-/// Plans to bring some artifacts back, with their entries; also those of them that were not there.
+/// Plans to bring some artifacts back, with their entries; also those of them that were not there. A rollback takes
+/// away those that the snapshot did not have. A name that means none is an error of the whole.
 pub(super) fn some(
+    app: &App,
     name: &str,
     target: &Opened<'_>,
-    wanted: &[ArtifactRef],
-    is_dry: bool,
+    request: &RollbackRequest,
     draft: &mut Draft<'_>,
+    caller: &dyn Caller,
 ) -> Result<Restored> {
+    let is_dry = request.dry_run;
     let held = artifacts_in(&target.objects, &target.node)?;
-    let (mut items, mut failures) = (Vec::new(), Vec::new());
+    let known = if request.restore {
+        None
+    } else {
+        // Only what the rows say of the files as they are can go.
+        draft.existing(name)?;
+        ids_in(&target.objects, &target.node)?
+    };
     let mut ids = Vec::new();
     let (mut come, mut as_then) = (BTreeSet::new(), BTreeSet::new());
     let mut chosen: Vec<&(Found, Node)> = Vec::new();
-    for reference in wanted {
-        match meant(reference, &held, &target.view.id) {
-            Ok(all) => chosen.extend(all),
-            Err(error) => failures.push(failed(shown(reference), &error)),
+    let mut newer: BTreeMap<i64, Summary> = BTreeMap::new();
+    for reference in &request.artifacts {
+        let then = meant(reference, &held)?;
+        let count = newer.len();
+        if let (Some(known), true) = (&known, then.is_empty() || reference.is_pattern()) {
+            let selected = app.select(name, &Selection::one(name, reference))?;
+            let mut failed = selected.failed.into_iter().map(|(_, error)| error);
+            if let Some(error) = failed.find(|error| error.code != Code::ArtifactNotFound) {
+                return Err(error);
+            }
+            let rows = selected.rows.into_iter();
+            let rows = rows.filter(|row| !known.contains(&id_of(row)));
+            newer.extend(rows.map(|row| (row.row, row)));
         }
+        if then.is_empty() && newer.len() == count {
+            return Err(no_artifact(reference, &target.view.id));
+        }
+        chosen.extend(then);
     }
+    let newer: Vec<Summary> = newer.into_values().collect();
+    let mut items = take_out(&newer, name, is_dry, draft, caller)?;
     let mut seen = BTreeSet::new();
     chosen.retain(|(found, _)| seen.insert(&found.path));
     for (found, node) in chosen {
         let id = ArtifactId::new(found.kind.clone(), found.name.clone());
         if found.raw.is_some() {
-            let error = Error::new(Code::FileOutside, "its name is not UTF-8")
-                .hint("take the whole collection back instead");
-            items.push(failed(id.to_string(), &error));
-            continue;
+            let message = format!("the name of `{id}` is not UTF-8");
+            return Err(Error::new(Code::FileOutside, message)
+                .hint("take the whole collection back instead"));
         }
         let place = Place::collection(name, &found.path);
         let there = draft.root(name)?.join(&found.path);
@@ -79,7 +106,6 @@ pub(super) fn some(
         });
         ids.push(id);
     }
-    items.append(&mut failures);
     let (changed, gone) = entries(name, target, &ids, draft)?;
     for id in as_then.difference(&changed).map(ToString::to_string) {
         let same = items.iter_mut().filter(|item| item.id == id);
@@ -92,12 +118,9 @@ pub(super) fn some(
     })
 }
 
-/// What a name or pattern means among the artifacts of a snapshot. A name with `*` in it that is there is a name.
-fn meant<'h>(
-    reference: &ArtifactRef,
-    held: &'h [(Found, Node)],
-    id: &str,
-) -> Result<Vec<&'h (Found, Node)>> {
+/// What a name or pattern means among the artifacts of a snapshot: maybe none. A name with `*` in it that is there is
+/// a name.
+fn meant<'h>(reference: &ArtifactRef, held: &'h [(Found, Node)]) -> Result<Vec<&'h (Found, Node)>> {
     let is_kind = |found: &Found| {
         reference
             .kind
@@ -115,15 +138,8 @@ fn meant<'h>(
         return Ok(named);
     }
     let fits = |(found, _): &&(Found, Node)| reference.fits(found.kind.as_str(), &found.name);
-    let fitting: Vec<_> = held
-        .iter()
-        .filter(|_| reference.is_pattern())
-        .filter(fits)
-        .collect();
-    if fitting.is_empty() {
-        return Err(no_artifact(reference, id));
-    }
-    Ok(fitting)
+    let fitting = held.iter().filter(|_| reference.is_pattern());
+    Ok(fitting.filter(fits).collect())
 }
 
 /// Notes on groups that are gone, with those that they held.
@@ -219,16 +235,6 @@ fn following(text: &str, key: &Key) -> Result<Option<Key>> {
         .skip_while(|other| other != key)
         .skip(1);
     Ok(entries.next())
-}
-
-fn failed(id: String, error: &Error) -> ChangeItem {
-    ChangeItem {
-        id,
-        result: "failed",
-        reason: error.message.clone(),
-        code: Some(error.code),
-        ..ChangeItem::default()
-    }
 }
 
 fn shown(reference: &ArtifactRef) -> String {

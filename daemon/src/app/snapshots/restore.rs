@@ -62,7 +62,7 @@ pub struct RollbackRequest {
 
 impl App {
     /// Takes a collection back to a snapshot: everything, or some artifacts with what manifest and lock say of
-    /// them. One that is gone comes back as a whole.
+    /// them. What the snapshot did not have goes. A collection that is gone comes back as a whole.
     pub fn roll_back(
         &self,
         request: &RollbackRequest,
@@ -88,7 +88,7 @@ impl App {
                 if !(request.dry_run || request.restore) {
                     self.make_safe(&name, draft, &safety)?;
                 }
-                let back = some(&name, &target, &request.artifacts, request.dry_run, draft)?;
+                let back = some(self, &name, &target, request, draft, caller)?;
                 self.turn_ratings(&name, at, draft, &|_| {
                     Ok(Turned {
                         come: back.come.clone(),
@@ -167,7 +167,12 @@ fn what(request: &RollbackRequest) -> String {
         .iter()
         .map(|artifact| artifact.name.as_str())
         .collect();
-    format!("restore {} from {}", names.join(", "), request.id)
+    let (verb, link) = if request.restore {
+        ("restore", "from")
+    } else {
+        ("rollback", "to")
+    };
+    format!("{verb} {} {link} {}", names.join(", "), request.id)
 }
 
 /// Plans to bring everything back. What the snapshot did not have goes. Objects of a dry run are kept nowhere.
