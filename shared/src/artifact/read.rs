@@ -98,18 +98,27 @@ pub fn read(kind: &Kind, name: &str, path: &Path, scan: &Scan, texts: bool) -> R
 /// # Errors
 /// As [`scan::scan`].
 pub fn as_copied(id: &ArtifactId, source: &Path) -> Result<Reading> {
+    let (root, scan) = copied(&id.kind, source)?;
+    read(&id.kind, &id.name, root, &scan, false)
+}
+
+/// What is copied of a file or folder, and the folder that it stands in.
+///
+/// # Errors
+/// As [`scan::scan`].
+pub fn copied<'s>(kind: &Kind, source: &'s Path) -> Result<(&'s Path, Scan)> {
     let mut scan = scan::scan(source, source)?;
     scan.entries.retain(|entry| {
         let is_copied = matches!(entry.kind, EntryKind::File | EntryKind::LinkedFile);
         is_copied && !entry.path.iter().any(copy::is_excluded)
     });
     let mut root = source;
-    if scan.is_file && id.kind.shape() == Shape::Folder {
+    if scan.is_file && kind.shape() == Shape::Folder {
         // A lone file that gets a folder of its own.
         scan.is_file = false;
         root = source.parent().unwrap_or(source);
     }
-    read(&id.kind, &id.name, root, &scan, false)
+    Ok((root, scan))
 }
 
 /// The texts of the artifact's files alone, manifest file first. What can't be read is left out.

@@ -109,6 +109,49 @@ fn nothing_that_exists_is_overwritten() {
 }
 
 #[test]
+fn what_is_added_under_another_name_says_it_itself() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("a"), "pdf", "Reads");
+    let agent = sandbox.path("agents/old.md");
+    write(
+        &agent,
+        "---\nname: old # mine\ndescription: Looks\n---\nLook.\n",
+    );
+    let other = skill(&sandbox.path("b"), "odd", "Reads");
+    write(
+        other.join("SKILL.md"),
+        "---\nname: else\ndescription: Is\n---\n",
+    );
+    for (source, path) in [
+        (&source, "skills/new/SKILL.md"),
+        (&agent, "agents/new.md"),
+        (&other, "skills/newer/SKILL.md"),
+    ] {
+        let name = if path.contains("newer") {
+            "newer"
+        } else {
+            "new"
+        };
+        let args = ["add", source.to_str().unwrap(), "--as", name];
+        sandbox.json(&[&args[..], &["--dry-run"]].concat());
+        let added = sandbox.json(&args);
+        assert_eq!(added["added"], 1, "{added:#}");
+        let text = std::fs::read_to_string(sandbox.collection("default", path)).unwrap();
+        let said = match path {
+            "skills/new/SKILL.md" => "name: new\n",
+            "agents/new.md" => "name: new # mine\n",
+            // It had another name of its own before.
+            _ => "name: else\n",
+        };
+        assert!(text.contains(said), "{text}");
+        let again = sandbox.json(&args);
+        assert_eq!(again["items"][0]["result"], "unchanged", "{again:#}");
+    }
+    let source = std::fs::read_to_string(source.join("SKILL.md")).unwrap();
+    assert!(source.contains("name: pdf"), "{source}");
+}
+
+#[test]
 fn files_in_the_way_are_left_alone() {
     let sandbox = Sandbox::initialised();
     // Not an artifact that is listed, but somebody's file all the same.

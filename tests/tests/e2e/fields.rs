@@ -15,6 +15,34 @@ fn a_field_is_given_once() {
 }
 
 #[test]
+fn what_an_edit_would_refuse_is_not_set() {
+    let sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let before = std::fs::read(&file).unwrap();
+    let long = format!("description={}", "x".repeat(1025));
+    for field in ["description=", "description=  ", &long] {
+        for more in [&[][..], &["--dry-run"]] {
+            let args = [&["set", "pdf", field, "license=MIT"][..], more].concat();
+            let error = sandbox.fails(&args, 4);
+            assert_eq!(error["code"], "artifact.frontmatter_invalid", "{error:#}");
+            assert!(
+                text(&error["message"]).contains("(description."),
+                "{error:#}"
+            );
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+    let shown = sandbox.show("pdf");
+    assert_eq!(shown["description"], "What pdf is for");
+    assert_eq!(shown["license"], json!(null));
+    // A command needs no description; what was wrong before may stay so.
+    sandbox.json(&["set", "command:tidy", "description="]);
+    let broken = text(&json!(String::from_utf8(before).unwrap())).replace("description", "about");
+    skillmeat_tests::home::replace(&file, broken);
+    sandbox.json(&["set", "pdf", "license=MIT"]);
+}
+
+#[test]
 fn an_alias_is_that_of_one_artifact() {
     let sandbox = library();
     sandbox.json(&["set", "review", "aliases=look,see"]);

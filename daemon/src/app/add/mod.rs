@@ -249,5 +249,14 @@ fn put(name: &str, place: &Place, planned: &Planned, draft: &mut Draft<'_>) -> R
         draft.put(place, Source::Folder)?;
     }
     let target = Place::collection(name, copy_to);
-    draft.put(&target, Source::Disk(planned.from.clone()))
+    draft.put(&target, Source::Disk(planned.from.clone()))?;
+    if let Some((file, bytes)) = &planned.renamed {
+        let inner = if planned.from.is_dir() {
+            format!("{copy_to}/{}", file.display())
+        } else {
+            copy_to.clone()
+        };
+        draft.write(&Place::collection(name, inner), bytes.clone())?;
+    }
+    Ok(())
 }

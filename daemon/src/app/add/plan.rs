@@ -1,20 +1,25 @@
 //! Deciding what an addition does, before anything is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::read::{self, Reading};
-use skillmeat_shared::artifact::{detect, hash, name};
+use skillmeat_shared::artifact::{detect, hash, metadata, name};
 use skillmeat_shared::collection::{layout, spelling};
+use skillmeat_shared::fs::read_bounded;
 use skillmeat_shared::kind::Shape;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::Replace;
 use super::sources::Named;
 use crate::app::change::{Caller, ChangeItem, Telling, is_wanted};
+use crate::app::curation::with_name;
 use crate::app::naming::Aliases;
 use crate::store::list::Existing;
+
+/// Bytes of a file that says what an artifact is, to be changed.
+const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
 /// An artifact to add, checked.
 pub(super) struct Planned {
@@ -33,6 +38,8 @@ pub(super) struct Planned {
     pub(super) replaces: bool,
     /// What the source says of itself, of the files that are copied.
     pub(super) reading: Reading,
+    /// The file in it that gets the new name, and its text with that.
+    pub(super) renamed: Option<(PathBuf, Vec<u8>)>,
 }
 
 enum Decision {
@@ -130,8 +137,8 @@ fn decide(
     let checked = name::validate(&id.name)
         .and_then(|()| detect::check(&id.kind, from))
         .and_then(|()| place(&collection.root, &id, from))
-        .and_then(|places| Ok((places, read::as_copied(&id, from)?)));
-    let ((path, copy_to), reading) = match checked {
+        .and_then(|places| Ok((places, read_as(&id, named)?)));
+    let ((path, copy_to), (reading, renamed)) = match checked {
         Ok(checked) => checked,
         Err(error) => {
             let error = told_of(error, from, &named.source);
@@ -170,6 +177,7 @@ fn decide(
         has_entry: collection.entries.contains_key(&id),
         replaces: false,
         reading,
+        renamed,
     };
     let is_taken = std::fs::symlink_metadata(collection.root.join(&path)).is_ok();
     if planned.lies_there(&collection.root) {
@@ -234,6 +242,37 @@ fn decide(
     }
     sources.insert(id, named.source.clone());
     Decision::Add(Box::new(planned))
+}
+
+/// What an artifact is in a collection. One that is named anew says its new name itself, if it said the old one.
+fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<(PathBuf, Vec<u8>)>)> {
+    let from = &named.candidate.path;
+    let mut reading = read::as_copied(id, from)?;
+    let old = name::default_name(from, &id.kind).filter(|old| *old != id.name);
+    let (Some(old), false, Some(_)) = (old, named.is_one_of_many, &reading.manifest_file) else {
+        return Ok((reading, None));
+    };
+    let (root, scan) = read::copied(&id.kind, from)?;
+    let Some(file) = metadata::manifest_file(&id.kind, &scan) else {
+        return Ok((reading, None));
+    };
+    let path = if scan.is_file {
+        root.to_owned()
+    } else {
+        root.join(&file)
+    };
+    let bytes = read_bounded(&path, MAX_MANIFEST)?;
+    let Some(edited) = with_name(&id.kind, &file, &bytes, (&old, &id.name))? else {
+        return Ok((reading, None));
+    };
+    let of_hash = if scan.is_file {
+        PathBuf::new()
+    } else {
+        file.clone()
+    };
+    let instead = BTreeMap::from([(of_hash, Some(edited.clone()))]);
+    reading.hashes.content = hash::with(root, &scan, &instead);
+    Ok((reading, Some((file, edited))))
 }
 
 impl Collection {

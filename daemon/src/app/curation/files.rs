@@ -67,14 +67,27 @@ pub(super) fn rename_inside(
     let Some(bytes) = draft.read(&target)? else {
         return Ok(());
     };
-    let own = frontmatter::parse_file(&file, &bytes);
-    if own.fields.get("name").and_then(|name| name.as_str()) != Some(&row.name) {
-        return Ok(());
+    match with_name(&kind, &file, &bytes, (&row.name, new))? {
+        Some(edited) => draft.write(&target, edited),
+        None => Ok(()),
+    }
+}
+
+/// The file that says what an artifact is with another `name`, if it has the old one there and can be changed.
+pub(in crate::app) fn with_name(
+    kind: &Kind,
+    file: &Path,
+    bytes: &[u8],
+    (old, new): (&str, &str),
+) -> Result<Option<Vec<u8>>> {
+    let own = frontmatter::parse_file(file, bytes);
+    if own.fields.get("name").and_then(|name| name.as_str()) != Some(old) {
+        return Ok(None);
     }
     let change = frontmatter::edit::Change::Set("name", new.to_owned());
-    match frontmatter::edit::edit(&bytes, &file, &kind, &[change]) {
-        Ok(edited) => draft.write(&target, edited),
-        Err(error) if error.code == Code::FrontmatterInvalid => Ok(()),
+    match frontmatter::edit::edit(bytes, file, kind, &[change]) {
+        Ok(edited) => Ok(Some(edited)),
+        Err(error) if error.code == Code::FrontmatterInvalid => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -28,6 +28,7 @@ use super::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Plac
 use super::selection::Selection;
 use crate::store::list::Summary;
 
+pub(in crate::app) use files::with_name;
 pub(in crate::app) use rate::Rated;
 use relock::{Touched, relock};
 

@@ -220,7 +220,11 @@ const fn legibility(status: ParseStatus) -> u8 {
 }
 
 /// Fails if there is an error that was not there before. Warnings that are new, and the errors that were, are told.
-fn no_worse(target: &Place, before: &[Finding], after: &[Finding]) -> Result<Vec<String>> {
+pub(super) fn no_worse(
+    target: &Place,
+    before: &[Finding],
+    after: &[Finding],
+) -> Result<Vec<String>> {
     let was_there = |one: &&Finding| before.iter().any(|other| other.rule == one.rule);
     let told = |one: &Finding| format!("{} ({})", one.message, one.rule.id);
     // Where fields could not be read, nothing was known of what they say.

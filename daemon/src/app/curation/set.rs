@@ -11,6 +11,8 @@ use skillmeat_shared::{Code, Error, Kind, Result};
 use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft};
 use super::super::selection::Selection;
+use super::save::no_worse;
+use super::validate::findings_with;
 use super::{Batch, Work, files, id_of, relock, said};
 use crate::store::list::Summary;
 
@@ -320,6 +322,13 @@ fn set_in_file(
     let kind = Kind::from_manifest(&row.kind);
     let edited = frontmatter::edit(&bytes, &file, &kind, changes)?;
     let differs = edited != bytes;
+    if differs {
+        let artifact = files::place_of(collection, row);
+        let scan = files::scanned(draft, collection, &artifact)?;
+        let mut found = |bytes| findings_with(draft, (&artifact, row), &scan, (&file, bytes));
+        let (before, after) = (found(&bytes)?, found(&edited)?);
+        no_worse(&place, &before, &after)?;
+    }
     draft.write(&place, edited)?;
     Ok(differs)
 }
