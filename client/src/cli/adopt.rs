@@ -2,8 +2,10 @@
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
+use skillmeat_shared::Kind;
 
-use crate::commands::completions::{agents, collections};
+use super::artifact::any_kind;
+use crate::commands::completions::{agents, collections, kinds};
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
@@ -14,6 +16,9 @@ pub(crate) struct AdoptArgs {
     /// agent's folders in your home, and the projects below `search.project-roots`]
     #[arg(long, short, value_name = "AGENT|PATH", value_hint = ValueHint::DirPath, add = ArgValueCompleter::new(agents))]
     pub(crate) from: Vec<String>,
+    /// Only this kind; may be given again for more kinds
+    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = any_kind, add = ArgValueCompleter::new(kinds))]
+    pub(crate) kinds: Vec<Kind>,
     /// Take in everything that the collection does not have
     #[arg(long, short, conflicts_with = "names")]
     pub(crate) all: bool,

@@ -101,9 +101,9 @@ pub(crate) enum GroupCommand {
     /// Delete groups; their members stay in the collection
     #[command(after_help = "Examples:
   sm group delete Authentication
-  sm group delete Old Older --dry-run")]
+  sm group delete Old 'tmp-*' --dry-run")]
     Delete {
-        /// The groups
+        /// The groups, or patterns; - reads names from stdin
         #[arg(required = true, value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         groups: Vec<String>,
         #[command(flatten)]
@@ -245,9 +245,9 @@ pub(crate) enum TagCommand {
     /// Delete tags: their definitions, and from every artifact that carries them
     #[command(after_help = "Examples:
   sm tag delete old
-  sm tag delete old older --dry-run")]
+  sm tag delete old 'tmp-*' --dry-run")]
     Delete {
-        /// The tags
+        /// The tags, or patterns; - reads names from stdin
         #[arg(required = true, value_name = "TAG", add = ArgValueCompleter::new(tags))]
         tags: Vec<String>,
         #[command(flatten)]

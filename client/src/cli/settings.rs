@@ -36,6 +36,9 @@ pub(crate) enum CollectionCommand {
         /// The collection
         #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
         name: String,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Create an empty collection
     #[command(after_help = "Examples:
@@ -44,6 +47,9 @@ pub(crate) enum CollectionCommand {
         /// The name
         #[arg(id = "own_name", value_name = "NAME")]
         name: String,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Rename a collection: its folder, and the name in its manifest
     #[command(after_help = "Examples:

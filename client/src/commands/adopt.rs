@@ -76,7 +76,11 @@ enum Choice {
 pub(super) async fn run(context: &mut Context, mut args: AdoptArgs) -> Outcome {
     args.names = listed(args.names)?;
     let session = context.session_for(LONG).await?;
-    let survey = look(context, &session, &args).await?;
+    let mut survey = look(context, &session, &args).await?;
+    let is_wanted = |row: &v1::SurveyRow| {
+        args.kinds.is_empty() || args.kinds.iter().any(|kind| kind.as_str() == row.kind)
+    };
+    survey.rows.retain(is_wanted);
     let rows = &survey.rows;
     let is_asking = args.names.is_empty() && !args.all;
     if is_asking && context.out.json {

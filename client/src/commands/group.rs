@@ -8,7 +8,7 @@ use skillmeat_shared::{Code, Error};
 
 use super::change::{self, Words};
 use super::curation::PATIENCE;
-use super::selection::{is_single, select, selection};
+use super::selection::{is_single, listed, select, selection};
 use super::{Context, Outcome, missing};
 use crate::cli::{GroupCommand, Looks, SelectArgs, Where};
 use crate::output::escape::{escape, one_line};
@@ -65,14 +65,17 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
             looks,
             at,
         } => updated(group, name, looks, at)?,
-        GroupCommand::Delete { groups, at } => Asked {
-            single: groups.len() == 1,
-            action: Action::Delete(v1::DeleteGroups { names: groups }),
-            at,
-            verb: "delete",
-            done: "deleted",
-            noun: "group",
-        },
+        GroupCommand::Delete { groups, at } => {
+            let names = listed(groups)?;
+            Asked {
+                single: names.len() == 1,
+                action: Action::Delete(v1::DeleteGroups { names }),
+                at,
+                verb: "delete",
+                done: "deleted",
+                noun: "group",
+            }
+        }
         GroupCommand::Add {
             group,
             select,

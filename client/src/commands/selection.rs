@@ -11,6 +11,9 @@ use crate::cli::{FilterArgs, SelectArgs};
 /// Bytes of names that are read from stdin.
 const MAX_INPUT: u64 = 8 * 1024 * 1024;
 
+/// How names are given.
+const ONE_EACH: &str = "give one name on each line";
+
 /// The selection as the daemon wants it.
 pub(super) fn selection(args: SelectArgs) -> Result<v1::Selection, Error> {
     select(args.names, args.filters)
@@ -47,7 +50,7 @@ fn from_stdin() -> Result<Vec<String>, Error> {
     for line in input.lines() {
         let line = line.map_err(|error| {
             let message = format!("can't read names from stdin: {error}");
-            Error::new(Code::InvalidArgument, message).hint("give one name on each line")
+            Error::new(Code::InvalidArgument, message).hint(ONE_EACH)
         })?;
         let name = line.trim();
         if !name.is_empty() {
@@ -55,11 +58,7 @@ fn from_stdin() -> Result<Vec<String>, Error> {
         }
     }
     if names.is_empty() {
-        return Err(
-            Error::new(Code::InvalidArgument, "stdin holds no name").hint(
-                "give one name on each line, as `sm list --json | jq -r '.artifacts[].id'` does",
-            ),
-        );
+        return Err(Error::new(Code::InvalidArgument, "stdin holds no name").hint(ONE_EACH));
     }
     Ok(names)
 }

@@ -6,7 +6,7 @@ use skillmeat_proto::v1::change_tags_request::Action;
 use skillmeat_shared::{Code, Error};
 
 use super::group::{Asked, PLACE, at, change, collection};
-use super::selection::{is_single, selection};
+use super::selection::{is_single, listed, selection};
 use super::{Context, Outcome, missing};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
 use crate::output::escape::{escape, one_line};
@@ -63,7 +63,9 @@ pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
             single: false,
         },
         TagCommand::Delete { tags, at } => Asked {
-            action: Action::Delete(v1::DeleteTags { names: tags }),
+            action: Action::Delete(v1::DeleteTags {
+                names: listed(tags)?,
+            }),
             at,
             verb: "delete",
             done: "deleted",

@@ -1,7 +1,9 @@
 //! Which artifacts of a collection a call is about: names, patterns, and filters.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use skillmeat_shared::fs::glob;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{Code, Error, Result};
 
@@ -91,6 +93,26 @@ pub(super) fn unknown<'n>(
         Some((_, other)) => error.hint(format!("did you mean `{other}`?")),
         None => error.hint(otherwise),
     }
+}
+
+/// Each name, and in the place of a pattern that is none of the names that there are those that fit it, if any do.
+pub(super) fn spread<'n>(given: &[String], there: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let there: Vec<&str> = there.collect();
+    let mut all: Vec<String> = Vec::new();
+    for name in given {
+        let is_pattern = glob::is_pattern(Path::new(name)) && !there.contains(&name.as_str());
+        let fitting = there
+            .iter()
+            .filter(|one| is_pattern && glob::fits(name, one));
+        let mut meant: Vec<String> = fitting.map(|one| (*one).to_owned()).collect();
+        if meant.is_empty() {
+            meant.push(name.clone());
+        }
+        all.extend(meant);
+    }
+    let mut seen = BTreeSet::new();
+    all.retain(|name| seen.insert(name.clone()));
+    all
 }
 
 /// The error that a collection has no such group.

@@ -174,6 +174,8 @@ fn action(request: v1::ChangeCollectionRequest) -> Option<CollectionRequest> {
             new_name: rename.new_name,
         },
         Action::Delete(delete) => CollectionAction::Delete { name: delete.name },
+        Action::Create(create) => CollectionAction::Create { name: create.name },
+        Action::Use(wanted) => CollectionAction::Use { name: wanted.name },
         Action::Import(import) => CollectionAction::Import {
             source: import.source,
             name: import.name,

@@ -90,6 +90,20 @@ pub fn check_icon(text: &str) -> Result<()> {
     .hint("write a word, such as `layers`"))
 }
 
+/// Checks a place in an order.
+///
+/// # Errors
+/// `usage.invalid_argument`.
+pub fn position(at: i64) -> Result<i64> {
+    if at >= 0 {
+        return Ok(at);
+    }
+    Err(
+        Error::new(Code::InvalidArgument, format!("`{at}` is no position"))
+            .hint("a position is a number from 0"),
+    )
+}
+
 /// The slug of a tag: lower case, with hyphens for all but letters and digits.
 pub fn slug(name: &str) -> String {
     let mut slug = String::new();

@@ -213,3 +213,15 @@ fn what_only_an_agent_reads_is_told_and_not_taken() {
     let survey = sandbox.json(&["adopt", "--from", "src/shop"]);
     assert!(why(&survey, "src/shop/.claude/settings.local.json").is_some());
 }
+
+#[test]
+fn kinds_are_chosen_from_what_agents_have() {
+    let sandbox = user();
+    let survey = sandbox.json(&["adopt", "--type", "agent"]);
+    assert_eq!(rows(&survey), ["agent:review new 1"]);
+    let error = sandbox.fails(&["adopt", "pdf", "--type", "agents"], 3);
+    assert_eq!(error["code"], "artifact.not_found", "{error:#}");
+    let taken = sandbox.json(&["adopt", "--all", "--type", "skill"]);
+    assert_eq!(taken["added"], 1, "{taken:#}");
+    assert_eq!(sandbox.ids(), ["skill:pdf"]);
+}

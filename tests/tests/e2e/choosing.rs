@@ -263,3 +263,39 @@ fn hints_are_of_what_helps() {
         "{empty:?}"
     );
 }
+
+#[test]
+fn groups_are_deleted_by_patterns_and_by_names_on_stdin() {
+    let sandbox = stocked();
+    for name in ["tmp-a", "tmp-b", "t*", "kept", "listed"] {
+        sandbox.json(&["group", "create", name]);
+    }
+    let left = || -> Vec<String> {
+        let list = sandbox.json(&["group", "list"]);
+        let names = list["groups"].as_array().unwrap().iter();
+        names
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let before = left();
+    let dry = sandbox.json(&["group", "delete", "tmp-*", "--dry-run"]);
+    assert_eq!(dry["deleted"], 2, "{dry:#}");
+    assert_eq!(left(), before);
+    // What there is of this name is meant.
+    let one = sandbox.json(&["group", "delete", "t*"]);
+    assert_eq!(one["items"][0]["id"], "t*", "{one:#}");
+    let mut command = sandbox.sm(&["group", "delete", "-", "tmp-[ab]", "--json"]);
+    write(sandbox.path("names"), "listed\n\n tmp-a \nnobody\n");
+    command.stdin(std::fs::File::open(sandbox.path("names")).unwrap());
+    let done = output(command).exits(9).json();
+    assert_eq!((&done["deleted"], &done["failed"]), (&3.into(), &1.into()));
+    assert!(
+        !left()
+            .iter()
+            .any(|name| name.starts_with("tmp") || name == "listed")
+    );
+    sandbox.json(&["undo"]);
+    assert!(left().contains(&"tmp-b".to_owned()), "one operation");
+    let error = sandbox.fails(&["group", "delete", "zz*"], 3);
+    assert_eq!(error["code"], "group.not_found");
+}

@@ -392,3 +392,36 @@ fn what_was_exported_can_be_imported() {
         assert_eq!(copied(path), own.clone().filter(|_| is_there), "{path}");
     }
 }
+
+#[test]
+fn what_would_be_created_or_used_is_told_and_not_done() {
+    let sandbox = Sandbox::initialised();
+    let names = || -> Vec<(String, bool)> {
+        let list = sandbox.json(&["collection", "list"]);
+        let all = list["collections"].as_array().unwrap().iter();
+        all.map(|one| (text(&one["name"]), one["is_default"] == true))
+            .collect()
+    };
+    let would = |verb: &str, name: &str| {
+        let done = sandbox.json(&["collection", verb, name, "--dry-run"]);
+        assert_eq!(done["dry_run"], true, "{done:#}");
+        assert!(done["operation"].is_null(), "{done:#}");
+        text(&done["items"][0]["result"])
+    };
+    let before = names();
+    assert_eq!(would("create", "work"), "would-create");
+    assert_eq!(names(), before);
+    assert!(!sandbox.collection("work", "").exists());
+    sandbox.json(&["collection", "create", "work"]);
+    let before = names();
+    assert_eq!(would("use", "work"), "would-change");
+    assert_eq!(would("use", "default"), "unchanged");
+    assert_eq!(names(), before);
+    for (args, code) in [
+        (["create", "work"], 4),
+        (["create", "../x"], 2),
+        (["use", "nobody"], 3),
+    ] {
+        sandbox.fails(&[&["collection"], &args[..], &["--dry-run"]].concat(), code);
+    }
+}

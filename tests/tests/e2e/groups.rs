@@ -152,6 +152,18 @@ fn groups_live_and_end() {
 }
 
 #[test]
+fn a_position_is_a_number_from_0() {
+    let sandbox = stocked();
+    sandbox.json(&["group", "create", "one"]);
+    let before = manifest(&sandbox);
+    for args in [["create", "two"], ["update", "one"]] {
+        let error = sandbox.fails(&[&["group"], &args[..], &["--position", "-1"]].concat(), 2);
+        assert_eq!(error["code"], "usage.invalid_argument", "{error:#}");
+    }
+    assert_eq!(manifest(&sandbox), before);
+}
+
+#[test]
 fn what_makes_no_sense_changes_nothing() {
     let sandbox = stocked();
     sandbox.json(&["group", "create", "Auth", "b"]);
@@ -247,7 +259,15 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
             all.extend(["-c", collection]);
             sandbox.json(&all)
         };
-        at(&["group", "create", "Two", "--color", "slate"]);
+        at(&[
+            "group",
+            "create",
+            "Two",
+            "--color",
+            "slate",
+            "--position",
+            "1",
+        ]);
         at(&[
             "group",
             "create",
@@ -256,7 +276,7 @@ fn groups_tags_and_aliases_come_back_from_the_files() {
             "--icon",
             "box",
             "--position",
-            "-1",
+            "0",
         ]);
         at(&[
             "tag",

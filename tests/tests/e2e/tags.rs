@@ -113,6 +113,52 @@ fn a_tag_is_renamed_and_deleted_wherever_it_is() {
 }
 
 #[test]
+fn tags_are_deleted_by_patterns_and_by_names_on_stdin() {
+    let sandbox = stocked();
+    sandbox.json(&["tag", "create", "older"]);
+    let dry = sandbox.json(&["tag", "delete", "o*", "--dry-run"]);
+    // `Old` of one and `old` of another are one tag.
+    assert_eq!(dry["deleted"], 3, "{dry:#}");
+    let mut command = sandbox.sm(&["tag", "delete", "-", "kep?", "--json"]);
+    write(sandbox.path("names"), "old\nnobody\n");
+    command.stdin(std::fs::File::open(sandbox.path("names")).unwrap());
+    let done = skillmeat_tests::home::output(command).exits(9).json();
+    assert_eq!((&done["deleted"], &done["failed"]), (&2.into(), &1.into()));
+    for name in ["listed", "flow"] {
+        assert_eq!(tags(&sandbox, name), json!([]));
+    }
+    sandbox.json(&["undo"]);
+    assert_eq!(tags(&sandbox, "flow"), json!(["kept", "old"]));
+    let error = sandbox.fails(&["tag", "delete", "zz*"], 3);
+    assert_eq!(error["code"], "tag.not_found");
+}
+
+#[test]
+fn a_tag_that_becomes_another_one_is_told_of() {
+    let sandbox = stocked();
+    let args = ["tag", "rename", "old", "kept"];
+    let dry = sandbox.json(&[&args[..], &["--dry-run"]].concat());
+    let note = dry["notes"][0].as_str().unwrap().to_owned();
+    assert!(
+        note.contains("would become one tag; 2 artifacts had"),
+        "{note}"
+    );
+    let done = sandbox.json(&args);
+    let note = done["notes"][0].as_str().unwrap().to_owned();
+    let undo = format!("`sm undo {}`", done["operation"].as_str().unwrap());
+    assert!(
+        note.contains("became one tag") && note.contains(&undo),
+        "{note}"
+    );
+    assert_eq!(tags(&sandbox, "flow"), json!(["kept"]));
+    // Only spelled in another way, or new: nothing becomes one.
+    for new in ["KEPT", "fresh"] {
+        let done = sandbox.json(&["tag", "rename", "kept", new]);
+        assert_eq!(done["notes"], json!([]), "{done:#}");
+    }
+}
+
+#[test]
 fn definitions_are_made_and_changed() {
     let sandbox = stocked();
     sandbox.json(&["tag", "create", "Back End", "--color", "#3B82F6"]);

@@ -135,7 +135,7 @@ fn absolute(path: &Path) -> Result<String, Error> {
     })
 }
 
-async fn send(
+pub(super) async fn send(
     context: &mut Context,
     action: Action,
     dry_run: bool,
@@ -148,6 +148,9 @@ async fn send(
     let session = context.session().await?;
     let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| {
+        if summary.steps.is_empty() {
+            return "nothing was changed".to_owned();
+        }
         let would = if summary.dry_run { "would be" } else { "was" };
         format!(
             "the collection `{}` {would} {done}",

@@ -5,6 +5,7 @@ mod validate;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_proto::v1::change_collection_request::Action;
 use skillmeat_shared::time::Timestamp;
 
 use super::{Context, Doing, Outcome, now, show};
@@ -27,8 +28,8 @@ pub(super) fn run(context: &mut Context, command: CollectionCommand) -> Doing<'_
         CollectionCommand::Show(which) => {
             Box::pin(show(context, which.into_name().unwrap_or_default()))
         }
-        CollectionCommand::Use { name } => Box::pin(choose(context, name)),
-        CollectionCommand::Create { name } => Box::pin(create(context, name)),
+        CollectionCommand::Use { name, dry_run } => Box::pin(choose(context, name, dry_run)),
+        CollectionCommand::Create { name, dry_run } => Box::pin(create(context, name, dry_run)),
         CollectionCommand::Rename {
             name,
             new_name,
@@ -238,9 +239,14 @@ fn facts(context: &mut Context, collection: &v1::Collection) -> Outcome {
     Ok(())
 }
 
-async fn choose(context: &mut Context, name: String) -> Outcome {
+async fn choose(context: &mut Context, name: String, dry_run: bool) -> Outcome {
+    let request = v1::UseCollectionRequest { name };
+    if dry_run {
+        let words = ("use", "made the default one");
+        return change::send(context, Action::Use(request), true, words).await;
+    }
     let session = context.session().await?;
-    let answer: v1::UseCollectionResponse = session.call(v1::UseCollectionRequest { name }).await?;
+    let answer: v1::UseCollectionResponse = session.call(request).await?;
     if context.out.json {
         let before = (!answer.before.is_empty()).then_some(answer.before);
         context.out.document(&Use {
@@ -260,10 +266,14 @@ async fn choose(context: &mut Context, name: String) -> Outcome {
     Ok(())
 }
 
-async fn create(context: &mut Context, name: String) -> Outcome {
+async fn create(context: &mut Context, name: String, dry_run: bool) -> Outcome {
+    let request = v1::CreateCollectionRequest { name };
+    if dry_run {
+        let words = ("create", "created");
+        return change::send(context, Action::Create(request), true, words).await;
+    }
     let session = context.session().await?;
-    let answer: v1::CreateCollectionResponse =
-        session.call(v1::CreateCollectionRequest { name }).await?;
+    let answer: v1::CreateCollectionResponse = session.call(request).await?;
     let collection = answer.collection.unwrap_or_default();
     if context.out.json {
         context.out.document(&json::Collection::from(collection))?;

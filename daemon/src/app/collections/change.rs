@@ -8,7 +8,7 @@ use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
-use skillmeat_shared::{Code, Error, Result, artifact, failpoint, fs};
+use skillmeat_shared::{Code, Error, Result, artifact, config, failpoint, fs};
 
 use super::{App, exists, not_found_near};
 use crate::app::change::{
@@ -36,6 +36,12 @@ const IMPORTED: &str = "choose another name with `--name`";
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the messages of collection.proto")]
 pub enum CollectionAction {
+    Create {
+        name: String,
+    },
+    Use {
+        name: String,
+    },
     Rename {
         name: String,
         new_name: String,
@@ -100,6 +106,38 @@ impl App {
         caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         match &request.action {
+            CollectionAction::Create { name } => {
+                artifact::name::validate(name)?;
+                self.whole(
+                    (
+                        "collection.create",
+                        format!("create the collection `{name}`"),
+                    ),
+                    ("created", "would-create"),
+                    (name, ""),
+                    request.dry_run,
+                    caller,
+                    &|draft| self.plan_creation(name, draft),
+                )
+            }
+            CollectionAction::Use { name } => {
+                self.check_there(name)?;
+                let what = format!("make `{name}` the default collection");
+                let _turn = config::turn(&self.boot.home)?;
+                self.whole(
+                    ("collection.use", what),
+                    ("changed", "would-change"),
+                    (name, ""),
+                    request.dry_run,
+                    caller,
+                    &|draft| {
+                        if self.collection_or_default("") == *name {
+                            return Ok(());
+                        }
+                        self.plan_default(draft, name)
+                    },
+                )
+            }
             CollectionAction::Rename { name, new_name } => {
                 self.rename_collection(name, new_name, request.dry_run, caller)
             }
@@ -149,7 +187,11 @@ impl App {
         let changed = self.change(&asked, plan)?;
         let item = ChangeItem {
             id: name.to_owned(),
-            result: if dry_run { would } else { done },
+            result: match changed.steps.as_slice() {
+                [] => "unchanged",
+                _ if dry_run => would,
+                _ => done,
+            },
             reason: note.to_owned(),
             path: self.boot.home.collection(name).display().to_string(),
             ..ChangeItem::default()

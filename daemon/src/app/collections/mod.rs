@@ -219,11 +219,7 @@ impl App {
 
     /// Makes a collection the default one; returns the name of the one before.
     pub fn use_collection(&self, name: &str) -> Result<String> {
-        let store = self.store()?;
-        let names = store.read(collection::names)?;
-        if !names.iter().any(|(_, other)| other == name) {
-            return Err(not_found_near(name, &names));
-        }
+        self.check_there(name)?;
         let before = self.collection_or_default("");
         if before != name {
             let asked = Asked {
@@ -237,6 +233,15 @@ impl App {
             self.change(&asked, &|draft| self.plan_default(draft, name))?;
         }
         Ok(before)
+    }
+
+    /// Fails if there is no collection of this name.
+    fn check_there(&self, name: &str) -> Result<()> {
+        let names = self.store()?.read(collection::names)?;
+        if names.iter().any(|(_, other)| other == name) {
+            return Ok(());
+        }
+        Err(not_found_near(name, &names))
     }
 
     /// Drafts that the config names this collection as the default one.

@@ -10,7 +10,7 @@ use skillmeat_shared::{ArtifactId, Error, Kind, Result};
 
 use super::App;
 use super::change::{Caller, ChangeItem, ChangeSummary, Draft};
-use super::selection::{Selected, Selection, no_group};
+use super::selection::{Selected, Selection, no_group, spread};
 use crate::store::list::Summary;
 
 /// What is to change.
@@ -271,7 +271,7 @@ impl<'p> Plan<'p> {
             .map(|group| group.position)
             .max();
         let next = last.map_or(0, |last| last.saturating_add(1));
-        group.position = position.unwrap_or(next);
+        group.position = position.map_or(Ok(next), naming::position)?;
         self.make_room(group.position, &group.name)?;
         let style = Style::for_group(&group, &self.manifest.groups);
         self.fail_all(&members.failed);
@@ -325,6 +325,7 @@ impl<'p> Plan<'p> {
         };
         let before = self.text.clone();
         if let Some(position) = change.position {
+            naming::position(position)?;
             self.make_room(position, name)?;
         }
         let text = edit::update_group(&self.text, name, &change)?;
@@ -340,12 +341,11 @@ impl<'p> Plan<'p> {
 
     fn delete(&mut self, names: &[String]) -> Result<()> {
         let mut gone: Vec<Key> = Vec::new();
-        for name in names {
-            let key = Key::Group(name.clone());
+        let there = self.manifest.groups.iter().map(|group| group.name.as_str());
+        for name in &spread(names, there) {
             match self.group(name) {
-                _ if gone.contains(&key) => {}
                 Ok(_) => {
-                    gone.push(key);
+                    gone.push(Key::Group(name.clone()));
                     self.tell(name, self.done, "");
                 }
                 Err(error) => self.fail(name, &error),

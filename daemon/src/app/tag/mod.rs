@@ -3,6 +3,7 @@
 
 mod retag;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
 use skillmeat_shared::collection::edit::{self, Change, Key, TagChange};
@@ -13,7 +14,7 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 use super::App;
 use super::change::{Caller, ChangeItem, ChangeSummary, Draft};
 use super::curation::relock::{Touched, relock};
-use super::selection::{Selection, no_tag};
+use super::selection::{Selection, no_tag, spread};
 use crate::store::list::{self, Query, Summary};
 use retag::Retag;
 
@@ -118,14 +119,32 @@ impl App {
     pub fn change_tags(&self, request: &TagRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let collection = self.known_collection(&request.collection)?;
         let (words, what) = (request.action.words(), request.action.told(&collection));
-        self.change_things(
+        let merged = Cell::new(None);
+        let changed = self.change_things(
             &collection,
             words,
             what,
             request.dry_run,
             caller,
-            &|said, draft| self.plan_tags(&collection, &request.action, said, draft),
-        )
+            &|said, draft| self.plan_tags(&collection, &request.action, said, &merged, draft),
+        );
+        let mut summary = changed?;
+        if let (Some(both), TagAction::Rename(old, new)) = (merged.get(), &request.action) {
+            let be = if request.dry_run {
+                "would become"
+            } else {
+                "became"
+            };
+            let had = if both == 1 { "artifact" } else { "artifacts" };
+            let mut note = format!(
+                "`{new}` was there already: the two {be} one tag; {both} {had} had `{old}` and `{new}`"
+            );
+            if let Some(operation) = &summary.operation {
+                note.push_str(&format!("; `sm undo {operation}` parts them"));
+            }
+            summary.notes.push(note);
+        }
+        Ok(summary)
     }
 
     fn plan_tags(
@@ -133,6 +152,7 @@ impl App {
         collection: &str,
         action: &TagAction,
         done: &'static str,
+        merged: &Cell<Option<usize>>,
         draft: &mut Draft<'_>,
     ) -> Result<Vec<ChangeItem>> {
         let (text, manifest) = draft.parsed(collection)?;
@@ -164,7 +184,7 @@ impl App {
                 description,
                 only_new,
             } => plan.define(name, color.as_deref(), description.clone(), *only_new)?,
-            TagAction::Rename(old, new) => plan.rename(old, new)?,
+            TagAction::Rename(old, new) => merged.set(plan.rename(old, new)?),
             TagAction::Delete(tags) => plan.delete(tags)?,
             TagAction::Add(tags, artifacts) => plan.put(tags, artifacts, true)?,
             TagAction::Remove(tags, artifacts) => plan.put(tags, artifacts, false)?,
@@ -256,7 +276,8 @@ impl Plan<'_, '_> {
             .collect()
     }
 
-    fn rename(&mut self, old: &str, new: &str) -> Result<()> {
+    /// Tells of how many artifacts that had both, if the new name is that of another tag.
+    fn rename(&mut self, old: &str, new: &str) -> Result<Option<usize>> {
         naming::check_name("tag", new)?;
         if old == new {
             return Err(Error::new(
@@ -269,9 +290,20 @@ impl Plan<'_, '_> {
         if carrying.is_empty() && from.is_none() {
             return Err(self.no_tag(old));
         }
+        let slug = from.as_ref().map(|from| &from.slug);
+        let other = definition(&self.manifest, new).filter(|other| Some(&other.slug) != slug);
+        let is_defined = other.is_some();
+        let others = if same(old, new) {
+            Vec::new()
+        } else {
+            self.carrying(new)
+        };
+        let both = carrying
+            .iter()
+            .filter(|(at, _)| others.iter().any(|(other, _)| other == at));
+        let merged = (is_defined || !others.is_empty()).then(|| both.count());
         if let Some(from) = from {
-            let other = definition(&self.manifest, new).filter(|other| other.slug != from.slug);
-            self.text = if other.is_some() {
+            self.text = if is_defined {
                 // The two become one, and the definition of the other counts.
                 edit::remove(&self.text, &[Key::Tag(from.slug)])?
             } else {
@@ -293,13 +325,17 @@ impl Plan<'_, '_> {
             };
             self.retag(at, &retag);
         }
-        Ok(())
+        Ok(merged)
     }
 
     fn delete(&mut self, tags: &[String]) -> Result<()> {
         let mut gone: BTreeSet<Key> = BTreeSet::new();
         let mut artifacts: Vec<(usize, Vec<String>)> = Vec::new();
-        for tag in tags {
+        let tags = spread(tags, self.names());
+        for (at, tag) in tags.iter().enumerate() {
+            if tags.iter().take(at).any(|other| same(other, tag)) {
+                continue;
+            }
             let carrying = self.carrying(tag);
             let defined = definition(&self.manifest, tag).map(|one| Key::Tag(one.slug.clone()));
             if carrying.is_empty() && defined.is_none() {
@@ -334,12 +370,17 @@ impl Plan<'_, '_> {
         Ok(())
     }
 
-    /// The error that there is no such tag.
-    fn no_tag(&self, tag: &str) -> Error {
+    /// Those that are defined, and those in use as each artifact writes them.
+    fn names(&self) -> impl Iterator<Item = &str> {
         let defined = self.manifest.tag_definitions.iter();
         let defined = defined.map(|one| one.name.as_str());
         let used = self.rows.iter().flat_map(|row| &row.tags);
-        no_tag(tag, defined.chain(used.map(String::as_str)))
+        defined.chain(used.map(String::as_str))
+    }
+
+    /// The error that there is no such tag.
+    fn no_tag(&self, tag: &str) -> Error {
+        no_tag(tag, self.names())
     }
 
     fn put(&mut self, tags: &[String], selection: &Selection, is_new: bool) -> Result<()> {
