@@ -45,6 +45,13 @@ const KEYS: [&str; 21] = [
 /// does not know whenever it writes the manifest, but never those in here.
 const KEPT: &str = "/metadata/extra";
 
+/// Where an entry may say its name again: the ancestor takes over what a frontmatter says.
+const NAMES: [&str; 3] = [
+    "metadata.name",
+    "metadata.extra.name",
+    "metadata.extra.frontmatter.name",
+];
+
 /// What the manifest says of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -90,6 +97,17 @@ pub struct Entry {
     pub line: u32,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+}
+
+impl Entry {
+    /// The keys, with dots, at which it says its name again.
+    pub fn names_again(&self) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().filter(|key| {
+            let mut parts = key.split('.');
+            let said = parts.try_fold(&self.raw, |table, part| table.get(part));
+            said.and_then(Value::as_str) == Some(self.id.name.as_str())
+        })
+    }
 }
 
 /// `[artifacts.metadata]`.

@@ -1,7 +1,7 @@
-//! `sm set`: what it refuses, and whose an alias is.
+//! `sm set`: what it refuses, and whose an alias is; names that an entry says again.
 
 use serde_json::json;
-use skillmeat_tests::home::{skill, text};
+use skillmeat_tests::home::{replace, skill, text};
 
 use crate::curation::library;
 
@@ -38,7 +38,7 @@ fn what_an_edit_would_refuse_is_not_set() {
     // A command needs no description; what was wrong before may stay so.
     sandbox.json(&["set", "command:tidy", "description="]);
     let broken = text(&json!(String::from_utf8(before).unwrap())).replace("description", "about");
-    skillmeat_tests::home::replace(&file, broken);
+    replace(&file, broken);
     sandbox.json(&["set", "pdf", "license=MIT"]);
 }
 
@@ -75,7 +75,7 @@ fn an_alias_is_that_of_one_artifact() {
     let entry = "name = \"review\"\n";
     assert!(before.contains(entry), "{before}");
     let both = before.replacen(entry, &format!("{entry}aliases = [\"look\"]\n"), 1);
-    skillmeat_tests::home::replace(&manifest, both);
+    replace(&manifest, both);
     sandbox.shows("skill:review", "the alias", |shown| {
         shown["aliases"][0] == "look"
     });
@@ -170,7 +170,7 @@ fn an_alias_of_two_artifacts_is_told() {
         let entry = format!("name = \"{name}\"\n");
         lines = lines.replacen(&entry, &format!("{entry}aliases = [\"{alias}\"]\n"), 1);
     }
-    skillmeat_tests::home::replace(&manifest, &lines);
+    replace(&manifest, &lines);
     let line = |name: &str| {
         let entry = format!("name = \"{name}\"");
         // The entry begins a line before its name.
@@ -190,4 +190,29 @@ fn an_alias_of_two_artifacts_is_told() {
         assert_eq!(finding["line"], line(name), "{told:#}\n{lines}");
         assert!(text(&finding["message"]).contains(other), "{finding}");
     }
+}
+
+#[test]
+fn a_name_that_an_entry_says_again_follows() {
+    let sandbox = library();
+    let path = sandbox.collection("default", "collection.toml");
+    let entry = "\n[artifacts.metadata]\ndescription = \"What pdf is for\"\n";
+    let read = || std::fs::read_to_string(&path).unwrap();
+    let before = read();
+    assert!(before.contains(entry), "{before}");
+    let extra = "[artifacts.metadata.extra]\nname = 'pdf' # again\nother = \"pdf\"\n";
+    replace(
+        &path,
+        before.replacen(entry, &format!("{entry}\n{extra}"), 1),
+    );
+    sandbox.json(&["rename", "pdf", "papers"]);
+    let is_in = |name: &str| {
+        let extra = extra.replace("'pdf'", &format!("\"{name}\""));
+        let now = read();
+        assert!(now.contains(&extra), "{now}");
+    };
+    is_in("papers");
+    sandbox.json(&["copy", "papers", "--as", "second"]);
+    is_in("papers");
+    is_in("second");
 }

@@ -2,6 +2,7 @@
 
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::Lockfile;
 use skillmeat_shared::id::ArtifactRef;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
@@ -139,6 +140,12 @@ fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> 
     let now = draft.now();
     if let Some(key) = batch.entries.key_of(row) {
         let mut changes = vec![Change::set("name", new)];
+        let again = batch
+            .entries
+            .entry_of(&id)
+            .filter(|_| matches!(key, Key::Artifact(_)));
+        let again = again.into_iter().flat_map(Entry::names_again);
+        changes.extend(again.map(|key| Change::set(key, new)));
         if matches!(key, Key::Artifact(_)) && !row.path.is_empty() {
             changes.push(Change::set("path", path.as_str()));
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::{self, Lockfile};
+use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -291,6 +293,9 @@ fn carried(one: &Moved, block: &str, copied: Option<(Timestamp, bool)>) -> Resul
     if one.old != one.new {
         changes.push(Change::set("name", one.new.name.as_str()));
         if is_artifact {
+            let said = Manifest::parse(block).unwrap_or_default();
+            let again = said.entries.iter().flat_map(Entry::names_again);
+            changes.extend(again.map(|key| Change::set(key, one.new.name.as_str())));
             changes.push(Change::set("path", one.path.as_str()));
         }
     }
