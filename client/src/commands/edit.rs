@@ -23,79 +23,99 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Mode of the copy.
 const MODE: u32 = 0o600;
 
+/// The text that is to be saved, as long as it can be lost.
+#[derive(Default)]
+struct Text {
+    /// What came from stdin, which can't be read again.
+    piped: Option<Vec<u8>>,
+    /// What goes through an editor.
+    copy: Option<PathBuf>,
+    opened: v1::OpenFileResponse,
+}
+
 pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
+    let mut text = Text::default();
+    if args.from.as_deref() == Some(Path::new("-")) {
+        text.piped = Some(piped()?);
+    }
+    let dry_run = args.dry_run;
+    match (save(context, args, &mut text).await, text.copy.take()) {
+        (Ok(()), Some(copy)) if !dry_run => {
+            discard(&copy);
+            Ok(())
+        }
+        (Err(Failure::Error(error)), copy) => Err(text.kept(error, copy).into()),
+        (outcome, _) => outcome,
+    }
+}
+
+async fn save(context: &mut Context, args: EditArgs, text: &mut Text) -> Outcome {
     let session = context.session().await?;
     let request = v1::OpenFileRequest {
         collection: args.collection.unwrap_or_default(),
         artifact: Some(reference(&args.artifact)),
         file: args.file.unwrap_or_default(),
     };
-    let opened: v1::OpenFileResponse = session.call(request).await?;
-    let (content, copy) = if let Some(from) = &args.from {
-        (given(from)?, None)
+    text.opened = session.call(request).await?;
+    let content = if let Some(piped) = &text.piped {
+        piped.clone()
+    } else if let Some(from) = &args.from {
+        read_bounded(from, MAX_BYTES)?
     } else {
         let editor = editor()?;
-        let copy = copy_of(&opened)?;
-        let edited = edit(&editor, &copy).and_then(|()| read_bounded(&copy, MAX_BYTES));
-        (
-            edited.map_err(|error| kept(error, &copy, &opened.content))?,
-            Some(copy),
-        )
+        let copy = text
+            .copy
+            .insert(copy_of(&text.opened.file, &text.opened.content)?);
+        edit(&editor, copy)?;
+        read_bounded(copy, MAX_BYTES)?
     };
-    let before = opened.content.clone();
+    let opened = text.opened.clone();
     let request = v1::SaveFileRequest {
         collection: opened.collection,
         artifact: Some(reference(&opened.id)),
         file: opened.file,
-        before,
+        before: opened.content,
         content,
         dry_run: args.dry_run,
     };
     // The editor may have been open for hours: the daemon of then may be another one now.
     let session = context.session().await?;
-    let saved = async {
-        let stream = session.stream(request).await?;
-        let words = Words {
-            verb: "save",
-            single: true,
-            tolerates_conflicts: false,
-            terse: false,
-            tally: &|summary| match change::count(summary, "saved") {
-                0 => "nothing was changed".to_owned(),
-                _ if summary.dry_run => "it would be saved".to_owned(),
-                _ => format!("saved in `{}`", escape(&summary.collection)),
-            },
-            hints: &|_, _| Vec::new(),
-        };
-        change::follow(context, &session, stream, &words).await
+    let stream = session.stream(request).await?;
+    let words = Words {
+        verb: "save",
+        single: true,
+        tolerates_conflicts: false,
+        terse: false,
+        tally: &|summary| match change::count(summary, "saved") {
+            0 => "nothing was changed".to_owned(),
+            _ if summary.dry_run => "it would be saved".to_owned(),
+            _ => format!("saved in `{}`", escape(&summary.collection)),
+        },
+        hints: &|_, _| Vec::new(),
     };
-    match (saved.await, copy) {
-        (Ok(()), Some(copy)) if !args.dry_run => {
+    change::follow(context, &session, stream, &words).await
+}
+
+impl Text {
+    /// The error, and where the text is that was not saved; nothing is kept of one that was not touched, or deleted.
+    fn kept(&self, error: Error, copy: Option<PathBuf>) -> Error {
+        let piped = self.piped.as_ref();
+        let piped = piped.filter(|text| !text.is_empty() && text.len() as u64 <= MAX_BYTES);
+        let copy = copy.or_else(|| copy_of(&self.opened.file, piped?).ok());
+        let Some(copy) = copy else { return error };
+        let is_same = |text| text == self.opened.content;
+        if !copy.exists() || read_bounded(&copy, MAX_BYTES).is_ok_and(is_same) {
             discard(&copy);
-            Ok(())
+            return error;
         }
-        (Err(Failure::Error(error)), Some(copy)) => Err(kept(error, &copy, &opened.content).into()),
-        (outcome, _) => outcome,
+        error.hint(format!(
+            "your text is kept in `{}`; mend it there, then run the same with `--from` and that path",
+            copy.display()
+        ))
     }
 }
 
-/// The error, and where the text is that was not saved; nothing is kept of one that was not touched, or deleted.
-fn kept(error: Error, copy: &Path, original: &[u8]) -> Error {
-    if !copy.exists() || read_bounded(copy, MAX_BYTES).is_ok_and(|text| text == original) {
-        discard(copy);
-        return error;
-    }
-    error.hint(format!(
-        "your text is kept in `{}`; mend it there, then run the same with `--from` and that path",
-        copy.display()
-    ))
-}
-
-/// A text that was made elsewhere.
-fn given(from: &Path) -> Result<Vec<u8>, Error> {
-    if from != Path::new("-") {
-        return read_bounded(from, MAX_BYTES);
-    }
+fn piped() -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     let mut input = std::io::stdin().lock().take(MAX_BYTES + 1);
     input
@@ -106,16 +126,16 @@ fn given(from: &Path) -> Result<Vec<u8>, Error> {
 
 /// A copy in a folder of its own that nobody else can look into. It has the name of the file, so that the editor
 /// knows what it is.
-fn copy_of(opened: &v1::OpenFileResponse) -> Result<PathBuf, Error> {
+fn copy_of(file: &str, content: &[u8]) -> Result<PathBuf, Error> {
     let unique = format!("sm-edit-{}-{}", std::process::id(), now().0);
     let folder = env::temp_dir().join(unique);
     DirBuilder::new()
         .mode(0o700)
         .create(&folder)
         .map_err(|error| Error::io("create", &folder, &error))?;
-    let name = Path::new(&opened.file).file_name();
+    let name = Path::new(file).file_name();
     let copy = folder.join(name.unwrap_or_else(|| "text.md".as_ref()));
-    create_new(&copy, &opened.content, MODE)?;
+    create_new(&copy, content, MODE)?;
     Ok(copy)
 }
 

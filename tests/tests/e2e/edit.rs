@@ -141,6 +141,38 @@ fn a_text_that_can_t_be_saved_is_kept() {
     );
 }
 
+#[test]
+fn a_text_from_stdin_is_kept_as_one_from_an_editor() {
+    let mut sandbox = library();
+    editor(&mut sandbox, "echo mine >> \"$2\"");
+    let piped = |sandbox: &Sandbox, bytes: &str, more: &str, code: i32| {
+        write(sandbox.path("piped"), bytes);
+        let mut command = sandbox.sm(&["edit", "pdf", "--from", "-", "--json", more]);
+        command.stdin(fs::File::open(sandbox.path("piped")).unwrap());
+        skillmeat_tests::home::output(command).exits(code).error()
+    };
+    let kept = |error: &serde_json::Value| {
+        let mut hints = error["hints"].as_array().unwrap().iter().map(text);
+        let hint = hints.find(|hint| hint.contains("is kept"));
+        let hint = hint.unwrap_or_else(|| panic!("{error:#}"));
+        fs::read_to_string(hint.split('`').nth(1).unwrap()).unwrap()
+    };
+    let refused = "---\nname: pdf\n- broken\n---\nmine\n";
+    let error = piped(&sandbox, refused, "-q", 4);
+    assert_eq!(kept(&error), refused);
+    // No daemon is there, and none is to be started.
+    sandbox.json(&["daemon", "stop"]);
+    let error = piped(&sandbox, refused, "--no-autostart", 7);
+    assert_eq!(kept(&error), refused);
+    // It goes while an editor is open.
+    drop(sandbox.run(&["list"]).ok());
+    let sm = skillmeat_tests::home::binary("sm");
+    let stop = format!("{} daemon stop -q; echo mine >> \"$2\"", sm.display());
+    editor(&mut sandbox, &stop);
+    let error = sandbox.fails(&["edit", "pdf", "--no-autostart"], 7);
+    assert!(kept(&error).ends_with("mine\n"), "{error:#}");
+}
+
 /// Every file of a home but those that the daemon keeps for itself, with its bytes.
 fn files(
     folder: &std::path::Path,
