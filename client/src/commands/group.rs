@@ -302,6 +302,11 @@ pub(super) async fn collection(
     Ok(answer)
 }
 
+/// Whether what is not in an answer is not there: all was read, and could be.
+pub(super) fn is_whole(freshness: &v1::Freshness) -> bool {
+    freshness.complete && freshness.outdated.is_empty()
+}
+
 fn name_of(answer: &v1::ShowCollectionResponse) -> String {
     let collection = answer.collection.as_ref();
     collection.map_or_else(String::new, |collection| collection.name.clone())
@@ -319,7 +324,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
         return Ok(());
     }
     let freshness = answer.freshness.clone().unwrap_or_default();
-    if answer.groups.is_empty() && !freshness.complete {
+    if answer.groups.is_empty() && !is_whole(&freshness) {
         context.note_freshness(&freshness);
         return Ok(());
     }

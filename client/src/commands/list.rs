@@ -47,6 +47,9 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Outcome {
         format!("no artifact{place} matches{yet}")
     } else if total == 0 && !freshness.complete {
         "no artifacts yet".to_owned()
+    } else if total == 0 && !freshness.outdated.is_empty() {
+        // Of what can't be read nobody knows whether it is empty.
+        "no artifacts are known".to_owned()
     } else if total == 0 {
         format!("no artifacts{place}; add some with `sm add PATH`")
     } else if u64::try_from(shown).is_ok_and(|shown| shown < total) {

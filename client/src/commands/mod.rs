@@ -141,8 +141,10 @@ impl Context {
     pub(crate) fn note_outdated(&self, freshness: &v1::Freshness) {
         for one in &freshness.outdated {
             let (name, reason) = (escape(&one.collection), one_line(&one.reason));
-            self.out
-                .warning(&format!("what is shown of `{name}` may be old: {reason}"));
+            let state = escape(&one.state);
+            self.out.warning(&format!(
+                "`{name}` is {state}, what is shown of it may be old: {reason}"
+            ));
         }
     }
 

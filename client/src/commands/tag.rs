@@ -5,7 +5,7 @@ use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_tags_request::Action;
 use skillmeat_shared::{Code, Error};
 
-use super::group::{Asked, PLACE, at, change, collection};
+use super::group::{Asked, PLACE, at, change, collection, is_whole};
 use super::selection::{is_single, listed, selection};
 use super::{Context, Outcome, missing};
 use crate::cli::{TagCommand, TagDefinitionArgs, TaggingArgs};
@@ -169,7 +169,7 @@ async fn list(context: &mut Context, name: Option<String>) -> Outcome {
         })?;
         return Ok(());
     }
-    if tags.is_empty() && !freshness.complete {
+    if tags.is_empty() && !is_whole(&freshness) {
         context.note_freshness(&freshness);
         return Ok(());
     }

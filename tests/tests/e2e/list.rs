@@ -341,3 +341,22 @@ fn a_filter_that_names_what_is_not_there_says_so() {
         assert!(error["hints"].to_string().contains("`default`"), "{error}");
     }
 }
+
+#[test]
+fn a_manifest_that_was_never_readable_is_told_rather_than_an_empty_library() {
+    let sandbox = Sandbox::new();
+    write(
+        sandbox.collection("default", "collection.toml"),
+        "[collection]\nname = \"default\"\nversion =\n",
+    );
+    for args in [&["list"][..], &["group", "list"], &["tag", "list"]] {
+        let answer = sandbox.run(args).ok();
+        assert!(!answer.stderr.contains("no artifacts in"), "{answer:?}");
+        assert!(!answer.stderr.contains("; `sm "), "{answer:?}");
+        assert!(
+            answer.stderr.contains("`default` is broken")
+                && answer.stderr.contains("collection.toml:3: "),
+            "{answer:?}"
+        );
+    }
+}

@@ -34,7 +34,7 @@ fn says_old(sandbox: &Sandbox, state: &str, reason: &str) {
         let said: Vec<&str> = seen
             .stderr
             .lines()
-            .filter(|line| line.contains("what is shown of `default` may be old"))
+            .filter(|line| line.contains("what is shown of it may be old"))
             .collect();
         assert_eq!(said.len(), 1, "{command:?}: {}", seen.stderr);
         assert!(said[0].contains(reason), "{command:?}: {said:?}");
