@@ -21,6 +21,9 @@ use crate::store::list::Existing;
 /// Bytes of a file that says what an artifact is, to be changed.
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
+/// A file of an artifact that gets its new name, and its text with that.
+type Renamed = (PathBuf, Vec<u8>);
+
 /// An artifact to add, checked.
 pub(super) struct Planned {
     pub(super) id: ArtifactId,
@@ -38,8 +41,8 @@ pub(super) struct Planned {
     pub(super) replaces: bool,
     /// What the source says of itself, of the files that are copied.
     pub(super) reading: Reading,
-    /// The file in it that gets the new name, and its text with that.
-    pub(super) renamed: Option<(PathBuf, Vec<u8>)>,
+    /// If it has another name there.
+    pub(super) renamed: Option<Renamed>,
 }
 
 enum Decision {
@@ -245,7 +248,7 @@ fn decide(
 }
 
 /// What an artifact is in a collection. One that is named anew says its new name itself, if it said the old one.
-fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<(PathBuf, Vec<u8>)>)> {
+fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<Renamed>)> {
     let from = &named.candidate.path;
     let mut reading = read::as_copied(id, from)?;
     let old = name::default_name(from, &id.kind).filter(|old| *old != id.name);

@@ -136,13 +136,12 @@ impl App {
                 "became"
             };
             let had = if both == 1 { "artifact" } else { "artifacts" };
-            let mut note = format!(
-                "`{new}` was there already: the two {be} one tag; {both} {had} had `{old}` and `{new}`"
-            );
-            if let Some(operation) = &summary.operation {
-                note.push_str(&format!("; `sm undo {operation}` parts them"));
-            }
-            summary.notes.push(note);
+            let undo = summary.operation.as_ref();
+            let undo = undo.map(|operation| format!("; `sm undo {operation}` parts them"));
+            summary.notes.push(format!(
+                "`{new}` was there already: the two {be} one tag; {both} {had} had `{old}` and `{new}`{}",
+                undo.unwrap_or_default()
+            ));
         }
         Ok(summary)
     }
