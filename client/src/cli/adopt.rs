@@ -5,7 +5,8 @@ use clap_complete::ArgValueCompleter;
 use skillmeat_shared::Kind;
 
 use super::artifact::any_kind;
-use crate::commands::completions::{agents, collections, kinds};
+use super::snapshot::{DryRun, OfCollection};
+use crate::commands::completions::{agents, kinds};
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
@@ -25,10 +26,8 @@ pub(crate) struct AdoptArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Say what would be taken in, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 use skillmeat_shared::Kind;
 
+use super::snapshot::{DryRun, OfCollection};
 use crate::commands::completions::{artifacts, collections, groups, kinds, tags};
 
 /// Reads a kind as a person types it.
@@ -56,12 +57,10 @@ pub(crate) struct AddArgs {
     /// Replace what changed since it was added, but not what was edited in the collection
     #[arg(long, short)]
     pub(crate) update: bool,
-    /// Say what would be added and skipped, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 /// The order of a list.
@@ -103,9 +102,8 @@ pub(crate) struct ListArgs {
     /// Of every collection
     #[arg(long, short, conflicts_with = "collection")]
     pub(crate) all: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 #[derive(Debug, Args)]

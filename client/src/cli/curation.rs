@@ -7,6 +7,7 @@ use clap_complete::ArgValueCompleter;
 use skillmeat_shared::Kind;
 
 use super::artifact::any_kind;
+use super::snapshot::{DryRun, OfCollection};
 use crate::commands::completions::{artifacts, collections, groups, kinds, tags};
 
 /// Which artifacts of a collection a command is about.
@@ -31,9 +32,8 @@ pub(crate) struct FilterArgs {
     /// Only members of this group
     #[arg(id = "group", long, short, value_name = "GROUP", add = ArgValueCompleter::new(groups))]
     pub(crate) group: Option<String>,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 #[derive(Debug, Args)]
@@ -46,9 +46,8 @@ pub(crate) struct RemoveArgs {
     /// Remove several without asking
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Say what would be removed, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -59,12 +58,10 @@ pub(crate) struct RenameArgs {
     /// The new name
     #[arg(value_name = "NEW")]
     pub(crate) name: String,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 #[derive(Debug, Args)]
@@ -77,9 +74,8 @@ pub(crate) struct MoveArgs {
     /// Move several without asking
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Say what would be moved, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -92,9 +88,8 @@ pub(crate) struct CopyArgs {
     /// The name of the copy [default: the same]
     #[arg(long = "as", value_name = "NEW")]
     pub(crate) name: Option<String>,
-    /// Say what would be copied, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -104,9 +99,8 @@ pub(crate) struct SetArgs {
     pub(crate) words: Vec<String>,
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -119,9 +113,8 @@ pub(crate) struct RateArgs {
     pub(crate) clear: bool,
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -138,9 +131,8 @@ pub(crate) struct EditArgs {
     /// Say whether the text would be saved, and save nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 #[derive(Debug, Args)]

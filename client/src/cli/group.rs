@@ -3,18 +3,17 @@
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
+use super::snapshot::{DryRun, OfCollection};
 use super::{ColorWhen, FilterArgs, SelectArgs};
 use crate::commands::completions::{artifacts, collections, groups, tags};
 
 /// Where a change of groups or tags is made, and whether it is.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
-    /// Say what would be done, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The collection [default: the default one]
-    #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-    pub(crate) collection: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+    #[command(flatten)]
+    pub(crate) of: OfCollection,
 }
 
 /// How a group looks.
@@ -48,9 +47,8 @@ pub(crate) enum GroupCommand {
   sm group list -c work --json"
     )]
     List {
-        /// The collection [default: the default one]
-        #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        collection: Option<String>,
+        #[command(flatten)]
+        of: OfCollection,
     },
     /// Show a group with its members
     #[command(after_help = "Examples:
@@ -59,9 +57,8 @@ pub(crate) enum GroupCommand {
         /// The group
         #[arg(value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         group: String,
-        /// The collection [default: the default one]
-        #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        collection: Option<String>,
+        #[command(flatten)]
+        of: OfCollection,
     },
     /// Make a group, with members if some are named
     #[command(after_help = "Examples:
@@ -78,9 +75,8 @@ pub(crate) enum GroupCommand {
         filters: FilterArgs,
         #[command(flatten)]
         looks: Looks,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Change a group's name, description, colour, icon or position
     #[command(after_help = "Examples:
@@ -124,9 +120,8 @@ pub(crate) enum GroupCommand {
         /// The place of the first of them, from 0 [default: behind all others]
         #[arg(long, value_name = "N")]
         at: Option<u64>,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Take members out of a group; they stay in the collection
     #[command(after_help = "Examples:
@@ -139,9 +134,8 @@ pub(crate) enum GroupCommand {
         group: String,
         #[command(flatten)]
         select: SelectArgs,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Move members from one group to another
     #[command(after_help = "Examples:
@@ -156,9 +150,8 @@ pub(crate) enum GroupCommand {
         /// The group that they come into
         #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(groups))]
         to: String,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Copy a group, to another name or to another collection
     #[command(after_help = "Examples:
@@ -205,9 +198,8 @@ pub(crate) enum TagCommand {
   sm tag list -c work --json"
     )]
     List {
-        /// The collection [default: the default one]
-        #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        collection: Option<String>,
+        #[command(flatten)]
+        of: OfCollection,
     },
     /// Show a tag: its definition, and the artifacts that carry it
     #[command(after_help = "Examples:
@@ -216,9 +208,8 @@ pub(crate) enum TagCommand {
         /// The tag
         #[arg(value_name = "TAG", add = ArgValueCompleter::new(tags))]
         tag: String,
-        /// The collection [default: the default one]
-        #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
-        collection: Option<String>,
+        #[command(flatten)]
+        of: OfCollection,
     },
     /// Define a new tag
     #[command(after_help = "Examples:
@@ -293,7 +284,6 @@ pub(crate) struct TaggingArgs {
     pub(crate) tags: String,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-    /// Say what would be done, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }

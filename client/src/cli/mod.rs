@@ -35,8 +35,8 @@ pub(crate) use settings::{
     Shell, StatusArgs,
 };
 pub(crate) use snapshot::{
-    GcArgs, HistoryArgs, OfCollections, OneSnapshot, PruneArgs, RestoreArtifactArgs, RollbackArgs,
-    SnapshotArgs, SnapshotCommand,
+    DryRun, GcArgs, HistoryArgs, OfCollection, OfCollections, OneSnapshot, PruneArgs,
+    RestoreArtifactArgs, RollbackArgs, SnapshotArgs, SnapshotCommand,
 };
 
 /// Keeps your library of coding-agent artifacts: skills, commands, agents, hooks, MCP servers.
@@ -122,14 +122,14 @@ pub(crate) enum Command {
     Init(Late<InitArgs>),
     /// Add local artifacts to a collection
     #[command(after_help = "Examples:
-  sm add ./my-skill                       one artifact; its kind is detected
-  sm add ./review.md --type command       one artifact of a given kind
-  sm add ./my-skill --as better-name      under another name
-  sm add pdf.skill tools.tar.gz           what archives hold (.skill, .zip, .tar.gz, .tgz)
-  sm add '~/src/skills/pdf-*'             everything that fits a pattern
-  sm add ~/.claude                        what an agent's folder holds; see also `sm adopt`
-  sm add --all ~/src/agents --dry-run     what a whole tree would bring, and what would be skipped
-  sm add --all ~/src/agents --update      the same again: replace what changed there
+  sm add ./my-skill                    its kind is detected
+  sm add ./review.md --type command    of a given kind
+  sm add ./my-skill --as better-name   under another name
+  sm add pdf.skill tools.tar.gz        what archives hold (.skill, .zip, .tar.gz, .tgz)
+  sm add '~/src/skills/pdf-*'          all that fits a pattern
+  sm add ~/.claude                     what an agent's folder holds; see also `sm adopt`
+  sm add --all ~/src/agents --dry-run  what a whole tree would bring, and what be skipped
+  sm add --all ~/src/agents --update   again: replace what changed there
   find . -name SKILL.md -printf '%h\\n' | sm add -
 
 Nothing that exists is overwritten: an artifact of the same name with other content is a conflict (exit 4). \
@@ -213,11 +213,11 @@ the file meanwhile; else your text is kept, and the error says where.")]
     Edit(Late<EditArgs>),
     /// Take in what your agents have already: skills, agents and commands from their folders and from projects
     #[command(after_help = "Examples:
-  sm adopt                                what there is; on a terminal, choose from it
-  sm adopt --from claude-code             of one agent
-  sm adopt --from ~/src/shop --dry-run    of a project
-  sm adopt --all --yes                    everything that the collection does not have
-  sm adopt pdf 'agent:*' --from cursor    some of it; - reads names from stdin
+  sm adopt                              what there is; on a terminal, choose from it
+  sm adopt --from claude-code           of one agent
+  sm adopt --from ~/src/shop --dry-run  of a project
+  sm adopt --all --type skill --yes     all skills that the collection does not have
+  sm adopt pdf 'agent:*' --from cursor  some of it; - reads names from stdin
   sm adopt --json | jq '.rows[].id'
 
 Same content is one row, wherever it stands. The agents' own files stay as they are; the collection gets a \
@@ -259,12 +259,11 @@ Every change is an operation: those by commands, and (by `external`) edits that 
     Log(Late<LogArgs>),
     /// Take an operation back
     #[command(after_help = "Examples:
-  sm undo                          the last one of `sm` that changed files; again: the one before
-  sm undo 12
-  sm undo 12 --dry-run             what would change
+  sm undo                 the last one of `sm` that changed files; again: the one before
+  sm undo 12 --dry-run    what would change
 
-An operation that is not the last one can be undone if nothing later touched the same files or the same \
-entries of the manifest; else the command says what is in the way (exit 4) and changes nothing.")]
+An older operation can be undone if nothing later touched the same files or entries of the manifest; else the \
+command says what is in the way (exit 4) and changes nothing.")]
     Undo(Late<UndoArgs>),
     /// Do the operation again that was undone last
     #[command(after_help = "Examples:
@@ -297,7 +296,7 @@ What was undone can be redone until something else is changed.")]
     History(Late<HistoryArgs>),
     /// Take a collection, or some artifacts of it, back to a snapshot
     #[command(after_help = "Examples:
-  sm rollback 20261120-155145-120724 --dry-run        what would change
+  sm rollback 20261120-155145-120724 --dry-run    what would change
   sm rollback 20261120-155145-120724 --yes
   sm rollback 20261120-155145-120724 --artifact pdf --artifact command:review
 

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
+use super::snapshot::DryRun;
 use crate::commands::completions::{artifacts, collections};
 
 #[derive(Debug, Args)]
@@ -49,14 +50,12 @@ pub(crate) struct UndoArgs {
     /// The number of the operation, as `sm log` shows it [default: the last one of `sm` that changed files]
     #[arg(value_name = "OP", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) id: Option<u64>,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RedoArgs {
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
 }

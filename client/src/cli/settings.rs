@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 
+use super::snapshot::DryRun;
 use crate::commands::completions::{artifacts, collections, config_keys};
 
 #[derive(Debug, Args)]
@@ -36,9 +37,8 @@ pub(crate) enum CollectionCommand {
         /// The collection
         #[arg(value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
         name: String,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Create an empty collection
     #[command(after_help = "Examples:
@@ -47,9 +47,8 @@ pub(crate) enum CollectionCommand {
         /// The name
         #[arg(id = "own_name", value_name = "NAME")]
         name: String,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Rename a collection: its folder, and the name in its manifest
     #[command(after_help = "Examples:
@@ -62,9 +61,8 @@ pub(crate) enum CollectionCommand {
         /// Its new name
         #[arg(value_name = "NAME")]
         new_name: String,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Delete a collection with all its artifacts; `sm undo` brings it back
     #[command(after_help = "Examples:
@@ -79,9 +77,8 @@ Of a collection that was imported in place only the link is removed; its folder 
         /// Don't ask
         #[arg(long, short)]
         yes: bool,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Look for what is wrong in a collection: its manifest, missing files, unknown members of groups
     #[command(after_help = "Examples:
@@ -107,7 +104,7 @@ Exits with 9 if there is an error among the findings.")]
     },
     /// Import a collection: a folder with a collection.toml, an archive, or a repository
     #[command(after_help = "Examples:
-  sm collection import ~/src/team-skills            the folder stays where it is
+  sm collection import ~/src/team-skills    the folder stays where it is
   sm collection import ~/src/team-skills --copy
   sm collection import work.tar.gz --name work
   sm collection import https://github.com/me/skills.git
@@ -125,9 +122,8 @@ fetched. A password or token in the URL is used for fetching and kept nowhere.")
         /// Copy a folder into the home
         #[arg(long)]
         copy: bool,
-        /// Say what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry: DryRun,
     },
 }
 

@@ -30,10 +30,20 @@ pub(crate) struct SnapshotArgs {
 
 /// Which collection.
 #[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
 pub(crate) struct OfCollection {
     /// The collection [default: the default one]
     #[arg(long, short, value_name = "COLLECTION", add = ArgValueCompleter::new(collections))]
     pub(crate) collection: Option<String>,
+}
+
+/// Whether only to say it.
+#[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
+pub(crate) struct DryRun {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Which collections.
@@ -193,9 +203,8 @@ pub(crate) struct RollbackArgs {
     /// Only this artifact: NAME, TYPE:NAME, or a pattern such as 'pdf-*'; may be given again
     #[arg(long = "artifact", value_name = "NAME", add = ArgValueCompleter::new(artifacts))]
     pub(crate) artifacts: Vec<String>,
-    /// Say what would be done, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -208,9 +217,8 @@ pub(crate) struct RestoreArtifactArgs {
     /// The artifact, or a pattern, and the snapshot to take it from
     #[arg(value_name = "NAME@ID")]
     pub(crate) what: String,
-    /// Say what would be done, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
     #[command(flatten)]
     pub(crate) of: OfCollection,
 }

@@ -42,12 +42,12 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Outcome {
     };
     let single = paths.len() == 1 && !args.all;
     let request = v1::AddArtifactsRequest {
-        collection: args.collection.unwrap_or_default(),
+        collection: args.of.collection.unwrap_or_default(),
         paths,
         kind: args.kind.map(|kind| kind.to_string()).unwrap_or_default(),
         name: args.name.unwrap_or_default(),
         all: args.all,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
         replace: replace.into(),
     };
     let session = context.session().await?;

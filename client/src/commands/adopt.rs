@@ -91,7 +91,7 @@ pub(super) async fn run(context: &mut Context, mut args: AdoptArgs) -> Outcome {
     }
     let choice = if args.all {
         let new: BTreeSet<usize> = new_rows(rows).collect();
-        if !new.is_empty() && !args.dry_run && io::stdin().is_terminal() {
+        if !new.is_empty() && !args.dry.dry_run && io::stdin().is_terminal() {
             let what = units::count(new.len() as u64, "artifact");
             agreed(args.yes, &format!("take in {what}?"))?;
         }
@@ -153,7 +153,7 @@ async fn look(
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let request = v1::SurveyRequest {
-        collection: args.collection.clone().unwrap_or_default(),
+        collection: args.of.collection.clone().unwrap_or_default(),
         from,
         variables,
     };
@@ -177,9 +177,9 @@ async fn take(
         })
     });
     let request = v1::TakeRequest {
-        collection: args.collection.clone().unwrap_or_default(),
+        collection: args.of.collection.clone().unwrap_or_default(),
         chosen: chosen.collect(),
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let stream = session.stream(request).await?;
     let words = Words {

@@ -95,11 +95,11 @@ pub(super) async fn remove(context: &mut Context, args: RemoveArgs) -> Outcome {
     };
     let session = context.session_for(PATIENCE).await?;
     let call = async |request: v1::RemoveArtifactsRequest| session.stream(request).await;
-    if !(single || args.yes || args.dry_run) {
+    if !(single || args.yes || args.dry.dry_run) {
         let plan = call(request.clone()).await?;
         ask(&session, plan, "remove").await?;
     }
-    request.dry_run = args.dry_run;
+    request.dry_run = args.dry.dry_run;
     let stream = call(request).await?;
     let told = Told {
         verb: "remove",
@@ -113,10 +113,10 @@ pub(super) async fn remove(context: &mut Context, args: RemoveArgs) -> Outcome {
 pub(super) async fn rename(context: &mut Context, args: RenameArgs) -> Outcome {
     name::validate(&args.name)?;
     let request = v1::RenameArtifactRequest {
-        collection: args.collection.unwrap_or_default(),
+        collection: args.of.collection.unwrap_or_default(),
         artifact: Some(reference(&args.artifact)),
         name: args.name,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
     let stream = session.stream(request).await?;
@@ -140,11 +140,11 @@ pub(super) async fn relocate(context: &mut Context, args: MoveArgs) -> Outcome {
         dry_run: true,
     };
     let session = context.session_for(PATIENCE).await?;
-    if !(single || args.yes || args.dry_run) {
+    if !(single || args.yes || args.dry.dry_run) {
         let plan = transfer(&session, request.clone()).await?;
         ask(&session, plan, "move").await?;
     }
-    request.dry_run = args.dry_run;
+    request.dry_run = args.dry.dry_run;
     let stream = transfer(&session, request).await?;
     let told = Told {
         verb: "move",
@@ -166,7 +166,7 @@ pub(super) async fn copy(context: &mut Context, args: CopyArgs) -> Outcome {
         to: args.to.unwrap_or_default(),
         name: args.name.unwrap_or_default(),
         copy: true,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
     let stream = transfer(&session, request).await?;
@@ -206,7 +206,7 @@ pub(super) async fn set(context: &mut Context, args: SetArgs) -> Outcome {
                 value: value.to_owned(),
             })
             .collect(),
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
     let stream = session.stream(request).await?;
@@ -238,7 +238,7 @@ pub(super) async fn rate(context: &mut Context, args: RateArgs) -> Outcome {
     let request = v1::RateArtifactsRequest {
         selection: Some(selection),
         stars,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session_for(PATIENCE).await?;
     let stream = session.stream(request).await?;

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &mut Context, args: EditArgs) -> Outcome {
 async fn save(context: &mut Context, args: EditArgs, text: &mut Text) -> Outcome {
     let session = context.session().await?;
     let request = v1::OpenFileRequest {
-        collection: args.collection.unwrap_or_default(),
+        collection: args.of.collection.unwrap_or_default(),
         artifact: Some(reference(&args.artifact)),
         file: args.file.unwrap_or_default(),
     };

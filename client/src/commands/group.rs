@@ -10,7 +10,7 @@ use super::change::{self, Words};
 use super::curation::PATIENCE;
 use super::selection::{is_single, listed, select, selection};
 use super::{Context, Outcome, missing};
-use crate::cli::{GroupCommand, Looks, SelectArgs, Where};
+use crate::cli::{DryRun, GroupCommand, Looks, OfCollection, SelectArgs, Where};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -50,14 +50,14 @@ pub(super) struct Asked<A> {
 
 pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome {
     let asked = match command {
-        GroupCommand::List { collection } => return list(context, collection).await,
-        GroupCommand::Show { group, collection } => return show(context, &group, collection).await,
+        GroupCommand::List { of } => return list(context, of.collection).await,
+        GroupCommand::Show { group, of } => return show(context, &group, of.collection).await,
         GroupCommand::Create {
             group,
             members,
             filters,
             looks,
-            dry_run,
+            dry: DryRun { dry_run },
         } => created(group, select(members, filters)?, looks, dry_run),
         GroupCommand::Update {
             group,
@@ -80,7 +80,7 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
             group,
             select,
             at: place,
-            dry_run,
+            dry: DryRun { dry_run },
         } => {
             let action = |members| {
                 Action::Add(v1::AddMembers {
@@ -94,7 +94,7 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
         GroupCommand::Remove {
             group,
             select,
-            dry_run,
+            dry: DryRun { dry_run },
         } => {
             let action = |members| Action::Remove(v1::RemoveMembers { group, members });
             membership(select, dry_run, "remove", "removed", action)?
@@ -103,7 +103,7 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
             select,
             from,
             to,
-            dry_run,
+            dry: DryRun { dry_run },
         } => {
             let action = |members| Action::Move(v1::MoveMembers { from, to, members });
             membership(select, dry_run, "move", "moved", action)?
@@ -138,8 +138,10 @@ pub(super) async fn run(context: &mut Context, command: GroupCommand) -> Outcome
 /// Where a change of what is selected is made.
 pub(super) fn at(selection: &v1::Selection, dry_run: bool) -> Where {
     Where {
-        dry_run,
-        collection: Some(selection.collection.clone()),
+        dry: DryRun { dry_run },
+        of: OfCollection {
+            collection: Some(selection.collection.clone()),
+        },
     }
 }
 
@@ -251,7 +253,7 @@ pub(super) async fn change<A, Q: Call<Answer = v1::ChangeEvent>>(
         noun,
         single,
     } = asked;
-    let request = request(at.collection.unwrap_or_default(), at.dry_run, action);
+    let request = request(at.of.collection.unwrap_or_default(), at.dry.dry_run, action);
     let session = context.session_for(PATIENCE).await?;
     let stream = session.stream(request).await?;
     let tally = |summary: &v1::ChangeSummary| tally(summary, noun, done);

@@ -78,7 +78,7 @@ async fn read(
 ) -> skillmeat_shared::Result<(Vec<v1::ArtifactSummary>, v1::ListArtifactsResponse)> {
     let limit = args.limit.unwrap_or(usize::MAX);
     let mut request = v1::ListArtifactsRequest {
-        collection: args.collection.clone().unwrap_or_default(),
+        collection: args.of.collection.clone().unwrap_or_default(),
         all_collections: args.all,
         kinds: args.kinds.iter().map(ToString::to_string).collect(),
         tags: args.tags.clone(),

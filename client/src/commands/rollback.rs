@@ -27,10 +27,10 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         collection: args.of.collection.unwrap_or_default(),
         id: args.id,
         artifacts,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
         restore: false,
     };
-    if !(args.dry_run || args.yes) {
+    if !(args.dry.dry_run || args.yes) {
         let would = preview(context, request.clone()).await?;
         let id = escape(&request.id);
         agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
@@ -71,7 +71,7 @@ pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) ->
         collection: args.of.collection.unwrap_or_default(),
         id: id.to_owned(),
         artifacts: vec![named(name)],
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
         restore: true,
     };
     go_back(context, request, "restore").await

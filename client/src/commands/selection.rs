@@ -22,7 +22,7 @@ pub(super) fn selection(args: SelectArgs) -> Result<v1::Selection, Error> {
 /// As [`selection`], for commands that find the names among other words.
 pub(super) fn select(names: Vec<String>, filters: FilterArgs) -> Result<v1::Selection, Error> {
     Ok(v1::Selection {
-        collection: filters.collection.unwrap_or_default(),
+        collection: filters.of.collection.unwrap_or_default(),
         names: listed(names)?,
         kinds: filters.kinds.iter().map(ToString::to_string).collect(),
         tags: filters.tags,

@@ -47,8 +47,8 @@ struct One {
 
 pub(super) async fn run(context: &mut Context, command: TagCommand) -> Outcome {
     let asked = match command {
-        TagCommand::List { collection } => return list(context, collection).await,
-        TagCommand::Show { tag, collection } => return show(context, &tag, collection).await,
+        TagCommand::List { of } => return list(context, of.collection).await,
+        TagCommand::Show { tag, of } => return show(context, &tag, of.collection).await,
         TagCommand::Create(args) => defined(args, true),
         TagCommand::Define(args) => defined(args, false),
         TagCommand::Rename { tag, name, at } => Asked {
@@ -108,7 +108,7 @@ fn tagged(
     let selection = selection(args.select)?;
     Ok(Asked {
         single: is_single(&selection),
-        at: at(&selection, args.dry_run),
+        at: at(&selection, args.dry.dry_run),
         action: action(v1::TagArtifacts {
             tags: args
                 .tags

@@ -11,7 +11,7 @@ use crate::output::units;
 pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
     let request = v1::UndoRequest {
         id: args.id.unwrap_or_default(),
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session().await?;
     let stream = session.stream(request).await?;
@@ -21,7 +21,7 @@ pub(super) async fn undo(context: &mut Context, args: UndoArgs) -> Outcome {
 
 pub(super) async fn redo(context: &mut Context, args: RedoArgs) -> Outcome {
     let request = v1::RedoRequest {
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
     };
     let session = context.session().await?;
     let stream = session.stream(request).await?;

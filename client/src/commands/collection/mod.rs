@@ -9,7 +9,7 @@ use skillmeat_proto::v1::change_collection_request::Action;
 use skillmeat_shared::time::Timestamp;
 
 use super::{Context, Doing, Outcome, now, show};
-use crate::cli::CollectionCommand;
+use crate::cli::{CollectionCommand, DryRun};
 use crate::output::escape::{escape, one_line};
 use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
@@ -28,16 +28,24 @@ pub(super) fn run(context: &mut Context, command: CollectionCommand) -> Doing<'_
         CollectionCommand::Show(which) => {
             Box::pin(show(context, which.into_name().unwrap_or_default()))
         }
-        CollectionCommand::Use { name, dry_run } => Box::pin(choose(context, name, dry_run)),
-        CollectionCommand::Create { name, dry_run } => Box::pin(create(context, name, dry_run)),
+        CollectionCommand::Use {
+            name,
+            dry: DryRun { dry_run },
+        } => Box::pin(choose(context, name, dry_run)),
+        CollectionCommand::Create {
+            name,
+            dry: DryRun { dry_run },
+        } => Box::pin(create(context, name, dry_run)),
         CollectionCommand::Rename {
             name,
             new_name,
-            dry_run,
+            dry: DryRun { dry_run },
         } => Box::pin(change::rename(context, name, new_name, dry_run)),
-        CollectionCommand::Delete { name, yes, dry_run } => {
-            Box::pin(change::delete(context, name, yes, dry_run))
-        }
+        CollectionCommand::Delete {
+            name,
+            yes,
+            dry: DryRun { dry_run },
+        } => Box::pin(change::delete(context, name, yes, dry_run)),
         CollectionCommand::Validate(which) => Box::pin(validate::run(context, which.into_name())),
         CollectionCommand::Export { name, file, force } => {
             Box::pin(async move { change::export(context, name, &file, force).await })
@@ -46,7 +54,7 @@ pub(super) fn run(context: &mut Context, command: CollectionCommand) -> Doing<'_
             source,
             name,
             copy,
-            dry_run,
+            dry: DryRun { dry_run },
         } => Box::pin(async move { change::import(context, &source, name, copy, dry_run).await }),
     }
 }
