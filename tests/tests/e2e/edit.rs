@@ -173,7 +173,7 @@ fn a_text_from_stdin_is_kept_as_one_from_an_editor() {
     assert!(kept(&error).ends_with("mine\n"), "{error:#}");
 }
 
-/// Every file of a home but those that the daemon keeps for itself, with its bytes.
+/// Every file of a home but those that the daemon keeps for itself, as its note on the history, with its bytes.
 fn files(
     folder: &std::path::Path,
     found: &mut std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
@@ -182,7 +182,7 @@ fn files(
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, found);
-        } else {
+        } else if !path.ends_with("state/history.note") {
             found.insert(path.clone(), fs::read(&path).unwrap());
         }
     }

@@ -35,8 +35,8 @@ pub(crate) fn files(sandbox: &Sandbox) -> Files {
 
 fn walk(path: &Path, found: &mut Files) {
     let name = path.file_name().unwrap().to_string_lossy();
-    // What a killed process left behind is swept later.
-    if name.starts_with(".skillmeat-tmp-") {
+    // What a killed process left behind is swept later, and the daemon keeps a note on its own history.
+    if name.starts_with(".skillmeat-tmp-") || name == "history.note" {
         return;
     }
     let Ok(metadata) = path.symlink_metadata() else {
