@@ -393,6 +393,23 @@ fn files_beside_the_artifacts_are_kept_and_brought_back() {
 }
 
 #[test]
+fn ratings_of_an_older_program_are_kept_before_they_are_edited() {
+    let sandbox = Sandbox::with_two();
+    sandbox.stop();
+    let ratings = sandbox.home().root().join("state/ratings.toml");
+    write(&ratings, "[default]\n\"skill:one\" = 3\n");
+    assert_eq!(sandbox.show("one")["rating"], 3);
+    until_true("the first state", || {
+        daemon::log_tail(sandbox.home()).contains("the ratings kept for the first time")
+    });
+    write(&ratings, "");
+    let id = until_external(&sandbox, "`state/ratings.toml` changed");
+    assert_eq!(sandbox.show("one")["rating"], Value::Null);
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(sandbox.show("one")["rating"], 3);
+}
+
+#[test]
 fn edits_of_ratings_and_config_are_told_and_taken_back() {
     let sandbox = Sandbox::with_two();
     sandbox.json(&["rate", "one", "4"]);

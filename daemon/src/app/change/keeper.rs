@@ -243,7 +243,8 @@ impl App {
         let _no_change = self.mutation.lock();
         let batch = self.history.batch();
         let touched = self.owned_by_others(&batch)?;
-        self.tell_of_others(batch, &touched)
+        self.tell_of_others(batch, &touched)?;
+        self.keep_first_ratings()
     }
 
     /// Records what another program changed, if it was anything.

@@ -13,8 +13,8 @@ use super::past;
 use super::place::{CONFIG, Place};
 use super::settings::{MAX_BYTES, MODE};
 use crate::app::App;
-use crate::store::history::known;
 use crate::store::history::operation::TouchedPath;
+use crate::store::history::{known, operation};
 
 /// The config as it was when it was looked at last. Its text, which may hold secrets, stands nowhere else.
 #[derive(Default)]
@@ -41,18 +41,45 @@ impl App {
             let sides = (side(&record.before)?, side(&record.after)?);
             touched.push(past::touched(&Place::home(CONFIG), sides.0, sides.1));
         }
-        let known = self
-            .history
-            .read(|connection| known::get(connection, "", FILE))?;
-        // Its first state is known once a change of ours has written it.
-        if let Some(before) = known {
-            let after = history::capture(&self.boot.home.root().join(FILE), objects)?.node;
-            if after.as_ref() != Some(&before) {
+        // Their first state is kept while nobody needs the machine, or once a change of ours has written them.
+        if let (true, before) = self.ratings_known()? {
+            let after = self.ratings_now(objects)?;
+            if after != before {
                 let place = Place::home(FILE);
-                touched.push(past::touched(&place, Some(before), after));
+                touched.push(past::touched(&place, before, after));
             }
         }
         Ok(touched)
+    }
+
+    /// Keeps the ratings for the first time, as an older program left them.
+    pub(super) fn keep_first_ratings(&self) -> Result<()> {
+        if let (true, _) = self.ratings_known()? {
+            return Ok(());
+        }
+        let batch = self.history.batch();
+        let Some(node) = self.ratings_now(&batch)? else {
+            return Ok(());
+        };
+        batch.commit(|transaction| known::set(transaction, "", FILE, Some(&node)))?;
+        tracing::info!(target: "history", "the ratings kept for the first time");
+        Ok(())
+    }
+
+    /// Whether the ratings were ever kept, or an operation left none, and as what.
+    fn ratings_known(&self) -> Result<(bool, Option<Node>)> {
+        self.history
+            .read(|connection| match known::get(connection, "", FILE)? {
+                None => {
+                    let left = operation::left_at(connection, "", FILE, false)?;
+                    Ok((left == Some(None), None))
+                }
+                node => Ok((true, node)),
+            })
+    }
+
+    fn ratings_now(&self, objects: &dyn Keep) -> Result<Option<Node>> {
+        Ok(history::capture(&self.boot.home.root().join(FILE), objects)?.node)
     }
 
     /// Looks at the config; what it was and is, if it is another one than the last time.
