@@ -1,7 +1,7 @@
 //! From objects to the disk, at a path where nothing stands yet.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -90,12 +90,15 @@ fn fill(
 ) -> Result<bool> {
     let fail = |error: std::io::Error| Error::io("create", to, &error);
     hit("restore.write").map_err(fail)?;
-    objects.copy_to(hash, &mut target).map_err(|error| {
-        if error.code == Code::FileIo || error.code == Code::DiskFull {
-            return error.at(to, None);
-        }
-        error
-    })?;
+    let mut filled = Filled {
+        target: &mut target,
+        failed: None,
+    };
+    let copied = objects.copy_to(hash, &mut filled);
+    match filled.failed {
+        Some(error) => return Err(Error::io("write", to, &error)),
+        None => copied?,
+    }
     target.flush().map_err(fail)?;
     let kept = u32::from(mode) & 0o777;
     let mut made = target.metadata().map_err(fail)?;
@@ -106,6 +109,28 @@ fn fill(
         made = target.metadata().map_err(fail)?;
     }
     Ok(has_mode(&made, mode))
+}
+
+/// A file that is being filled, and why it can't be: the source knows no path to name.
+struct Filled<'a> {
+    target: &'a mut File,
+    failed: Option<std::io::Error>,
+}
+
+impl Write for Filled<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.target.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            if kind != std::io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.target.flush()
+    }
 }
 
 /// Disks without modes, and groups that are not the user's, keep less than was asked for.
@@ -195,5 +220,20 @@ mod tests {
         for one in [&from, &to] {
             fs::set_permissions(one.join("locked"), fs::Permissions::from_mode(0o700)).unwrap();
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_with_the_file_that_does_not_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        write(&from, b"more than fits", 0o600).unwrap();
+        let objects = MemoryObjects::default();
+        let node = capture(&from, &objects).unwrap().node.unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let to = Path::new("skills/a/SKILL.md");
+        let error = fill(full, (0o600, node.hash().unwrap()), &objects, to).unwrap_err();
+        assert_eq!(error.code, Code::DiskFull);
+        assert!(error.message.contains("skills/a/SKILL.md"), "{error:?}");
     }
 }
