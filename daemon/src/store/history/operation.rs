@@ -333,10 +333,10 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
         .collect()
 }
 
-/// The newest operation that stands and takes nothing back; those of other programs do not count, nor those
-/// that changed no file.
+/// The operation that was done last, or done again last, and stands; those of other programs count only once they were
+/// done again, and those that changed no file do not count.
 pub fn last_done(connection: &Connection) -> rusqlite::Result<Option<Operation>> {
-    connection
+    let own = connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM operation
              WHERE state = 'done' AND undoes IS NULL AND actor <> 'external'
@@ -344,7 +344,23 @@ pub fn last_done(connection: &Connection) -> rusqlite::Result<Option<Operation>>
              ORDER BY id DESC LIMIT 1"
         ))?
         .query_row([], decode)
-        .optional()
+        .optional()?;
+    let redone: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "SELECT redo.id, first.id FROM operation AS redo
+             JOIN operation AS taking ON taking.id = redo.undoes
+             JOIN operation AS first ON first.id = taking.undoes
+             WHERE redo.state = 'done' AND first.state = 'done'
+             ORDER BY redo.id DESC LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match redone {
+        Some((redo, first)) if own.as_ref().is_none_or(|own| own.id < redo) => {
+            get(connection, first)
+        }
+        _ => Ok(own),
+    }
 }
 
 /// The newest operation that took another one back and stands, if nothing but that was done since.
