@@ -113,3 +113,47 @@ fn what_tells_nobody_of_a_change_is_looked_at_by_the_daemon_itself() {
         groups.to_string().contains("ours").then_some(())
     });
 }
+
+#[test]
+fn a_file_that_two_artifacts_share_is_written_once() {
+    let sandbox = Sandbox::initialised();
+    let source = skill(&sandbox.path("src"), "own", "Its own");
+    drop(sandbox.run(&["add", source.to_str().unwrap()]).ok());
+    symlink("own", sandbox.collection("default", "skills/linked")).unwrap();
+    let agent = sandbox.collection("default", "agents/third.md");
+    std::fs::create_dir_all(agent.parent().unwrap()).unwrap();
+    symlink("../skills/own/SKILL.md", &agent).unwrap();
+    described(&sandbox, "linked", "Its own");
+    described(&sandbox, "third", "Its own");
+    let file = sandbox.collection("default", "skills/own/SKILL.md");
+    let before = std::fs::read_to_string(&file).unwrap();
+    for args in [
+        &["tag", "add", "t", "*"][..],
+        &["set", "*", "license=MIT"],
+        &["set", "linked", "license=MIT"],
+    ] {
+        let done = sandbox.json(args);
+        assert_eq!(done["failed"], 0, "{done:#}");
+        let now = std::fs::read_to_string(&file).unwrap();
+        assert_ne!(now, before, "{args:?}");
+        let log = sandbox.json(&["log", "--limit", "100"]);
+        let operations = log["operations"].as_array().unwrap();
+        let states = operations.iter().map(|one| one["state"].as_str().unwrap());
+        assert!(
+            states.into_iter().all(|state| state != "rolled-back"),
+            "{log:#}"
+        );
+        let shown = sandbox.json(&["log", "show"]);
+        let paths: Vec<&str> = shown["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["path"].as_str().unwrap())
+            .filter(|path| path.contains("SKILL"))
+            .collect();
+        assert_eq!(paths, ["skills/own/SKILL.md"], "{args:?}");
+        drop(sandbox.run(&["undo"]).ok());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "{args:?}");
+    }
+    assert!(agent.is_symlink());
+}

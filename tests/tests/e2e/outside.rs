@@ -47,6 +47,10 @@ fn an_edit_by_another_program_is_told_and_taken_back() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
     drop(sandbox.run(&["redo"]).ok());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+    // What was done again is what was done last.
+    drop(sandbox.run(&["undo"]).ok());
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    drop(sandbox.run(&["redo"]).ok());
 
     std::fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
     let id = until_external(&sandbox, "`skills/one` removed");
@@ -458,4 +462,28 @@ fn edits_of_ratings_and_config_are_told_and_taken_back() {
     });
     drop(sandbox.run(&["undo", &third["id"].to_string()]).ok());
     assert_eq!(std::fs::read_to_string(&config).unwrap(), set);
+}
+
+#[test]
+fn modes_of_documents_are_told_and_taken_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::with_two();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let mode = || std::fs::metadata(&manifest).unwrap().permissions().mode() & 0o777;
+    let chmod = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&manifest, mode).unwrap();
+    };
+    let snapshot = text(&sandbox.json(&["snapshot", "as it was"])["snapshot"]["id"]);
+    let first = mode();
+    chmod(0o644);
+    let id = until_external(&sandbox, "`collection.toml` changed");
+    drop(sandbox.run(&["undo", &id]).ok());
+    assert_eq!(mode(), first);
+    drop(sandbox.run(&["redo"]).ok());
+    assert_eq!(mode(), 0o644);
+    drop(sandbox.run(&["rollback", &snapshot, "--yes"]).ok());
+    assert_eq!(mode(), first);
+    drop(sandbox.run(&["undo"]).ok());
+    assert_eq!(mode(), 0o644);
 }

@@ -2,6 +2,8 @@
 //! fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -331,6 +333,11 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
                     config::protect(&target)?;
                 }
                 let staged = Staged::file(&target, room.as_deref(), &bytes, MODE)?;
+                if let Some(mode) = draft.modes.get(&place) {
+                    let mode = Permissions::from_mode(u32::from(*mode) & 0o777);
+                    std::fs::set_permissions(staged.path(), mode)
+                        .map_err(|error| Error::io("change", &target, &error))?;
+                }
                 draft.past.made(staged.path());
                 (Some(staged), None)
             }

@@ -4,6 +4,7 @@
 //! entry by entry, so that what others changed in them since stays.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 
 use skillmeat_shared::collection::ratings;
 use skillmeat_shared::collection::undo::{self, Obstacle};
@@ -18,7 +19,7 @@ use super::past::{MAX_DOCUMENT, place_of};
 use super::settings::{not_kept, take_back_settings};
 use super::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place};
 use crate::app::App;
-use crate::store::history::operation::{self, Operation, State};
+use crate::store::history::operation::{self, Operation, State, TouchedPath};
 
 /// Operations that are looked through for one that is in the way.
 const LATEST: u32 = 200;
@@ -393,7 +394,7 @@ fn take_back_entries(
     let is = |node: Option<&Node>| node.and_then(Node::hash).copied() == hash;
     if is(touched.after.as_ref()) {
         draft.restore(place, touched.before.as_ref())?;
-        return Ok(None);
+        return take_back_mode(draft, place, touched).map(|()| None);
     }
     let text = |node: Option<&Node>| -> Result<Option<String>> {
         match node.and_then(Node::hash) {
@@ -415,9 +416,24 @@ fn take_back_entries(
     match undo::take_back(&before, &after, &now) {
         Ok(text) => {
             draft.write(place, text.into_bytes())?;
-            Ok(None)
+            take_back_mode(draft, place, touched).map(|()| None)
         }
         Err(Obstacle::Changed(entries)) => Ok(Some(entries)),
         Err(Obstacle::Syntax(_)) => Ok(Some(Vec::new())),
     }
+}
+
+/// Drafts the mode that a document had, if it was changed and is as it was left.
+fn take_back_mode(draft: &mut Draft<'_>, place: &Place, touched: &TouchedPath) -> Result<()> {
+    let (Some(Node::File { mode: before, .. }), Some(Node::File { mode: after, .. })) =
+        (&touched.before, &touched.after)
+    else {
+        return Ok(());
+    };
+    let path = draft.on_disk(place)?;
+    let now = std::fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
+    if before != after && now.is_ok_and(|now| now == u32::from(*after)) {
+        draft.set_mode(place, *before)?;
+    }
+    Ok(())
 }

@@ -330,7 +330,8 @@ fn set_in_file(
         no_worse(&place, &before, &after)?;
     }
     draft.write(&place, edited)?;
-    Ok(differs)
+    // Another artifact may have the same file.
+    draft.is_drafted(&place)
 }
 
 /// Whether a file has no place for these fields: settings in JSON, which say nothing of them. Then the manifest

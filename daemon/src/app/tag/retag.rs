@@ -131,9 +131,9 @@ impl Plan<'_, '_> {
             return Ok(false);
         };
         let edited = fields::edit(&bytes, Path::new(&relative), &id.kind, &to.field_changes())?;
-        let is_changed = edited != bytes;
         self.draft.write(&place, edited)?;
-        Ok(is_changed)
+        // Another artifact may have the same file.
+        self.draft.is_drafted(&place)
     }
 }
 

@@ -16,6 +16,7 @@ impl Draft<'_> {
     /// # Errors
     /// [`skillmeat_shared::Code::FileNotFound`] if nothing is to stand there.
     pub(in crate::app) fn content_hash(&mut self, place: &Place) -> Result<Option<String>> {
+        let place = &self.real(place)?;
         // An artifact of one file: its place may be one where nothing stands yet.
         let own = self
             .touches

@@ -4,17 +4,18 @@
 //! author read must still be so then; a draft of a dry run writes nothing anywhere.
 
 mod hash;
+mod on_disk;
 mod ratings;
 mod thing;
 mod whole;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit, layout, lockfile, spelling};
-use skillmeat_shared::fs::{self, FileHash};
+use skillmeat_shared::collection::{MANIFEST, edit, layout, lockfile};
+use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
@@ -52,8 +53,10 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) past: Past<'a>,
     roots: BTreeMap<String, PathBuf>,
     pub(super) touches: BTreeMap<Place, Touch>,
-    /// Folders of collections that were found to lie in them.
-    pub(super) inside: BTreeSet<(String, String)>,
+    /// Modes of documents that are to be other ones.
+    pub(super) modes: BTreeMap<Place, u16>,
+    /// Folders of collections that were found to lie in them, and whether a link is on the way.
+    pub(super) inside: BTreeMap<(String, String), bool>,
     /// Folders that were made to have something beside a place.
     pub(super) made: Vec<PathBuf>,
     /// States of places before the draft and after it, where these need not be looked at.
@@ -68,7 +71,7 @@ impl Drop for Draft<'_> {
     fn drop(&mut self) {
         // What is staged lies in the folders.
         self.touches.clear();
-        fs::remove_folders(&self.made);
+        skillmeat_shared::fs::remove_folders(&self.made);
     }
 }
 
@@ -81,7 +84,8 @@ impl<'a> Draft<'a> {
             past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),
-            inside: BTreeSet::new(),
+            modes: BTreeMap::new(),
+            inside: BTreeMap::new(),
             made: Vec::new(),
             believed: BTreeMap::new(),
             left_out: BTreeMap::new(),
@@ -120,64 +124,6 @@ impl<'a> Draft<'a> {
     /// Has something else recorded in the transaction that records the operation.
     pub(in crate::app) fn record_along(&mut self, along: Along) {
         self.past.record_along(along);
-    }
-
-    /// The folder of a collection, without links in its path.
-    pub(in crate::app) fn root(&mut self, collection: &str) -> Result<PathBuf> {
-        if let Some(root) = self.roots.get(collection) {
-            return Ok(root.clone());
-        }
-        let store = self.app.store()?;
-        let view = store
-            .read(crate::store::collection::all)?
-            .into_iter()
-            .find(|view| view.name == collection);
-        let path = if let Some(view) = view {
-            self.app.folder_of(&view)
-        } else {
-            // The rows are still to come.
-            let targets = self.app.targets(&store)?;
-            let target = targets.into_iter().find(|one| one.name == collection);
-            target
-                .ok_or_else(|| collections::not_found(collection))?
-                .path
-        };
-        let root = self.app.real_root(&path)?;
-        self.roots.insert(collection.to_owned(), root.clone());
-        Ok(root)
-    }
-
-    /// Where a place is on disk. Whether its folder lies in the collection is looked at once; applying begins anew.
-    pub(super) fn on_disk(&mut self, place: &Place) -> Result<PathBuf> {
-        let Root::Collection(name) = &place.root else {
-            return place.on_disk(self.app.boot.home.root());
-        };
-        let root = self.root(name)?;
-        let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if spelling::is_plain(&place.path) && self.lies_inside(name, &root, folder) {
-            return fs::join(&root, Path::new(&place.path));
-        }
-        let path = place.on_disk(&root)?;
-        self.inside.insert((name.clone(), folder.to_owned()));
-        Ok(path)
-    }
-
-    /// Whether a folder of a collection is known to lie in it, or is no link in one that does.
-    fn lies_inside(&mut self, name: &str, root: &Path, folder: &str) -> bool {
-        let key = (name.to_owned(), folder.to_owned());
-        if folder.is_empty() || self.inside.contains(&key) {
-            return true;
-        }
-        let outer = folder.rsplit_once('/').map_or("", |(outer, _)| outer);
-        let lies_inside = self.lies_inside(name, root, outer)
-            && match std::fs::symlink_metadata(root.join(folder)) {
-                Ok(found) => found.is_dir(),
-                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-            };
-        if lies_inside {
-            self.inside.insert(key);
-        }
-        lies_inside
     }
 
     /// The artifacts of a collection, after making sure that the rows are those of the files as they are.
@@ -307,6 +253,17 @@ impl<'a> Draft<'a> {
 
     /// The bytes of a file as drafted so far; nothing if there is none.
     pub(in crate::app) fn read(&mut self, place: &Place) -> Result<Option<Vec<u8>>> {
+        let real = self.real(place)?;
+        self.read_real(&real)
+    }
+
+    /// Whether something else than what stands at a place is drafted for it.
+    pub(in crate::app) fn is_drafted(&mut self, place: &Place) -> Result<bool> {
+        let real = self.real(place)?;
+        Ok(self.outer(&real).is_some())
+    }
+
+    fn read_real(&mut self, place: &Place) -> Result<Option<Vec<u8>>> {
         match self.touch_over(place) {
             Some((After::Absent, _)) => return Ok(None),
             Some((After::Bytes(bytes), rest)) => {
@@ -396,6 +353,7 @@ impl<'a> Draft<'a> {
     }
 
     fn write_file(&mut self, place: &Place, bytes: Vec<u8>) -> Result<()> {
+        let place = &self.real(place)?;
         if let Some(outer) = self.outer(place) {
             let rest = place.below(&outer).unwrap_or_default().to_owned();
             let path = self.on_disk(place)?;
@@ -408,9 +366,21 @@ impl<'a> Draft<'a> {
                 _ => Err(no_folder(&path)),
             };
         }
-        let is_same = self.read(place)?.as_deref() == Some(bytes.as_slice());
+        let is_same = self.read_real(place)?.as_deref() == Some(bytes.as_slice());
         if let Some(touch) = self.touches.get_mut(place).filter(|_| !is_same) {
             touch.after = Some(After::Bytes(bytes));
+        }
+        Ok(())
+    }
+
+    /// Drafts another mode of a document, with the bytes that are drafted for it or that it has.
+    pub(in crate::app) fn set_mode(&mut self, place: &Place, mode: u16) -> Result<()> {
+        let Some(bytes) = self.read(place)? else {
+            return Ok(());
+        };
+        if let Some(touch) = self.touches.get_mut(place) {
+            touch.after.get_or_insert(After::Bytes(bytes));
+            self.modes.insert(place.clone(), mode);
         }
         Ok(())
     }
