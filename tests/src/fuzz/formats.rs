@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use skillmeat_shared::artifact::{Problem, name, tools};
 use skillmeat_shared::collection::edit::{self, Change, Key, NewEntry, add_entries};
-use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile, set_entries};
+use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::{Entry, Manifest, McpServer};
 use skillmeat_shared::config::duration;
 use skillmeat_shared::rendezvous::StartupReport;
@@ -150,7 +150,7 @@ pub(super) fn lock(bytes: &[u8]) {
         ..LockEntry::default()
     };
     let entries = [(id.clone(), entry)];
-    let Ok(out) = set_entries(text, &entries) else {
+    let Ok(out) = edit::set_lock(text, &entries) else {
         return;
     };
     let mut after = Lockfile::parse(&out).unwrap();
@@ -161,7 +161,11 @@ pub(super) fn lock(bytes: &[u8]) {
     assert_eq!(after.entries, wanted);
     let lost = lost_lines(text, &out);
     assert!(lost.len() <= CHANGED_LINES, "lost: {lost:#?}");
-    assert_eq!(set_entries(&out, &entries).unwrap(), out, "twice is once");
+    assert_eq!(
+        edit::set_lock(&out, &entries).unwrap(),
+        out,
+        "twice is once"
+    );
 }
 
 /// A query, and after the first line end the text that it is looked for in.

@@ -76,6 +76,7 @@ mod told;
 mod trail;
 mod undo;
 mod unreadable;
+mod untouched;
 mod upkeep;
 mod validate;
 mod versions;

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use skillmeat_shared::artifact::discover::Candidate;
 use skillmeat_shared::artifact::read::{self, Reading};
 use skillmeat_shared::artifact::scan;
-use skillmeat_shared::collection::lockfile::{self, Lockfile};
+use skillmeat_shared::collection::edit;
+use skillmeat_shared::collection::lockfile::Lockfile;
 
 use skillmeat_shared::{Code, Error, Kind, Result};
 
@@ -151,7 +152,7 @@ impl App {
         let root = draft.root(name)?;
         // What can't be read can't be written either: say so before anything is copied.
         let (_, manifest) = draft.parsed(name)?;
-        draft.edit_lock(name, &|text| lockfile::set_entries(text, &[]))?;
+        draft.edit_lock(name, &|text| edit::set_lock(text, &[]))?;
         let lock = Lockfile::parse(&draft.lock(name)?).unwrap_or_default();
         let mut collection = Collection {
             root,

@@ -3,7 +3,7 @@
 use skillmeat_shared::ArtifactId;
 use skillmeat_shared::Result;
 use skillmeat_shared::collection::edit::{self, Change, Key, NewEntry};
-use skillmeat_shared::collection::lockfile::{self, LockEntry};
+use skillmeat_shared::collection::lockfile::LockEntry;
 use skillmeat_shared::collection::manifest::EntryMetadata;
 use skillmeat_shared::time::Timestamp;
 
@@ -44,7 +44,7 @@ pub(super) fn record(
         draft.edit_lock(name, &|text| edit::remove_lock(text, &replaced))?;
     }
     if !locks.is_empty() {
-        draft.edit_lock(name, &|text| lockfile::set_entries(text, &locks))?;
+        draft.edit_lock(name, &|text| edit::set_lock(text, &locks))?;
     }
     let edits: Vec<(Key, Vec<Change>)> = taken
         .iter()

@@ -1,7 +1,8 @@
 //! The lock file after a change of ours: what we wrote into an artifact without an upstream is no modification that
 //! anybody should be warned of. Of one with an upstream it is, and stays one.
 
-use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
+use skillmeat_shared::collection::edit;
+use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::{ArtifactId, Code, Result};
 
@@ -87,5 +88,5 @@ pub(in crate::app) fn relock(
     if entries.is_empty() {
         return Ok(());
     }
-    draft.edit_lock(collection, &|text| lockfile::set_entries(text, &entries))
+    draft.edit_lock(collection, &|text| edit::set_lock(text, &entries))
 }

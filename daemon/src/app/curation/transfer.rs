@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use skillmeat_shared::artifact::name;
 use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::collection::entry::Entry;
-use skillmeat_shared::collection::lockfile::{self, Lockfile};
+use skillmeat_shared::collection::lockfile::Lockfile;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
@@ -245,7 +245,7 @@ fn record(
             .map(|lock| lock.entries)
             .unwrap_or_default();
         if names.iter().any(|(old, _)| known.contains_key(old)) {
-            draft.edit_lock(to, &|text| lockfile::carry(&lock, text, &names))?;
+            draft.edit_lock(to, &|text| edit::carry_lock(&lock, text, &names))?;
         }
     }
     if request.copy {

@@ -6,7 +6,7 @@ use std::path::Path;
 use skillmeat_shared::artifact::{read, scan};
 use skillmeat_shared::collection::edit::{self, Key, NewEntry};
 use skillmeat_shared::collection::entry::Entry;
-use skillmeat_shared::collection::lockfile::{self, LockEntry, Lockfile};
+use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile};
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::spelling;
 use skillmeat_shared::collection::{LOCK, MANIFEST};
@@ -261,7 +261,7 @@ impl<'s> Site<'s, '_> {
         }
         if !locks.is_empty() {
             self.draft
-                .edit_lock(self.name, &|text| lockfile::set_entries(text, &locks))?;
+                .edit_lock(self.name, &|text| edit::set_lock(text, &locks))?;
         }
         self.stray_locks(&existing)
     }

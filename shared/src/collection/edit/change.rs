@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
+use super::keys::model;
 use super::list::{self, Key, List};
 use super::sections::Entries;
 use super::table::{self, Scope};
 use super::value::Value;
 use super::{Cut, apply, invalid, syntax};
-use crate::document::{self, Lines};
 use crate::{Code, Error, Result};
 
 /// One key of an entry: what it is set to, or `None` to remove it.
@@ -196,7 +196,8 @@ impl Expected {
     }
 }
 
-fn put(table: &mut Map<String, Json>, path: &[&str], value: Option<&Value>) {
+/// Sets a key, or removes it if there is no value.
+pub(super) fn put(table: &mut Map<String, Json>, path: &[&str], value: Option<&Value>) {
     match (path, value) {
         ([], _) => {}
         ([last], Some(value)) => {
@@ -238,14 +239,9 @@ pub(super) fn verified(
     }
 }
 
-fn model(text: &str) -> Result<Map<String, Json>, document::SyntaxError> {
-    let root = document::parse(text, &Lines::of(text))?;
-    Ok(document::table_to_json(root.get_ref()))
-}
-
 /// Without lists and tables that hold nothing: whether they are there makes no difference to a reader. Texts of
 /// several lines have the line ends of their file.
-fn plain(mut model: Map<String, Json>) -> Json {
+pub(super) fn plain(mut model: Map<String, Json>) -> Json {
     for list in List::ALL {
         if model
             .get(list.as_str())

@@ -1,21 +1,70 @@
-//! Entries of the lock file: removed, renamed, taken out and put back.
+//! Entries of the lock file: set, removed, renamed, taken out and put back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
 
-use super::lexer::Segment;
+use super::keys::{self, Keys};
 use super::sections::{self, Section};
 use super::table::{self, Scope};
-use super::value::{on_one_line, spelled};
+use super::value::{Value, on_one_line, spelled};
 use super::{Cut, apply};
 use crate::collection::LOCK;
-use crate::collection::lockfile::{key_of, render_new};
+use crate::collection::lockfile::{LockEntry, key_of, render_new};
 use crate::document::{self, Lines, SyntaxError, quote};
 use crate::{ArtifactId, Code, Error, Result};
 
 const ENTRIES: [&str; 2] = ["lock", "entries"];
+
+/// The lock file with these entries set. Keys of an entry that we do not know stay. An empty text becomes a new lock
+/// file.
+///
+/// # Errors
+/// [`Code::ManifestInvalid`] if the text is no TOML, or something else stands where the entries should.
+pub fn set(text: &str, entries: &[(ArtifactId, LockEntry)]) -> Result<String> {
+    let text = or_new(text);
+    let there = model(text)?;
+    let [lock, _] = ENTRIES;
+    let version = there.get(lock).and_then(|lock| lock.get("version"));
+    let version = version.is_none().then(|| Keys {
+        path: vec![lock.to_owned()],
+        keys: vec![("version".to_owned(), Some("1.0.0".into()))],
+    });
+    let entries = entries.iter().map(|(id, entry)| {
+        let fields = [
+            ("content_hash", &entry.content_hash),
+            ("fetched", &entry.fetched),
+            ("upstream", &entry.upstream),
+            ("resolved_sha", &entry.resolved_sha),
+            ("resolved_version", &entry.resolved_version),
+        ];
+        let field = |(name, value): (&str, &Option<String>)| {
+            (name.to_owned(), value.as_deref().map(Value::from))
+        };
+        Keys {
+            path: path(&key_of(id)).map(str::to_owned).into(),
+            keys: fields.into_iter().map(field).collect(),
+        }
+    });
+    let tables: Vec<Keys> = version.into_iter().chain(entries).collect();
+    let [lock, table] = ENTRIES;
+    let is_table = |value: Option<&Json>| value.is_none_or(Json::is_object);
+    let lock = there.get(lock);
+    if !is_table(lock) || !is_table(lock.and_then(|lock| lock.get(table))) {
+        return Err(blocked());
+    }
+    keys::set(text, &tables).ok_or_else(blocked)
+}
+
+/// An empty lock file is a new one.
+fn or_new(text: &str) -> &str {
+    if text.trim().is_empty() {
+        render_new()
+    } else {
+        text
+    }
+}
 
 /// The lock file without the entries of these artifacts; what has none is passed over.
 ///
@@ -81,32 +130,12 @@ pub fn rename(text: &str, from: &ArtifactId, to: &ArtifactId) -> Result<String> 
             None,
         ));
     }
-    let sections = sections::sections(text);
-    let wanted = path(&old);
-    let mut cuts: Vec<Cut> = Vec::new();
-    for section in &sections {
-        let header = section.header.as_ref().map(|header| header.key.as_slice());
-        let base = header.unwrap_or_default();
-        cuts.extend(segment(&[], base, &wanted).map(|span| (span, quote(&new))));
-        for pair in &section.pairs {
-            let found = segment(base, &pair.key, &wanted);
-            cuts.extend(found.map(|span| (span, quote(&new))));
-        }
-    }
-    verified(text, Some(apply(text, cuts)), |entries| {
+    let out = keys::renamed(text, &path(&old), &new);
+    verified(text, Some(out), |entries| {
         if let Some(entry) = entries.remove(&old) {
             entries.insert(new.clone(), entry);
         }
     })
-}
-
-/// Where the last name of `wanted` stands in `key`, if the two paths together begin with it.
-fn segment(base: &[Segment], key: &[Segment], wanted: &[&str]) -> Option<Range<usize>> {
-    let place = (wanted.len() - 1).checked_sub(base.len())?;
-    let found = key.get(place)?;
-    let mut names = base.iter().chain(key).map(|segment| segment.name.as_str());
-    let is_it = wanted.iter().all(|wanted| names.next() == Some(*wanted));
-    is_it.then(|| found.span.clone())
 }
 
 /// The text of an artifact's entry as a table, with its comments and plain newlines. `None` without one.
@@ -114,27 +143,45 @@ fn segment(base: &[Segment], key: &[Segment], wanted: &[&str]) -> Option<Range<u
 /// # Errors
 /// [`Code::ManifestInvalid`] if the text is no TOML.
 pub fn block(text: &str, id: &ArtifactId) -> Result<Option<String>> {
-    let key = key_of(id);
-    if !has(&model(text)?, &key) {
-        return Ok(None);
-    }
-    let wanted = path(&key);
+    Ok(blocks(text, &[key_of(id)])?.pop().flatten())
+}
+
+/// The same for many entries, by their keys.
+fn blocks(text: &str, keys: &[String]) -> Result<Vec<Option<String>>> {
+    let there = model(text)?;
     let sections = sections::sections(text);
-    let own: Vec<&Section> = sections
-        .iter()
-        .filter(|section| section.path().take(wanted.len()).eq(wanted.iter().copied()))
-        .collect();
-    let mut out: String = own
-        .iter()
-        .filter_map(|section| text.get(section.extent.clone()))
-        .map(|part| part.replace("\r\n", "\n"))
-        .collect();
-    if own.is_empty() {
-        out = rendered(text, &key)?;
-    } else if !out.ends_with('\n') {
-        out.push('\n');
+    let own = by_entry(&sections);
+    let block = |key: &String| {
+        if !has(&there, key) {
+            return Ok(None);
+        }
+        let Some(own) = own.get(key.as_str()) else {
+            return rendered(text, key).map(Some);
+        };
+        let parts = own
+            .iter()
+            .filter_map(|section| text.get(section.extent.clone()));
+        let mut out: String = parts.map(|part| part.replace("\r\n", "\n")).collect();
+        if !out.ends_with('\n') {
+            out.push('\n');
+        }
+        Ok(Some(out))
+    };
+    keys.iter().map(block).collect()
+}
+
+/// The tables of the entries that have some.
+fn by_entry(sections: &[Section]) -> HashMap<&str, Vec<&Section>> {
+    let mut found: HashMap<&str, Vec<&Section>> = HashMap::new();
+    for section in sections {
+        let mut path = section.path();
+        if ENTRIES.iter().all(|name| path.next() == Some(*name))
+            && let Some(key) = path.next()
+        {
+            found.entry(key).or_default().push(section);
+        }
     }
-    Ok(Some(out))
+    found
 }
 
 /// An entry that is written in another form, as a table.
@@ -161,39 +208,77 @@ fn rendered(text: &str, key: &str) -> Result<String> {
 /// # Errors
 /// [`Code::ManifestInvalid`] if either text is no TOML, or the lock file can't be edited.
 pub fn put(text: &str, id: &ArtifactId, block: &str) -> Result<String> {
-    let text = if text.trim().is_empty() {
-        render_new()
-    } else {
-        text
-    };
     let key = key_of(id);
-    let wanted = path(&key);
-    let said = model(block)?;
-    let Some(entry) = entry_of(&said, &key).cloned() else {
+    if !has(&model(block)?, &key) {
         return Err(invalid(format!("the text holds no entry `{key}`"), None));
-    };
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let block = block.replace('\n', newline);
+    }
+    put_all(or_new(text), vec![(key, Some(block.to_owned()))])
+}
+
+/// The lock file `to` with entries of another one, all their keys included: each old name with its new one. What has
+/// no entry there has none here either.
+///
+/// # Errors
+/// As [`set`], for either text.
+pub fn carry(from: &str, to: &str, names: &[(ArtifactId, ArtifactId)]) -> Result<String> {
+    let olds: Vec<String> = names.iter().map(|(old, _)| key_of(old)).collect();
+    let blocks = blocks(from, &olds)?.into_iter();
+    let named = names.iter().zip(olds).zip(blocks);
+    let entries = named.map(|(((_, new), old), block)| {
+        let new = key_of(new);
+        let block = block.map(|block| keys::renamed(&block, &path(&old), &new));
+        (new, block)
+    });
+    put_all(or_new(to), entries.collect())
+}
+
+/// The lock file with these texts in the places of entries; those without one go.
+fn put_all(text: &str, entries: Vec<(String, Option<String>)>) -> Result<String> {
+    let there = model(text)?;
+    let mut rest = text.to_owned();
     let sections = sections::sections(text);
-    let mut own = sections
-        .iter()
-        .filter(|section| section.path().take(wanted.len()).eq(wanted.iter().copied()));
-    let out = if let Some(first) = own.next() {
-        let gone = own.map(|section| section.extent.clone()).collect();
-        let mut cuts = vec![(first.extent.clone(), block)];
-        cuts.extend(sections::without(text, gone));
-        Some(apply(text, cuts))
-    } else {
-        let rest = table::change(text, Scope::Document, &wanted, None).ok();
-        rest.map(|mut rest| {
-            if !rest.is_empty() && !rest.ends_with('\n') {
-                rest.push_str(newline);
+    let own = by_entry(&sections);
+    // Those in other forms than tables first.
+    for (key, _) in &entries {
+        if has(&there, key) && !own.contains_key(key.as_str()) {
+            rest = keys::without(&rest, &path(key)).ok_or_else(blocked)?;
+        }
+    }
+    let sections = sections::sections(&rest);
+    let own = by_entry(&sections);
+    let at = keys::behind(&rest, &sections, &ENTRIES);
+    let (mut cuts, mut gone, mut new): (Vec<Cut>, Vec<Range<usize>>, Vec<_>) = Default::default();
+    let mut said: Vec<(&str, Option<Json>)> = Vec::new();
+    for (key, block) in &entries {
+        let mut tables = own.get(key.as_str()).into_iter().flatten();
+        match (block, tables.next()) {
+            (Some(block), Some(first)) => {
+                let place = first.extent.clone();
+                let is_foreign = rest
+                    .get(place.clone())
+                    .is_some_and(|old| old.contains("\r\n"));
+                let newline = if is_foreign { "\r\n" } else { "\n" };
+                cuts.push((place, block.replace('\n', newline)));
             }
-            rest + newline + &block
-        })
-    };
-    verified(text, out, |entries| {
-        entries.insert(key, entry);
+            (Some(block), None) => new.push((at, block.clone())),
+            (None, first) => gone.extend(first.map(|first| first.extent.clone())),
+        }
+        gone.extend(tables.map(|section| section.extent.clone()));
+        let entry = match block {
+            Some(block) => entry_of(&model(block)?, key).cloned(),
+            None => None,
+        };
+        said.push((key, entry));
+    }
+    cuts.extend(sections::without(&rest, gone));
+    cuts.extend(keys::inserted(&rest, &new));
+    verified(text, Some(apply(&rest, cuts)), |entries| {
+        for (key, entry) in said {
+            match entry {
+                Some(entry) => entries.insert(key.to_owned(), entry),
+                None => entries.remove(key),
+            };
+        }
     })
 }
 
@@ -212,8 +297,7 @@ fn has(model: &Map<String, Json>, key: &str) -> bool {
 }
 
 fn model(text: &str) -> Result<Map<String, Json>> {
-    let root = document::parse(text, &Lines::of(text)).map_err(|error| syntax(&error))?;
-    Ok(document::table_to_json(root.get_ref()))
+    keys::model(text).map_err(|error| syntax(&error))
 }
 
 /// The edited text, if its entries are the old ones with `expect` done to them, and nothing else changed.
@@ -222,34 +306,23 @@ fn verified(
     new: Option<String>,
     expect: impl FnOnce(&mut Map<String, Json>),
 ) -> Result<String> {
-    let mut wanted = model(old)?;
-    let [lock, entries] = ENTRIES;
-    let empty = || Json::Object(Map::new());
-    let lock = wanted.entry(lock).or_insert_with(empty).as_object_mut();
-    let table = lock.map(|lock| lock.entry(entries).or_insert_with(empty));
-    if let Some(table) = table.and_then(Json::as_object_mut) {
-        expect(table);
-    }
-    match new {
-        Some(new) if model(&new).is_ok_and(|said| without_empty(said) == without_empty(wanted)) => {
-            Ok(new)
-        }
-        _ => Err(invalid(
-            "the lock file is written in a way that it can't be edited".to_owned(),
-            None,
-        )),
-    }
+    let new = new.and_then(|new| {
+        keys::verified(old, &new, |wanted| {
+            let [lock, entries] = ENTRIES;
+            let empty = || Json::Object(Map::new());
+            let lock = wanted.entry(lock).or_insert_with(empty).as_object_mut();
+            let table = lock.map(|lock| lock.entry(entries).or_insert_with(empty));
+            if let Some(table) = table.and_then(Json::as_object_mut) {
+                expect(table);
+            }
+        })
+    });
+    new.ok_or_else(blocked)
 }
 
-/// Whether the table of entries is there when there are none makes no difference.
-fn without_empty(mut model: Map<String, Json>) -> Map<String, Json> {
-    let [lock, entries] = ENTRIES;
-    if let Some(lock) = model.get_mut(lock).and_then(Json::as_object_mut) {
-        lock.retain(|name, value| {
-            name != entries || value.as_object().is_none_or(|table| !table.is_empty())
-        });
-    }
-    model
+fn blocked() -> Error {
+    let message = "the lock file is written in a way that it can't be edited";
+    invalid(message.to_owned(), None)
 }
 
 fn syntax(error: &SyntaxError) -> Error {
@@ -264,3 +337,6 @@ fn invalid(message: String, line: Option<u32>) -> Error {
         .hint(format!("mend `{LOCK}`, or move it away: it is made again"))
         .at(LOCK, line)
 }
+
+#[cfg(test)]
+mod tests;

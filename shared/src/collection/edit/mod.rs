@@ -9,6 +9,7 @@ mod change;
 mod group;
 mod header;
 pub(super) mod inline;
+pub(super) mod keys;
 mod lexer;
 mod link;
 mod list;
@@ -32,7 +33,8 @@ pub use self::header::{date, rename};
 pub use self::link::rename_links;
 pub use self::list::{Key, List};
 pub use self::lock::{
-    block as lock_block, put as put_lock, remove as remove_lock, rename as rename_lock,
+    block as lock_block, carry as carry_lock, put as put_lock, remove as remove_lock,
+    rename as rename_lock, set as set_lock,
 };
 pub use self::tag::{TagChange, define_tag, update_tag};
 pub use self::transfer::{block, blocks, insert, insert_all};

@@ -111,7 +111,8 @@ fn new_item(path: &[&str], value: &Value, is_dotted: bool) -> String {
     nested
 }
 
-fn dotted(path: &[&str]) -> String {
+/// A path as a key or header spells it.
+pub(super) fn dotted(path: &[&str]) -> String {
     let names: Vec<String> = path.iter().map(|name| spelled(name)).collect();
     names.join(".")
 }
