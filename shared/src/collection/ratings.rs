@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use toml_edit::{DocumentMut, Item, Table};
+use serde_json::{Map, Value as Json};
+use toml_edit::DocumentMut;
 
-use crate::document::{self, Lines};
+use super::edit::Value;
+use super::edit::keys::{self, Keys};
 use crate::{ArtifactId, Code, Error, Result};
 
 /// The file, relative to the home.
@@ -65,12 +67,18 @@ fn invalid(message: String, line: Option<u32>) -> Error {
         .at(FILE, line)
 }
 
-fn parse(text: &str) -> Result<DocumentMut> {
-    text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = error.span().map(|span| Lines::of(text).start(&span));
-        let why = document::one_line(error.message());
-        invalid(format!("the ratings have a syntax error: {why}"), line)
+fn said(text: &str) -> Result<Map<String, Json>> {
+    keys::model(text).map_err(|error| {
+        let message = format!("the ratings have a syntax error: {}", error.message);
+        invalid(message, Some(error.line))
     })
+}
+
+fn blocked(what: &str) -> Error {
+    invalid(
+        format!("`{what}` is written in a way that can't be changed"),
+        None,
+    )
 }
 
 /// The text in which a collection is called something else; every other byte as it was. What is left there of another
@@ -79,16 +87,56 @@ fn parse(text: &str) -> Result<DocumentMut> {
 /// # Errors
 /// [`Code::ConfigInvalid`] with the line if the text is no TOML.
 pub fn rename(text: &str, old: &str, new: &str) -> Result<String> {
-    let mut root = parse(text)?;
-    if old == new || !root.contains_key(old) {
+    if old == new || !said(text)?.contains_key(old) {
         return Ok(text.to_owned());
     }
-    root.remove(new);
-    if let Some((key, item)) = root.remove_entry(old) {
-        let key = toml_edit::Key::new(new).with_leaf_decor(key.leaf_decor().clone());
-        root.insert_formatted(&key, item);
-    }
-    Ok(document::restore(text, &root.to_string()))
+    let text = forget(text, new)?;
+    let renamed = keys::renamed(&text, &[old], new);
+    let renamed = keys::verified(&text, &renamed, |model| {
+        if let Some(ratings) = model.remove(old) {
+            model.insert(new.to_owned(), ratings);
+        }
+    });
+    renamed.ok_or_else(|| blocked(old))
+}
+
+/// The text in which an artifact of a collection is called something else; every other byte as it was. What is left
+/// there of another one of the new name gives way.
+///
+/// # Errors
+/// As [`set`].
+pub fn rename_artifact(
+    text: &str,
+    collection: &str,
+    old: &ArtifactId,
+    new: &ArtifactId,
+) -> Result<String> {
+    let (from, to) = (old.to_string(), new.to_string());
+    let model = said(text)?;
+    let rated = model.get(collection).and_then(Json::as_object);
+    let Some(stars) = rated.and_then(|rated| rated.get(&from)) else {
+        return Ok(text.to_owned());
+    };
+    let text = set(text, &[(collection.to_owned(), new.clone(), None)])?;
+    let renamed = keys::renamed(&text, &[collection, &from], &to);
+    let renamed = keys::verified(&text, &renamed, |model| {
+        let rated = model.get_mut(collection).and_then(Json::as_object_mut);
+        if let Some(rated) = rated
+            && let Some(stars) = rated.remove(&from)
+        {
+            rated.insert(to, stars);
+        }
+    });
+    // Within braces: it goes, and stands there anew.
+    renamed.map_or_else(
+        || {
+            let stars = stars.as_u64().and_then(|stars| u8::try_from(stars).ok());
+            let [old, new] = [(old, None), (new, stars)]
+                .map(|(id, stars)| (collection.to_owned(), id.clone(), stars));
+            set(&text, &[new, old])
+        },
+        Ok,
+    )
 }
 
 /// The text without the ratings of a collection; every other byte as it was.
@@ -96,9 +144,16 @@ pub fn rename(text: &str, old: &str, new: &str) -> Result<String> {
 /// # Errors
 /// As [`rename`].
 pub fn forget(text: &str, collection: &str) -> Result<String> {
-    let mut root = parse(text)?;
-    root.remove(collection);
-    Ok(document::restore(text, &root.to_string()))
+    if !said(text)?.contains_key(collection) {
+        return Ok(text.to_owned());
+    }
+    let left = keys::without(text, &[collection]);
+    let left = left.and_then(|left| {
+        keys::verified(text, &left, |model| {
+            model.remove(collection);
+        })
+    });
+    left.ok_or_else(|| blocked(collection))
 }
 
 /// The text with these ratings; every other byte as it was.
@@ -106,27 +161,38 @@ pub fn forget(text: &str, collection: &str) -> Result<String> {
 /// # Errors
 /// [`Code::ConfigInvalid`] with the line if the text is no TOML, or something else stands in the way.
 pub fn set(text: &str, ratings: &[Rating]) -> Result<String> {
-    let mut root = parse(text)?;
+    let there = said(text)?;
+    let mut tables: BTreeMap<&str, Vec<(String, Option<Value>)>> = BTreeMap::new();
     for (collection, id, stars) in ratings {
-        let key = id.to_string();
-        if stars.is_none() && !root.contains_key(collection) {
-            continue;
-        }
-        let table = root
-            .entry(collection)
-            .or_insert_with(|| Item::Table(Table::new()));
-        let table = table
-            .as_table_like_mut()
-            .ok_or_else(|| invalid(format!("`{collection}` is not a table"), None))?;
-        match stars {
-            Some(stars) => document::put(table, &key, i64::from(*stars).into()),
-            None => drop(table.remove(&key)),
-        }
-        if table.is_empty() {
-            root.remove(collection);
+        if stars.is_some() || there.contains_key(collection) {
+            let stars = stars.map(|stars| Value::from(i64::from(stars)));
+            let keys = tables.entry(collection).or_default();
+            keys.push((id.to_string(), stars));
         }
     }
-    Ok(document::restore(text, &root.to_string()))
+    for collection in tables.keys() {
+        if there.get(*collection).is_some_and(|said| !said.is_object()) {
+            return Err(invalid(format!("`{collection}` is not a table"), None));
+        }
+    }
+    let names: Vec<&str> = tables.keys().copied().collect();
+    let tables: Vec<Keys> = tables
+        .into_iter()
+        .map(|(collection, keys)| Keys {
+            path: vec![collection.to_owned()],
+            keys,
+        })
+        .collect();
+    let edited = keys::set(text, &tables);
+    let mut text = edited.ok_or_else(|| blocked(&names.join("`, `")))?;
+    let now = said(&text)?;
+    for name in names {
+        let left = now.get(name).and_then(Json::as_object);
+        if left.is_some_and(Map::is_empty) {
+            text = forget(&text, name)?;
+        }
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -190,9 +256,40 @@ mod tests {
         let inline = "a = { \"skill:x\" = 1 }\nb = 2\n";
         assert_eq!(
             rename(inline, "a", "z").unwrap(),
-            "b = 2\nz = { \"skill:x\" = 1 }\n"
+            "z = { \"skill:x\" = 1 }\nb = 2\n"
         );
         assert_eq!(rename("[a", "a", "b").unwrap_err().line, Some(1));
+    }
+
+    #[test]
+    fn an_artifact_is_renamed_where_it_stands_and_the_end_of_the_file_stays() {
+        let text = "[ a ] # mine\r\n'skill:q1'=3 # good\n\n\"skill:x\" = 1\n\n[[ arr . y ]]\nz=1";
+        let [q1, q2, x] = ["q1", "q2", "x"].map(|name| ArtifactId::new(Kind::Skill, name));
+        assert_eq!(
+            rename_artifact(text, "a", &q1, &q2).unwrap(),
+            text.replace("'skill:q1'", "\"skill:q2\"")
+        );
+        assert_eq!(
+            rename_artifact(text, "a", &q1, &x).unwrap(),
+            text.replace("\"skill:x\" = 1\n", "")
+                .replace("'skill:q1'", "\"skill:x\"")
+        );
+        assert_eq!(rename_artifact(text, "a", &q2, &x).unwrap(), text);
+        assert_eq!(rename_artifact(text, "b", &q1, &q2).unwrap(), text);
+        let inline = "a = { \"skill:q1\" = 3 } # mine\n";
+        assert_eq!(
+            rename_artifact(inline, "a", &q1, &q2).unwrap(),
+            inline.replace("q1", "q2")
+        );
+        assert_eq!(
+            set(text, &[rating("a", "q1", Some(5))]).unwrap(),
+            text.replace("=3", "=5")
+        );
+        let open = "[a]\n\"skill:x\" = 1";
+        assert_eq!(
+            set(open, &[rating("a", "y", Some(5))]).unwrap(),
+            format!("{open}\n\"skill:y\" = 5")
+        );
     }
 
     #[test]

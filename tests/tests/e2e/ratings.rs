@@ -369,3 +369,20 @@ fn the_log_of_a_collection_and_of_an_artifact_has_their_ratings() {
     assert_eq!(newest, all[..1]);
     assert_eq!(log(&["-c", "mine", "--before", &newest[0]]), all[1..]);
 }
+
+#[test]
+fn other_ratings_and_comments_stay() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["rate", "one", "3"]);
+    let path = sandbox.home().root().join("state/ratings.toml");
+    let text = "# all\r\n[ default ]\n'skill:one'=3 # good\n\"skill:two\" = 1\n[[ arr . y ]]\nz=1";
+    replace(&path, text);
+    sandbox.json(&["rate", "two", "2"]);
+    let text = text.replace("two\" = 1", "two\" = 2");
+    assert_eq!(file(&sandbox), text);
+    sandbox.json(&["rename", "one", "q77"]);
+    assert_eq!(file(&sandbox), text.replace("'skill:one'", "\"skill:q77\""));
+    assert_eq!(sandbox.show("q77")["rating"], 3);
+    sandbox.json(&["undo"]);
+    assert_eq!(file(&sandbox), text);
+}

@@ -173,13 +173,8 @@ fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> 
         let touched: Vec<_> = touched.into_iter().collect();
         relock(draft, collection, &touched)?;
     }
-    if let Some(stars) = draft.ratings()?.of(collection, &id.to_string()) {
-        let collection = collection.to_owned();
-        let ratings = [
-            (collection.clone(), id, None),
-            (collection, to, Some(stars)),
-        ];
-        draft.rate(&ratings)?;
+    if draft.ratings()?.of(collection, &id.to_string()).is_some() {
+        draft.rename_rating(collection, &id, &to)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The ratings, which stand in a file of the home.
 
 use skillmeat_shared::collection::ratings::{self, FILE, Rating, Ratings};
-use skillmeat_shared::{Code, Error, Result};
+use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::Draft;
 use crate::app::change::Place;
@@ -22,6 +22,19 @@ impl Draft<'_> {
             return Ok(());
         }
         self.edit_ratings(&|text| ratings::set(text, new))
+    }
+
+    /// Drafts that an artifact's rating follows it to another name.
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`] if their file can't be changed.
+    pub(in crate::app) fn rename_rating(
+        &mut self,
+        collection: &str,
+        old: &ArtifactId,
+        new: &ArtifactId,
+    ) -> Result<()> {
+        self.edit_ratings(&|text| ratings::rename_artifact(text, collection, old, new))
     }
 
     /// Drafts that the ratings of a collection follow it to another name.
