@@ -3,14 +3,15 @@
 //! A document is cut into segments: every header, every key with its value, each with the comments above it.
 //! An entry of an array of tables (`[[artifacts]]`, `[[groups]]`) is known by what it names, not by where it
 //! stands. A segment that a change made is taken back if it is still as the change left it; segments that the
-//! change did not touch stay as they are now, byte for byte.
+//! change did not touch stay as they are now, byte for byte. Comments are no part of a value: those that somebody wrote
+//! since stay, and the value goes back all the same, unless it would take them along.
 
 use std::collections::{HashMap, HashSet};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::edit::{List, inline};
+use super::edit::{List, inline, value};
 use crate::document::{self, Lines, SyntaxError};
 
 /// Keys by which an entry of an array of tables is known, as far as it has them.
@@ -19,11 +20,16 @@ const NAMING: [&str; 5] = ["type", "name", "slug", "id", "key"];
 /// Keys that every change sets: what stands there now is right.
 const DATED: [&str; 2] = ["collection.updated", "tool.skillmeat.updated"];
 
+/// The comments behind all that a document says.
+const END: &str = "the end";
+
 /// Why a change can't be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// These segments were changed since: the names of keys and entries.
     Changed(Vec<String>),
+    /// Comments of these segments were, and would go.
+    Commented(Vec<String>),
     /// A text is no TOML.
     Syntax(SyntaxError),
 }
@@ -39,7 +45,7 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
     let cut = |text| segments(text).map_err(Obstacle::Syntax);
     let (old, new, mut out) = (cut(before)?, cut(after)?, cut(now)?);
     let (olds, news) = (by_key(&old), by_key(&new));
-    let mut obstacles = Vec::new();
+    let (mut obstacles, mut comments) = (Vec::new(), Vec::new());
     let mut keys = HashSet::new();
     for segment in new
         .iter()
@@ -54,21 +60,20 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
         let at = out.iter().position(|one| one.key == key);
         let stands = at.and_then(|at| out.get(at));
         if !same(stands, made.copied()) {
-            match (at, by_entry(key, was.copied(), made.copied(), stands)) {
-                (Some(at), Ok(text)) => {
-                    if let Some(slot) = out.get_mut(at) {
-                        slot.text = text;
-                    }
-                }
-                (_, Ok(_)) => {}
-                (_, Err(entries)) => obstacles.extend(entries),
+            let merged = merged(key, was.copied(), made.copied(), stands);
+            match (merged, at.and_then(|at| out.get_mut(at))) {
+                (Ok(segment), Some(slot)) => *slot = segment,
+                (Ok(_), None) => {}
+                (Err(Obstacle::Commented(more)), _) => comments.extend(more),
+                (Err(Obstacle::Changed(more)), _) => obstacles.extend(more),
+                (Err(syntax), _) => return Err(syntax),
             }
             continue;
         }
         match (at, was) {
             (Some(at), Some(was)) => {
                 if let Some(slot) = out.get_mut(at) {
-                    slot.text.clone_from(&was.text);
+                    slot.clone_from(was);
                 }
             }
             (Some(at), None) => drop(out.remove(at)),
@@ -78,6 +83,9 @@ pub fn take_back(before: &str, after: &str, now: &str) -> Result<String, Obstacl
     }
     if !obstacles.is_empty() {
         return Err(Obstacle::Changed(obstacles));
+    }
+    if !comments.is_empty() {
+        return Err(Obstacle::Commented(comments));
     }
     let text = joined(&out, now);
     let again = segments(&text).map_err(Obstacle::Syntax)?;
@@ -107,25 +115,76 @@ pub fn touched(before: &str, after: &str, names: &[String]) -> bool {
     })
 }
 
-/// A list of the manifest that is written inline is one segment: its entries are taken back one by one. Else the
-/// segments that are in the way.
-fn by_entry(
+/// A segment without a change that was made to it, with what others did to it since: its value, the comments above it
+/// and the one behind it are looked at one by one.
+fn merged(
     key: &str,
     was: Option<&Segment>,
     made: Option<&Segment>,
     stands: Option<&Segment>,
-) -> Result<String, Vec<String>> {
-    let list = List::ALL.into_iter().find(|list| list.as_str() == key);
-    let (Some(list), Some(was), Some(made), Some(stands)) = (list, was, made, stands) else {
-        return Err(vec![key.to_owned()]);
+) -> Result<Segment, Obstacle> {
+    let changed = || Obstacle::Changed(vec![key.to_owned()]);
+    let commented = || Obstacle::Commented(vec![key.to_owned()]);
+    let (Some(made), Some(stands)) = (made, stands) else {
+        return Err(changed());
     };
-    inline::take_back(list, &was.text, &made.text, &stands.text).map_err(|entries| {
-        if entries.is_empty() {
-            vec![key.to_owned()]
-        } else {
-            entries
+    let is_as_made = value::same(made.body(), stands.body());
+    let Some(was) = was else {
+        return Err(if is_as_made { commented() } else { changed() });
+    };
+    if key == END && made.text.trim().is_empty() {
+        // What stood there belonged to something that goes: it comes back above what came since.
+        return Ok(Segment {
+            text: format!("{}{}", was.text, stands.text),
+            ..stands.clone()
+        });
+    }
+    if let Some(list) = List::ALL.into_iter().find(|list| list.as_str() == key) {
+        // A list that is written inline is one segment: its entries are taken back one by one.
+        return by_entry(list, was, made, stands);
+    }
+    let body = match either(was.body(), made.body(), stands.body()) {
+        Some(body) => body.to_owned(),
+        None if !is_as_made => return Err(changed()),
+        None => {
+            let value = value::carried(was.value(), stands.value()).ok_or_else(commented)?;
+            let begin = stands.value_at - stands.start;
+            stands.body().get(..begin).unwrap_or_default().to_owned() + &value
         }
+    };
+    let lead = either(was.lead(), made.lead(), stands.lead()).ok_or_else(commented)?;
+    let tail = either(was.tail(), made.tail(), stands.tail()).ok_or_else(commented)?;
+    Ok(Segment {
+        text: format!("{lead}{body}{tail}"),
+        ..stands.clone()
     })
+}
+
+/// What a part is without a change: as it stands if the change did not touch it, as it was if nobody else did.
+fn either<'t>(was: &'t str, made: &str, stands: &'t str) -> Option<&'t str> {
+    if was.trim() == made.trim() {
+        Some(stands)
+    } else {
+        (stands.trim() == made.trim()).then_some(was)
+    }
+}
+
+fn by_entry(
+    list: List,
+    was: &Segment,
+    made: &Segment,
+    stands: &Segment,
+) -> Result<Segment, Obstacle> {
+    match inline::take_back(list, &was.text, &made.text, &stands.text) {
+        Ok(text) => Ok(Segment {
+            text,
+            ..stands.clone()
+        }),
+        Err(entries) if entries.is_empty() => {
+            Err(Obstacle::Changed(vec![list.as_str().to_owned()]))
+        }
+        Err(entries) => Err(Obstacle::Changed(entries)),
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +195,30 @@ struct Segment {
     block: String,
     is_header: bool,
     text: String,
+    /// Where the header or the key begins, behind the comments above it.
+    start: usize,
+    /// Where the value begins.
+    value_at: usize,
+    /// Where it ends; a comment may follow.
+    end: usize,
+}
+
+impl Segment {
+    fn lead(&self) -> &str {
+        self.text.get(..self.start).unwrap_or_default()
+    }
+
+    fn body(&self) -> &str {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn value(&self) -> &str {
+        self.text.get(self.value_at..self.end).unwrap_or_default()
+    }
+
+    fn tail(&self) -> &str {
+        self.text.get(self.end..).unwrap_or_default()
+    }
 }
 
 fn by_key(segments: &[Segment]) -> HashMap<&str, &Segment> {
@@ -178,7 +261,7 @@ fn joined(segments: &[Segment], now: &str) -> String {
     let mut text = String::with_capacity(now.len() + 1024);
     let end = if now.contains("\r\n") { "\r\n" } else { "\n" };
     for segment in segments {
-        if !text.is_empty() && !text.ends_with('\n') {
+        if !text.is_empty() && !text.ends_with('\n') && !segment.text.is_empty() {
             text.push_str(end);
         }
         text.push_str(&segment.text);
@@ -189,6 +272,7 @@ fn joined(segments: &[Segment], now: &str) -> String {
 /// Where a segment begins and ends, without comments above and behind it.
 struct Mark {
     start: usize,
+    value_at: usize,
     end: usize,
     key: String,
     block: String,
@@ -202,17 +286,15 @@ fn segments(text: &str) -> Result<Vec<Segment>, SyntaxError> {
     walk(text, root.get_ref(), "", "", &mut marks);
     marks.sort_by_key(|mark| mark.start);
     let mut counts: HashMap<String, usize> = HashMap::new();
-    let mut segments = Vec::with_capacity(marks.len());
+    let mut segments = Vec::with_capacity(marks.len() + 1);
     let mut at = 0;
-    let last = marks.len().saturating_sub(1);
-    for (index, mark) in marks.into_iter().enumerate() {
+    for mark in marks {
         let rest = text.get(mark.end..).unwrap_or_default();
-        let end = match rest.find('\n') {
-            // What stands behind the last one belongs to it.
-            _ if index == last => text.len(),
-            Some(found) => mark.end + found + 1,
-            None => text.len(),
-        };
+        let end = rest
+            .find('\n')
+            .map_or(text.len(), |found| mark.end + found + 1);
+        let above = text.get(at..mark.start).unwrap_or_default();
+        let start = above.rfind('\n').map_or(0, |found| found + 1);
         let count = counts.entry(mark.key.clone()).or_default();
         *count += 1;
         let key = if *count > 1 {
@@ -225,9 +307,21 @@ fn segments(text: &str) -> Result<Vec<Segment>, SyntaxError> {
             block: mark.block,
             is_header: mark.is_header,
             text: text.get(at..end).unwrap_or_default().to_owned(),
+            start,
+            value_at: mark.value_at - at,
+            end: mark.end - at,
         });
         at = end;
     }
+    segments.push(Segment {
+        key: END.to_owned(),
+        block: END.to_owned(),
+        is_header: true,
+        text: text.get(at..).unwrap_or_default().to_owned(),
+        start: 0,
+        value_at: 0,
+        end: 0,
+    });
     Ok(segments)
 }
 
@@ -262,6 +356,7 @@ fn walk(text: &str, table: &DeTable<'_>, prefix: &str, block: &str, marks: &mut 
             }
             _ => marks.push(Mark {
                 start: name.span().start,
+                value_at: value.span().start,
                 end: value.span().end,
                 block: block.to_owned(),
                 is_header: false,
@@ -281,7 +376,8 @@ fn is_entry(text: &str, item: &Spanned<DeValue<'_>>) -> bool {
 fn header(value: &Spanned<DeValue<'_>>, key: &str, block: &str) -> Mark {
     Mark {
         start: value.span().start,
-        end: value.span().start,
+        value_at: value.span().end,
+        end: value.span().end,
         // Not the name of any key: a key in brackets.
         key: format!("[{key}]"),
         block: block.to_owned(),
@@ -299,190 +395,4 @@ fn called(entry: &DeTable<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &str = "# mine\n[collection]\nname = \"c\" # why\nupdated = \"1\"\n";
-
-    fn entry(name: &str) -> String {
-        format!(
-            "\n# about {name}\n[[artifacts]]\nname = \"{name}\"\ntype = \"skill\"\npath = \"skills/{name}\"\n\n\
-             [artifacts.metadata]\ntitle = \"{name}\"\n"
-        )
-    }
-
-    fn group(name: &str) -> String {
-        format!("\n[[groups]]\nname = \"{name}\"\nmembers = [\n    \"a\",\n]\n")
-    }
-
-    fn text(parts: &[&str]) -> String {
-        let parts: Vec<String> = parts
-            .iter()
-            .map(|part| match part.split_once(' ') {
-                Some(("group", name)) => group(name),
-                _ => entry(part),
-            })
-            .collect();
-        format!("{HEAD}{}", parts.concat())
-    }
-
-    #[track_caller]
-    fn becomes(before: &str, after: &str, now: &str, wanted: &str) {
-        assert_eq!(take_back(before, after, now).unwrap(), wanted);
-    }
-
-    #[test]
-    fn an_entry_goes_and_later_ones_stay() {
-        becomes(
-            &text(&["a"]),
-            &text(&["a", "b"]),
-            &text(&["a", "b", "c"]),
-            &text(&["a", "c"]),
-        );
-        becomes(
-            &text(&[]),
-            &text(&["a"]),
-            &text(&["a", "group g"]),
-            &text(&["group g"]),
-        );
-    }
-
-    #[test]
-    fn an_entry_comes_back_to_its_place() {
-        becomes(
-            &text(&["a", "b", "c"]),
-            &text(&["a", "c"]),
-            &text(&["a", "c", "d", "group g"]),
-            &text(&["a", "b", "c", "d", "group g"]),
-        );
-        becomes(
-            &text(&["a", "b"]),
-            &text(&["b"]),
-            &text(&["b", "c"]),
-            &text(&["a", "b", "c"]),
-        );
-    }
-
-    #[test]
-    fn a_key_changes_back_and_other_keys_of_the_entry_stay() {
-        let old = text(&["a", "b"]);
-        let new = old.replace("title = \"a\"", "title = \"A\"");
-        let now = new.replace("path = \"skills/a\"", "path = \"skills/a\"\ntags = [\"x\"]");
-        becomes(
-            &old,
-            &new,
-            &now,
-            &now.replace("title = \"A\"", "title = \"a\""),
-        );
-        // Not if that key was changed again.
-        let now = new.replace("title = \"A\"", "title = \"AA\"");
-        assert_eq!(
-            take_back(&old, &new, &now).unwrap_err(),
-            Obstacle::Changed(vec!["artifacts/skill:a.metadata.title".to_owned()])
-        );
-        let title = ["artifacts/skill:a.metadata.title".to_owned()];
-        assert!(touched(&new, &now, &title));
-        assert!(!touched(&now, &now.replace("title = \"b\"", ""), &title));
-        assert!(touched(&old, &new, &["artifacts/`skill:b`".to_owned()]));
-    }
-
-    #[test]
-    fn the_date_of_the_collection_is_in_nobodys_way() {
-        let old = text(&["a"]);
-        let new = text(&["a", "b"]).replace("updated = \"1\"", "updated = \"2\"");
-        let now = text(&["a", "b", "c"]).replace("updated = \"1\"", "updated = \"3\"");
-        let wanted = text(&["a", "c"]).replace("updated = \"1\"", "updated = \"3\"");
-        becomes(&old, &new, &now, &wanted);
-    }
-
-    #[test]
-    fn an_entry_that_was_renamed_gets_its_old_name() {
-        becomes(
-            &text(&["a", "b", "c"]),
-            &text(&["a", "x", "c"]),
-            &text(&["a", "x", "c", "d"]),
-            &text(&["a", "b", "c", "d"]),
-        );
-    }
-
-    #[test]
-    fn lists_that_are_written_inline_are_undone_by_entry() {
-        let list = |names: &[&str]| {
-            let entries: Vec<String> = names
-                .iter()
-                .map(|name| format!("{{ name = \"{name}\", type = \"skill\" }}"))
-                .collect();
-            format!("{HEAD}\n[[groups]]\nname = \"g\"\n").replacen(
-                '#',
-                &format!("artifacts = [{}]\n#", entries.join(", ")),
-                1,
-            )
-        };
-        becomes(
-            &list(&["a"]),
-            &list(&["a", "b"]),
-            &list(&["a", "b", "c"]),
-            &list(&["a", "c"]),
-        );
-        let obstacle = take_back(&list(&["a"]), &list(&["a", "b"]), &list(&["a"]));
-        assert_eq!(
-            obstacle,
-            Err(Obstacle::Changed(vec!["artifacts/`skill:b`".to_owned()]))
-        );
-    }
-
-    #[test]
-    fn an_empty_list_does_not_come_back_beside_entries() {
-        let old = format!("artifacts = []\n\n{HEAD}");
-        let new = format!("{HEAD}{}", entry("a"));
-        let now = format!("{new}{}", entry("b"));
-        becomes(&old, &new, &now, &format!("{HEAD}{}", entry("b")));
-        becomes(&old, &new, &new, &old);
-    }
-
-    #[test]
-    fn locks_are_undone_by_their_keys() {
-        let head = "[lock]\nversion = \"1.0.0\"\n\n[lock.entries]\n";
-        let entry = |name: &str, hash: &str| {
-            format!("\n[lock.entries.\"{name}::skill\"]\ncontent_hash = \"{hash}\"\n")
-        };
-        let (a, b, c) = (entry("a", "1"), entry("b", "1"), entry("c", "1"));
-        becomes(
-            &format!("{head}{a}"),
-            &format!("{head}{a}{b}"),
-            &format!("{head}{a}{b}{c}"),
-            &format!("{head}{a}{c}"),
-        );
-        let newer = entry("b", "2");
-        let obstacle = take_back(
-            &format!("{head}{a}"),
-            &format!("{head}{a}{b}"),
-            &format!("{head}{a}{newer}"),
-        );
-        assert!(matches!(obstacle, Err(Obstacle::Changed(_))));
-    }
-
-    #[test]
-    fn odd_texts_are_cut_without_loss() {
-        for text in [
-            "",
-            "# only a comment\n",
-            "\u{feff}a = 1\r\nb.c = 2\r\n# end",
-            "x = '''\n[[artifacts]]\n'''\n[a]\n[a.b]\ny = [\n  1, # one\n]\n[[q]]\n[[q]]\nname = \"n\"",
-            "[[artifacts]]\nname = \"a\"\n[[artifacts]]\nname = \"a\"\n",
-            "i = { a = 1 }\nl = [{ name = \"x\" }, { name = \"y\" }]\n",
-        ] {
-            let cut = segments(text).unwrap();
-            let whole: String = cut.iter().map(|one| one.text.as_str()).collect();
-            if !cut.is_empty() {
-                assert_eq!(whole, text);
-            }
-            let keys: HashSet<_> = cut.iter().map(|one| &one.key).collect();
-            assert_eq!(keys.len(), cut.len(), "{text}");
-        }
-        assert!(matches!(
-            take_back("a = 1", "a = 2", "a ="),
-            Err(Obstacle::Syntax(_))
-        ));
-    }
-}
+mod tests;

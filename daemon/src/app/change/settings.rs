@@ -10,7 +10,7 @@ use skillmeat_shared::{Code, Error, Result};
 use super::draft::{Draft, changed};
 use super::past::Past;
 use super::place::Place;
-use super::undo::InTheWay;
+use super::undo::{InTheWay, Why};
 use crate::store::history::operation::TouchedPath;
 
 /// Bytes of the largest config.
@@ -93,19 +93,19 @@ pub(super) fn take_back_settings(
 ) -> Result<Option<InTheWay>> {
     let (before, after) = sides(&draft.past, touched)?;
     let now = draft.text(place)?.unwrap_or_default();
-    let (entries, is_kept) = match record::take_back(&before, &after, &now) {
+    let (entries, why) = match record::take_back(&before, &after, &now) {
         Ok(text) => {
             draft.write(place, text.into_bytes())?;
             return Ok(None);
         }
-        Err(Obstacle::Changed(keys)) => (keys, true),
-        Err(Obstacle::NotKept(keys)) => (keys, false),
+        Err(Obstacle::Changed(keys)) => (keys, Why::Changed),
+        Err(Obstacle::NotKept(keys)) => (keys, Why::NotKept),
         Err(Obstacle::Error(error)) => return Err(error),
     };
     Ok(Some(InTheWay {
         place: place.clone(),
         entries,
-        is_kept,
+        why,
     }))
 }
 

@@ -141,7 +141,7 @@ impl App {
                     None => self.bring_ratings_back(draft, id, &paths),
                 };
             }
-            if let Some(one) = obstacles.iter().find(|one| !one.is_kept) {
+            if let Some(one) = obstacles.iter().find(|one| one.why == Why::NotKept) {
                 return Err(not_kept(id, word, &one.entries));
             }
             Err(self.in_the_way(id, word, &obstacles))
@@ -211,7 +211,7 @@ impl App {
             .map(|place| InTheWay {
                 place,
                 entries: Vec::new(),
-                is_kept: true,
+                why: Why::Changed,
             })
             .collect();
         let names = gone.iter().map(|one| one.place.collection_name());
@@ -253,7 +253,12 @@ fn superseded(id: i64, word: &str, obstacles: &[InTheWay], mut later: Vec<(i64, 
     later.sort();
     later.dedup();
     let mut names = Vec::new();
-    for InTheWay { place, entries, .. } in obstacles {
+    for InTheWay {
+        place,
+        entries,
+        why,
+    } in obstacles
+    {
         let at = if place.collection_name().is_empty() {
             format!("`{}`", place.path)
         } else {
@@ -263,7 +268,12 @@ fn superseded(id: i64, word: &str, obstacles: &[InTheWay], mut later: Vec<(i64, 
             names.push(at);
         } else {
             let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
-            names.push(format!("{} in {at}", named.collect::<Vec<_>>().join(", ")));
+            let comments = match why {
+                Why::Commented => "the comments of ",
+                Why::Changed | Why::NotKept => "",
+            };
+            let named = named.collect::<Vec<_>>().join(", ");
+            names.push(format!("{comments}{named} in {at}"));
         }
     }
     let more = names.len().saturating_sub(NAMED);
@@ -298,8 +308,18 @@ pub(super) struct InTheWay {
     pub(super) place: Place,
     /// The entries of a document.
     pub(super) entries: Vec<String>,
-    /// It was changed since; else it is not known what it was.
-    pub(super) is_kept: bool,
+    pub(super) why: Why,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was changed since.
+    Changed,
+    /// It was not, but has comments that would go with it.
+    Commented,
+    /// What it was is not known.
+    NotKept,
 }
 
 /// Drafts that paths are as they were before an operation. What is in the way.
@@ -312,27 +332,20 @@ pub(super) fn take_back(draft: &mut Draft<'_>, paths: &[Followed]) -> Result<Vec
             obstacles.extend(take_back_settings(draft, &place, touched)?);
             continue;
         }
-        let obstacle = if place.is_document() {
-            take_back_entries(draft, &place, followed)?
-        } else {
-            let now = draft.state(&place)?;
-            match own_changes(
-                draft.objects(),
-                &place,
-                (touched.after.as_ref(), now.as_ref()),
-            )? {
-                None => {
-                    draft.restore(&place, touched.before.as_ref())?;
-                    None
-                }
-                changed => changed,
-            }
-        };
-        obstacles.extend(obstacle.map(|entries| InTheWay {
-            place,
-            entries,
-            is_kept: true,
-        }));
+        if place.is_document() {
+            obstacles.extend(take_back_entries(draft, place, followed)?);
+            continue;
+        }
+        let now = draft.state(&place)?;
+        let sides = (touched.after.as_ref(), now.as_ref());
+        match own_changes(draft.objects(), &place, sides)? {
+            None => draft.restore(&place, touched.before.as_ref())?,
+            Some(entries) => obstacles.push(InTheWay {
+                place,
+                entries,
+                why: Why::Changed,
+            }),
+        }
     }
     Ok(obstacles)
 }
@@ -369,7 +382,7 @@ fn rename_back(
         obstacles.push(InTheWay {
             place: wanted,
             entries: Vec::new(),
-            is_kept: true,
+            why: Why::Changed,
         });
         return Ok(obstacles);
     }
@@ -385,16 +398,16 @@ fn rename_back(
 
 fn take_back_entries(
     draft: &mut Draft<'_>,
-    place: &Place,
+    place: Place,
     followed: &Followed,
-) -> Result<Option<Vec<String>>> {
+) -> Result<Option<InTheWay>> {
     let touched = &followed.touched;
-    let now = draft.read(place)?;
+    let now = draft.read(&place)?;
     let hash = now.as_deref().map(FileHash::of);
     let is = |node: Option<&Node>| node.and_then(Node::hash).copied() == hash;
     if is(touched.after.as_ref()) {
-        draft.restore(place, touched.before.as_ref())?;
-        return take_back_mode(draft, place, touched).map(|()| None);
+        draft.restore(&place, touched.before.as_ref())?;
+        return take_back_mode(draft, &place, touched).map(|()| None);
     }
     let text = |node: Option<&Node>| -> Result<Option<String>> {
         match node.and_then(Node::hash) {
@@ -410,16 +423,22 @@ fn take_back_entries(
         text(touched.after.as_ref())?,
     );
     let now = now.and_then(|bytes| String::from_utf8(bytes).ok());
+    let in_the_way = |place: Place, entries, why| InTheWay {
+        place,
+        entries,
+        why,
+    };
     let (Some(before), Some(after), Some(now)) = (before, after, now) else {
-        return Ok(Some(Vec::new()));
+        return Ok(Some(in_the_way(place, Vec::new(), Why::Changed)));
     };
     match undo::take_back(&before, &after, &now) {
         Ok(text) => {
-            draft.write(place, text.into_bytes())?;
-            take_back_mode(draft, place, touched).map(|()| None)
+            draft.write(&place, text.into_bytes())?;
+            take_back_mode(draft, &place, touched).map(|()| None)
         }
-        Err(Obstacle::Changed(entries)) => Ok(Some(entries)),
-        Err(Obstacle::Syntax(_)) => Ok(Some(Vec::new())),
+        Err(Obstacle::Changed(entries)) => Ok(Some(in_the_way(place, entries, Why::Changed))),
+        Err(Obstacle::Commented(entries)) => Ok(Some(in_the_way(place, entries, Why::Commented))),
+        Err(Obstacle::Syntax(_)) => Ok(Some(in_the_way(place, Vec::new(), Why::Changed))),
     }
 }
 

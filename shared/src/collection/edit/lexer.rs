@@ -120,6 +120,24 @@ pub(super) fn items(text: &str) -> Items {
     }
 }
 
+/// The comments of a text.
+pub(super) fn comments(text: &str) -> Vec<&str> {
+    let mut cursor = Cursor { text, at: 0 };
+    let mut found = Vec::new();
+    while let Some(byte) = cursor.byte() {
+        match byte {
+            b'"' | b'\'' => cursor.string(),
+            b'#' => {
+                let begin = cursor.at;
+                cursor.comment();
+                found.extend(text.get(begin..cursor.at));
+            }
+            _ => cursor.at += 1,
+        }
+    }
+    found
+}
+
 /// The key of a pair and where its value stands, in the text of the pair alone.
 pub(super) fn pair(text: &str) -> (Vec<Segment>, Range<usize>) {
     let mut cursor = Cursor { text, at: 0 };

@@ -18,7 +18,7 @@ mod sections;
 mod table;
 mod tag;
 mod transfer;
-mod value;
+pub(super) mod value;
 
 use std::ops::Range;
 

@@ -130,6 +130,37 @@ fn parsed(written: &str) -> Option<Json> {
     Some(document::to_json(root.get_ref().get("x")?.get_ref()))
 }
 
+/// Whether two statements say the same, whatever comments stand in them.
+pub(in crate::collection) fn same(one: &str, other: &str) -> bool {
+    let said = |text: &str| {
+        let root = document::parse(text, &Lines::of(text)).ok()?;
+        Some(document::table_to_json(root.get_ref()))
+    };
+    one.trim() == other.trim() || said(one).is_some_and(|one| said(other) == Some(one))
+}
+
+/// The value `was` as `now` is written, which says something else: the comments of both are in it. Nothing if one
+/// would go.
+pub(in crate::collection) fn carried(was: &str, now: &str) -> Option<String> {
+    let texts = match parsed(was) {
+        Some(Json::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<Vec<_>>>(),
+        _ => None,
+    };
+    let new = match texts {
+        Some(texts) => Value::Texts(texts).replacing(now, true),
+        None => was.to_owned(),
+    };
+    let kept = lexer::comments(&new);
+    let mut old = lexer::comments(was);
+    old.extend(lexer::comments(now));
+    old.iter()
+        .all(|comment| kept.contains(comment))
+        .then_some(new)
+}
+
 /// A parsed value on one line.
 pub(super) fn on_one_line(value: &DeValue<'_>) -> String {
     match value {
