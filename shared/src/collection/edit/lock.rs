@@ -212,7 +212,7 @@ pub fn put(text: &str, id: &ArtifactId, block: &str) -> Result<String> {
     if !has(&model(block)?, &key) {
         return Err(invalid(format!("the text holds no entry `{key}`"), None));
     }
-    put_all(or_new(text), vec![(key, Some(block.to_owned()))])
+    put_all(or_new(text), &[(key, Some(block.to_owned()))])
 }
 
 /// The lock file `to` with entries of another one, all their keys included: each old name with its new one. What has
@@ -229,17 +229,17 @@ pub fn carry(from: &str, to: &str, names: &[(ArtifactId, ArtifactId)]) -> Result
         let block = block.map(|block| keys::renamed(&block, &path(&old), &new));
         (new, block)
     });
-    put_all(or_new(to), entries.collect())
+    put_all(or_new(to), &entries.collect::<Vec<_>>())
 }
 
 /// The lock file with these texts in the places of entries; those without one go.
-fn put_all(text: &str, entries: Vec<(String, Option<String>)>) -> Result<String> {
+fn put_all(text: &str, entries: &[(String, Option<String>)]) -> Result<String> {
     let there = model(text)?;
     let mut rest = text.to_owned();
     let sections = sections::sections(text);
     let own = by_entry(&sections);
     // Those in other forms than tables first.
-    for (key, _) in &entries {
+    for (key, _) in entries {
         if has(&there, key) && !own.contains_key(key.as_str()) {
             rest = keys::without(&rest, &path(key)).ok_or_else(blocked)?;
         }
@@ -249,7 +249,7 @@ fn put_all(text: &str, entries: Vec<(String, Option<String>)>) -> Result<String>
     let at = keys::behind(&rest, &sections, &ENTRIES);
     let (mut cuts, mut gone, mut new): (Vec<Cut>, Vec<Range<usize>>, Vec<_>) = Default::default();
     let mut said: Vec<(&str, Option<Json>)> = Vec::new();
-    for (key, block) in &entries {
+    for (key, block) in entries {
         let mut tables = own.get(key.as_str()).into_iter().flatten();
         match (block, tables.next()) {
             (Some(block), Some(first)) => {
