@@ -6,16 +6,17 @@
 //! anything that the world has: the budget holds against alias bombs, deep nesting and sheer size.
 
 pub mod edit;
+mod yaml;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::artifact::ParseStatus;
 use crate::artifact::content::{lossy, whole_characters};
+use yaml::load;
 
 /// Bytes of frontmatter that are read; longer frontmatter is only salvaged.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -152,6 +153,23 @@ pub fn parse_json(bytes: &[u8]) -> Document {
         }
     }
     document
+}
+
+/// A key of the fields that stands twice, and where, from 1. We take the last of them; Claude Code takes none of the fields.
+pub fn doubled(path: &Path, bytes: &[u8]) -> Option<(String, Option<u32>)> {
+    let (text, _) = decode(bytes);
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let (fields, first_line) = match extension.to_str() {
+        Some("json") => return None,
+        Some("yaml" | "yml") => (text.trim_start_matches('\u{feff}'), 1),
+        _ => match split(&text) {
+            Split::Whole { yaml, line, .. } => (yaml, line),
+            Split::Absent | Split::Broken { .. } => return None,
+        },
+    };
+    let (key, line) = yaml::doubled(fields)?;
+    let line = line.map(|line| line.saturating_add(first_line).saturating_sub(1));
+    Some((key, line))
 }
 
 fn decode(bytes: &[u8]) -> (Cow<'_, str>, bool) {
@@ -302,77 +320,6 @@ fn fields(yaml: &str, first_line: u32) -> Fields {
         document,
         is_mapping,
     }
-}
-
-/// The line, from 1, that begins the fields if a tab indents it: no YAML, though our reader takes it for a key's or a
-/// text's.
-fn tab_at(yaml: &str) -> Option<u32> {
-    let is_content = |(_, line): &(u32, &str)| !line.trim().is_empty() && !line.starts_with('#');
-    let (number, line) = (1..).zip(yaml.lines()).find(is_content)?;
-    let (indent, _) = line.split_at(line.len() - line.trim_start().len());
-    indent.contains('\t').then_some(number)
-}
-
-/// Strict YAML within the budget. The error's line counts from 1 in the text.
-fn load(yaml: &str) -> Result<Value, (String, Option<u32>)> {
-    if let Some(line) = tab_at(yaml) {
-        return Err((
-            "invalid YAML: a tab indents the line".to_owned(),
-            Some(line),
-        ));
-    }
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 40_000,
-            max_aliases: 256,
-            max_anchors: 256,
-            max_depth: 48,
-            max_documents: 1,
-            max_nodes: 20_000,
-            max_total_scalar_bytes: 4 * MAX_BYTES,
-            max_merge_keys: 64,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 20_000,
-            max_replay_stack_depth: 16,
-            max_alias_expansions_per_anchor: 256,
-        },
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        strict_booleans: true,
-        ignore_binary_tag_for_string: true,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options::<Value>(yaml, options).map_err(|error| {
-        let line = error
-            .location()
-            .and_then(|at| u32::try_from(at.line()).ok())
-            .filter(|at| *at > 0)
-            // Carriage returns end lines of YAML, too, but none of the file.
-            .map(|at| at.min(line_count(yaml).saturating_add(1)));
-        (describe(&error.to_string()), line)
-    })
-}
-
-/// The YAML reader's message in our form: one line, without the position, which we give apart.
-fn describe(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let line = line
-        .split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(['.', ':', ' ']);
-    let limits = ["budget breached", "alias replay limit", "recursion limit"];
-    let line = if line.starts_with("budget breached: Documents") {
-        "a second document begins"
-    } else if limits.iter().any(|limit| line.starts_with(limit)) {
-        "too many values, levels or aliases"
-    } else {
-        line
-    };
-    let mut text = String::from("invalid YAML: ");
-    text.extend(line.chars().take(200));
-    text
 }
 
 /// The key of a `key: value` or `key:` line that is not indented.

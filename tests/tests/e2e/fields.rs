@@ -216,3 +216,31 @@ fn a_name_that_an_entry_says_again_follows() {
     is_in("papers");
     is_in("second");
 }
+
+#[test]
+fn keys_that_stand_twice_are_told_and_none_is_added() {
+    let sandbox = library();
+    let file = sandbox.collection("default", "skills/pdf/SKILL.md");
+    let head = "---\nname: pdf\n";
+    let explicit = format!("{head}? description\n: What it is for\n---\nBody\n");
+    replace(&file, &explicit);
+    let error = sandbox.fails(&["set", "pdf", "description=Other"], 4);
+    assert_eq!(error["code"], "artifact.frontmatter_invalid", "{error:#}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), explicit);
+    let twice = format!("{head}description: one\ndescription: two\n---\nBody\n");
+    replace(&file, twice);
+    let told = sandbox.run(&["validate", "pdf"]).stdout;
+    assert!(
+        told.contains("SKILL.md:4") && told.contains("`description` stands twice"),
+        "{told}"
+    );
+    let open = format!("{head}description: d\ntags: [a\n---\nBody\n");
+    replace(&file, &open);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let told = sandbox.json(&["tag", "add", "zz,b", "pdf"]);
+    assert!(
+        told.to_string().contains("in the manifest only: "),
+        "{told:#}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), open);
+}

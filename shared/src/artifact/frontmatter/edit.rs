@@ -203,43 +203,6 @@ impl<'a> Editor<'a> {
         self.proved(text, &spot, None)
     }
 
-    fn retag(&self, wanted: &dyn Fn(Vec<String>) -> Vec<String>) -> Result<Option<String>, Fault> {
-        let spot = self.spot(&TAGS);
-        let old = spot.value(&self.document.fields);
-        let now = old.map(metadata::members).unwrap_or_default();
-        let new = wanted(now.clone());
-        if new == now {
-            return Ok(None);
-        }
-        let list = Value::from(new.clone());
-        let flow = |items: &[String]| {
-            let items: Vec<String> = items.iter().map(|item| render::item(item)).collect();
-            format!("[{}]", items.join(", "))
-        };
-        let Some(entry) = self.entry(&spot)? else {
-            let line = format!("{}: {}", spot.key, flow(&new));
-            let text = self.with_line(&spot, &line)?;
-            return self.proved(text, &spot, Some(&list));
-        };
-        let text = match (entry.form, old) {
-            (_, Some(Value::String(_))) => {
-                self.with_scalar(&entry, &items::joined(old, &now, &new))
-            }
-            (Form::Flow | Form::Sequence, Some(Value::Array(_))) if !now.is_empty() => {
-                if new.is_empty() {
-                    self.with_value(&entry, "[]")
-                } else {
-                    items::with_items(self.text, self.newline, &entry, &now, &new)
-                }
-            }
-            (_, Some(Value::Object(_))) => {
-                return Err(self.fault(&entry, "its tags are a table"));
-            }
-            _ => self.with_value(&entry, &flow(&new)),
-        };
-        self.proved(text, &spot, Some(&list))
-    }
-
     /// Where one of these keys counts: at the top, or in the table of its kind; else where a new one belongs.
     fn spot(&self, keys: &[&'static str]) -> Spot {
         let table = metadata::nested_key(self.kind);
@@ -421,7 +384,9 @@ impl<'a> Editor<'a> {
             None => text.ends_with(self.text.get(bom(self.text)..).unwrap_or_default()),
         };
         let as_valid = after.status == ParseStatus::Strict || after.status == self.document.status;
-        if says && same_body && as_valid && before == fields && !after.lossy {
+        let twice = |text: &str| super::doubled(self.file, text.as_bytes()).is_some();
+        let is_single = !twice(&text) || twice(self.text);
+        if says && is_single && same_body && as_valid && before == fields && !after.lossy {
             return Ok(Some(text));
         }
         let at = self

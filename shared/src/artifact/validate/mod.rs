@@ -174,6 +174,10 @@ fn inline(page: &Page<'_>, report: &mut Report) {
 /// Whether the fields can be read at all.
 fn readable(document: &Document, (kind, file, bytes): (&Kind, &Path, &[u8]), report: &mut Report) {
     let Some((message, line)) = &document.error else {
+        if let Some((key, line)) = frontmatter::doubled(file, bytes) {
+            let message = format!("invalid YAML: the key `{key}` stands twice");
+            report.add("fields.invalid", line, message);
+        }
         return;
     };
     if document.status != ParseStatus::Repaired {

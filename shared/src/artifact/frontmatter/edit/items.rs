@@ -6,8 +6,53 @@ use serde_json::Value;
 
 use super::super::load;
 use super::locate::{self, Entry, Form};
-use super::{render, replaced};
+use super::{Editor, Fault, TAGS, render, replaced};
 use crate::artifact::metadata;
+
+impl Editor<'_> {
+    /// The text with other tags; `None` if it has these already.
+    pub(super) fn retag(
+        &self,
+        wanted: &dyn Fn(Vec<String>) -> Vec<String>,
+    ) -> Result<Option<String>, Fault> {
+        let spot = self.spot(&TAGS);
+        let old = spot.value(&self.document.fields);
+        let now = old.map(metadata::members).unwrap_or_default();
+        let new = wanted(now.clone());
+        if new == now {
+            return Ok(None);
+        }
+        let list = Value::from(new.clone());
+        let flow = |items: &[String]| {
+            let items: Vec<String> = items.iter().map(|item| render::item(item)).collect();
+            format!("[{}]", items.join(", "))
+        };
+        let Some(entry) = self.entry(&spot)? else {
+            let line = format!("{}: {}", spot.key, flow(&new));
+            let text = self.with_line(&spot, &line)?;
+            return self.proved(text, &spot, Some(&list));
+        };
+        let written = self.text.get(entry.value.clone()).unwrap_or_default();
+        if entry.form == Form::Plain && locate::form_of(written) == Form::Flow {
+            return Err(self.fault(&entry, "its tags begin with a bracket that is never closed"));
+        }
+        let text = match (entry.form, old) {
+            (_, Some(Value::String(_))) => self.with_scalar(&entry, &joined(old, &now, &new)),
+            (Form::Flow | Form::Sequence, Some(Value::Array(_))) if !now.is_empty() => {
+                if new.is_empty() {
+                    self.with_value(&entry, "[]")
+                } else {
+                    with_items(self.text, self.newline, &entry, &now, &new)
+                }
+            }
+            (_, Some(Value::Object(_))) => {
+                return Err(self.fault(&entry, "its tags are a table"));
+            }
+            _ => self.with_value(&entry, &flow(&new)),
+        };
+        self.proved(text, &spot, Some(&list))
+    }
+}
 
 /// The list with other items: those that go are cut out, those of a new name replaced, new ones put at
 /// the end.

@@ -390,3 +390,33 @@ fn what_can_t_be_changed_alone_is_refused_with_its_line() {
     );
     assert_eq!(binary.unwrap_err().line, Some(1));
 }
+
+#[test]
+fn no_key_comes_to_stand_twice_and_no_open_list_is_written_on() {
+    for (fields, change, line) in [
+        (
+            "name: x\n? description\n: old\n",
+            set("description", "new"),
+            2,
+        ),
+        ("? license\n: MIT\nname: x\n", set("license", "X"), 2),
+        ("name: x\n? tags\n: [a]\n", add(&["b"]), 2),
+        ("name: x\ntags: [a\n", add(&["zz", "b"]), 3),
+        ("name: x\nkeywords: {a: b\n", add(&["b"]), 3),
+        ("name: x\ntags: [a, b\n", rename("b", "c"), 3),
+    ] {
+        let text = format!("---\n{fields}---\n# Body\n");
+        let error = run(&text, std::slice::from_ref(&change)).unwrap_err();
+        assert_eq!(error.code, Code::FrontmatterInvalid, "{fields}");
+        assert_eq!(error.line, Some(line), "{fields}");
+    }
+    // One that stands twice already changes where it counts.
+    check(&[
+        (
+            "description: one\ndescription: two\n",
+            set("description", "new"),
+            "description: one\ndescription: new\n",
+        ),
+        ("tags: [a\n", set("tags", "x"), "tags: x\n"),
+    ]);
+}

@@ -37,6 +37,21 @@ fn each_rule_of_skills_is_found_at_its_line() {
     let long = "x".repeat(1025);
     for (text, rule, line) in [
         (String::new(), "file.empty", None),
+        (
+            with("license: MIT\n", "license: MIT\nlicense: MIT\n"),
+            "fields.invalid",
+            Some(5),
+        ),
+        (
+            with("license: MIT\n", "license: MIT\n? name\n: pdf\n"),
+            "fields.invalid",
+            Some(5),
+        ),
+        (
+            with("  version", "  a: b\n  'a': c\n  version"),
+            "fields.invalid",
+            Some(7),
+        ),
         ("# Title\n".to_owned(), "fields.missing", Some(1)),
         (with("license: MIT", "- broken"), "fields.invalid", Some(4)),
         (
