@@ -16,6 +16,7 @@ use crate::output::{json, units};
 struct Log {
     operations: Vec<Operation>,
     more: bool,
+    lost: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -84,11 +85,15 @@ async fn list(context: &mut Context, args: LogListArgs) -> Outcome {
         context.out.document(&Log {
             operations: json::all(answer.operations),
             more: answer.more,
+            lost: json::filled(answer.lost),
         })?;
         return Ok(());
     }
     if answer.operations.is_empty() {
-        context.out.note("nothing was changed yet");
+        if answer.lost.is_empty() {
+            context.out.note("nothing was changed yet");
+        }
+        tell_lost(context, &answer.lost);
         return Ok(());
     }
     let mut table = Table::new(vec![
@@ -115,7 +120,14 @@ async fn list(context: &mut Context, args: LogListArgs) -> Outcome {
         let note = format!("there are older ones: `sm log --before {oldest}`");
         context.out.note(&note);
     }
+    tell_lost(context, &answer.lost);
     Ok(())
+}
+
+fn tell_lost(context: &Context, lost: &str) {
+    if !lost.is_empty() {
+        context.out.warning(&one_line(lost));
+    }
 }
 
 fn tone(state: &str) -> Tone {

@@ -26,10 +26,19 @@ impl OperationService for Service {
             limit: request.limit,
             before: number(request.before),
         };
-        let (operations, more) = run(&self.0, &READ, move |app| app.operations(&request)).await?;
+        let listed = run(&self.0, &READ, move |app| {
+            let (operations, more) = app.operations(&request)?;
+            Ok((
+                operations,
+                more,
+                (!more).then(|| app.history_loss()).flatten(),
+            ))
+        });
+        let (operations, more, lost) = listed.await?;
         Ok(Response::new(v1::ListOperationsResponse {
             operations: operations.into_iter().map(operation).collect(),
             more,
+            lost: lost.unwrap_or_default(),
         }))
     }
 

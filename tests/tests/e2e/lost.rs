@@ -231,3 +231,29 @@ fn a_history_that_nobody_knows_of_is_not_missed() {
     drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
     assert!(codes(&sandbox.ready()["warnings"]).is_empty());
 }
+
+#[test]
+fn who_looks_for_what_was_done_is_told_that_it_was_lost() {
+    let sandbox = begun();
+    let told = sandbox.json(&["log"]);
+    assert_eq!(told["lost"], Value::Null, "{told:#}");
+    for file in [sandbox.home().history(), log_of(&sandbox)] {
+        drop(fs::remove_file(file));
+    }
+    for args in [&["undo"][..], &["redo"], &["undo", "1"], &["log", "show"]] {
+        let error = sandbox.fails(args, 3);
+        let hints = error["hints"].to_string();
+        assert!(hints.contains("the history is lost"), "{args:?}: {error:#}");
+    }
+    let log = sandbox.run(&["log"]).ok().stderr;
+    assert!(log.contains("the history is lost"), "{log}");
+    assert!(!log.contains("nothing was changed"), "{log}");
+    // Also where it goes on, at its end.
+    drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
+    drop(sandbox.run(&["tag", "add", "blue", "one"]).ok());
+    assert!(text(&sandbox.json(&["log"])["lost"]).contains("lost"));
+    let some = sandbox.json(&["log", "--limit", "1"]);
+    assert_eq!(some["lost"], Value::Null, "{some:#}");
+    fs::remove_file(note_of(&sandbox)).unwrap();
+    assert_eq!(sandbox.json(&["log"])["lost"], Value::Null);
+}

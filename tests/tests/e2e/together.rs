@@ -274,3 +274,24 @@ fn a_config_that_was_read_before_a_change_does_not_win_over_it() {
         assert_eq!(sandbox.json(&["status"])["default_collection"], "default");
     }
 }
+
+#[test]
+fn of_several_who_undo_the_same_only_one_does_and_the_others_are_told() {
+    let sandbox = Sandbox::initialised();
+    for round in 0..4 {
+        let source = skill(&sandbox.path("src"), &format!("s{round}"), "One");
+        let added = text(&sandbox.json(&["add", source.to_str().unwrap()])["operation"]);
+        let undoing: Vec<Child> = (0..4).map(|_| start(&sandbox, &["undo", &added])).collect();
+        let mut done = 0;
+        for child in undoing {
+            let output = child.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                done += 1;
+            } else {
+                assert!(told.contains("it was undone already"), "{told}");
+            }
+        }
+        assert_eq!(done, 1, "round {round}");
+    }
+}

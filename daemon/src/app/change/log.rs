@@ -176,8 +176,8 @@ impl App {
                 operation::list(connection, &filter)
             })?;
             newest.into_iter().next().ok_or_else(|| {
-                Error::new(Code::OperationNotFound, "nothing was changed yet")
-                    .hint("`sm add` adds a first artifact")
+                let error = Error::new(Code::OperationNotFound, "nothing was changed yet");
+                self.or_lost(error.hint("`sm add` adds a first artifact"))
             })?
         };
         let paths = self

@@ -40,10 +40,8 @@ impl App {
             None => self.history.read(operation::last_done)?,
         };
         let Some(operation) = found else {
-            return Err(
-                Error::new(Code::OperationNotFound, "there is nothing to undo")
-                    .hint("`sm log` lists what was done"),
-            );
+            let error = Error::new(Code::OperationNotFound, "there is nothing to undo");
+            return Err(self.or_lost(error.hint("`sm log` lists what was done")));
         };
         // To take back an undoing is to do it again.
         self.reverse(&operation, dry_run, caller)
@@ -52,11 +50,10 @@ impl App {
     /// Does the operation again that was taken back last.
     pub fn redo(&self, dry_run: bool, caller: &dyn Caller) -> Result<ChangeSummary> {
         let Some(undoing) = self.history.read(operation::last_undo)? else {
-            return Err(
-                Error::new(Code::OperationNotFound, "there is nothing to redo").hint(
-                    "only what was undone can be redone, and only until something else is changed",
-                ),
+            let error = Error::new(Code::OperationNotFound, "there is nothing to redo").hint(
+                "only what was undone can be redone, and only until something else is changed",
             );
+            return Err(self.or_lost(error));
         };
         self.reverse(&undoing, dry_run, caller)
     }
@@ -67,12 +64,26 @@ impl App {
             .history
             .read(|connection| operation::get(connection, number))?;
         found.ok_or_else(|| {
-            Error::new(
-                Code::OperationNotFound,
-                format!("there is no operation {number}"),
-            )
-            .hint("`sm log` lists those that there are")
+            let message = format!("there is no operation {number}");
+            let error = Error::new(Code::OperationNotFound, message);
+            self.or_lost(error.hint("`sm log` lists those that there are"))
         })
+    }
+
+    /// The error that something is not in the history, which may have been lost.
+    pub(super) fn or_lost(&self, error: Error) -> Error {
+        match self.history_loss() {
+            Some(lost) => error.hint(lost),
+            None => error,
+        }
+    }
+
+    /// What was lost of the history, in words.
+    pub fn history_loss(&self) -> Option<String> {
+        let lost = self.history.lost()?;
+        Some(format!(
+            "the history is lost: {lost}; `sm status` tells what to do"
+        ))
     }
 
     fn reverse(
@@ -82,17 +93,7 @@ impl App {
         caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let id = reversed.id;
-        let stands = match reversed.state {
-            State::Done => None,
-            State::Undone => Some("was undone already"),
-            State::RolledBack => Some("failed and was rolled back"),
-            State::Open => Some("is not finished"),
-        };
-        if let Some(why) = stands {
-            let message = format!("operation {id} can't be undone: it {why}");
-            return Err(Error::new(Code::OperationSuperseded, message)
-                .hint(format!("`sm log show {id}` tells more")));
-        }
+        check_stands(reversed)?;
         let paths = self
             .history
             .read(|connection| operation::paths(connection, id))?;
@@ -129,6 +130,8 @@ impl App {
             .map(|touched| names.follow(touched, id))
             .collect();
         let changed = self.change_told(&asked, caller, &|draft| {
+            // Somebody else may have taken it back while this one waited for its turn.
+            check_stands(&self.operation_numbered(id)?)?;
             let obstacles = match &renamed {
                 Some(renamed) if is_changed_since(draft, renamed, &paths)? => {
                     rename_back(draft, renamed, &paths)?
@@ -246,6 +249,20 @@ impl App {
         }
         superseded(id, word, obstacles, later)
     }
+}
+
+/// Fails if there is nothing of an operation that can be taken back.
+fn check_stands(operation: &Operation) -> Result<()> {
+    let why = match operation.state {
+        State::Done => return Ok(()),
+        State::Undone => "was undone already",
+        State::RolledBack => "failed and was rolled back",
+        State::Open => "is not finished",
+    };
+    let id = operation.id;
+    let message = format!("operation {id} can't be undone: it {why}");
+    Err(Error::new(Code::OperationSuperseded, message)
+        .hint(format!("`sm log show {id}` tells more")))
 }
 
 /// The error for obstacles, and the later operations that are in the way, by number, with what they did.
