@@ -23,7 +23,7 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         0 => "the whole collection".to_owned(),
         count => units::count(count as u64, "artifact"),
     };
-    let request = v1::RollbackRequest {
+    let mut request = v1::RollbackRequest {
         collection: args.of.collection.unwrap_or_default(),
         id: args.id,
         artifacts,
@@ -31,25 +31,33 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         restore: false,
     };
     if !(args.dry.dry_run || args.yes) {
-        let would = preview(context, request.clone()).await?;
-        let id = escape(&request.id);
-        agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
+        match preview(context, request.clone()).await? {
+            Some(would) => {
+                let id = escape(&request.id);
+                agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
+            }
+            // Nobody agreed to what may differ a moment later.
+            None => request.dry_run = true,
+        }
     }
     go_back(context, request, "roll back").await
 }
 
-/// What going back would do, for who is asked. An error if it can't be done at all.
-async fn preview(context: &mut Context, request: v1::RollbackRequest) -> Result<String, Failure> {
+/// What going back would do, for who is asked; `None`: nothing. An error if it can't be done at all.
+async fn preview(
+    context: &mut Context,
+    request: v1::RollbackRequest,
+) -> Result<Option<String>, Failure> {
     let session = context.session_for(LONG).await?;
     let request = v1::RollbackRequest {
         dry_run: true,
         ..request
     };
     let mut stream = session.stream(request).await?;
-    let mut would = String::new();
+    let mut would = None;
     while let Some(message) = session.next(&mut stream).await? {
         if let Some(Event::Summary(summary)) = message.event {
-            would = tally(&summary);
+            would = (back(&summary) > 0).then(|| tally(&summary));
         }
     }
     Ok(would)
@@ -91,13 +99,18 @@ async fn go_back(context: &mut Context, request: v1::RollbackRequest, verb: &str
     change::follow(context, &session, stream, &words).await
 }
 
+/// How much goes back.
+fn back(summary: &v1::ChangeSummary) -> u64 {
+    change::count(summary, "restored") + change::count(summary, "removed")
+}
+
 fn tally(summary: &v1::ChangeSummary) -> String {
     let (restored, removed) = (
         change::count(summary, "restored"),
         change::count(summary, "removed"),
     );
     let would = if summary.dry_run { "would be " } else { "" };
-    if restored + removed == 0 {
+    if back(summary) == 0 {
         return format!("nothing differs{}", change::rest(summary));
     }
     let name = escape(&summary.collection);

@@ -110,6 +110,11 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
     let (code, screen) = ask("y");
     assert_eq!(code, Some(0), "{screen}");
     assert!(sandbox.ids().is_empty());
+    // Where nothing differs there is nothing to ask.
+    let (code, screen) = on_terminal(&sandbox, &["rollback", &id]).end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("nothing differs"), "{screen}");
+    assert!(!screen.contains("[y/N]"), "{screen}");
     // What is only looked at is not asked for.
     drop(sandbox.run(&["undo"]).ok());
     let (code, screen) = on_terminal(&sandbox, &["rollback", &id, "--dry-run"]).end();
