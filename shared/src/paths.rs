@@ -187,9 +187,14 @@ impl Home {
         self.root.join(crate::history::file::NAME)
     }
 
+    /// The folder of the ancestor's snapshots, with a folder for each collection.
+    pub fn all_snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
     /// The folder of the ancestor's snapshots of one collection.
     pub fn snapshots(&self, collection: &str) -> PathBuf {
-        self.root.join("snapshots").join(collection)
+        self.all_snapshots().join(collection)
     }
 
     /// Where archives are unpacked for as long as they are looked at.

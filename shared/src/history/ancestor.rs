@@ -95,6 +95,20 @@ pub fn list(folder: &Path) -> Result<(Vec<AncestorSnapshot>, Vec<Error>)> {
     Ok((all, problems))
 }
 
+/// Whether the folder of a collection's snapshots has an index, of whatever kind.
+pub fn has_index(folder: &Path) -> bool {
+    folder.join(INDEX).symlink_metadata().is_ok()
+}
+
+/// The collections that have an index, given the folder that holds the folders of their snapshots.
+pub fn collections(snapshots: &Path) -> Vec<String> {
+    let entries = fs::read_dir(snapshots).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| has_index(&entry.path()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
 /// The archive lies beside the index, even if the home was moved since; else where the index says.
 fn locate(folder: &Path, id: &str, said: &Path) -> (Option<PathBuf>, u64) {
     let name = format!("{id}.tar.gz");
@@ -208,6 +222,7 @@ tarball_path = "{}"
         assert_eq!(all[1].at, snapshot::moment_of(&all[1].id).unwrap());
         assert_eq!((problems.len(), problems[0].line), (1, Some(9)));
         assert_eq!(list(&at("none")).unwrap(), (vec![], vec![]));
+        assert_eq!(collections(folder.path()), ["snapshots"]);
         touch(&at(INDEX), b"[[snapshots]\n");
         assert_eq!(list(&at("")).unwrap_err().line, Some(1));
     }

@@ -12,6 +12,7 @@ const BACKEND: &str = "auto";
 mod add;
 mod adopt;
 mod again;
+mod ancestral;
 mod archives;
 mod asking;
 mod cache;

@@ -11,6 +11,7 @@ mod name;
 mod present;
 mod ratings;
 mod restore;
+mod which;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -302,28 +303,6 @@ impl App {
         let total = views.len() as u64;
         views.truncate(limit);
         Ok((views, total, problems))
-    }
-
-    /// The collections that are asked for; of all, those that are there and those that only snapshots tell of.
-    fn with_snapshots(&self, collection: &str, all: bool) -> Result<Vec<String>> {
-        if !all {
-            return Ok(vec![self.collection_or_default(collection)]);
-        }
-        if !collection.is_empty() {
-            let message = "a collection is named, and all are asked for";
-            return Err(Error::new(Code::InvalidArgument, message)
-                .hint("leave out either `--collection` or `--all`"));
-        }
-        let store = self.store()?;
-        let there = store.read(crate::store::collection::names)?;
-        let mut names: Vec<String> = there.into_iter().map(|(_, name)| name).collect();
-        let rows = self
-            .history
-            .read(|connection| snapshot::list(connection, ""))?;
-        names.extend(rows.into_iter().map(|row| row.collection));
-        names.sort();
-        names.dedup();
-        Ok(names)
     }
 
     /// A snapshot and the artifacts in it, by id.

@@ -1,0 +1,33 @@
+//! The collections whose snapshots are asked for.
+
+use skillmeat_shared::history::ancestor;
+use skillmeat_shared::{Code, Error, Result};
+
+use crate::app::App;
+use crate::store::history::snapshot;
+
+impl App {
+    /// The collections that are asked for; of all, those that are served, also before they have rows, and those that
+    /// only snapshots tell of: ours, or the ancestor's.
+    pub(super) fn with_snapshots(&self, collection: &str, all: bool) -> Result<Vec<String>> {
+        if !all {
+            let name = self.collection_or_default(collection);
+            return Ok(vec![name]);
+        }
+        if !collection.is_empty() {
+            let message = "a collection is named, and all are asked for";
+            return Err(Error::new(Code::InvalidArgument, message)
+                .hint("leave out either `--collection` or `--all`"));
+        }
+        let served = self.targets(&*self.store()?)?;
+        let mut names: Vec<String> = served.into_iter().map(|target| target.name).collect();
+        let rows = self
+            .history
+            .read(|connection| snapshot::list(connection, ""))?;
+        names.extend(rows.into_iter().map(|row| row.collection));
+        names.extend(ancestor::collections(&self.boot.home.all_snapshots()));
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}

@@ -1,0 +1,88 @@
+//! Snapshots that only the ancestor made: seen wherever all are asked for, and told right when they are not whole.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{codes, text, write};
+
+/// Two snapshots.
+const IDS: [&str; 2] = ["20261120-155145-120724", "20261120-155314-726604"];
+
+fn archive(sandbox: &Sandbox, collection: &str, id: &str) -> PathBuf {
+    let folder = sandbox.home().snapshots(collection);
+    folder.join(format!("{id}.tar.gz"))
+}
+
+fn index(sandbox: &Sandbox, collection: &str) -> PathBuf {
+    sandbox.home().snapshots(collection).join("snapshots.toml")
+}
+
+fn entry(id: &str) -> String {
+    format!(
+        "[[snapshots]]\nid = \"{id}\"\ntimestamp = \"2026-11-20T15:51:45.120724\"\nmessage = \"theirs\"\n\
+         artifact_count = 0\ntarball_path = \"/gone/{id}.tar.gz\"\n"
+    )
+}
+
+/// A home as the ancestor leaves it: two collections with its snapshots, one of which it deleted; nothing of ours.
+fn theirs() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for name in ["default", "oldcoll"] {
+        let from = sandbox.path("from").join(name);
+        let manifest = format!("[collection]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+        write(from.join("collection.toml"), &manifest);
+        for id in IDS {
+            let at = archive(&sandbox, name, id);
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            let mut tar = std::process::Command::new("tar");
+            tar.arg("-czf").arg(at).arg("-C").arg(sandbox.path("from"));
+            assert!(tar.arg(name).status().unwrap().success());
+        }
+        write(index(&sandbox, name), IDS.map(entry).concat());
+    }
+    write(
+        sandbox.collection("default", "collection.toml"),
+        "[collection]\nname = \"default\"\nversion = \"1.0.0\"\n",
+    );
+    sandbox
+}
+
+/// The warning of damaged snapshots.
+fn damage(sandbox: &Sandbox) -> Value {
+    let status = sandbox.status_until("damaged snapshots", |status| {
+        codes(&status["warnings"]) == ["snapshot-damaged"]
+    });
+    status["warnings"][0].clone()
+}
+
+fn is_calm(sandbox: &Sandbox) {
+    sandbox.status_until("no warning", |status| codes(&status["warnings"]).is_empty());
+}
+
+#[test]
+fn all_are_those_that_only_the_ancestor_made_too() {
+    // Each as the first command, before there are rows.
+    for args in [
+        &["history", "--all", "--json"][..],
+        &["snapshot", "list", "--all", "--json"],
+        &["snapshot", "verify", "--all", "--json"],
+    ] {
+        let sandbox = theirs();
+        for moment in ["first", "later", "without a cache"] {
+            let told = sandbox.run(args).ok().json();
+            let all = told["snapshots"].as_array().unwrap();
+            assert_eq!(all.len(), 4, "{args:?} {moment}: {told:#}");
+            if moment == "later" {
+                sandbox.stop();
+                fs::remove_dir_all(sandbox.home().cache_dir()).unwrap();
+            }
+        }
+    }
+    // What is wrong is found wherever it is.
+    let sandbox = theirs();
+    fs::remove_file(archive(&sandbox, "oldcoll", IDS[0])).unwrap();
+    let told = sandbox.run(&["snapshot", "verify", "--all"]).exits(9);
+    assert!(told.stderr.contains("1 of 4 snapshots damaged"), "{told:?}");
+}
