@@ -86,3 +86,49 @@ fn all_are_those_that_only_the_ancestor_made_too() {
     let told = sandbox.run(&["snapshot", "verify", "--all"]).exits(9);
     assert!(told.stderr.contains("1 of 4 snapshots damaged"), "{told:?}");
 }
+
+#[test]
+fn a_collection_that_is_not_there_has_no_snapshots_to_tell_of() {
+    let sandbox = theirs();
+    let file = archive(&sandbox, "default", IDS[0]);
+    let file = file.to_str().unwrap();
+    let out = sandbox.path("out.tar.gz");
+    for args in [
+        &["history"][..],
+        &["snapshot", "list"],
+        &["snapshot", "verify"],
+        &["snapshot", "prune"],
+        &["snapshot", "verify", IDS[0]],
+        &["snapshot", "show", IDS[0]],
+        &["snapshot", "diff", IDS[0]],
+        &["snapshot", "delete", IDS[0], "--yes"],
+        &["snapshot", "export", IDS[0], out.to_str().unwrap()],
+        &["rollback", IDS[0], "--yes"],
+    ] {
+        let error = sandbox.fails(&[args, &["-c", "defualt"]].concat(), 3);
+        assert_eq!(error["code"], "collection.not_found", "{args:?}: {error:#}");
+        let hints = error["hints"].to_string();
+        assert!(
+            hints.contains("did you mean `default`?"),
+            "{args:?}: {hints}"
+        );
+        // Where there is one, or was: none of ours there is no mistake.
+        if args.len() < 3 {
+            drop(sandbox.run(args).ok());
+            drop(sandbox.run(&[args, &["-c", "oldcoll"]].concat()).ok());
+        }
+    }
+    // An import may bring one back that was lost, and says that it is not there.
+    let args = ["snapshot", "import", file, "-c"];
+    let told = sandbox.run(&[&args[..], &["defualt"]].concat()).ok().stderr;
+    assert!(told.contains("there is no collection `defualt`"), "{told}");
+    assert!(told.contains("did you mean `default`?"), "{told}");
+    drop(sandbox.run(&["history", "-c", "defualt"]).ok());
+    let all = sandbox.json(&["snapshot", "verify", "--all"]);
+    assert_eq!(all["snapshots"].as_array().unwrap().len(), 5, "{all:#}");
+    fs::copy(file, sandbox.path("other.tar.gz")).unwrap();
+    let other = sandbox.path("other.tar.gz");
+    let args = ["snapshot", "import", other.to_str().unwrap()];
+    let told = sandbox.run(&args).ok().stderr;
+    assert!(!told.contains("there is no"), "{told}");
+}

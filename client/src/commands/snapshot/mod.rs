@@ -421,9 +421,7 @@ async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Ou
         let size = units::size(answer.size_bytes);
         let path = escape(&answer.path);
         context.out.note(&format!("{size} written to `{path}`"));
-        for note in &answer.notes {
-            context.out.note(&one_line(note));
-        }
+        tell(context, &answer.notes);
     }
     Ok(())
 }
@@ -437,6 +435,12 @@ async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Ou
     let answer: v1::Snapshot = session.call(request).await?;
     if context.out.json {
         context.out.document(&Snapshot::from(answer))?;
+fn tell(context: &Context, notes: &[String]) {
+    for note in notes {
+        context.out.note(&one_line(note));
+    }
+}
+
         return Ok(());
     }
     context.out.line(&answer.id)?;
@@ -448,3 +452,4 @@ async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Ou
     ));
     Ok(())
 }
+    tell(context, &answer.notes);

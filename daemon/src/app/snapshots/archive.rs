@@ -44,16 +44,18 @@ impl App {
     }
 
     /// Takes in an archive that holds one collection, as a snapshot of `collection`. A file called like a
-    /// snapshot keeps its name.
+    /// snapshot keeps its name. Gives what a person should know of it, too.
     pub fn import_snapshot(
         &self,
         collection: &str,
         file: &Path,
         message: &str,
-    ) -> Result<SnapshotView> {
+    ) -> Result<(SnapshotView, Vec<String>)> {
         let name = self.collection_or_default(collection);
         // Snapshots of a collection that is gone can be imported too: it is how to bring one back.
         artifact::name::validate(&name)?;
+        let note = self.asked(&*self.store()?, &name, false).err();
+        let note = note.filter(|error| error.code == Code::CollectionNotFound);
         let (node, batch) = self.unpacked(file).map_err(|error| match error.code {
             Code::ArchiveInvalid => hinted(
                 error,
@@ -103,7 +105,11 @@ impl App {
         self.log_event("snapshot.imported", &name, &row.id);
         let what = format!("import the snapshot `{}` of `{name}`", row.id);
         self.record_deed(Actor::CommandLine, "snapshot.import", what);
-        Ok(row.into())
+        let note = note.map(|error| {
+            let hints = error.hints.join(", ");
+            format!("{}, but a rollback would make it; {hints}", error.message)
+        });
+        Ok((row.into(), note.into_iter().collect()))
     }
 
     /// Has the ancestor's archive ready to be read by its objects.

@@ -67,7 +67,7 @@ impl App {
                 self.boot.home.snapshots(name).display()
             ));
         }
-        not_found(name, id)
+        self.no_snapshot(name, id)
     }
 
     fn forget(&self, actor: Actor, verb: &str, rows: &[Snapshot]) -> Result<()> {

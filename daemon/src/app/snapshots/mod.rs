@@ -381,8 +381,16 @@ impl App {
             .0
             .into_iter()
             .find(|one| one.id == id)
-            .ok_or_else(|| not_found(name, id))?;
+            .ok_or_else(|| self.no_snapshot(name, id))?;
         self.open_archive(view)
+    }
+
+    /// The error that there is no such snapshot, or no such collection.
+    fn no_snapshot(&self, name: &str, id: &str) -> Error {
+        match self.check_known(name) {
+            Err(error) if error.code == Code::CollectionNotFound => error,
+            _ => not_found(name, id),
+        }
     }
 }
 

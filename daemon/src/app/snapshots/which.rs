@@ -12,6 +12,7 @@ impl App {
     pub(super) fn with_snapshots(&self, collection: &str, all: bool) -> Result<Vec<String>> {
         if !all {
             let name = self.collection_or_default(collection);
+            self.check_known(&name)?;
             return Ok(vec![name]);
         }
         if !collection.is_empty() {
@@ -29,5 +30,17 @@ impl App {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// Fails if there is no collection of this name, and nothing that snapshots tell of it.
+    pub(super) fn check_known(&self, name: &str) -> Result<()> {
+        let rows = self
+            .history
+            .read(|connection| snapshot::list(connection, name))?;
+        let is_theirs = || ancestor::has_index(&self.boot.home.snapshots(name));
+        if !rows.is_empty() || is_theirs() {
+            return Ok(());
+        }
+        self.asked(&*self.store()?, name, false).map(drop)
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn snapshot(view: SnapshotView) -> v1::Snapshot {
             .map(|path| path.display().to_string())
             .unwrap_or_default(),
         problem: view.problem.unwrap_or_default().to_owned(),
+        notes: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use v1::snapshot_service_server::SnapshotService;
 
 use super::change::{self, ChangeStream};
-use super::{READ, WORK, once_built, run};
+use super::{WORK, once_built, read, run};
 use crate::app::{Actor, App};
 use convert::{
     absolute, created, difference, event, gone, problem, retention, rollback_request, snapshot,
@@ -62,7 +62,7 @@ impl SnapshotService for Service {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        let listed = run(&self.0, &READ, move |app| {
+        let listed = read(&self.0, move |app| {
             app.snapshots(&request.collection, request.all_collections, limit)
         });
         let (snapshots, total, problems) = listed.await?;
@@ -115,7 +115,7 @@ impl SnapshotService for Service {
         request: Request<v1::VerifySnapshotsRequest>,
     ) -> Result<Response<v1::VerifySnapshotsResponse>, Status> {
         let request = request.into_inner();
-        let verified = run(&self.0, &WORK, move |app| {
+        let verified = once_built(&self.0, &WORK, move |app| {
             app.verify_snapshots(&request.collection, request.all_collections, &request.ids)
         });
         let snapshots = verified.await?.into_iter().map(|(view, problems)| {
@@ -157,7 +157,7 @@ impl SnapshotService for Service {
         request: Request<v1::PruneSnapshotsRequest>,
     ) -> Result<Response<v1::DeleteSnapshotsResponse>, Status> {
         let request = request.into_inner();
-        let pruned = run(&self.0, &WORK, move |app| {
+        let pruned = once_built(&self.0, &WORK, move |app| {
             let retention = retention(&request, app.retention());
             let (name, all) = (&request.collection, request.all_collections);
             app.prune_snapshots(Actor::CommandLine, name, all, retention, request.dry_run)
@@ -189,10 +189,14 @@ impl SnapshotService for Service {
     ) -> Result<Response<v1::Snapshot>, Status> {
         let request = request.into_inner();
         let path = absolute(&request.path).map_err(|error| error_to_status(&error))?;
-        let imported = run(&self.0, &WORK, move |app| {
+        let imported = once_built(&self.0, &WORK, move |app| {
             app.import_snapshot(&request.collection, &path, &request.message)
         });
-        Ok(Response::new(snapshot(imported.await?)))
+        let (view, notes) = imported.await?;
+        Ok(Response::new(v1::Snapshot {
+            notes,
+            ..snapshot(view)
+        }))
     }
 
     async fn rollback(
