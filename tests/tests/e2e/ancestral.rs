@@ -88,6 +88,39 @@ fn all_are_those_that_only_the_ancestor_made_too() {
 }
 
 #[test]
+fn an_index_that_can_not_be_read_is_not_whole() {
+    let sandbox = theirs();
+    let sound = fs::read_to_string(index(&sandbox, "default")).unwrap();
+    write(index(&sandbox, "default"), format!("{sound}[[snapshots\n"));
+    for args in [
+        &["snapshot", "verify"][..],
+        &["snapshot", "verify", "--all"],
+    ] {
+        let told = sandbox.run(args).exits(9).stderr;
+        assert!(told.contains("snapshots.toml` can't be read"), "{told}");
+        let told = sandbox.run(&[args, &["--json"]].concat()).exits(9).json();
+        assert_eq!(told["ok"], false, "{told:#}");
+        assert_eq!(told["problems"][0]["line"], 13, "{told:#}");
+    }
+    let error = sandbox.fails(&["snapshot", "verify", IDS[0]], 1);
+    assert!(
+        text(&error["message"]).contains("snapshots.toml"),
+        "{error:#}"
+    );
+    // An entry of which nobody knows what it is.
+    write(
+        index(&sandbox, "default"),
+        format!("{sound}[[snapshots]]\nid = \"x\"\n"),
+    );
+    let told = sandbox.run(&["snapshot", "verify"]).exits(9);
+    assert!(told.stderr.contains("2 snapshots whole"), "{told:?}");
+    drop(sandbox.run(&["snapshot", "verify", IDS[0]]).ok());
+    write(index(&sandbox, "default"), sound);
+    let told = sandbox.run(&["snapshot", "verify", "--json"]).ok().json();
+    assert_eq!((&told["ok"], &told["problems"]), (&json!(true), &json!([])));
+}
+
+#[test]
 fn a_collection_that_is_not_there_has_no_snapshots_to_tell_of() {
     let sandbox = theirs();
     let file = archive(&sandbox, "default", IDS[0]);

@@ -88,6 +88,7 @@ struct Problem {
 struct Verify {
     ok: bool,
     snapshots: Vec<Verified>,
+    problems: Vec<Problem>,
 }
 
 #[derive(Serialize)]
@@ -255,9 +256,7 @@ pub(super) async fn history(context: &mut Context, args: HistoryArgs) -> Outcome
         context.out.table(&table)?;
     }
     context.out.flush()?;
-    for one in &answer.problems {
-        context.out.warning(&one_line(&one.message));
-    }
+    warn(context, &answer.problems);
     context.out.note(&match (shown, answer.total) {
         (0, _) => "no snapshots; `sm snapshot` makes one".to_owned(),
         (shown, total) if shown < total => {
@@ -321,6 +320,7 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
         .filter(|one| !one.problems.is_empty())
         .count();
     let total = answer.snapshots.len() as u64;
+    let ok = bad == 0 && answer.problems.is_empty();
     // The ancestor's archives are not ours to delete.
     let ours = Code::HistoryDamaged.as_str();
     let mut problems = answer.snapshots.iter().flat_map(|one| &one.problems);
@@ -337,8 +337,9 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
             problems: one.problems.into_iter().map(problem).collect(),
         });
         context.out.document(&Verify {
-            ok: bad == 0,
+            ok,
             snapshots: snapshots.collect(),
+            problems: answer.problems.into_iter().map(problem).collect(),
         })?;
     } else {
         for one in &answer.snapshots {
@@ -353,16 +354,24 @@ async fn verify(context: &mut Context, ids: Vec<String>, of: OfCollections) -> O
             }
         }
         context.out.flush()?;
+        warn(context, &answer.problems);
         let all = units::count(total, "snapshot");
         context.out.note(&match bad {
             0 => format!("{all} whole"),
             bad => format!("{bad} of {all} damaged{next}"),
         });
     }
-    if bad == 0 {
+    if ok {
         Ok(())
     } else {
         Err(Failure::Told(DAMAGED))
+    }
+}
+
+/// Tells what is wrong with the ancestor's index.
+fn warn(context: &Context, problems: &[v1::Problem]) {
+    for one in problems {
+        context.out.warning(&one_line(&one.message));
     }
 }
 
@@ -426,6 +435,12 @@ async fn export(context: &mut Context, request: v1::ExportSnapshotRequest) -> Ou
     Ok(())
 }
 
+fn tell(context: &Context, notes: &[String]) {
+    for note in notes {
+        context.out.note(&one_line(note));
+    }
+}
+
 async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Outcome {
     let session = context.session_for(LONG).await?;
     let mut of = String::new();
@@ -435,12 +450,6 @@ async fn import(context: &mut Context, request: v1::ImportSnapshotRequest) -> Ou
     let answer: v1::Snapshot = session.call(request).await?;
     if context.out.json {
         context.out.document(&Snapshot::from(answer))?;
-fn tell(context: &Context, notes: &[String]) {
-    for note in notes {
-        context.out.note(&one_line(note));
-    }
-}
-
         return Ok(());
     }
     context.out.line(&answer.id)?;
@@ -450,6 +459,6 @@ fn tell(context: &Context, notes: &[String]) {
         "{artifacts}; `sm rollback {}{of}` brings them back",
         answer.id
     ));
+    tell(context, &answer.notes);
     Ok(())
 }
-    tell(context, &answer.notes);

@@ -173,29 +173,34 @@ impl App {
     }
 
     /// Reads all that snapshots need. Each with what is wrong: path and reason. That is told as a warning, too,
-    /// until it is mended.
+    /// until it is mended. And what is wrong with the ancestor's indexes, if all are asked for.
     pub fn verify_snapshots(
         &self,
         collection: &str,
         all: bool,
         ids: &[String],
-    ) -> Result<Vec<Verified>> {
+    ) -> Result<(Vec<Verified>, Vec<Error>)> {
         let listed = self.snapshots(collection, all, usize::MAX);
-        let (views, ..) = listed.map_err(unverified)?;
+        let (views, _, mut problems) = listed.map_err(unverified)?;
         let name = self.collection_or_default(collection);
         if let Some(missing) = ids
             .iter()
             .find(|id| !views.iter().any(|one| one.id == **id))
         {
             skillmeat_shared::history::snapshot::moment_of(missing)?;
+            // It may stand in an index that can't be read.
+            self.ancestors(&name)?;
             return Err(not_found(&name, missing));
+        }
+        if !ids.is_empty() {
+            problems.clear();
         }
         let wanted = views
             .into_iter()
             .filter(|view| ids.is_empty() || ids.contains(&view.id));
         let verified: Vec<Verified> = wanted.map(|view| self.verify(view)).collect();
         self.note_damage(&verified).map_err(unverified)?;
-        Ok(verified)
+        Ok((verified, problems))
     }
 
     fn verify(&self, view: SnapshotView) -> Verified {
@@ -275,7 +280,10 @@ impl App {
     /// By the clock: what is not whole any more is told in the log, as an event, and as a warning.
     pub(in crate::app) fn verify_by_schedule(&self) {
         match self.verify_snapshots("", true, &[]) {
-            Ok(all) => {
+            Ok((all, unreadable)) => {
+                for error in unreadable {
+                    tracing::error!(target: "history", "can't verify all snapshots: {error}");
+                }
                 for (view, problems) in all {
                     let Some((path, why)) = problems.first() else {
                         continue;

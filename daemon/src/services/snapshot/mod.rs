@@ -118,7 +118,8 @@ impl SnapshotService for Service {
         let verified = once_built(&self.0, &WORK, move |app| {
             app.verify_snapshots(&request.collection, request.all_collections, &request.ids)
         });
-        let snapshots = verified.await?.into_iter().map(|(view, problems)| {
+        let (verified, problems) = verified.await?;
+        let snapshots = verified.into_iter().map(|(view, problems)| {
             let code = if view.is_ours() {
                 Code::HistoryDamaged
             } else {
@@ -138,6 +139,7 @@ impl SnapshotService for Service {
         });
         Ok(Response::new(v1::VerifySnapshotsResponse {
             snapshots: snapshots.collect(),
+            problems: problems.into_iter().map(problem).collect(),
         }))
     }
 
