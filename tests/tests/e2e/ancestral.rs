@@ -121,6 +121,50 @@ fn an_index_that_can_not_be_read_is_not_whole() {
 }
 
 #[test]
+fn a_damaged_archive_is_told_with_what_mends_it() {
+    let sandbox = theirs();
+    let at = archive(&sandbox, "oldcoll", IDS[0]);
+    let sound = fs::read(&at).unwrap();
+    let spoil = || {
+        write(&at, "no archive");
+        let told = sandbox
+            .run(&["snapshot", "verify", "--all"])
+            .exits(9)
+            .stderr;
+        assert!(!told.contains("delete"), "{told}");
+        let hints = damage(&sandbox)["hints"].to_string();
+        assert!(!hints.contains("delete"), "{hints}");
+        let index = index(&sandbox, "oldcoll");
+        for part in [at.to_str().unwrap(), index.to_str().unwrap()] {
+            assert!(hints.contains(part), "{hints}");
+        }
+    };
+    // The archive comes back.
+    spoil();
+    write(&at, &sound);
+    drop(sandbox.run(&["snapshot", "verify", "-c", "oldcoll"]).ok());
+    is_calm(&sandbox);
+    // Its entry goes, or with the folder all that was left of the collection.
+    spoil();
+    write(index(&sandbox, "oldcoll"), entry(IDS[1]));
+    drop(sandbox.run(&["snapshot", "verify", "-c", "oldcoll"]).ok());
+    is_calm(&sandbox);
+    write(index(&sandbox, "oldcoll"), entry(IDS[0]));
+    spoil();
+    fs::remove_dir_all(sandbox.home().snapshots("oldcoll")).unwrap();
+    drop(sandbox.run(&["snapshot", "verify", "-c", "oldcoll"]).ok());
+    is_calm(&sandbox);
+    drop(sandbox.fails(&["history", "-c", "oldcoll"], 3));
+    // One of ours is ours to delete.
+    let error = sandbox.fails(&["snapshot", "delete", IDS[0], "--yes"], 2);
+    let way = index(&sandbox, "default");
+    assert!(
+        text(&error["hints"][0]).contains(way.to_str().unwrap()),
+        "{error:#}"
+    );
+}
+
+#[test]
 fn a_collection_that_is_not_there_has_no_snapshots_to_tell_of() {
     let sandbox = theirs();
     let file = archive(&sandbox, "default", IDS[0]);

@@ -2,11 +2,13 @@
 //! deleted.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use skillmeat_shared::Result;
 use skillmeat_shared::error::word;
 use skillmeat_shared::health::Finding;
+use skillmeat_shared::history::ancestor;
 
 use super::keep::Verified;
 use crate::app::App;
@@ -34,8 +36,8 @@ impl App {
         }
     }
 
-    /// Notes what a look at snapshots found.
-    pub(super) fn note_damage(&self, verified: &[Verified]) -> Result<()> {
+    /// Notes what a look at snapshots found. If it was at all of these collections, what they have no more is forgotten.
+    pub(super) fn note_damage(&self, verified: &[Verified], whole: &[String]) -> Result<()> {
         // Not from memory: it may not have been read yet.
         let known = self.history.read(damage::all)?;
         let found: Vec<(&Verified, Option<Damage>)> = verified
@@ -48,7 +50,17 @@ impl App {
                 before != found.as_ref()
             })
             .collect();
-        if found.is_empty() || self.boot.home.is_read_only() {
+        let is_there = |known: &Damage| {
+            let mut views = verified.iter().map(|(view, _)| view);
+            views.any(|view| view.collection == known.collection && view.id == known.snapshot)
+        };
+        let gone: Vec<&Damage> = known
+            .iter()
+            .filter(|one| whole.contains(&one.collection) && !is_there(one))
+            // What can't be read tells of none.
+            .filter(|one| self.ancestors(&one.collection).is_ok())
+            .collect();
+        if found.is_empty() && gone.is_empty() || self.boot.home.is_read_only() {
             return Ok(());
         }
         self.history.write(|transaction| {
@@ -58,13 +70,29 @@ impl App {
                     None => damage::clear(transaction, &view.collection, &view.id)?,
                 }
             }
+            for one in gone {
+                damage::clear(transaction, &one.collection, &one.snapshot)?;
+            }
             Ok(())
         })?;
         self.recall_damage();
         Ok(())
     }
 
-    fn damaged(&self) -> Vec<Damage> {
+    /// Where the ancestor's archive of a snapshot belongs, if its index says no other place.
+    fn archive_of(&self, damage: &Damage) -> PathBuf {
+        let file = format!("{}.tar.gz", damage.snapshot);
+        self.boot.home.snapshots(&damage.collection).join(file)
+    }
+
+    /// How a person has one of the ancestor's snapshots go.
+    pub(super) fn way_out_of_index(&self, collection: &str) -> String {
+        let index = self.boot.home.snapshots(collection).join(ancestor::INDEX);
+        format!("take its `[[snapshots]]` out of `{}`", index.display())
+    }
+
+    /// What is known of damage.
+    pub(super) fn damaged(&self) -> Vec<Damage> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         damaged.clone()
     }
@@ -95,13 +123,23 @@ impl App {
                 named.join(", ")
             );
             let named = word(&collection);
-            let hints = vec![
-                format!("`sm snapshot verify -c {named}` tells all that is wrong"),
+            let verify = format!("`sm snapshot verify -c {named}`");
+            let ours = all.iter().any(|one| one.is_ours).then(|| {
+                format!("bring a backup of the history back, or `sm snapshot delete ID -c {named}`")
+            });
+            let theirs = all.iter().find(|one| !one.is_ours).map(|one| {
                 format!(
-                    "bring a backup of the history back, or `sm snapshot delete ID -c {named}`"
-                ),
+                    "bring the ancestor's `{}` back, or {}, then {verify}",
+                    self.archive_of(one).display(),
+                    self.way_out_of_index(&one.collection)
+                )
+            });
+            let hints = [
+                Some(format!("{verify} tells all that is wrong")),
+                ours,
+                theirs,
             ];
-            (collection, message, hints)
+            (collection, message, hints.into_iter().flatten().collect())
         };
         by_collection.into_iter().map(finding).collect()
     }
@@ -110,6 +148,7 @@ impl App {
 fn damage_of((view, problems): &Verified) -> Option<Damage> {
     let (path, why) = problems.first()?;
     Some(Damage {
+        is_ours: view.is_ours(),
         collection: view.collection.clone(),
         snapshot: view.id.clone(),
         why: if path.is_empty() {

@@ -63,8 +63,8 @@ impl App {
         if theirs {
             let message = format!("the snapshot `{id}` was made by the ancestor and stays its");
             return Error::new(Code::InvalidArgument, message).hint(format!(
-                "delete its archive in `{}` yourself",
-                self.boot.home.snapshots(name).display()
+                "delete its archive yourself, and {}",
+                self.way_out_of_index(name)
             ));
         }
         self.no_snapshot(name, id)
@@ -192,14 +192,17 @@ impl App {
             self.ancestors(&name)?;
             return Err(not_found(&name, missing));
         }
-        if !ids.is_empty() {
+        let whole = if ids.is_empty() {
+            self.with_snapshots(collection, all)?
+        } else {
             problems.clear();
-        }
+            Vec::new()
+        };
         let wanted = views
             .into_iter()
             .filter(|view| ids.is_empty() || ids.contains(&view.id));
         let verified: Vec<Verified> = wanted.map(|view| self.verify(view)).collect();
-        self.note_damage(&verified).map_err(unverified)?;
+        self.note_damage(&verified, &whole).map_err(unverified)?;
         Ok((verified, problems))
     }
 

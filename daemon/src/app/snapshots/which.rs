@@ -27,6 +27,8 @@ impl App {
             .read(|connection| snapshot::list(connection, ""))?;
         names.extend(rows.into_iter().map(|row| row.collection));
         names.extend(ancestor::collections(&self.boot.home.all_snapshots()));
+        // The damaged one may have been all that was left.
+        names.extend(self.damaged().into_iter().map(|one| one.collection));
         names.sort();
         names.dedup();
         Ok(names)
@@ -38,7 +40,8 @@ impl App {
             .history
             .read(|connection| snapshot::list(connection, name))?;
         let is_theirs = || ancestor::has_index(&self.boot.home.snapshots(name));
-        if !rows.is_empty() || is_theirs() {
+        let is_damaged = || self.damaged().iter().any(|one| one.collection == name);
+        if !rows.is_empty() || is_theirs() || is_damaged() {
             return Ok(());
         }
         self.asked(&*self.store()?, name, false).map(drop)

@@ -11,19 +11,24 @@ pub struct Damage {
     pub snapshot: String,
     /// The first thing that is wrong.
     pub why: String,
+    /// The history holds it; else it is an archive of the ancestor.
+    pub is_ours: bool,
 }
 
 /// All of them, by collection, the newest first.
 pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     connection
         .prepare_cached(
-            "SELECT collection, snapshot, why FROM damage ORDER BY collection, snapshot DESC",
+            "SELECT collection, snapshot, why,
+                    EXISTS (SELECT 1 FROM snapshot s WHERE s.collection = d.collection AND s.id = d.snapshot)
+             FROM damage d ORDER BY collection, snapshot DESC",
         )?
         .query_map([], |row| {
             Ok(Damage {
                 collection: row.get(0)?,
                 snapshot: row.get(1)?,
                 why: row.get(2)?,
+                is_ours: row.get(3)?,
             })
         })?
         .collect()
