@@ -173,16 +173,21 @@ fn a_text_from_stdin_is_kept_as_one_from_an_editor() {
     assert!(kept(&error).ends_with("mine\n"), "{error:#}");
 }
 
-/// Every file of a home but those that the daemon keeps for itself, as its note on the history, with its bytes.
+/// Every file of a home but those that the daemon keeps for itself, as its notes on the history, with its bytes.
 fn files(
     folder: &std::path::Path,
     found: &mut std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
 ) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
+        let name = path.display().to_string();
+        // What was replaced is deleted after the answer.
+        if name.contains(".skillmeat-tmp-") || name.contains("/state/history.") {
+            continue;
+        }
         if path.is_dir() {
             files(&path, found);
-        } else if !path.ends_with("state/history.note") {
+        } else {
             found.insert(path.clone(), fs::read(&path).unwrap());
         }
     }
