@@ -18,6 +18,7 @@ mod health;
 mod home;
 mod indexer;
 mod ingest;
+mod lasting;
 mod naming;
 mod queries;
 mod quiet;

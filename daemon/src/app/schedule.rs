@@ -8,6 +8,7 @@ use skillmeat_shared::reconcile::Scope;
 use skillmeat_shared::time::Timestamp;
 
 use super::App;
+use super::lasting::Lasting;
 use crate::jobs::scheduler::{CronScheduler, Due, DueStore, Run, Scheduler as _};
 use crate::store::{Store, collection, meta};
 
@@ -30,13 +31,13 @@ const SAFETY_PERIOD: Duration = Duration::from_hours(1);
 pub(super) const SNAPSHOT: &str = "snapshot";
 
 /// Deletes what the history need not keep.
-const COLLECT: &str = "collect";
+pub(super) const COLLECT: &str = "collect";
 
 /// How often.
 const COLLECT_PERIOD: Duration = Duration::from_hours(7 * 24);
 
 /// Reads all snapshots and compares them with their hashes.
-const VERIFY_SNAPSHOTS: &str = "verify-snapshots";
+pub(super) const VERIFY_SNAPSHOTS: &str = "verify-snapshots";
 
 /// Compares the pages of the cache with their sums: after an end that was in order nobody else does.
 const VERIFY_CACHE: &str = "verify-cache";
@@ -58,32 +59,38 @@ pub(super) fn verify_period(ttl: Duration) -> Duration {
     (ttl / 4).clamp(Duration::from_secs(1), Duration::from_mins(5))
 }
 
-/// Keeps due times in the cache.
-struct Dues(Arc<Store>);
+/// Keeps due times in the cache, and those of the history beside it, too.
+struct Dues {
+    store: Arc<Store>,
+    lasting: Lasting,
+}
 
 impl DueStore for Dues {
     fn load(&self) -> Vec<Due> {
-        let rows = self.0.read(meta::schedules).unwrap_or_else(|error| {
+        let rows = self.store.read(meta::schedules).unwrap_or_else(|error| {
             tracing::warn!(target: "schedule", "can't read due times: {error}");
             Vec::new()
         });
-        rows.into_iter()
-            .map(|row| Due {
-                name: row.name,
-                next_due: Timestamp(row.next_due),
-                last_run: row.last_run.map(Timestamp),
-            })
-            .collect()
+        let rows = rows.into_iter().map(|row| Due {
+            name: row.name,
+            next_due: Timestamp(row.next_due),
+            last_run: row.last_run.map(Timestamp),
+        });
+        // The last one of a name counts.
+        self.lasting.all().into_iter().chain(rows).collect()
     }
 
     fn save(&self, due: &Due) {
+        if let Err(error) = self.lasting.save(due) {
+            tracing::debug!(target: "schedule", "can't keep a due time for long: {error}");
+        }
         let row = meta::DueRow {
             name: due.name.clone(),
             next_due: due.next_due.0,
             last_run: due.last_run.map(|at| at.0),
         };
         if let Err(error) = self
-            .0
+            .store
             .write(move |transaction| meta::save_schedule(transaction, &row))
         {
             tracing::warn!(target: "schedule", "can't keep a due time: {error}");
@@ -93,7 +100,10 @@ impl DueStore for Dues {
 
 impl App {
     pub(super) fn start_schedules(self: &Arc<Self>, store: &Arc<Store>) {
-        let dues = Arc::new(Dues(Arc::clone(store)));
+        let dues = Arc::new(Dues {
+            store: Arc::clone(store),
+            lasting: Lasting::of(self.history.path()),
+        });
         let runtime = self.boot.supervisor.runtime();
         let scheduler = match CronScheduler::start(dues, Arc::clone(&self.clock), runtime) {
             Ok(scheduler) => scheduler,

@@ -164,6 +164,11 @@ pub fn note_of(path: &Path) -> PathBuf {
     path.with_file_name("state").join("history.note")
 }
 
+/// Where it is kept when the history is looked after, beside it as it outlasts the cache.
+pub fn schedules_of(path: &Path) -> PathBuf {
+    path.with_file_name("state").join("history.schedules")
+}
+
 /// The longest note that counts, bytes.
 const LONGEST_NOTE: u64 = 64 * 1024;
 

@@ -156,6 +156,30 @@ fn damage_that_the_monthly_look_finds_is_a_warning_until_it_is_mended() {
 }
 
 #[test]
+fn without_the_cache_the_history_is_looked_after_as_before() {
+    let sandbox = Sandbox::initialised();
+    add(&sandbox, "one");
+    sandbox.ready();
+    run_late(&sandbox, "verify-snapshots");
+    run_late(&sandbox, "collect");
+    let of_the_history = || {
+        let status = sandbox.ready();
+        let all = status["schedules"].as_array().unwrap().iter();
+        let ours = all.filter(|one| {
+            ["snapshot", "collect", "verify-snapshots"].contains(&one["name"].as_str().unwrap())
+        });
+        ours.cloned().collect::<Vec<Value>>()
+    };
+    let before = of_the_history();
+    assert_eq!(before.len(), 3, "{before:#?}");
+    let ran = before.iter().filter(|one| !one["last_run"].is_null());
+    assert_eq!(ran.count(), 2, "{before:#?}");
+    sandbox.stop();
+    std::fs::remove_dir_all(sandbox.home().cache_dir()).unwrap();
+    assert_eq!(of_the_history(), before);
+}
+
+#[test]
 fn rows_are_kept_true_and_small_by_the_clock() {
     let sandbox = Sandbox::initialised();
     sandbox.stop();

@@ -109,8 +109,8 @@ fn read_all(sandbox: &Sandbox, read: fn(&Path) -> Vec<u8>) -> BTreeMap<String, V
         for entry in entries {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(top).unwrap().display().to_string();
-            // No person owns what is being made, or the note of the daemon on its own history.
-            if name.contains(".skillmeat-tmp-") || name == "state/history.note" {
+            // No person owns what is being made, or the notes of the daemon on its own history.
+            if name.contains(".skillmeat-tmp-") || name.starts_with("state/history.") {
                 continue;
             }
             if path.is_dir() {

@@ -35,8 +35,9 @@ pub(crate) fn files(sandbox: &Sandbox) -> Files {
 
 fn walk(path: &Path, found: &mut Files) {
     let name = path.file_name().unwrap().to_string_lossy();
-    // What a killed process left behind is swept later, and the daemon keeps a note on its own history.
-    if name.starts_with(".skillmeat-tmp-") || name == "history.note" {
+    // What a killed process left behind is swept later, and the daemon keeps notes on its own history.
+    let is_note = name == "history.note" || name == "history.schedules";
+    if name.starts_with(".skillmeat-tmp-") || is_note {
         return;
     }
     let Ok(metadata) = path.symlink_metadata() else {
