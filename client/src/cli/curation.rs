@@ -106,7 +106,7 @@ pub(crate) struct SetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RateArgs {
     /// Artifacts, then a number from 1 to 5
-    #[arg(required = true, value_name = "ARTIFACT|STARS", add = ArgValueCompleter::new(artifacts))]
+    #[arg(required_unless_present = "clear", value_name = "ARTIFACT|STARS", add = ArgValueCompleter::new(artifacts))]
     pub(crate) words: Vec<String>,
     /// Take the rating away; no number is given then
     #[arg(long)]

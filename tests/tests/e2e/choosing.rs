@@ -299,3 +299,21 @@ fn groups_are_deleted_by_patterns_and_by_names_on_stdin() {
     let error = sandbox.fails(&["group", "delete", "zz*"], 3);
     assert_eq!(error["code"], "group.not_found");
 }
+
+#[test]
+fn ratings_of_what_filters_choose_are_taken_away() {
+    let sandbox = stocked();
+    for filter in [
+        &["--tag", "Old"][..],
+        &["--type", "skill"],
+        &["-g", "Forms"],
+    ] {
+        sandbox.json(&[&["rate", "5"], filter].concat());
+        assert_eq!(sandbox.show("pdf-a")["rating"], 5);
+        sandbox.json(&[&["rate", "--clear"], filter].concat());
+        assert_eq!(sandbox.show("pdf-a")["rating"], Value::Null, "{filter:?}");
+    }
+    let error = sandbox.fails(&["rate", "--clear"], 2);
+    assert_eq!(error["message"], "no artifact is named");
+    drop(sandbox.run(&["rate", "--tag", "Old"]).exits(2));
+}
