@@ -230,6 +230,25 @@ impl App {
         Ok(targets)
     }
 
+    /// The collection whose folder this is, a path without links.
+    pub(super) fn served_at(&self, folder: &Path) -> Option<String> {
+        let known = self
+            .gate
+            .open()
+            .and_then(|store| store.read(collection::all).ok());
+        let known = known.into_iter().flatten();
+        let known = known.map(|view| (self.folder_of(&view), view.name));
+        // Rows may not know yet what was made a moment ago.
+        let on_disk = on_disk(&self.boot.home.collections(), &self.reach);
+        let on_disk = on_disk.into_iter().map(|target| (target.path, target.name));
+        let mut all = known.chain(on_disk);
+        let is_it = |(path, _): &(PathBuf, String)| {
+            let real = self.reach.through(path, |path| path.canonicalize().ok());
+            real.flatten().as_deref() == Some(folder)
+        };
+        all.find(is_it).map(|(_, name)| name)
+    }
+
     /// In which folder of ours a place lies that has no links in its folder: the home, or a collection.
     pub(super) fn owner_of(&self, place: &Path) -> Option<String> {
         let home = self.boot.home.root();

@@ -75,8 +75,22 @@ fn a_folder_is_adopted_in_place() {
     until_true("a skill that was made there", || {
         sandbox.json(&["list", "-c", "team"])["total"] == 3
     });
-    let error = sandbox.fails(&["collection", "import", path], 4);
-    assert!(error.to_string().contains("exists already"), "{error}");
+    // One folder is one collection, whatever way leads to it.
+    let link = sandbox.path("tl");
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    let own = sandbox.home().collection("default");
+    for (path, called) in [(&folder, "team"), (&link, "team"), (&own, "default")] {
+        for name in [&[][..], &["--name", "other"]] {
+            let path = path.to_str().unwrap();
+            let error = sandbox.fails(&[&["collection", "import", path], name].concat(), 4);
+            let said = text(&error["message"]);
+            assert!(
+                said.ends_with(&format!("is served already, as `{called}`")),
+                "{error}"
+            );
+        }
+    }
+    assert_eq!(names(&sandbox), ["default", "team"]);
     sandbox.json(&["collection", "import", path, "--name", "copied", "--copy"]);
     until_true("the copy", || {
         sandbox.json(&["list", "-c", "copied"])["total"] == 3
@@ -110,8 +124,14 @@ fn init_in_a_collections_folder_adopts_it() {
         (&json!("team"), &json!("default"))
     );
     is_whole(&sandbox, "team");
-    assert_eq!(init()["adopted"], Value::Null);
+    assert_eq!(init()["adopted"], "team");
     assert_eq!(names(&sandbox), ["default", "team"]);
+    sandbox.json(&["collection", "rename", "team", "ours"]);
+    assert_eq!(init()["adopted"], "ours");
+    assert_eq!(
+        init_in(&sandbox, sandbox.root(), &[]).ok().json()["adopted"],
+        Value::Null
+    );
 }
 
 /// A shared collection whose manifest says that it is called `default`.
@@ -183,10 +203,13 @@ fn what_is_no_collection_is_not_imported() {
     let sandbox = Sandbox::initialised();
     let empty = sandbox.path("empty");
     std::fs::create_dir_all(&empty).unwrap();
-    let home = sandbox.home().root().join("collections/default");
+    let own = sandbox.home().collection("default");
+    let inner = own.join("skills");
+    write(inner.join("collection.toml"), "[collection]\n");
     for (source, code) in [
         (empty.to_str().unwrap(), 3),
-        (home.to_str().unwrap(), 2),
+        (own.to_str().unwrap(), 4),
+        (inner.to_str().unwrap(), 2),
         ("nowhere", 3),
         ("ext::sh -c 'touch x'", 3),
     ] {

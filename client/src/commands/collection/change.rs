@@ -6,7 +6,6 @@ use serde::Serialize;
 use skillmeat_proto::v1;
 use skillmeat_proto::v1::change_collection_request::Action;
 use skillmeat_shared::collection::MANIFEST;
-use skillmeat_shared::error::word;
 use skillmeat_shared::{Code, Error};
 
 use crate::commands::change::{self, Words};
@@ -74,7 +73,7 @@ pub(in crate::commands) async fn import(
 }
 
 /// Has the folder of the command served, if it is a collection outside of the home that is not served yet, under
-/// this name or, if it is empty, as its manifest says. Its name. Fails if it is served under another one.
+/// this name or, if it is empty, as its manifest says. The name that it is served by. Fails if that is another one.
 pub(in crate::commands) async fn adopt(
     context: &Context,
     name: &str,
@@ -99,14 +98,11 @@ pub(in crate::commands) async fn adopt(
             .canonicalize()
             .is_ok_and(|path| path == folder)
     });
-    if let Some(one) = served.filter(|one| !name.is_empty() && one.name != name) {
-        let message = format!("this folder is served already, as `{}`", one.name);
-        let rename = format!("`sm collection rename {} {}`", word(&one.name), word(name));
-        return Err(Error::new(Code::CollectionExists, message)
-            .hint(rename)
-            .into());
-    }
-    if served.is_some() || is_inside(home.root(), &folder) {
+    if let Some(one) = served {
+        if name.is_empty() || one.name == name {
+            return Ok(Some(one.name.clone()));
+        }
+    } else if is_inside(home.root(), &folder) {
         return Ok(None);
     }
     let request = v1::ChangeCollectionRequest {

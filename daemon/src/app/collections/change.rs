@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use skillmeat_shared::bundle::archive::{self, Limits};
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::error::word;
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
@@ -323,6 +324,30 @@ impl App {
         })
     }
 
+    /// Fails if what is to be served in its place is a collection already: each change of it would be one of two.
+    fn is_new(&self, origin: &Origin, name: &str) -> Result<()> {
+        let is_in_place = origin.taken == Taken::InPlace;
+        let Some(served) = is_in_place
+            .then(|| self.served_at(&origin.folder))
+            .flatten()
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "`{}` is served already, as `{served}`",
+            origin.folder.display()
+        );
+        let error = Error::new(Code::CollectionExists, message);
+        Err(if name.is_empty() || name == served {
+            error.hint("`--copy` imports a copy")
+        } else {
+            let (old, new) = (word(&served), word(name));
+            error.hint(format!(
+                "`sm collection rename {old} {new}`, or `--copy` for a copy"
+            ))
+        })
+    }
+
     fn import_collection(
         &self,
         source: &str,
@@ -332,6 +357,7 @@ impl App {
         caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
         let folder = origin.folder.as_path();
+        self.is_new(origin, name)?;
         let said = said_name(folder, &shown(source))?;
         let said = said.unwrap_or_else(|| origin.called.clone());
         let home = std::fs::canonicalize(self.boot.home.root()).ok();
@@ -351,6 +377,7 @@ impl App {
         self.is_free(&wanted, IMPORTED)?;
         let plan = |draft: &mut Draft<'_>| {
             let place = Place::collection_as_whole(&wanted);
+            self.is_new(origin, name)?;
             // Nothing of a folder that moved can move again.
             if draft.exists(&place)? {
                 return Err(exists(&wanted, IMPORTED));
