@@ -1,7 +1,7 @@
 //! `sm set`: what it refuses, and whose an alias is; names that an entry says again.
 
 use serde_json::json;
-use skillmeat_tests::home::{replace, skill, text};
+use skillmeat_tests::home::{replace, skill, text, write};
 
 use crate::curation::library;
 
@@ -243,4 +243,61 @@ fn keys_that_stand_twice_are_told_and_none_is_added() {
         "{told:#}"
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), open);
+}
+
+#[test]
+fn a_name_that_stays_in_the_file_is_told() {
+    let sandbox = library();
+    for (name, fields) in [
+        ("flow", "{name: flow, description: x}"),
+        ("anchored", "name: &n anchored\ndescription: *n"),
+    ] {
+        let place = sandbox.path("src").join(name);
+        write(
+            place.join("SKILL.md"),
+            format!("---\n{fields}\n---\nText\n"),
+        );
+        sandbox.json(&["add", place.to_str().unwrap()]);
+        let new = format!("{name}-new");
+        let copy = format!("{name}-copy");
+        let would_copy = sandbox.json(&["copy", name, "--as", &copy, "--dry-run"]);
+        let copied = sandbox.json(&["copy", name, "--as", &copy]);
+        let again = format!("{name}-again");
+        let added = sandbox.json(&["add", place.to_str().unwrap(), "--as", &again]);
+        let renamed = sandbox.json(&["rename", name, &new]);
+        for told in [would_copy, copied, added, renamed] {
+            let reason = text(&told["items"][0]["reason"]);
+            assert!(
+                reason.contains("the name in `SKILL.md` stays: "),
+                "{told:#}"
+            );
+        }
+        // What can't be mended is not offered to be.
+        for args in [&["validate", &new][..], &["validate", &new, "--fix"]] {
+            let found = sandbox.json(args);
+            let finding = &found["artifacts"][0]["findings"][0];
+            assert_eq!(finding["rule"], "name.folder", "{found:#}");
+            assert_eq!(finding["fixable"], false, "{found:#}");
+            assert_eq!(
+                (&found["mended"], &found["failed"]),
+                (&json!([]), &json!([]))
+            );
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_the_manifest_alone_is_told() {
+    let sandbox = library();
+    let hook = sandbox.path("src/hk/hooks.json");
+    write(&hook, "{\"hooks\": {}}");
+    let folder = sandbox.path("src/hk");
+    sandbox.json(&["add", folder.to_str().unwrap(), "--type", "hook"]);
+    let set = sandbox.json(&["set", "hook:hk", "description=hd"]);
+    let reason = "in the manifest only: `hooks.json` has no place for it";
+    assert_eq!(set["items"][0]["reason"], reason, "{set:#}");
+    let again = sandbox.json(&["set", "hook:hk", "description=hd"]);
+    assert_eq!(again["items"][0]["reason"], json!(null), "{again:#}");
+    let set = sandbox.json(&["set", "pdf", "description=hd"]);
+    assert_eq!(set["items"][0]["reason"], json!(null), "{set:#}");
 }

@@ -21,7 +21,7 @@ use super::App;
 use super::change::{
     Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place, Source, Telling, is_wanted,
 };
-use plan::{Collection, Planned, failed, item, plan};
+use plan::{Collection, Planned, Renamed, failed, item, plan};
 use record::record;
 use sources::Sources;
 
@@ -204,9 +204,18 @@ impl App {
                 (true, false) => "would-add",
                 (true, true) => "would-replace",
             };
+            let told = match one.planned.renamed {
+                Renamed::Stays(told) => told,
+                Renamed::No | Renamed::File(..) => String::new(),
+            };
             ChangeItem {
                 path: one.planned.path,
-                ..item(&one.planned.id.to_string(), &one.planned.source, result, "")
+                ..item(
+                    &one.planned.id.to_string(),
+                    &one.planned.source,
+                    result,
+                    told,
+                )
             }
         }));
         Ok(items)
@@ -251,7 +260,7 @@ fn put(name: &str, place: &Place, planned: &Planned, draft: &mut Draft<'_>) -> R
     }
     let target = Place::collection(name, copy_to);
     draft.put(&target, Source::Disk(planned.from.clone()))?;
-    if let Some((file, bytes)) = &planned.renamed {
+    if let Renamed::File(file, bytes) = &planned.renamed {
         let inner = if planned.from.is_dir() {
             format!("{copy_to}/{}", file.display())
         } else {

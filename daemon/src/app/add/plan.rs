@@ -14,15 +14,22 @@ use skillmeat_shared::{ArtifactId, Code, Error, Result};
 use super::Replace;
 use super::sources::Named;
 use crate::app::change::{Caller, ChangeItem, Telling, is_wanted};
-use crate::app::curation::with_name;
+use crate::app::curation::{WithName, with_name};
 use crate::app::naming::Aliases;
 use crate::store::list::Existing;
 
 /// Bytes of a file that says what an artifact is, to be changed.
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
-/// A file of an artifact that gets its new name, and its text with that.
-type Renamed = (PathBuf, Vec<u8>);
+/// What becomes of the name in the file that says what an artifact is.
+pub(super) enum Renamed {
+    /// It stays as it is.
+    No,
+    /// This file has the new one then.
+    File(PathBuf, Vec<u8>),
+    /// The old one can't be changed alone, which is told.
+    Stays(String),
+}
 
 /// An artifact to add, checked.
 pub(super) struct Planned {
@@ -42,7 +49,7 @@ pub(super) struct Planned {
     /// What the source says of itself, of the files that are copied.
     pub(super) reading: Reading,
     /// If it has another name there.
-    pub(super) renamed: Option<Renamed>,
+    pub(super) renamed: Renamed,
 }
 
 enum Decision {
@@ -248,16 +255,16 @@ fn decide(
 }
 
 /// What an artifact is in a collection. One that is named anew says its new name itself, if it said the old one.
-fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<Renamed>)> {
+fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Renamed)> {
     let from = &named.candidate.path;
     let mut reading = read::as_copied(id, from)?;
     let old = name::default_name(from, &id.kind).filter(|old| *old != id.name);
     let (Some(old), false, Some(_)) = (old, named.is_one_of_many, &reading.manifest_file) else {
-        return Ok((reading, None));
+        return Ok((reading, Renamed::No));
     };
     let (root, scan) = read::copied(&id.kind, from)?;
     let Some(file) = metadata::manifest_file(&id.kind, &scan) else {
-        return Ok((reading, None));
+        return Ok((reading, Renamed::No));
     };
     let path = if scan.is_file {
         root.to_owned()
@@ -265,8 +272,10 @@ fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<Renamed>)>
         root.join(&file)
     };
     let bytes = read_bounded(&path, MAX_MANIFEST)?;
-    let Some(edited) = with_name(&id.kind, &file, &bytes, (&old, &id.name))? else {
-        return Ok((reading, None));
+    let edited = match with_name(&id.kind, &file, &bytes, (&old, &id.name))? {
+        WithName::Edited(edited) => edited,
+        WithName::Stays(told) => return Ok((reading, Renamed::Stays(told))),
+        WithName::Other => return Ok((reading, Renamed::No)),
     };
     let of_hash = if scan.is_file {
         PathBuf::new()
@@ -275,7 +284,7 @@ fn read_as(id: &ArtifactId, named: &Named) -> Result<(Reading, Option<Renamed>)>
     };
     let instead = BTreeMap::from([(of_hash, Some(edited.clone()))]);
     reading.hashes.content = hash::with(root, &scan, &instead);
-    Ok((reading, Some((file, edited))))
+    Ok((reading, Renamed::File(file, edited)))
 }
 
 impl Collection {

@@ -50,44 +50,87 @@ pub(super) fn inside(place: &Place, scan: &Scan, file: &Path) -> Place {
 }
 
 /// Drafts another `name` in the file that says what an artifact is, if it has the old one there. What can't be
-/// changed alone stays.
+/// changed alone stays, which is told.
 pub(super) fn rename_inside(
     draft: &mut Draft<'_>,
     collection: &str,
     row: &Summary,
     place: &Place,
     new: &str,
-) -> Result<()> {
-    let kind = Kind::from_manifest(&row.kind);
-    let scan = scanned(draft, collection, place)?;
-    let Some(file) = metadata::manifest_file(&kind, &scan) else {
-        return Ok(());
-    };
-    let target = inside(place, &scan, &file);
-    let Some(bytes) = draft.read(&target)? else {
-        return Ok(());
-    };
-    match with_name(&kind, &file, &bytes, (&row.name, new))? {
-        Some(edited) => draft.write(&target, edited),
-        None => Ok(()),
+) -> Result<Option<String>> {
+    let (target, becomes) = renamed_inside(draft, collection, row, place, new)?;
+    match becomes {
+        WithName::Edited(edited) => draft.write(&target, edited).map(|()| None),
+        WithName::Stays(told) => Ok(Some(told)),
+        WithName::Other => Ok(None),
     }
 }
 
-/// The file that says what an artifact is with another `name`, if it has the old one there and can be changed.
+/// What [`rename_inside`] would tell.
+pub(super) fn name_that_stays(
+    draft: &mut Draft<'_>,
+    collection: &str,
+    row: &Summary,
+    place: &Place,
+    new: &str,
+) -> Result<Option<String>> {
+    Ok(
+        match renamed_inside(draft, collection, row, place, new)?.1 {
+            WithName::Stays(told) => Some(told),
+            WithName::Edited(_) | WithName::Other => None,
+        },
+    )
+}
+
+fn renamed_inside(
+    draft: &mut Draft<'_>,
+    collection: &str,
+    row: &Summary,
+    place: &Place,
+    new: &str,
+) -> Result<(Place, WithName)> {
+    let kind = Kind::from_manifest(&row.kind);
+    let scan = scanned(draft, collection, place)?;
+    let Some(file) = metadata::manifest_file(&kind, &scan) else {
+        return Ok((place.clone(), WithName::Other));
+    };
+    let target = inside(place, &scan, &file);
+    let Some(bytes) = draft.read(&target)? else {
+        return Ok((target, WithName::Other));
+    };
+    let becomes = with_name(&kind, &file, &bytes, (&row.name, new))?;
+    Ok((target, becomes))
+}
+
+/// What becomes of the `name` in the file that says what an artifact is, when that gets another one.
+pub(in crate::app) enum WithName {
+    /// The file with the new one.
+    Edited(Vec<u8>),
+    /// It has the old one, which can't be changed alone: what to tell of it.
+    Stays(String),
+    /// It has no name, or one of its own.
+    Other,
+}
+
+/// The file that says what an artifact is with another `name`, if it has the old one there.
 pub(in crate::app) fn with_name(
     kind: &Kind,
     file: &Path,
     bytes: &[u8],
     (old, new): (&str, &str),
-) -> Result<Option<Vec<u8>>> {
+) -> Result<WithName> {
     let own = frontmatter::parse_file(file, bytes);
     if own.fields.get("name").and_then(|name| name.as_str()) != Some(old) {
-        return Ok(None);
+        return Ok(WithName::Other);
     }
     let change = frontmatter::edit::Change::Set("name", new.to_owned());
     match frontmatter::edit::edit(bytes, file, kind, &[change]) {
-        Ok(edited) => Ok(Some(edited)),
-        Err(error) if error.code == Code::FrontmatterInvalid => Ok(None),
+        Ok(edited) => Ok(WithName::Edited(edited)),
+        Err(error) if error.code == Code::FrontmatterInvalid => {
+            let file = file.display();
+            let told = format!("the name in `{file}` stays: {}", error.message);
+            Ok(WithName::Stays(told))
+        }
         Err(error) => Err(error),
     }
 }

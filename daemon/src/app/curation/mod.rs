@@ -28,7 +28,7 @@ use super::change::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Plac
 use super::selection::Selection;
 use crate::store::list::Summary;
 
-pub(in crate::app) use files::with_name;
+pub(in crate::app) use files::{WithName, with_name};
 pub(in crate::app) use rate::Rated;
 use relock::{Touched, relock};
 
@@ -145,6 +145,14 @@ fn failed(id: &str, error: &Error) -> ChangeItem {
 
 pub(in crate::app) fn id_of(row: &Summary) -> ArtifactId {
     ArtifactId::new(Kind::from_manifest(&row.kind), row.name.clone())
+}
+
+/// What was done, and what else is to be known of it.
+fn also(told: String, more: Option<String>) -> String {
+    match more {
+        Some(more) => format!("{told}; {more}"),
+        None => told,
+    }
 }
 
 /// What a dry run says instead.

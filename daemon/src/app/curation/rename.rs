@@ -11,7 +11,7 @@ use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft, Place};
 use super::super::naming::Aliases;
 use super::super::selection::Selection;
-use super::{Batch, Work, edit_lock, files, id_of, regroup, relock, said};
+use super::{Batch, Work, also, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// The results that a summary always counts.
@@ -52,8 +52,9 @@ impl App {
             match check(&request.name, &aliases, draft, batch, row) {
                 Ok(Some(goal)) => {
                     let path = goal.path.clone();
-                    plan(goal, draft, batch, row)?;
-                    batch.done(row, result, &format!("to `{}`", request.name), &path);
+                    let stays = plan(goal, draft, batch, row)?;
+                    let told = also(format!("to `{}`", request.name), stays);
+                    batch.done(row, result, &told, &path);
                 }
                 Ok(None) => batch.done(row, "unchanged", "it has that name", &row.path),
                 Err(error) if error.code == Code::FileChanged => return Err(error),
@@ -120,8 +121,14 @@ fn check(
     }))
 }
 
-/// Drafts the new name. What fails here fails the whole: a part of it may be drafted.
-fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> Result<()> {
+/// Drafts the new name, and tells if the old one stays in the file. What fails here fails the whole: a part of it may be
+/// drafted.
+fn plan(
+    goal: Goal,
+    draft: &mut Draft<'_>,
+    batch: &Batch<'_>,
+    row: &Summary,
+) -> Result<Option<String>> {
     let (collection, id) = (batch.collection, id_of(row));
     let Goal {
         id: to,
@@ -133,8 +140,9 @@ fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> 
         files::place_of(collection, row),
         Place::collection(collection, path.as_str()),
     );
+    let mut stays = None;
     if has_files {
-        files::rename_inside(draft, collection, row, &from_place, new)?;
+        stays = files::rename_inside(draft, collection, row, &from_place, new)?;
         draft.rename(&from_place, &to_place)?;
     }
     let now = draft.now();
@@ -176,5 +184,5 @@ fn plan(goal: Goal, draft: &mut Draft<'_>, batch: &Batch<'_>, row: &Summary) -> 
     if draft.ratings()?.of(collection, &id.to_string()).is_some() {
         draft.rename_rating(collection, &id, &to)?;
     }
-    Ok(())
+    Ok(stays)
 }

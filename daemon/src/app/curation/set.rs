@@ -226,6 +226,10 @@ fn plan(
     for row in batch.rows {
         match is_free(row).and_then(|()| set_one(request, draft, batch, row)) {
             Ok((in_file, entry)) => {
+                let (in_file, silent) = match in_file {
+                    InFile::Set(differs) => (differs, None),
+                    InFile::Silent(why) => (false, Some(why).filter(|_| entry.is_some())),
+                };
                 touched.extend(batch.touched(row).filter(|_| in_file));
                 let result = if in_file || entry.is_some() {
                     said(request.dry_run, "would-change", "changed")
@@ -233,7 +237,8 @@ fn plan(
                     "unchanged"
                 };
                 edits.extend(entry);
-                batch.done(row, result, "", &row.path);
+                let told = silent.map(|why| format!("in the manifest only: {why}"));
+                batch.done(row, result, &told.unwrap_or_default(), &row.path);
             }
             Err(error) if error.code == Code::FileChanged => return Err(error),
             Err(error) => batch.failed(row, &error),
@@ -249,13 +254,21 @@ fn plan(
     })
 }
 
-/// Whether a file was drafted, and what changes in the manifest.
+/// What became of fields in the artifact's own file.
+enum InFile {
+    /// They stand there; whether it changes.
+    Set(bool),
+    /// It says none of them, and why.
+    Silent(String),
+}
+
+/// What was drafted in the file, and what changes in the manifest.
 fn set_one(
     request: &SetRequest,
     draft: &mut Draft<'_>,
     batch: &Batch<'_>,
     row: &Summary,
-) -> Result<(bool, Option<Edit>)> {
+) -> Result<(InFile, Option<Edit>)> {
     let key = batch.entries.key_of(row);
     if row.status == "declared" {
         return declared(request, batch, row, key);
@@ -280,30 +293,33 @@ fn set_one(
         Vec::new()
     };
     let own: Vec<Own> = request.fields.iter().filter_map(Field::in_file).collect();
-    let in_file =
-        !own.is_empty() && set_in_file(&own, draft, batch.collection, row, entry.is_some())?;
+    let in_file = if own.is_empty() {
+        InFile::Set(false)
+    } else {
+        set_in_file(&own, draft, batch.collection, row, entry.is_some())?
+    };
     let edit = key
         .filter(|_| !changes.is_empty())
         .map(|key| (key, changes));
     Ok((in_file, edit))
 }
 
-/// Drafts fields in the artifact's own file. Whether it changes.
+/// Drafts fields in the artifact's own file.
 fn set_in_file(
     changes: &[Own],
     draft: &mut Draft<'_>,
     collection: &str,
     row: &Summary,
     has_entry: bool,
-) -> Result<bool> {
+) -> Result<InFile> {
     if row.status == "missing" {
         return Err(Error::new(Code::FileNotFound, "its files are missing")
             .hint("`sm remove` takes it out of the manifest"));
     }
     let Some((place, file)) = files::manifest_file(draft, collection, row)? else {
         if has_entry {
-            // No file of it says what it is: the manifest does.
-            return Ok(false);
+            let why = "no file of it says what it is";
+            return Ok(InFile::Silent(why.to_owned()));
         }
         return Err(Error::new(
             Code::ArtifactInvalid,
@@ -317,7 +333,8 @@ fn set_in_file(
         ));
     };
     if has_entry && is_silent(&file, &bytes, changes) {
-        return Ok(false);
+        let why = format!("`{}` has no place for it", file.display());
+        return Ok(InFile::Silent(why));
     }
     let kind = Kind::from_manifest(&row.kind);
     let edited = frontmatter::edit(&bytes, &file, &kind, changes)?;
@@ -331,7 +348,7 @@ fn set_in_file(
     }
     draft.write(&place, edited)?;
     // Another artifact may have the same file.
-    draft.is_drafted(&place)
+    Ok(InFile::Set(draft.is_drafted(&place)?))
 }
 
 /// Whether a file has no place for these fields: settings in JSON, which say nothing of them. Then the manifest
@@ -359,7 +376,7 @@ fn declared(
     batch: &Batch<'_>,
     row: &Summary,
     key: Option<Key>,
-) -> Result<(bool, Option<Edit>)> {
+) -> Result<(InFile, Option<Edit>)> {
     let mut changes = Vec::new();
     for field in &request.fields {
         let Field::Text("description", _, value) = field else {
@@ -376,7 +393,7 @@ fn declared(
         }
     }
     Ok((
-        false,
+        InFile::Set(false),
         key.filter(|_| !changes.is_empty())
             .map(|key| (key, changes)),
     ))

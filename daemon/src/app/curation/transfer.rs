@@ -14,7 +14,7 @@ use super::super::App;
 use super::super::change::{Caller, ChangeSummary, Draft, Place, Source};
 use super::super::naming::Aliases;
 use super::super::selection::Selection;
-use super::{Batch, Entries, Work, edit_lock, files, id_of, regroup, relock, said};
+use super::{Batch, Entries, Work, also, edit_lock, files, id_of, regroup, relock, said};
 use crate::store::list::Summary;
 
 /// What is to be moved or copied.
@@ -47,6 +47,8 @@ struct Moved {
     new: ArtifactId,
     key: Option<Key>,
     path: String,
+    /// What to tell of its old name in the file, if that stays.
+    stays: Option<String>,
 }
 
 impl App {
@@ -132,6 +134,7 @@ fn plan(
                 } else {
                     format!("to `{to}`, as `{}`", one.new)
                 };
+                let reason = also(reason, one.stays.clone());
                 batch.done(row, result, &reason, &one.path);
                 moved.push(one);
             }
@@ -173,6 +176,7 @@ fn carry(
     };
     let place = files::place_of(batch.collection, row);
     let goal = Place::collection(target.collection, path.as_str());
+    let mut stays = None;
     if !row.path.is_empty() && draft.exists(&place)? {
         if target.taken.contains(&path) || draft.exists(&goal)? {
             return Err(exists(&path));
@@ -180,8 +184,13 @@ fn carry(
         if request.copy {
             let content = draft.content(&place)?;
             draft.put(&goal, Source::Disk(content))?;
-            if let Some(name) = request.name.as_ref().filter(|_| !request.dry_run) {
-                files::rename_inside(draft, target.collection, row, &goal, name)?;
+            if let Some(name) = &request.name {
+                // A dry run has no copy that could be changed.
+                stays = if request.dry_run {
+                    files::name_that_stays(draft, batch.collection, row, &place, name)?
+                } else {
+                    files::rename_inside(draft, target.collection, row, &goal, name)?
+                };
             }
         } else {
             owners.only(row)?;
@@ -198,6 +207,7 @@ fn carry(
         new,
         key,
         path,
+        stays,
     })
 }
 

@@ -155,6 +155,7 @@ fn examine(subject: &Subject<'_>, report: &mut Report) {
         body::check(&page, report);
         inline(&page, report);
     }
+    report.offer_what_works((subject.kind, file, bytes));
 }
 
 /// Hooks and servers in the fields.
@@ -217,6 +218,23 @@ impl Report {
 
     fn fixable(&mut self, rule: &str, line: Option<u32>, message: String, fix: Fix) {
         self.put(rule, line, message, Some(fix));
+    }
+
+    /// Offers to change fields only where that can be done in the form in which they are written.
+    fn offer_what_works(&mut self, (kind, file, bytes): (&Kind, &Path, &[u8])) {
+        let quotes = |one: &Finding| one.fix == Some(Fix::Quote);
+        let quoted = self.findings.iter().any(quotes);
+        let quoted = quoted.then(|| frontmatter::edit::quote(bytes, file, kind));
+        let quoted = quoted.and_then(Result::ok);
+        let bytes = quoted.as_deref().unwrap_or(bytes);
+        for finding in &mut self.findings {
+            if let Some(Fix::Fields(change)) = &finding.fix {
+                let changes = std::slice::from_ref(change);
+                if frontmatter::edit::edit(bytes, file, kind, changes).is_err() {
+                    finding.fix = None;
+                }
+            }
+        }
     }
 
     fn put(&mut self, rule: &str, line: Option<u32>, message: String, fix: Option<Fix>) {
