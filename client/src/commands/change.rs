@@ -74,6 +74,9 @@ struct Step<'a> {
     path: &'a str,
 }
 
+/// What to know of a change whose end nobody saw: who makes it again may make it twice.
+const EITHER: &str = "all of the change stands, or nothing of it: `sm log` tells";
+
 /// Follows a change to its end.
 pub(crate) async fn follow(
     context: &mut Context,
@@ -90,7 +93,7 @@ pub(crate) async fn follow(
             _ = tokio::signal::ctrl_c() => {
                 progress.finish();
                 return Err(Error::new(Code::Interrupted, "stopped")
-                    .hint("all of the change stands, or nothing of it: `sm log` tells")
+                    .hint(EITHER)
                     .into());
             }
             next = session.next(&mut stream) => next,
@@ -121,8 +124,11 @@ pub(crate) async fn follow(
                 None => {}
             },
             Ok(None) => break,
-            Err(error) => {
+            Err(mut error) => {
                 progress.finish();
+                if error.code == Code::DaemonUnavailable {
+                    error.hints = vec![EITHER.to_owned()];
+                }
                 return Err(error.into());
             }
         }
@@ -133,7 +139,7 @@ pub(crate) async fn follow(
             Code::DaemonUnavailable,
             "the daemon went away before it was done",
         )
-        .hint("run the command again: all of the change stands, or nothing of it")
+        .hint(EITHER)
     })?;
     finish(context, &items, &summary, words)
 }

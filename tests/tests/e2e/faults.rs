@@ -350,3 +350,16 @@ fn the_journal_gets_levels_and_no_times() {
     // The file has the same, with times.
     assert!(log(&sandbox).lines().all(|line| line.starts_with("20")));
 }
+
+#[test]
+fn who_does_not_know_whether_a_change_stands_is_not_told_to_make_it_again() {
+    let (sandbox, file) = prepared();
+    let source = skill(&sandbox.path("src"), "one", "Good");
+    sandbox.json(&["add", source.to_str().unwrap()]);
+    write(&file, "change.placed=kill");
+    let error = sandbox.fails(&["set", "one", "author=Me"], 7);
+    write(&file, "");
+    let told = "all of the change stands, or nothing of it: `sm log` tells";
+    assert_eq!(error["hints"], serde_json::json!([told]), "{error}");
+    assert_eq!(sandbox.show("one")["author"], "Me");
+}
