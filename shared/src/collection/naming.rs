@@ -19,6 +19,8 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
         "starts or ends with a blank"
     } else if name.chars().any(is_unseen) {
         "has a control character in it"
+    } else if what == "tag" && name.contains(',') {
+        "has a comma in it, which stands between tags"
     } else if name.chars().count() > MAX_NAME {
         "is longer than 200 characters"
     } else {
@@ -131,6 +133,7 @@ mod tests {
         for good in ["Data Layer", "größe", "c++", "a:b", "日本"] {
             assert_eq!(check_name("group", good), Ok(()), "{good}");
         }
+        assert!(check_name("group", "a,b").is_ok() && check_name("tag", "a,b").is_err());
         let long = "x".repeat(201);
         for bad in ["", "  ", " a", "a\n", "a\u{202e}b", long.as_str()] {
             assert_eq!(

@@ -182,3 +182,22 @@ fn definitions_are_made_and_changed() {
     sandbox.json(&["tag", "rename", "Back End", "server"]);
     assert_eq!(manifest(&sandbox).matches("[[tag_definitions]]").count(), 1);
 }
+
+#[test]
+fn no_tag_has_a_comma_in_its_name() {
+    let sandbox = stocked();
+    let before = (manifest(&sandbox), file(&sandbox, "flow"));
+    for args in [
+        ["tag", "create", "a,b"].as_slice(),
+        &["tag", "define", "a,b"],
+        &["tag", "rename", "kept", "p,q"],
+    ] {
+        let error = sandbox.fails(args, 2);
+        assert_eq!(error["code"], "usage.invalid_name", "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains("comma"),
+            "{error}"
+        );
+    }
+    assert_eq!((manifest(&sandbox), file(&sandbox, "flow")), before);
+}

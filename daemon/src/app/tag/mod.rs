@@ -386,10 +386,6 @@ impl Plan<'_, '_> {
         if is_new {
             for tag in tags {
                 naming::check_name("tag", tag)?;
-                if tag.contains(',') {
-                    let message = format!("the tag `{tag}` has a comma in it");
-                    return Err(Error::new(Code::InvalidName, message));
-                }
             }
         }
         let selected = self.app.select(self.collection, selection)?;
