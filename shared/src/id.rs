@@ -56,6 +56,12 @@ impl ArtifactRef {
         self.name.contains(['*', '?'])
     }
 
+    /// Whether it is the pattern that everything fits. That means all also beside an artifact of this name, which is
+    /// named with its kind.
+    pub fn is_all(&self) -> bool {
+        self.kind.is_none() && self.name == "*"
+    }
+
     /// What to say of a name that begins as if with a kind, of which there is none.
     pub fn mistaken_kind(&self) -> Option<String> {
         let (kind, name) = self.name.split_once(':')?;

@@ -100,7 +100,8 @@ pub(super) fn spread<'n>(given: &[String], there: impl Iterator<Item = &'n str>)
     let there: Vec<&str> = there.collect();
     let mut all: Vec<String> = Vec::new();
     for name in given {
-        let is_pattern = glob::is_pattern(Path::new(name)) && !there.contains(&name.as_str());
+        let is_name = !parsed(name).is_all() && there.contains(&name.as_str());
+        let is_pattern = glob::is_pattern(Path::new(name)) && !is_name;
         let fitting = there
             .iter()
             .filter(|one| is_pattern && glob::fits(name, one));
@@ -187,7 +188,12 @@ impl App {
         let mut selected = Selected::default();
         for name in &selection.names {
             let reference = parsed(name);
-            let found = match self.resolve_in(&store, collection, &reference) {
+            let resolved = if reference.is_all() {
+                Err(Error::new(Code::ArtifactNotFound, name))
+            } else {
+                self.resolve_in(&store, collection, &reference)
+            };
+            let found = match resolved {
                 Ok(row) if !selection.is_filtered() || passes.contains(&row.row) => Ok(vec![row]),
                 Ok(row) => {
                     let message = format!(

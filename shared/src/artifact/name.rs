@@ -24,6 +24,26 @@ pub fn bare_or_whole(name: &str) -> &str {
     bare(name).unwrap_or(name)
 }
 
+/// Checks a new name that a person gives: one that means something else where artifacts are chosen would have no effect
+/// there, or too much. What is called so already keeps its name.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub fn validate_given(name: &str) -> Result<()> {
+    validate(name)?;
+    let fault = if name.starts_with('-') {
+        "begins with a hyphen, as flags do"
+    } else if name.contains(['*', '?', '[']) {
+        "has a `*`, `?` or `[` in it, which make a pattern"
+    } else if name.contains('=') {
+        "has a `=` in it, which makes it a field with its value"
+    } else {
+        return Ok(());
+    };
+    Err(broken(name, fault))
+}
+
 /// Checks a new name.
 ///
 /// # Errors
@@ -51,11 +71,13 @@ pub fn validate(name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
+    Err(broken(name, fault))
+}
+
+fn broken(name: &str, fault: &str) -> Error {
     let shown: String = name.escape_debug().take(80).collect();
-    Err(
-        Error::new(Code::InvalidName, format!("the name `{shown}` {fault}"))
-            .hint("choose another: letters, digits and hyphens always work"),
-    )
+    Error::new(Code::InvalidName, format!("the name `{shown}` {fault}"))
+        .hint("choose another: letters, digits and hyphens between them always work")
 }
 
 /// Characters that change how a line is shown without being seen: line and paragraph separators and
@@ -107,7 +129,7 @@ mod tests {
             "x_y",
             &"n".repeat(200),
         ] {
-            assert_eq!(validate(name), Ok(()), "{name}");
+            assert_eq!(validate_given(name), Ok(()), "{name}");
         }
     }
 
@@ -135,6 +157,24 @@ mod tests {
             assert_eq!(error.code, Code::InvalidName);
             assert!(error.message.contains(why), "{name:?}: {}", error.message);
             assert!(!error.message.chars().any(char::is_control), "{name:?}");
+            assert_eq!(validate_given(name), Err(error));
+        }
+    }
+
+    #[test]
+    fn names_that_choose_are_not_given() {
+        for (name, why) in [
+            ("-", "hyphen"),
+            ("-x", "hyphen"),
+            ("*", "pattern"),
+            ("a?", "pattern"),
+            ("[a]", "pattern"),
+            ("k=v", "field"),
+        ] {
+            assert_eq!(validate(name), Ok(()), "{name}");
+            let error = validate_given(name).unwrap_err();
+            assert_eq!(error.code, Code::InvalidName);
+            assert!(error.message.contains(why), "{name}: {}", error.message);
         }
     }
 

@@ -256,3 +256,47 @@ fn names_that_differ_only_in_case_or_normal_form_are_two() {
     let report = sandbox.run(&["doctor", "--json"]).stdout;
     assert_eq!(report.matches("\"artifact-clash\"").count(), 2, "{report}");
 }
+
+#[test]
+fn no_name_is_given_that_means_something_in_a_selection() {
+    let sandbox = Sandbox::with_two();
+    let source = skill(&sandbox.path("new"), "x", "New");
+    let folder = sandbox.path("team");
+    write(folder.join("collection.toml"), "[collection]\n");
+    let (source, folder) = (source.to_str().unwrap(), folder.to_str().unwrap());
+    for name in ["*", "a?", "[a]", "k=v", "-", "-x"] {
+        let given = format!("--as={name}");
+        for args in [
+            ["add", source, &given].as_slice(),
+            &["copy", "one", &given],
+            &["rename", "one", "--", name],
+            &["collection", "create", "--", name],
+            &["collection", "rename", "default", "--", name],
+            &["collection", "import", folder, &format!("--name={name}")],
+        ] {
+            // What follows `--` is no flag.
+            let mut command = sandbox.sm(&["--json"]);
+            command.args(args);
+            let error = skillmeat_tests::home::output(command).exits(2).error();
+            assert_eq!(error["code"], "usage.invalid_name", "{args:?}: {error}");
+        }
+    }
+    assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
+}
+
+#[test]
+fn the_pattern_of_all_means_all_also_beside_one_of_that_name() {
+    let sandbox = Sandbox::with_two();
+    let place = sandbox.collection("default", "skills/*/SKILL.md");
+    write(place, "---\nname: odd\ndescription: Odd\n---\n");
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let of = |name: &str| sandbox.json(&["rate", name, "5", "--dry-run"])["rated"].clone();
+    assert_eq!(of("*"), 3);
+    assert_eq!(of("skill:*"), 1);
+    // Groups are chosen likewise.
+    for group in ["*", "other"] {
+        sandbox.json(&["group", "create", group]);
+    }
+    let gone = sandbox.json(&["group", "delete", "*"]);
+    assert_eq!(gone["deleted"], 2, "{gone}");
+}

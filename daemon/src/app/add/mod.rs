@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use skillmeat_shared::artifact::discover::Candidate;
 use skillmeat_shared::artifact::read::{self, Reading};
-use skillmeat_shared::artifact::scan;
+use skillmeat_shared::artifact::{name as names, scan};
 use skillmeat_shared::collection::edit;
 use skillmeat_shared::collection::lockfile::Lockfile;
 
@@ -109,6 +109,9 @@ impl App {
     /// can be added at all.
     pub fn add(&self, request: &AddRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
         let name = self.known_collection(&request.collection)?;
+        if let Some(name) = &request.name {
+            names::validate_given(name)?;
+        }
         if request.name.is_some() && (request.all || request.paths.len() != 1) {
             return Err(Error::new(
                 Code::InvalidArgument,

@@ -208,7 +208,7 @@ impl App {
         dry_run: bool,
         caller: &dyn Caller,
     ) -> Result<ChangeSummary> {
-        artifact::name::validate(new_name)?;
+        artifact::name::validate_given(new_name)?;
         self.own(name)?;
         self.is_free(new_name, "choose another name")?;
         let is_default = self.collection_or_default("") == name;
@@ -373,7 +373,7 @@ impl App {
         } else {
             name.to_owned()
         };
-        artifact::name::validate(&wanted)?;
+        artifact::name::validate_given(&wanted)?;
         self.is_free(&wanted, IMPORTED)?;
         let plan = |draft: &mut Draft<'_>| {
             let place = Place::collection_as_whole(&wanted);
@@ -460,5 +460,5 @@ fn said_name(folder: &Path, source: &str) -> Result<Option<String>> {
     let manifest =
         Manifest::parse(&text).map_err(|error| invalid(error.message, Some(error.line)))?;
     let said = manifest.header.name;
-    Ok(said.filter(|name| artifact::name::validate(name).is_ok()))
+    Ok(said.filter(|name| artifact::name::validate_given(name).is_ok()))
 }

@@ -188,6 +188,7 @@ impl App {
             );
             return Err(exists(name, &otherwise));
         }
+        artifact::name::validate_given(name)?;
         let text = if draft.exists(&at(""))? {
             draft.new_manifest(name, &manifest)?
         } else {

@@ -33,7 +33,7 @@ pub struct RenameRequest {
 impl App {
     /// Gives an artifact another name.
     pub fn rename(&self, request: &RenameRequest, caller: &dyn Caller) -> Result<ChangeSummary> {
-        name::validate(&request.name)?;
+        name::validate_given(&request.name)?;
         let work = Work {
             verb: "artifact.rename",
             words: format!("rename to `{}`:", request.name),

@@ -67,7 +67,7 @@ impl App {
         };
         self.asked(&store, &to, false)?;
         if let Some(name) = &request.name {
-            name::validate(name)?;
+            name::validate_given(name)?;
         }
         if from == to && (!request.copy || request.name.is_none()) {
             let message = format!("`{to}` is where the artifacts are already");

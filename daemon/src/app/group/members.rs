@@ -144,7 +144,8 @@ impl Plan<'_> {
         let mut chosen: Vec<String> = Vec::new();
         for name in &selection.names {
             let reference = parsed(name);
-            if !reference.is_pattern() || members.by_text.contains_key(name) {
+            let is_member = members.by_text.contains_key(name) && !reference.is_all();
+            if is_member || !reference.is_pattern() {
                 chosen.push(name.clone());
                 continue;
             }

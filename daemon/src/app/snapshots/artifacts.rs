@@ -129,7 +129,8 @@ fn meant<'h>(reference: &ArtifactRef, held: &'h [(Found, Node)]) -> Result<Vec<&
     };
     let named = held
         .iter()
-        .filter(|(found, _)| found.name == reference.name && is_kind(found));
+        .filter(|(found, _)| found.name == reference.name && is_kind(found))
+        .filter(|_| !reference.is_all());
     let named: Vec<_> = named.collect();
     if named.len() > 1 {
         return Err(ambiguous(reference, &named));
