@@ -41,9 +41,9 @@ pub(crate) struct AddArgs {
     /// The name in the collection [default: from the path]
     #[arg(
         id = "own_name",
-        long = "name",
-        short,
-        visible_alias = "as",
+        long = "as",
+        short = 'n',
+        visible_alias = "name",
         value_name = "NAME",
         conflicts_with = "all"
     )]

@@ -26,9 +26,9 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Outcome {
     if args.name.is_some() && paths.len() > 1 {
         return Err(Error::new(
             Code::InvalidArgument,
-            "`--name` names one artifact, but several paths are given",
+            "`--as` names one artifact, but several paths are given",
         )
-        .hint("add them one by one, or leave `--name` out")
+        .hint("add them one by one, or leave `--as` out")
         .into());
     }
     // The daemon takes an empty name for none; a name that breaks the rules is refused here as it is there.

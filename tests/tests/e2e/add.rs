@@ -262,8 +262,12 @@ fn what_can_not_be_added_says_why_with_its_own_exit_code() {
     let source = source.to_str().unwrap();
     let error = sandbox.fails(&["add", source, "-c", "nowhere"], 3);
     assert_eq!(error["code"], "collection.not_found");
-    let error = sandbox.fails(&["add", source, source, "--name", "x"], 2);
-    assert_eq!(error["code"], "usage.invalid_argument");
+    for flag in ["--as", "--name"] {
+        let error = sandbox.fails(&["add", source, source, flag, "x"], 2);
+        assert_eq!(error["code"], "usage.invalid_argument");
+        let said = "`--as` names one artifact, but several paths are given";
+        assert_eq!(error["message"], said);
+    }
     let odd = sandbox.path("odd");
     let error = sandbox.fails(&["add", odd.to_str().unwrap(), "--type", "skill"], 2);
     assert_eq!(error["code"], "artifact.invalid");

@@ -117,7 +117,7 @@ impl App {
                 Code::InvalidArgument,
                 "a name is given for several artifacts",
             )
-            .hint("use `--name` with a single path and without `--all`"));
+            .hint("use `--as` with a single path and without `--all`"));
         }
         let asked = Asked {
             verb: if request.chosen.is_empty() {

@@ -170,7 +170,7 @@ fn decide(
         let (what, how) = if same {
             ("the same artifact as", "")
         } else {
-            ("name clash with", "; add it alone with `--name`")
+            ("name clash with", "; add it alone with `--as`")
         };
         return not(
             "skipped",
@@ -214,7 +214,7 @@ fn decide(
             // Among many, another artifact of the name is no more than a name that is taken.
             _ if named.is_one_of_many => {
                 let reason =
-                    format!("name clash with `{id}` in the collection; add it alone with `--name`");
+                    format!("name clash with `{id}` in the collection; add it alone with `--as`");
                 return not("skipped", reason, None);
             }
             _ => {

@@ -188,7 +188,7 @@ impl Sources {
                 found.len()
             );
             self.named.truncate(named);
-            return Err(Error::new(Code::InvalidArgument, message).hint("leave `--name` out"));
+            return Err(Error::new(Code::InvalidArgument, message).hint("leave `--as` out"));
         }
         for one in found {
             one.source = shown(archive, root, &one.source);
@@ -252,7 +252,7 @@ fn single(request: &AddRequest, path: &Path) -> Result<Candidate> {
                 Code::InvalidName,
                 format!("`{}` gives no name", path.display()),
             )
-            .hint("give one with `--name`")
+            .hint("give one with `--as`")
         })?,
     };
     Ok(Candidate {
