@@ -321,3 +321,18 @@ fn what_is_wrong_in_a_collection_is_told() {
         "{told:?}"
     );
 }
+
+#[test]
+fn what_is_neither_a_folder_nor_an_archive_is_not_imported() {
+    let sandbox = Sandbox::initialised();
+    let file = sandbox.path("notes.txt");
+    write(&file, "text");
+    for path in ["/dev/null", file.to_str().unwrap()] {
+        for more in [&[][..], &["--copy"]] {
+            let error = sandbox.fails(&[&["collection", "import", path], more].concat(), 2);
+            assert_eq!(error["code"], "usage.invalid_argument", "{error}");
+            let said = format!("`{path}` is neither a folder nor an archive");
+            assert_eq!(error["message"], said, "{error}");
+        }
+    }
+}

@@ -315,6 +315,12 @@ impl App {
         }
         let folder =
             std::fs::canonicalize(&path).map_err(|error| Error::io("open", &path, &error))?;
+        if !folder.is_dir() {
+            let message = format!("`{source}` is neither a folder nor an archive");
+            return Err(Error::new(Code::InvalidArgument, message).hint(
+                "name a folder with a `collection.toml`, a `.tar.gz` or `.zip`, or a git URL",
+            ));
+        }
         Ok(Origin {
             called: name_of(&folder),
             folder,
