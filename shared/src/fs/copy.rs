@@ -1,15 +1,15 @@
 //! Copying an artifact into a collection.
 //!
 //! The copy is made beside its place and moved there when it is whole and on the disk, so that a reader sees
-//! all of it or nothing. What the copy holds is files and folders only: links inside the source are
+//! all of it or nothing. What the copy of an artifact holds is files and folders only: links inside the source are
 //! replaced by what they lead to, and a link out of it is left out, since the artifact would otherwise take
-//! along whatever it points at.
+//! along whatever it points at. The copy of a collection keeps links that lead to the same in the copy.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
 
 use super::atomic::{Temporary, open_regular, place_new, sync_folder};
 use super::contain;
@@ -43,6 +43,15 @@ const EXCLUDED: [&str; 12] = [
     "Thumbs.db",
 ];
 
+/// What becomes of links that stay inside what is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// The copy has what they lead to.
+    Followed,
+    /// They stay links, but for those that would not lead to the same in the copy.
+    Kept,
+}
+
 /// Whether a file or folder with this name is left out of copies.
 pub fn is_excluded(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
@@ -57,7 +66,7 @@ pub fn is_excluded(name: &OsStr) -> bool {
 /// # Errors
 /// [`Code::FileExists`] if something stands at `dst`; [`Code::FileTooLarge`] above one of the limits;
 /// otherwise what the file system says. Nothing is left behind then.
-pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
+pub fn copy_tree(src: &Path, dst: &Path, links: Links) -> Result<Vec<Problem>> {
     if fs::symlink_metadata(dst).is_ok() {
         return Err(Error::new(
             Code::FileExists,
@@ -69,7 +78,7 @@ pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
     let folder = dst.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, &error))?;
     let temporary = Temporary::adopt(Temporary::name_in(folder));
-    let mut copy = Copy::of(root.clone());
+    let mut copy = Copy::of(root.clone(), links);
     if root.is_dir() {
         let target = fs::canonicalize(folder).map_err(|error| Error::io("read", folder, &error))?;
         if target.starts_with(&root) {
@@ -84,13 +93,13 @@ pub fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
     Ok(copy.notes)
 }
 
-/// What a copy of the file or folder `src` leaves out, as [`copy_artifact`] would note it.
+/// What a copy of the file or folder `src` leaves out, as [`copy_tree`] would note it.
 ///
 /// # Errors
-/// As [`copy_artifact`], of what can be told without reading files.
-pub fn left_out(src: &Path) -> Result<Vec<Problem>> {
+/// As [`copy_tree`], of what can be told without reading files.
+pub fn left_out(src: &Path, links: Links) -> Result<Vec<Problem>> {
     let root = fs::canonicalize(src).map_err(|error| Error::io("read", src, &error))?;
-    let mut copy = Copy::of(root.clone());
+    let mut copy = Copy::of(root.clone(), links);
     if root.is_dir() {
         copy.survey(&root, &mut Vec::new())?;
     } else if root.is_file() {
@@ -99,17 +108,30 @@ pub fn left_out(src: &Path) -> Result<Vec<Problem>> {
     Ok(copy.notes)
 }
 
+/// What a copy of an entry is made of.
+enum Made {
+    Folder(PathBuf),
+    File(PathBuf),
+    /// A link with this text.
+    Link(PathBuf),
+}
+
 struct Copy {
     root: PathBuf,
+    links: Links,
+    /// In how many folders that a link stood for the walk is: what is relative there leads elsewhere in the copy.
+    followed: usize,
     notes: Vec<Problem>,
     entries: usize,
     bytes: u64,
 }
 
 impl Copy {
-    const fn of(root: PathBuf) -> Self {
+    const fn of(root: PathBuf, links: Links) -> Self {
         Self {
             root,
+            links,
+            followed: 0,
             notes: Vec::new(),
             entries: 0,
             bytes: 0,
@@ -155,14 +177,24 @@ impl Copy {
 
     fn entry(&mut self, from: &Path, to: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
         match self.real(from, above)? {
-            Some((real, true)) => self.folder(&real, to, above),
-            Some((real, false)) => self.file(&real, to),
+            Some(Made::Folder(real)) => {
+                let followed = usize::from(real != from);
+                self.followed += followed;
+                self.folder(&real, to, above)?;
+                self.followed -= followed;
+                Ok(())
+            }
+            Some(Made::File(real)) => self.file(&real, to),
+            Some(Made::Link(text)) => {
+                self.count(from)?;
+                symlink(text, to).map_err(|error| Error::io("create", to, &error))
+            }
             None => Ok(()),
         }
     }
 
-    /// What a copy of an entry is made of, and whether that is a folder; nothing if it is left out, which is noted.
-    fn real(&mut self, from: &Path, above: &[PathBuf]) -> Result<Option<(PathBuf, bool)>> {
+    /// What a copy of an entry is made of; nothing if it is left out, which is noted.
+    fn real(&mut self, from: &Path, above: &[PathBuf]) -> Result<Option<Made>> {
         let kind = fs::symlink_metadata(from)
             .map_err(|error| Error::io("read", from, &error))?
             .file_type();
@@ -184,7 +216,15 @@ impl Copy {
                     );
                     return Ok(None);
                 }
-                Ok(real) => real,
+                Ok(real) => {
+                    let text = fs::read_link(from);
+                    let text = text.map_err(|error| Error::io("read", from, &error))?;
+                    let is_in_place = self.links == Links::Kept && self.followed == 0;
+                    if is_in_place && self.leads_there(from, &text) {
+                        return Ok(Some(Made::Link(text)));
+                    }
+                    real
+                }
                 Err(_) => {
                     self.note(from, "link.broken", "leads nowhere and was left out");
                     return Ok(None);
@@ -194,8 +234,11 @@ impl Copy {
             from.to_path_buf()
         };
         let found = fs::metadata(&real).map_err(|error| Error::io("read", &real, &error))?;
-        if found.is_dir() || found.is_file() {
-            return Ok(Some((real, found.is_dir())));
+        if found.is_dir() {
+            return Ok(Some(Made::Folder(real)));
+        }
+        if found.is_file() {
+            return Ok(Some(Made::File(real)));
         }
         self.note(
             from,
@@ -203,6 +246,30 @@ impl Copy {
             "is a pipe, socket or device and was left out",
         );
         Ok(None)
+    }
+
+    /// Whether a link with this text, which leads somewhere, leads to the same in a copy: through folders that are all
+    /// copied as such.
+    fn leads_there(&self, link: &Path, text: &Path) -> bool {
+        let mut at = link.parent().unwrap_or(link).to_path_buf();
+        let mut parts = text.components().peekable();
+        while let Some(part) = parts.next() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    at.pop();
+                }
+                Component::Normal(name) if !is_excluded(name) => at.push(name),
+                _ => return false,
+            }
+            if !at.starts_with(&self.root) {
+                return false;
+            }
+            if let Ok(next) = fs::read_link(&at) {
+                return parts.peek().is_none() && self.leads_there(&at, &next);
+            }
+        }
+        true
     }
 
     /// Walks as a copy would, and only notes what that leaves out.
@@ -213,9 +280,16 @@ impl Copy {
         }
         above.push(from.to_path_buf());
         for name in self.names(from)? {
-            match self.real(&from.join(name), above)? {
-                Some((real, true)) => self.survey(&real, above)?,
-                Some((real, false)) => self.weigh(&real)?,
+            let entry = from.join(name);
+            match self.real(&entry, above)? {
+                Some(Made::Folder(real)) => {
+                    let followed = usize::from(real != entry);
+                    self.followed += followed;
+                    self.survey(&real, above)?;
+                    self.followed -= followed;
+                }
+                Some(Made::File(real)) => self.weigh(&real)?,
+                Some(Made::Link(_)) => self.count(from)?,
                 None => {}
             }
         }

@@ -72,14 +72,15 @@ impl Look {
 }
 
 impl Staged {
-    /// A copy of an artifact, with the rules of [`copy::copy_artifact`]. The folder of `target` must exist.
-    pub fn artifact(
+    /// A copy with the rules of [`copy::copy_tree`]. The folder of `target` must exist.
+    pub fn copy(
         source: &Path,
         target: &Path,
         room: Option<&Path>,
+        links: copy::Links,
     ) -> Result<(Self, Vec<Problem>)> {
         let staged = Self::reserve(target, room);
-        let notes = copy::copy_artifact(source, staged.temporary.path())?;
+        let notes = copy::copy_tree(source, staged.temporary.path(), links)?;
         Ok((staged, notes))
     }
 

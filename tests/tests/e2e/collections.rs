@@ -1,5 +1,7 @@
 //! `sm init` and `sm collection`.
 
+use std::path::Path;
+
 use serde_json::json;
 use skillmeat_tests::home::{skill, text, write};
 use skillmeat_tests::{Sandbox, until};
@@ -382,6 +384,10 @@ fn what_was_exported_can_be_imported() {
     };
     let own = copied("SKILL.md");
     assert!(own.is_some());
+    for (path, target) in [("inside", "SKILL.md"), ("deep/up", "../SKILL.md")] {
+        let path = sandbox.collection("again", &format!("skills/one/{path}"));
+        assert_eq!(std::fs::read_link(path).unwrap(), Path::new(target));
+    }
     for (path, is_there) in [
         ("inside", true),
         ("deep/up", true),

@@ -157,3 +157,52 @@ fn a_file_that_two_artifacts_share_is_written_once() {
     }
     assert!(agent.is_symlink());
 }
+
+#[test]
+fn a_copy_of_a_collection_keeps_its_links() {
+    let sandbox = Sandbox::initialised();
+    let folder = sandbox.path("team");
+    let one = skill(&folder.join("skills"), "one", "One");
+    write(folder.join("collection.toml"), "[collection]\n");
+    write(one.join("deep/.git/config"), "left out");
+    let absolute = one.join("SKILL.md");
+    for (link, target) in [
+        ("l", Path::new("SKILL.md")),
+        ("deep/up", Path::new("../SKILL.md")),
+        ("../two", Path::new("one")),
+        ("absolute", &absolute),
+        ("uncopied", Path::new("deep/.git/config")),
+        ("around", Path::new("../../../team/skills/one/SKILL.md")),
+        ("out", Path::new("/etc/hostname")),
+    ] {
+        symlink(target, one.join(link)).unwrap();
+    }
+    let import = [
+        "collection",
+        "import",
+        folder.to_str().unwrap(),
+        "--copy",
+        "--name",
+        "mine",
+    ];
+    let planned = sandbox.json(&[&import[..], &["--dry-run"]].concat());
+    let done = sandbox.json(&import);
+    assert_eq!(planned["notes"], done["notes"]);
+    assert!(done["notes"].to_string().contains("out"), "{done:#}");
+    let at = |path: &str| sandbox.collection("mine", &format!("skills/one/{path}"));
+    for (link, target) in [
+        ("l", "SKILL.md"),
+        ("deep/up", "../SKILL.md"),
+        ("../two", "one"),
+    ] {
+        assert_eq!(std::fs::read_link(at(link)).unwrap(), Path::new(target));
+    }
+    // What would lead back to the original is a file.
+    let text = std::fs::read(at("SKILL.md")).unwrap();
+    for path in ["absolute", "around"] {
+        assert!(!at(path).is_symlink(), "{path}");
+        assert_eq!(std::fs::read(at(path)).unwrap(), text, "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(at("uncopied")).unwrap(), "left out");
+    assert!(!at("uncopied").is_symlink() && at("out").symlink_metadata().is_err());
+}

@@ -15,6 +15,7 @@ use skillmeat_shared::artifact::{name as names, scan};
 use skillmeat_shared::collection::edit;
 use skillmeat_shared::collection::lockfile::Lockfile;
 
+use skillmeat_shared::fs::copy::Links;
 use skillmeat_shared::{Code, Error, Kind, Result};
 
 use super::App;
@@ -262,7 +263,7 @@ fn put(name: &str, place: &Place, planned: &Planned, draft: &mut Draft<'_>) -> R
         draft.put(place, Source::Folder)?;
     }
     let target = Place::collection(name, copy_to);
-    draft.put(&target, Source::Disk(planned.from.clone()))?;
+    draft.put(&target, Source::Disk(planned.from.clone(), Links::Followed))?;
     if let Renamed::File(file, bytes) = &planned.renamed {
         let inner = if planned.from.is_dir() {
             format!("{copy_to}/{}", file.display())

@@ -6,6 +6,7 @@ use skillmeat_shared::bundle::archive::{self, Limits};
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::error::word;
+use skillmeat_shared::fs::copy::Links;
 use skillmeat_shared::history::Node;
 use skillmeat_shared::paths::{Environment as _, ProcessEnvironment};
 use skillmeat_shared::source::{RepositoryUrl, is_url, shown};
@@ -392,7 +393,7 @@ impl App {
                 Taken::InPlace => Source::Past(Node::Link {
                     target: folder.as_os_str().to_owned(),
                 }),
-                Taken::Copied => Source::Disk(folder.to_owned()),
+                Taken::Copied => Source::Disk(folder.to_owned(), Links::Kept),
                 Taken::Moved => Source::Ours(folder.to_owned()),
             };
             draft.put(&place, from)

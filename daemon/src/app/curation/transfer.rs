@@ -7,6 +7,7 @@ use skillmeat_shared::collection::edit::{self, Change, Key};
 use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::collection::lockfile::Lockfile;
 use skillmeat_shared::collection::manifest::Manifest;
+use skillmeat_shared::fs::copy::Links;
 use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -183,7 +184,7 @@ fn carry(
         }
         if request.copy {
             let content = draft.content(&place)?;
-            draft.put(&goal, Source::Disk(content))?;
+            draft.put(&goal, Source::Disk(content, Links::Followed))?;
             if let Some(name) = &request.name {
                 // A dry run has no copy that could be changed.
                 stays = if request.dry_run {

@@ -3,6 +3,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use super::*;
 use crate::fs::write;
 
+fn copy_artifact(src: &Path, dst: &Path) -> Result<Vec<Problem>> {
+    copy_tree(src, dst, Links::Followed)
+}
+
 fn touch(path: &Path, content: &str, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     write(path, content.as_bytes(), mode).unwrap();
@@ -32,7 +36,7 @@ fn what_is_too_large_is_refused_also_before_it_is_copied() {
     touch(&src.join("data/hole.bin"), "", 0o644);
     let hole = File::options().write(true).open(src.join("data/hole.bin"));
     hole.unwrap().set_len(MAX_BYTES).unwrap();
-    let error = left_out(&src).unwrap_err();
+    let error = left_out(&src, Links::Followed).unwrap_err();
     assert_eq!(error.code, Code::FileTooLarge);
     assert_eq!(
         copy_artifact(&src, &folder.path().join("dst")).unwrap_err(),
@@ -103,7 +107,7 @@ fn links_inside_are_followed_and_others_left_out() {
     .unwrap();
     let dst = folder.path().join("dst");
     let notes = copy_artifact(&src, &dst).unwrap();
-    assert_eq!(left_out(&src).unwrap(), notes);
+    assert_eq!(left_out(&src, Links::Followed).unwrap(), notes);
     let mut notes: Vec<_> = notes
         .iter()
         .map(|note| (note.code.as_str(), note.path.as_deref().unwrap()))
@@ -186,4 +190,64 @@ fn deep_folders_are_refused() {
             .count(),
         0
     );
+}
+
+#[test]
+fn links_that_lead_to_the_same_in_the_copy_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join("src").join(path);
+    fs::create_dir_all(at("one/deep/.git")).unwrap();
+    fs::create_dir_all(at("two")).unwrap();
+    for file in ["one/file", "one/deep/.git/config", "two/other"] {
+        File::create(at(file)).unwrap();
+    }
+    let real = fs::canonicalize(at("")).unwrap();
+    let absolute = real.join("one/file");
+    let inner = real.join("two");
+    for (link, text) in [
+        ("one/l", Path::new("file")),
+        ("one/chain", Path::new("./l")),
+        ("one/deep/up", Path::new("../file")),
+        ("two/up", Path::new("../one/file")),
+        ("folder", Path::new("one")),
+        ("one/absolute", &absolute),
+        ("one/chained", Path::new("absolute")),
+        ("one/deep/two", &inner),
+        ("one/excluded", Path::new("deep/.git/config")),
+        ("one/around", Path::new("../../src/one/file")),
+        ("through", Path::new("folder/file")),
+        ("out", Path::new("/")),
+        ("loop", Path::new(".")),
+        ("broken", Path::new("nothing")),
+    ] {
+        symlink(text, at(link)).unwrap();
+    }
+    let dst = folder.path().join("dst");
+    let notes = copy_tree(&at(""), &dst, Links::Kept).unwrap();
+    assert_eq!(left_out(&at(""), Links::Kept).unwrap(), notes);
+    let codes: Vec<&str> = notes.iter().map(|note| note.code.as_str()).collect();
+    assert_eq!(codes, ["link.broken", "link.loop", "link.outside"]);
+    let kept = |path: &str| fs::read_link(dst.join(path)).ok();
+    for (path, text) in [
+        ("one/l", "file"),
+        ("one/chain", "./l"),
+        ("one/deep/up", "../file"),
+        ("two/up", "../one/file"),
+        ("folder", "one"),
+    ] {
+        assert_eq!(kept(path).as_deref(), Some(Path::new(text)), "{path}");
+    }
+    // Those that would lead elsewhere there are what they led to.
+    for path in [
+        "one/absolute",
+        "one/chained",
+        "one/deep/two/other",
+        "one/deep/two/up",
+        "one/excluded",
+        "one/around",
+        "through",
+    ] {
+        let found = fs::symlink_metadata(dst.join(path)).unwrap();
+        assert!(found.is_file(), "{path}");
+    }
 }

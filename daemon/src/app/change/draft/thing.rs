@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use skillmeat_shared::fs::copy::Links;
 use skillmeat_shared::fs::{self, FileHash, Staged, read_bounded};
 use skillmeat_shared::history::Node;
 use skillmeat_shared::{Code, Error, Result};
@@ -16,8 +17,8 @@ const MODE: u32 = 0o600;
 /// Where something comes from that is put into a draft.
 #[derive(Debug, Clone)]
 pub(in crate::app) enum Source {
-    /// A file or folder outside, copied with the rules for artifacts.
-    Disk(PathBuf),
+    /// A file or folder outside, of which a copy is made; a collection keeps its links.
+    Disk(PathBuf, Links),
     /// A file or folder that was made for this, which moves here as it is.
     Ours(PathBuf),
     /// A state of the past.

@@ -34,7 +34,7 @@ impl Draft<'_> {
     /// Drafts a file or folder. What stands there is replaced as a whole.
     pub(in crate::app) fn put(&mut self, place: &Place, from: Source) -> Result<()> {
         // A source that can't be copied is one thing that fails, and nothing of it was drafted.
-        let is_foreign = matches!(from, Source::Disk(_));
+        let is_foreign = matches!(from, Source::Disk(..));
         let outcome = self.put_whole(place, from);
         if is_foreign {
             outcome
@@ -45,8 +45,8 @@ impl Draft<'_> {
 
     fn put_whole(&mut self, place: &Place, from: Source) -> Result<()> {
         let target = self.on_disk(place)?;
-        if let (true, Source::Disk(path)) = (self.is_dry, &from) {
-            let notes = fs::copy::left_out(path)?;
+        if let (true, Source::Disk(path, links)) = (self.is_dry, &from) {
+            let notes = fs::copy::left_out(path, *links)?;
             self.note_left_out(place, notes);
         }
         if let Some(outer) = self.outer(place).filter(|outer| outer != place) {
@@ -54,7 +54,7 @@ impl Draft<'_> {
         }
         let thing = if self.is_dry {
             Thing::like(match from {
-                Source::Disk(path) | Source::Ours(path) => Some(path),
+                Source::Disk(path, _) | Source::Ours(path) => Some(path),
                 Source::Past(_) | Source::Folder => None,
             })
         } else {
@@ -123,7 +123,7 @@ impl Draft<'_> {
         thing.state = None;
         let Some(staged) = &thing.staged else {
             thing.like = match from {
-                Source::Disk(path) | Source::Ours(path) if thing.like.is_none() => {
+                Source::Disk(path, _) | Source::Ours(path) if thing.like.is_none() => {
                     path.parent().map(Path::to_path_buf)
                 }
                 _ => thing.like.take(),
@@ -135,8 +135,8 @@ impl Draft<'_> {
             fs::make_folders(folder)?;
         }
         match from {
-            Source::Disk(source) => {
-                let notes = fs::copy::copy_artifact(&source, &path)?;
+            Source::Disk(source, links) => {
+                let notes = fs::copy::copy_tree(&source, &path, links)?;
                 self.note_left_out(place, notes);
                 Ok(())
             }
@@ -150,8 +150,8 @@ impl Draft<'_> {
         self.make_room(target)?;
         let room = self.room(place, target)?;
         match from {
-            Source::Disk(source) => {
-                let (staged, notes) = Staged::artifact(&source, target, room.as_deref())?;
+            Source::Disk(source, links) => {
+                let (staged, notes) = Staged::copy(&source, target, room.as_deref(), links)?;
                 self.note_left_out(place, notes);
                 Ok(Thing::staged(staged, None))
             }
