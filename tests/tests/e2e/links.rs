@@ -206,3 +206,22 @@ fn a_copy_of_a_collection_keeps_its_links() {
     assert_eq!(std::fs::read_to_string(at("uncopied")).unwrap(), "left out");
     assert!(!at("uncopied").is_symlink() && at("out").symlink_metadata().is_err());
 }
+
+#[test]
+fn a_link_that_leads_nowhere_is_found_where_an_artifact_would_stand() {
+    let sandbox = Sandbox::with_two();
+    let link = sandbox.collection("default", "skills/ol");
+    symlink("one", &link).unwrap();
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    assert_eq!(sandbox.ids(), ["skill:ol", "skill:one", "skill:two"]);
+    sandbox.json(&["rename", "one", "one9"]);
+    let found = sandbox.json(&["collection", "validate"]);
+    let finding = &found["findings"][0];
+    assert_eq!(
+        (&finding["code"], &finding["severity"]),
+        (&"link.broken".into(), &"warning".into()),
+        "{found:#}"
+    );
+    assert_eq!(finding["path"], link.to_str().unwrap(), "{found:#}");
+    assert_eq!(found["valid"], true, "{found:#}");
+}

@@ -1,9 +1,11 @@
 //! `sm collection validate`: what is wrong in a collection, from its rows.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use serde::Serialize;
 use skillmeat_proto::v1;
+use skillmeat_shared::collection::layout;
 use skillmeat_shared::error::word;
 use skillmeat_shared::{Code, Error};
 
@@ -52,6 +54,10 @@ pub(super) async fn run(context: &mut Context, name: Option<String>) -> Outcome 
             findings.push(finding("warning", "group.unknown_member", message));
         }
     }
+    if whole.state == "ok" {
+        let links = layout::broken_links(Path::new(&whole.path));
+        findings.extend(links.iter().map(|link| nowhere(link)));
+    }
     artifacts(context, &whole.name, &mut findings).await?;
     let count = |severity| {
         findings
@@ -85,6 +91,15 @@ fn finding(severity: &'static str, code: &str, message: String) -> Finding {
         message,
         path: None,
         line: None,
+    }
+}
+
+fn nowhere(link: &Path) -> Finding {
+    let path = link.display().to_string();
+    let message = format!("`{path}` leads nowhere");
+    Finding {
+        path: Some(path),
+        ..finding("warning", "link.broken", message)
     }
 }
 
