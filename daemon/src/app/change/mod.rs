@@ -45,7 +45,7 @@ pub(in crate::app) use deed::named;
 pub(in crate::app) use draft::{Draft, Source, Turn, unless_unreadable};
 pub(in crate::app) use found::{Keeper, everywhere};
 pub(in crate::app) use owned::SeenConfig;
-pub(in crate::app) use place::Place;
+pub(in crate::app) use place::{Place, can_be_followed};
 pub(in crate::app) use progress::Progress;
 
 /// How often a change is planned when other programs write at the same time.

@@ -184,6 +184,36 @@ impl Place {
     }
 }
 
+/// Whether something stands at a path. It is an error if nobody can tell: behind a link that leads nowhere, as to a disk
+/// that is not mounted, it may.
+pub(super) fn is_there(path: &Path) -> Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => return Ok(true),
+        Err(error) if layout::is_absence(&error) => {}
+        Err(error) => return Err(Error::io("look at", path, &error)),
+    }
+    let nearest = path
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.symlink_metadata().is_ok());
+    nearest.map_or(Ok(()), can_be_followed).map(|()| false)
+}
+
+/// Whether what stands at a path is no link, or leads to something.
+///
+/// # Errors
+/// [`Code::CollectionUnreachable`], which names the link.
+pub(in crate::app) fn can_be_followed(path: &Path) -> Result<()> {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let Some(error) = std::fs::metadata(path).err().filter(|_| is_link) else {
+        return Ok(());
+    };
+    let message = format!("the link `{}` can't be followed: {error}", path.display());
+    Err(Error::new(Code::CollectionUnreachable, message)
+        .hint("mount the disk that it leads to, or mend or remove the link")
+        .at(path, None))
+}
+
 /// Whether all folders from a root to one below it are no links, as far as they are there.
 fn leads_nowhere_else(root: &Path, folder: &Path) -> bool {
     let Ok(rest) = folder.strip_prefix(root) else {
@@ -260,5 +290,15 @@ mod tests {
         assert_eq!(at("../a").unwrap_err().code, Code::FileOutside);
         assert_eq!(at("agents/a").unwrap(), root.join("agents/a"));
         assert_eq!(at("new/deep/a").unwrap(), root.join("new/deep/a"));
+        std::os::unix::fs::symlink("unmounted", root.join("hooks")).unwrap();
+        let there = |path: &str| is_there(&root.join(path)).map_err(|error| error.code);
+        for (path, wanted) in [
+            ("hooks", Ok(true)),
+            ("hooks/a/b", Err(Code::CollectionUnreachable)),
+            ("agents/a", Ok(false)),
+            ("new/deep/a", Ok(false)),
+        ] {
+            assert_eq!(there(path), wanted, "{path}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
 use skillmeat_shared::collection::manifest::Manifest;
-use skillmeat_shared::collection::{MANIFEST, edit, layout, lockfile};
+use skillmeat_shared::collection::{MANIFEST, edit, lockfile};
 use skillmeat_shared::fs::FileHash;
 use skillmeat_shared::history::Node;
 use skillmeat_shared::reconcile::Scope;
@@ -22,7 +22,7 @@ use skillmeat_shared::time::Timestamp;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::past::{Along, Past};
-use super::place::{Place, Root};
+use super::place::{Place, Root, is_there};
 use super::{Caller, Progress, Step};
 use thing::{bytes_of, inside};
 
@@ -432,15 +432,6 @@ pub(super) fn changed(path: &Path) -> Error {
 /// The name of the manifest, for those who look at places.
 pub(super) fn is_manifest(place: &Place) -> bool {
     place.root != Root::Home && place.path == MANIFEST
-}
-
-/// Whether something stands at a path.
-fn is_there(path: &Path) -> Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if layout::is_absence(&error) => Ok(false),
-        Err(error) => Err(Error::io("look at", path, &error)),
-    }
 }
 
 fn no_folder(path: &Path) -> Error {
