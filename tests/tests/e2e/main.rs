@@ -60,6 +60,7 @@ mod ratings;
 mod rebuilding;
 mod renaming;
 mod repair;
+mod repairing;
 mod repositories;
 mod restoring;
 mod rot;

@@ -5,6 +5,7 @@ use std::path::Path;
 use skillmeat_shared::artifact::{frontmatter, metadata};
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::edit::{self, Change, Key};
+use skillmeat_shared::collection::entry::Entry;
 use skillmeat_shared::maintenance::{Home, platform_of};
 use skillmeat_shared::{Code, Error, Kind, Result};
 
@@ -52,18 +53,30 @@ impl Site<'_, '_> {
                 self.tell(id, "skipped", "its entry names tools already");
                 continue;
             }
-            let Some(folder) = self.place_of(self.name, &entry)? else {
-                let message = "its entry names no place in the collection";
-                self.fail(id, &Error::new(Code::FileOutside, message));
-                continue;
+            let folder = match self.place_of(self.name, &entry) {
+                Ok(Some(folder)) => folder,
+                Ok(None) => {
+                    let message = "its entry names no place in the collection";
+                    self.fail(id, &Error::new(Code::FileOutside, message));
+                    continue;
+                }
+                Err(error) => {
+                    self.fail(id, &error);
+                    continue;
+                }
             };
             let place = Place::collection(self.name, format!("{}/SKILL.md", folder.path));
             let bytes = match self.draft.read(&place) {
                 Ok(Some(bytes)) => bytes,
-                Ok(None) if !self.draft.exists(&folder)? && self.leave_misplaced(id) => continue,
                 Ok(None) => {
-                    let message = format!("there is no `{}`", place.path);
-                    self.fail(id, &Error::new(Code::FileNotFound, message));
+                    match self.draft.exists(&folder) {
+                        Ok(false) if self.leave_misplaced(id)? => {}
+                        Ok(_) => {
+                            let message = format!("there is no `{}`", place.path);
+                            self.fail(id, &Error::new(Code::FileNotFound, message));
+                        }
+                        Err(error) => self.fail(id, &error),
+                    }
                     continue;
                 }
                 Err(error) if error.code == Code::FileChanged => return Err(error),
@@ -127,29 +140,55 @@ impl Site<'_, '_> {
     pub(super) fn layout(&mut self) -> Result<()> {
         let mut edits = Vec::new();
         for entry in self.manifest.entries.clone() {
-            let new = if let Some(path) = &entry.path {
-                let Some(new) = self.inside(self.name, &entry, path)? else {
-                    let message = format!("its path `{path}` leads out of the collection");
-                    self.fail(&entry.id, &Error::new(Code::FileOutside, message));
+            let new = match self.right_path(&entry) {
+                Ok(Some(new)) => new,
+                Ok(None) => continue,
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                Err(error) => {
+                    self.fail(&entry.id, &error);
                     continue;
-                };
-                (new != *path).then_some(new)
-            } else if let Some(Home(path)) = Home::of(&entry.id) {
-                let place = Place::collection(self.name, path.as_str());
-                self.draft.exists(&place)?.then_some(path)
-            } else {
-                None
+                }
             };
-            if let Some(new) = new {
-                let old = entry.path.as_deref().unwrap_or("nothing");
-                self.fixed(
-                    &entry.id,
-                    &format!("its path is `{new}`, where `{old}` stood"),
-                );
-                let change = Change::set("path", new.as_str());
-                edits.push((Key::Artifact(entry.id), vec![change]));
-            }
+            let old = entry.path.as_deref().unwrap_or("nothing");
+            self.fixed(
+                &entry.id,
+                &format!("its path is `{new}`, where `{old}` stood"),
+            );
+            let change = Change::set("path", new.as_str());
+            edits.push((Key::Artifact(entry.id), vec![change]));
         }
         self.change(&edits)
+    }
+
+    /// The path that an entry should have, if it is not the one that it has. Where nothing stands at that, it is the path
+    /// of the one artifact of its type and name that no entry names.
+    fn right_path(&mut self, entry: &Entry) -> Result<Option<String>> {
+        let old = entry.path.as_deref();
+        let written = match old {
+            Some(path) => {
+                let inside = self.inside(self.name, entry, path)?;
+                Some(inside.ok_or_else(|| {
+                    let message = format!("its path `{path}` leads out of the collection");
+                    Error::new(Code::FileOutside, message)
+                })?)
+            }
+            None => Home::of(&entry.id).map(|home| home.0),
+        };
+        let is_there = match &written {
+            // Where nobody can tell, it is left to be what it says.
+            Some(path) => {
+                let place = Place::collection(self.name, path.as_str());
+                self.draft.exists(&place).unwrap_or(true)
+            }
+            None => false,
+        };
+        let mut found = if is_there {
+            Vec::new()
+        } else {
+            self.unnamed(&entry.id)?
+        };
+        let only = found.pop().filter(|_| found.is_empty());
+        let right = only.or(written.filter(|_| is_there || old.is_some()));
+        Ok(right.filter(|right| Some(right.as_str()) != old))
     }
 }

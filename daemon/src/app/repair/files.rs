@@ -14,18 +14,21 @@ use skillmeat_shared::maintenance::{Home, moved_path, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
 use super::{MISPLACED, Site};
-use crate::app::change::Place;
+use crate::app::change::{Place, can_be_followed};
 use crate::store::list::Existing;
 
-/// Where the files of an entry are, though not in its collection.
-struct Found {
-    collection: String,
-    path: String,
-    /// The other collection has an entry for it.
-    is_claimed: bool,
+/// Where the files of an entry are, if not in its collection.
+enum Elsewhere {
+    Nowhere,
+    /// In a collection that has no entry for them, at a path.
+    Unclaimed(String, String),
+    /// In a collection that has an entry for them.
+    Claimed(String),
+    /// Nobody can tell, and why.
+    Unknown(String),
 }
 
-impl<'s> Site<'s, '_> {
+impl Site<'_, '_> {
     /// Where the files of a collection's entry should lie; `None` if it does not say and no place is usual.
     pub(super) fn place_of(&mut self, collection: &str, entry: &Entry) -> Result<Option<Place>> {
         let path = match &entry.path {
@@ -57,22 +60,45 @@ impl<'s> Site<'s, '_> {
 
     /// The entries whose files are not there, with their places. Where nobody can tell, none is.
     fn without_files(&mut self) -> Result<Vec<(Entry, Place)>> {
+        let root = self.draft.root(self.name)?;
         let mut without = Vec::new();
         for entry in self.manifest.entries.clone() {
-            let Some(place) = self.place_of(self.name, &entry)? else {
-                continue;
-            };
-            match self.draft.exists(&place) {
-                Ok(true) => {}
-                Ok(false) => without.push((entry, place)),
+            let seen = self.place_of(self.name, &entry).and_then(|place| {
+                let Some(place) = place else { return Ok(None) };
+                let is_there = self.draft.exists(&place)?;
+                can_be_followed(&root.join(&place.path))?;
+                Ok((!is_there).then_some(place))
+            });
+            match seen {
+                Ok(Some(place)) => without.push((entry, place)),
+                Ok(None) => {}
+                Err(error) if error.code == Code::FileChanged => return Err(error),
                 Err(error) => self.fail(&entry.id, &error),
             }
         }
         Ok(without)
     }
 
-    /// Which of these artifacts other collections list, though their files are not there: they are to be moved.
-    fn listed_elsewhere(&mut self, existing: &[Existing]) -> Result<HashMap<ArtifactId, &'s str>> {
+    /// Where artifacts of this id lie in the collection that no entry names.
+    pub(super) fn unnamed(&mut self, id: &ArtifactId) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for one in self.draft.existing(self.name)? {
+            if one.id != *id || one.status != "unmanaged" || !spelling::is_plain(&one.path) {
+                continue;
+            }
+            let is_named = |entry: &Entry| entry.path.as_deref() == Some(one.path.as_str());
+            let place = Place::collection(self.name, one.path.as_str());
+            if !self.manifest.entries.iter().any(is_named) && self.draft.exists(&place)? {
+                found.push(one.path);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Why these artifacts are left to other collections: those list them, though their files are not there, or nobody
+    /// can tell.
+    fn listed_elsewhere(&mut self, existing: &[Existing]) -> Result<HashMap<ArtifactId, String>> {
         let mut listed = HashMap::new();
         let stray = existing.iter().filter(|one| one.status == "unmanaged");
         let stray: HashSet<&ArtifactId> = stray.map(|one| &one.id).collect();
@@ -80,86 +106,126 @@ impl<'s> Site<'s, '_> {
             return Ok(listed);
         }
         let (all, name) = (self.all, self.name);
+        let unknown = |error: &Error| format!("another collection may list it: {}", error.message);
         for other in all.iter().filter(|other| *other != name) {
             let read = self.draft.root(other);
             let entries = match read.and_then(|_| self.draft.parsed(other)) {
                 Ok((_, manifest)) => manifest.entries,
                 Err(error) if error.code == Code::FileChanged => return Err(error),
-                // Nothing can be moved there.
-                Err(_) => continue,
+                Err(error) => {
+                    for id in &stray {
+                        let reason = listed.entry((*id).clone());
+                        reason.or_insert_with(|| unknown(&error));
+                    }
+                    continue;
+                }
             };
             for entry in entries.into_iter().filter(|one| stray.contains(&one.id)) {
-                match self.place_of(other, &entry) {
-                    Ok(Some(place)) if matches!(self.draft.exists(&place), Ok(false)) => {
-                        listed.entry(entry.id).or_insert(other.as_str());
-                    }
+                let place = self.place_of(other, &entry);
+                let is_there = place.and_then(|place| match place {
+                    Some(place) => self.draft.exists(&place),
+                    None => Ok(true),
+                });
+                let reason = match is_there {
+                    Ok(true) => continue,
+                    Ok(false) => format!("`{other}` lists it; {MISPLACED} moves it there"),
                     Err(error) if error.code == Code::FileChanged => return Err(error),
-                    _ => {}
-                }
+                    Err(error) => unknown(&error),
+                };
+                listed.insert(entry.id, reason);
             }
         }
         Ok(listed)
     }
 
-    /// Leaves an entry alone whose files lie in a collection that has no entry for them; says whether it is one.
-    pub(super) fn leave_misplaced(&mut self, id: &ArtifactId) -> bool {
-        let Some(found) = self.elsewhere(id).filter(|found| !found.is_claimed) else {
-            return false;
+    /// Leaves an entry alone whose files lie in a collection that has no entry for them, or may; says whether it is one.
+    pub(super) fn leave_misplaced(&mut self, id: &ArtifactId) -> Result<bool> {
+        let reason = match self.elsewhere(id)? {
+            Elsewhere::Unclaimed(other, _) => {
+                format!("its files lie in `{other}`; {MISPLACED} moves them")
+            }
+            Elsewhere::Unknown(why) => why,
+            Elsewhere::Claimed(_) | Elsewhere::Nowhere => return Ok(false),
         };
-        let reason = format!(
-            "its files lie in `{}`; {MISPLACED} moves them",
-            found.collection
-        );
         self.tell(id, "skipped", &reason);
-        true
+        Ok(true)
     }
 
     /// Looks for an artifact in the other collections. One that no entry claims comes first.
-    fn elsewhere(&mut self, id: &ArtifactId) -> Option<Found> {
-        let mut claimed = None;
-        for other in self.all.iter().filter(|other| *other != self.name) {
-            let Ok(existing) = self.draft.existing(other) else {
-                continue;
-            };
-            let is_it = |one: &&Existing| one.id == *id && one.status != "missing";
-            let Some(found) = existing.iter().find(is_it) else {
-                continue;
-            };
-            let found = Found {
-                collection: other.clone(),
-                path: found.path.clone(),
-                is_claimed: found.status != "unmanaged",
-            };
-            if !found.is_claimed {
-                return Some(found);
+    fn elsewhere(&mut self, id: &ArtifactId) -> Result<Elsewhere> {
+        let (mut claimed, mut unknown) = (None, None);
+        let (all, name) = (self.all, self.name);
+        for other in all.iter().filter(|other| *other != name) {
+            match self.found_in(other, id) {
+                Ok(Some((path, false))) => return Ok(Elsewhere::Unclaimed(other.clone(), path)),
+                Ok(Some((_, true))) => claimed = claimed.or_else(|| Some(other.clone())),
+                Ok(None) => {}
+                Err(error) if error.code == Code::FileChanged => return Err(error),
+                Err(error) => unknown = unknown.or(Some(error.message)),
             }
-            claimed = claimed.or(Some(found));
         }
-        claimed
+        Ok(match (unknown, claimed) {
+            (Some(why), _) => Elsewhere::Unknown(format!("another collection may have it: {why}")),
+            (None, Some(other)) => Elsewhere::Claimed(other),
+            (None, None) => Elsewhere::Nowhere,
+        })
+    }
+
+    /// Where an artifact lies in another collection, and whether that has an entry for it. It is an error if nobody can
+    /// tell.
+    fn found_in(&mut self, other: &str, id: &ArtifactId) -> Result<Option<(String, bool)>> {
+        drop(self.draft.root(other)?);
+        let existing = self.draft.existing(other)?;
+        let is_it = |one: &&Existing| one.id == *id && spelling::is_plain(&one.path);
+        for one in existing.iter().filter(is_it) {
+            // It may have been moved before this.
+            let place = Place::collection(other, one.path.as_str());
+            if self.draft.exists(&place)? {
+                let entries = self.draft.parsed(other)?.1.entries;
+                let is_claimed =
+                    one.status != "unmanaged" || entries.iter().any(|entry| entry.id == *id);
+                return Ok(Some((one.path.clone(), is_claimed)));
+            }
+        }
+        self.is_nowhere(other, id).map(|()| None)
+    }
+
+    /// Whether it can be told of a collection that an artifact is not where it would usually lie in it.
+    fn is_nowhere(&mut self, collection: &str, id: &ArtifactId) -> Result<()> {
+        let Some(Home(path)) = Home::of(id) else {
+            return Ok(());
+        };
+        match self.draft.exists(&Place::collection(collection, path)) {
+            // What lies behind a link out of a collection is none of it.
+            Err(error) if error.code != Code::FileOutside => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Moves files here that lie in another collection which has no entry for them.
     pub(super) fn misplaced(&mut self) -> Result<()> {
         for (entry, place) in self.without_files()? {
-            let Some(found) = self.elsewhere(&entry.id) else {
-                continue;
+            let (collection, path) = match self.elsewhere(&entry.id)? {
+                Elsewhere::Nowhere => continue,
+                Elsewhere::Unclaimed(other, path) => (other, path),
+                Elsewhere::Claimed(other) => {
+                    let reason = format!("`{other}` has it, with an entry of its own");
+                    self.tell(&entry.id, "skipped", &reason);
+                    continue;
+                }
+                Elsewhere::Unknown(why) => {
+                    self.tell(&entry.id, "skipped", &why);
+                    continue;
+                }
             };
-            let Found {
-                collection, path, ..
-            } = &found;
-            if found.is_claimed {
-                let reason = format!("`{collection}` has it, with an entry of its own");
-                self.tell(&entry.id, "skipped", &reason);
-                continue;
-            }
-            let from = Place::collection(collection, path.as_str());
+            let from = Place::collection(&collection, path);
             match self.draft.rename(&from, &place) {
                 Ok(()) => {
                     self.fixed(
                         &entry.id,
                         &format!("from `{collection}` to `{}`", self.name),
                     );
-                    self.move_lock(&entry.id, collection)?;
+                    self.move_lock(&entry.id, &collection)?;
                 }
                 Err(error) if error.code == Code::FileChanged => return Err(error),
                 Err(error) => self.fail(&entry.id, &error),
@@ -216,9 +282,8 @@ impl<'s> Site<'s, '_> {
                 self.tell(&one.id, "skipped", "another artifact has the name");
                 continue;
             }
-            if let Some(other) = listed.get(&one.id) {
-                let reason = format!("`{other}` lists it; {MISPLACED} moves it there");
-                self.tell(&one.id, "skipped", &reason);
+            if let Some(reason) = listed.get(&one.id) {
+                self.tell(&one.id, "skipped", reason);
                 continue;
             }
             let full = root.join(&one.path);
@@ -281,13 +346,14 @@ impl<'s> Site<'s, '_> {
             manifest.entries.iter().any(|entry| entry.id == *id)
                 || existing.iter().any(|one| one.id == *id)
         };
-        let stray: Vec<ArtifactId> = lock
-            .entries
-            .into_keys()
-            .filter(|id| !is_known(id))
-            .collect();
-        for id in &stray {
-            self.fixed(id, &format!("no lock in `{}` any more", self.name));
+        let mut stray = Vec::new();
+        for id in lock.entries.into_keys().filter(|id| !is_known(id)) {
+            if let Err(error) = self.is_nowhere(self.name, &id) {
+                self.fail(&id, &error);
+                continue;
+            }
+            self.fixed(&id, &format!("no lock in `{}` any more", self.name));
+            stray.push(id);
         }
         if stray.is_empty() {
             return Ok(());
@@ -300,10 +366,21 @@ impl<'s> Site<'s, '_> {
     pub(super) fn missing(&mut self) -> Result<()> {
         let mut gone = Vec::new();
         for (entry, _) in self.without_files()? {
-            if !self.leave_misplaced(&entry.id) {
+            if self.leave_misplaced(&entry.id)? {
+                continue;
+            }
+            let here = self.unnamed(&entry.id)?;
+            if here.is_empty() {
                 self.fixed(&entry.id, &format!("no entry in `{}` any more", self.name));
                 gone.push(entry.id);
+                continue;
             }
+            let here: Vec<String> = here.iter().map(|path| format!("`{path}`")).collect();
+            let reason = format!(
+                "its path is wrong; {} may be it: `sm repair layout` writes the path if there is one such",
+                here.join(", ")
+            );
+            self.tell(&entry.id, "skipped", &reason);
         }
         if gone.is_empty() {
             return Ok(());

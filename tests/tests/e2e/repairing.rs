@@ -1,0 +1,137 @@
+//! `sm repair` where something is not known: what nobody can tell is left alone, and said.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use skillmeat_tests::Sandbox;
+use skillmeat_tests::home::{replace, skill, text};
+
+/// What a repair did, one `result id` each, and why.
+fn repair(sandbox: &Sandbox, args: &[&str], code: i32) -> (Vec<String>, Value) {
+    let args = [&["repair"], args, &["--execute", "--json"]].concat();
+    let report = sandbox.run(&args).exits(code).json();
+    let items = report["items"].as_array().unwrap().iter();
+    let told = items.map(|item| format!("{} {}", text(&item["result"]), text(&item["id"])));
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    told.dedup();
+    (told, report)
+}
+
+fn manifest(sandbox: &Sandbox) -> PathBuf {
+    sandbox.collection("default", "collection.toml")
+}
+
+#[test]
+fn nothing_is_taken_out_of_a_collection_whose_manifest_cant_be_read() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.json(&["copy", "one", "--to", "work"]);
+    fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
+    let files = sandbox.collection("work", "skills/one/SKILL.md");
+    let broken = sandbox.collection("work", "collection.toml");
+    let was = fs::read_to_string(&broken).unwrap();
+    let before = fs::read_to_string(manifest(&sandbox)).unwrap();
+    replace(&broken, "oops = [\n");
+    // Nobody remembers what it said.
+    sandbox.stop();
+    fs::remove_dir_all(sandbox.home().root().join("cache")).unwrap();
+    for what in ["misplaced", "missing", "all"] {
+        let (told, report) = repair(&sandbox, &[what], 2);
+        assert!(told.contains(&"skipped skill:one".to_owned()), "{report:#}");
+        assert_eq!(report["fixed"], 0, "{report:#}");
+        let why = "another collection may have it: the manifest of `work` can't be read";
+        assert!(report.to_string().contains(why), "{report:#}");
+        assert!(files.exists(), "{what}");
+        assert_eq!(fs::read_to_string(manifest(&sandbox)).unwrap(), before);
+    }
+    // An artifact without an entry may be one of those that it lists.
+    skill(&sandbox.collection("default", "skills"), "stray", "Stray");
+    drop(sandbox.run(&["cache", "refresh"]));
+    let (told, report) = repair(&sandbox, &["orphans"], 2);
+    assert_eq!(told, ["failed work", "skipped skill:stray"], "{report:#}");
+    replace(&broken, was);
+    let (told, _) = repair(&sandbox, &["all"], 0);
+    assert!(told.contains(&"fixed skill:one".to_owned()), "{told:?}");
+    assert!(files.exists());
+}
+
+#[test]
+fn what_lies_behind_a_link_that_leads_nowhere_is_not_missing() {
+    let sandbox = Sandbox::with_two();
+    let at = |path: &str| sandbox.collection("default", path);
+    sandbox.json(&["group", "create", "ours"]);
+    sandbox.json(&["group", "add", "ours", "one"]);
+    let disk = sandbox.path("disk");
+    let unmounted = sandbox.path("unmounted");
+    let files = |name: &str| (at("").join(name), fs::read(at(name)).unwrap());
+    let kept = [files("collection.toml"), files("collection.lock")];
+    let stays = |sandbox: &Sandbox, wanted: &[&str], why: &str| {
+        drop(sandbox.run(&["cache", "refresh"]));
+        for what in ["missing", "all"] {
+            let (told, report) = repair(sandbox, &[what], 2);
+            assert_eq!(report["fixed"], 0, "{report:#}");
+            assert!(wanted.iter().all(|one| told.contains(&(*one).to_owned())));
+            assert!(report.to_string().contains(why), "{report:#}");
+            for (path, bytes) in &kept {
+                assert!(fs::read(path).unwrap() == *bytes, "{what}");
+            }
+        }
+    };
+    // The folder of all skills.
+    fs::rename(at("skills"), &disk).unwrap();
+    std::os::unix::fs::symlink(&disk, at("skills")).unwrap();
+    fs::rename(&disk, &unmounted).unwrap();
+    let why = format!("the link `{}` can't be followed", at("skills").display());
+    stays(&sandbox, &["failed skill:one", "failed skill:two"], &why);
+    // Nor is one renamed without its files.
+    sandbox.fails(&["rename", "one", "other"], 3);
+    // A single one.
+    fs::remove_file(at("skills")).unwrap();
+    fs::rename(&unmounted, at("skills")).unwrap();
+    fs::rename(at("skills/one"), &unmounted).unwrap();
+    std::os::unix::fs::symlink(&disk, at("skills/one")).unwrap();
+    let why = format!(
+        "the link `{}` can't be followed",
+        at("skills/one").display()
+    );
+    stays(&sandbox, &["failed skill:one"], &why);
+}
+
+#[test]
+fn an_entry_of_a_wrong_path_keeps_all_that_is_said_of_it() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["group", "create", "ours"]);
+    sandbox.json(&["group", "add", "ours", "one"]);
+    sandbox.json(&["set", "one", "aliases=first", "position=3"]);
+    let path = manifest(&sandbox);
+    let right = fs::read_to_string(&path).unwrap();
+    let wrong = right.replace("path = \"skills/one\"", "path = \"skills/won\"");
+    assert_ne!(right, wrong);
+    let same = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("updated = "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for what in ["layout", "all"] {
+        replace(&path, &wrong);
+        drop(sandbox.run(&["cache", "refresh"]).ok());
+        // It is not missing: only its path is wrong.
+        let (told, report) = repair(&sandbox, &["missing"], 0);
+        assert_eq!(told, ["skipped skill:one"], "{report:#}");
+        let (told, report) = repair(&sandbox, &[what], 0);
+        assert!(told.contains(&"fixed skill:one".to_owned()), "{report:#}");
+        assert_eq!(same(&fs::read_to_string(&path).unwrap()), same(&right));
+        let (_, again) = repair(&sandbox, &["all"], 0);
+        assert_eq!(
+            (&again["fixed"], &again["steps"]),
+            (&json!(0), &json!([])),
+            "{again:#}"
+        );
+    }
+    let shown = sandbox.show("one");
+    assert_eq!(
+        (&shown["status"], &shown["groups"]),
+        (&json!("managed"), &json!(["ours"]))
+    );
+}
