@@ -33,6 +33,22 @@ pub fn has(sandbox: &Sandbox, bytes: &[u8]) -> bool {
         .is_some()
 }
 
+/// Whether the mode of a folder of a collection is known to be this one; the collection's own has no path.
+///
+/// # Panics
+/// If there is no history.
+pub fn knows_mode(sandbox: &Sandbox, collection: &str, path: &str, mode: u16) -> bool {
+    let known: Option<Vec<u8>> = open(&sandbox.home().history(), OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .query_row(
+            "SELECT state FROM known WHERE root = ?1 || '/' AND path = ?2",
+            [collection, path],
+            |row| row.get(0),
+        )
+        .optional()
+        .unwrap();
+    known.is_some_and(|state| state.get(1..3) == Some(&mode.to_le_bytes()[..]))
+}
+
 /// Alters a byte of what the history keeps for these bytes; again: mends it.
 ///
 /// # Panics

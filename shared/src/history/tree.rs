@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::encoding::{Cursor, put_text};
 use super::object::{Keep, Objects};
@@ -218,12 +218,25 @@ impl Tree {
     }
 }
 
-/// Permissions of folders of which no state is known.
+/// Permissions of folders of which neither state nor mode is known.
 const FOLDER_MODE: u16 = 0o755;
 
-/// Keeps the tree of a folder of which the states at some paths are known, and gives its state. What lies in a folder whose
-/// state is known is what that says.
-pub fn keep_all(states: Vec<(PathBuf, Node)>, objects: &dyn Keep) -> Result<Node> {
+/// Keeps the tree of a folder of which the states at some paths are known, and the modes of some folders in it, and gives
+/// its state. What lies in a folder whose state is known is what that says.
+pub fn keep_all(
+    states: Vec<(PathBuf, Node)>,
+    modes: &BTreeMap<PathBuf, u16>,
+    objects: &dyn Keep,
+) -> Result<Node> {
+    keep_folder(Path::new(""), states, modes, objects)
+}
+
+fn keep_folder(
+    folder: &Path,
+    states: Vec<(PathBuf, Node)>,
+    modes: &BTreeMap<PathBuf, u16>,
+    objects: &dyn Keep,
+) -> Result<Node> {
     let mut inside: BTreeMap<OsString, Vec<(PathBuf, Node)>> = BTreeMap::new();
     for (path, node) in states {
         let mut rest = path.components();
@@ -237,12 +250,12 @@ pub fn keep_all(states: Vec<(PathBuf, Node)>, objects: &dyn Keep) -> Result<Node
     let entries: Result<Vec<Entry>> = inside
         .into_iter()
         .map(|(name, states)| {
-            let node = keep_all(states, objects)?;
+            let node = keep_folder(&folder.join(&name), states, modes, objects)?;
             Ok(Entry { name, node })
         })
         .collect();
     Ok(Node::Folder {
-        mode: FOLDER_MODE,
+        mode: modes.get(folder).copied().unwrap_or(FOLDER_MODE),
         hash: Tree::new(entries?)?.keep(objects, None)?,
     })
 }
@@ -300,12 +313,16 @@ mod tests {
             (PathBuf::from("x/c"), file(b"c")),
             (PathBuf::from("top"), file(b"top")),
         ];
-        let Node::Folder { hash, .. } = keep_all(states, &objects).unwrap() else {
+        let modes = BTreeMap::from([(PathBuf::from("x"), 0o750)]);
+        let Node::Folder { hash, mode } = keep_all(states, &modes, &objects).unwrap() else {
             panic!("no folder");
         };
+        assert_eq!(mode, FOLDER_MODE);
         let top = Tree::load(&objects, &hash).unwrap();
         assert_eq!(top.get("top".as_ref()), Some(&file(b"top")));
-        let inside = top.get("x".as_ref()).and_then(Node::hash).unwrap();
+        let inside = top.get("x".as_ref());
+        assert!(matches!(inside, Some(Node::Folder { mode: 0o750, .. })));
+        let inside = inside.and_then(Node::hash).unwrap();
         let inside = Tree::load(&objects, inside).unwrap();
         let expected = [entry(b"a", known), entry(b"c", file(b"c"))];
         assert_eq!(inside.entries(), expected);

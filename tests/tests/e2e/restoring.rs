@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
-use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{replace, skill, text, write};
+use skillmeat_tests::wait::until_true;
+use skillmeat_tests::{Sandbox, history};
 
 fn snapshot(sandbox: &Sandbox) -> String {
     text(&sandbox.json(&["snapshot", "then"])["snapshot"]["id"])
@@ -177,4 +178,45 @@ fn a_rollback_of_artifacts_removes_what_the_snapshot_did_not_have() {
         "{done:#}"
     );
     assert!(at("skills/one").exists() && !at("skills/third").exists());
+}
+
+#[test]
+fn folders_that_were_deleted_come_back_with_their_modes() {
+    let sandbox = Sandbox::with_two();
+    let at = |path: &str| sandbox.collection("default", path);
+    let mode = |path: &str| fs::metadata(at(path)).unwrap().permissions().mode() & 0o7777;
+    let wanted = [("", 0o751), ("skills", 0o750)];
+    for (path, mode) in wanted {
+        fs::set_permissions(at(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    until_true("modes", || {
+        let known = |(path, mode): (&str, u32)| {
+            let mode = u16::try_from(mode).unwrap();
+            history::knows_mode(&sandbox, "default", path, mode)
+        };
+        wanted.into_iter().all(known)
+    });
+    for gone in ["skills", ""] {
+        fs::remove_dir_all(at(gone)).unwrap();
+        let last = || sandbox.json(&["log"])["operations"][0].clone();
+        until_true("the deletion", || last()["actor"] == "external");
+        sandbox.json(&["undo", &last()["id"].to_string()]);
+        for (path, wanted) in wanted {
+            assert_eq!(mode(path), wanted, "`{path}` without `{gone}`");
+        }
+    }
+}
+
+#[test]
+fn the_mode_of_the_folder_of_a_collection_is_no_difference() {
+    let sandbox = Sandbox::with_two();
+    let then = snapshot(&sandbox);
+    let root = sandbox.collection("default", "");
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    let differs = || sandbox.json(&["snapshot", "diff", &then])["changes"].clone();
+    assert_eq!(differs(), json!([]));
+    fs::set_permissions(root.join("skills"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(differs()[0]["path"], "skills/");
+    sandbox.json(&["rollback", &then, "--yes"]);
+    assert_eq!(differs(), json!([]));
 }

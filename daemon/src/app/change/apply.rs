@@ -327,7 +327,7 @@ pub(super) fn ready(draft: &mut Draft<'_>) -> Result<Vec<Move>> {
             Some(After::Thing(thing)) => (thing.staged, thing.state),
             Some(After::Bytes(bytes)) => {
                 room = draft.room(&place, &target)?;
-                draft.make_room(&target)?;
+                draft.make_room(&place, &target)?;
                 if place.is_config() {
                     // The new one gets the rights of the old one.
                     config::protect(&target)?;

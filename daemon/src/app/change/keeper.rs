@@ -17,6 +17,7 @@ use skillmeat_shared::thread::give_way;
 use skillmeat_shared::{Code, Result, failpoint, fs};
 
 use super::found::{Found, NOTHING, Waiting};
+use super::modes;
 use super::outside::{deleted, external, record};
 use super::past;
 use super::place::Place;
@@ -109,9 +110,10 @@ impl App {
                     let place = on_disk(root, path);
                     place.is_ok_and(|place| place.symlink_metadata().is_ok())
                 });
-            Some((files::identity(root)?, stands, beside::list(root)))
+            let folders = modes::seen(root);
+            Some((files::identity(root)?, stands, beside::list(root), folders))
         };
-        let Some(Some((folder, stands, beside))) = self.reach.through(&root, look) else {
+        let Some(Some((folder, stands, beside, folders))) = self.reach.through(&root, look) else {
             return Ok(None);
         };
         if !stands {
@@ -124,6 +126,7 @@ impl App {
             }));
         }
         self.keeper.folders().insert(name.to_owned(), folder);
+        self.keep_modes(name, &folders)?;
         let rows = store.read(|connection| list::places(connection, row.row))?;
         let known: HashSet<String> = known.into_iter().collect();
         let mut survey = Survey {

@@ -18,6 +18,7 @@ mod found;
 mod keeper;
 mod late;
 mod log;
+mod modes;
 mod names;
 mod outside;
 mod owned;

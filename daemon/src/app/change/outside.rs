@@ -127,9 +127,10 @@ pub(super) fn deleted(
         return Ok(None);
     }
     let place = Place::collection_as_whole(name);
-    let (left, known) = app.history.read(|connection| {
+    let (left, known, modes) = app.history.read(|connection| {
         let left = operation::left_at(connection, "", &place.path, false)?;
-        Ok((left, known::all(connection, name)?))
+        let modes = known::modes(connection, name)?;
+        Ok((left, known::all(connection, name)?, modes))
     })?;
     if known.is_empty() {
         return Ok(None);
@@ -142,7 +143,11 @@ pub(super) fn deleted(
         .into_iter()
         .map(|(path, node)| (spelling::unspell(&path), node))
         .collect();
-    let before = tree::keep_all(states, objects)?;
+    let modes = modes
+        .into_iter()
+        .map(|(path, mode)| (path.into(), mode))
+        .collect();
+    let before = tree::keep_all(states, &modes, objects)?;
     Ok(Some(past::touched(&place, Some(before), None)))
 }
 

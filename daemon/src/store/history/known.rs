@@ -52,21 +52,48 @@ pub fn around(connection: &Connection, root: &str, path: &str) -> rusqlite::Resu
     Ok(found)
 }
 
+/// Under which root the modes of a root's folders are known: no name of one has a `/`.
+fn folders(root: &str) -> String {
+    format!("{root}/")
+}
+
+/// Folders of a root, by their paths, with their modes, which no state of what is in them tells.
+pub fn modes(connection: &Connection, root: &str) -> rusqlite::Result<Vec<(String, u16)>> {
+    let known = all(connection, &folders(root))?;
+    let modes = known.into_iter().filter_map(|(path, node)| match node {
+        Node::Folder { mode, .. } => Some((path, mode)),
+        _ => None,
+    });
+    Ok(modes.collect())
+}
+
+/// Notes the mode of a folder of a root, as the state of an empty one.
+pub fn set_mode(
+    connection: &Connection,
+    root: &str,
+    path: &str,
+    folder: &Node,
+) -> rusqlite::Result<()> {
+    set(connection, &folders(root), path, Some(folder))
+}
+
 /// Forgets all places of a root.
 pub fn forget(connection: &Connection, root: &str) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM known WHERE root = ?1")?
-        .execute([root])
+        .prepare_cached("DELETE FROM known WHERE root IN (?1, ?2)")?
+        .execute([root, &folders(root)])
         .map(drop)
 }
 
 /// Has the places of a root be those of another name.
 pub fn rename(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
     forget(connection, to)?;
-    connection
-        .prepare_cached("UPDATE known SET root = ?2 WHERE root = ?1")?
-        .execute([from, to])
-        .map(drop)
+    for (from, to) in [(from, to), (&folders(from), &folders(to))] {
+        connection
+            .prepare_cached("UPDATE known SET root = ?2 WHERE root = ?1")?
+            .execute([from, to])?;
+    }
+    Ok(())
 }
 
 /// Notes the state of a place; `None` forgets it.

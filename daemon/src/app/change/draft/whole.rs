@@ -97,7 +97,7 @@ impl Draft<'_> {
     /// A name beside a place, for what is to stand there.
     fn reserve(&mut self, place: &Place) -> Result<Staged> {
         let target = self.on_disk(place)?;
-        self.make_room(&target)?;
+        self.make_room(place, &target)?;
         let room = self.room(place, &target)?;
         Ok(Staged::reserve(&target, room.as_deref()))
     }
@@ -147,7 +147,7 @@ impl Draft<'_> {
     }
 
     fn stage(&mut self, place: &Place, target: &Path, from: Source) -> Result<Thing> {
-        self.make_room(target)?;
+        self.make_room(place, target)?;
         let room = self.room(place, target)?;
         match from {
             Source::Disk(source, links) => {
@@ -172,10 +172,13 @@ impl Draft<'_> {
         }
     }
 
-    /// Makes the folder that a path lies in.
-    pub(in crate::app::change) fn make_room(&mut self, target: &Path) -> Result<()> {
+    /// Makes the folder that a place on disk lies in.
+    pub(in crate::app::change) fn make_room(&mut self, place: &Place, target: &Path) -> Result<()> {
         if let Some(folder) = target.parent() {
-            self.made.extend(fs::make_folders(folder)?);
+            let made = fs::make_folders(folder)?;
+            let given = self.give_mode(place, target, &made);
+            self.made.extend(made);
+            given?;
         }
         Ok(())
     }
