@@ -53,12 +53,14 @@ impl App {
             let (now, batch) = self.state_now(&name)?;
             diff::diff(&batch, Some(&old.node), Some(&now), usize::MAX)?
                 .into_iter()
+                .filter(is_inside)
                 .map(|change| spread(&batch, &change))
                 .collect::<Result<Vec<_>>>()?
         } else {
             let new = self.open_snapshot(&name, after)?;
             diff::diff(&new.objects, Some(&old.node), Some(&new.node), usize::MAX)?
                 .into_iter()
+                .filter(is_inside)
                 .map(|change| spread(&new.objects, &change))
                 .collect::<Result<Vec<_>>>()?
         };
@@ -71,6 +73,11 @@ impl App {
             truncated,
         })
     }
+}
+
+/// Whether it is one of something in the collection: no rollback changes the mode of the collection's own folder.
+fn is_inside(change: &Change) -> bool {
+    !change.path.as_os_str().is_empty()
 }
 
 /// A change of a folder that came or went, as changes of all that is in it.
