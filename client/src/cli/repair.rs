@@ -30,7 +30,9 @@ Exits with 2 if something could not be repaired, as all repairs do.")]
     /// Move artifacts to the collection whose manifest names them, if no other one does
     #[command(after_help = "Examples:
   sm repair misplaced
-  sm repair misplaced --execute -c default")]
+  sm repair misplaced --execute -c default
+
+The manifests of both collections are kept as with origin-source.")]
     Misplaced(RepairArgs),
     /// Put the names of platforms where URLs stand in `origin_source`
     #[command(after_help = "Examples:

@@ -266,6 +266,12 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
     let operation = sandbox.json(&["log"])["operations"][0]["id"].to_string();
     let how = format!("`sm undo {operation}`");
     assert!(moved.stderr.contains(&how), "{how} in {moved:?}");
+    for name in ["default", "work"] {
+        let text = |file: &str| std::fs::read_to_string(sandbox.collection(name, file)).unwrap();
+        assert_eq!(text("collection.toml.bak"), text("collection.toml"));
+        let kept = format!("the manifest of `{name}` as it was is kept as `collection.toml.bak`");
+        assert!(moved.stderr.contains(&kept), "{moved:?}");
+    }
     let shown = sandbox.show("canvas");
     assert_eq!(
         (&shown["collection"], &shown["tags"]),

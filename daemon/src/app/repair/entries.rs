@@ -28,16 +28,27 @@ impl Site<'_, '_> {
         Ok(())
     }
 
-    /// Keeps the manifest as it was before the repair, under a name that nothing has.
-    fn back_up(&mut self) -> Result<()> {
-        let mut place = Place::collection(self.name, BACKUP);
+    /// Keeps the manifest of a collection as it was before the repair, under a name that nothing has, unless that is kept
+    /// already.
+    pub(super) fn back_up(&mut self, collection: &str) -> Result<()> {
+        let Some(bytes) = self.draft.read(&Place::manifest(collection))? else {
+            return Ok(());
+        };
+        let mut place = Place::collection(collection, BACKUP);
         let mut others = 2_u32..;
         while self.draft.exists(&place)?
             && let Some(number) = others.next()
         {
-            place = Place::collection(self.name, format!("{BACKUP}.{number}"));
+            if self
+                .draft
+                .read(&place)
+                .is_ok_and(|kept| kept.as_ref() == Some(&bytes))
+            {
+                return Ok(());
+            }
+            place = Place::collection(collection, format!("{BACKUP}.{number}"));
         }
-        self.draft.write(&place, self.text.clone().into_bytes())
+        self.draft.write(&place, bytes)
     }
 
     /// Writes tools from the frontmatter of skills into entries that have none.
@@ -131,7 +142,7 @@ impl Site<'_, '_> {
             }
         }
         if !edits.is_empty() {
-            self.back_up()?;
+            self.back_up(self.name)?;
         }
         self.change(&edits)
     }

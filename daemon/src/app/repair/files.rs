@@ -1,6 +1,6 @@
 //! Repairs of what lies where: files in another collection, files without an entry, entries without files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use skillmeat_shared::artifact::{read, scan};
@@ -204,6 +204,7 @@ impl Site<'_, '_> {
 
     /// Moves files here that lie in another collection which has no entry for them.
     pub(super) fn misplaced(&mut self) -> Result<()> {
+        let mut moved = BTreeSet::new();
         for (entry, place) in self.without_files()? {
             let (collection, path) = match self.elsewhere(&entry.id)? {
                 Elsewhere::Nowhere => continue,
@@ -226,12 +227,16 @@ impl Site<'_, '_> {
                         &format!("from `{collection}` to `{}`", self.name),
                     );
                     self.move_lock(&entry.id, &collection)?;
+                    moved.insert(collection);
                 }
                 Err(error) if error.code == Code::FileChanged => return Err(error),
                 Err(error) => self.fail(&entry.id, &error),
             }
         }
-        Ok(())
+        if !moved.is_empty() {
+            self.back_up(self.name)?;
+        }
+        moved.iter().try_for_each(|from| self.back_up(from))
     }
 
     fn move_lock(&mut self, id: &ArtifactId, from: &str) -> Result<()> {
