@@ -113,3 +113,22 @@ fn what_is_no_archive_is_no_snapshot_and_says_what_one_is() {
     assert!(hints.contains("sm snapshot export"), "{hints}");
     assert!(!hints.contains(".skill"), "{hints}");
 }
+
+#[test]
+fn a_broken_manifest_in_an_archive_is_named_as_it_lies_there() {
+    let sandbox = Sandbox::initialised();
+    let from = sandbox.path("from");
+    write(
+        from.join("team/collection.toml"),
+        "[collection]\nname = \"team\"\nx = = 1\n",
+    );
+    let file = sandbox.path("x.tgz");
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-czf").arg(&file).arg("-C").arg(from).arg("team");
+    assert!(tar.status().unwrap().success());
+    let error = sandbox.fails(&["collection", "import", file.to_str().unwrap()], 4);
+    let told = error.to_string();
+    let entry = format!("{}/team/collection.toml", file.display());
+    assert!(told.contains(&entry), "{told}");
+    assert!(!told.contains("unpacked"), "{told}");
+}

@@ -75,7 +75,28 @@ struct Origin {
     /// What there is to know of it.
     note: String,
     /// Removes what was fetched or unpacked.
-    _made: Option<Made>,
+    made: Option<Made>,
+}
+
+impl Origin {
+    /// An error that names what was fetched or unpacked as what it came from: where it lies is soon gone.
+    fn named(&self, source: &str, error: Error) -> Error {
+        let made = match &self.made {
+            Some(Made::Cloned(_)) => self.folder.as_path(),
+            Some(Made::Unpacked(unpacked)) => unpacked.root(),
+            None => return error,
+        };
+        let source = shown(source);
+        let inside = |path: &PathBuf| {
+            let rest = path.strip_prefix(made).ok()?;
+            Some(Path::new(&source).join(rest))
+        };
+        Error {
+            message: error.message.replace(&made.display().to_string(), &source),
+            path: error.path.map(|path| inside(&path).unwrap_or(path)),
+            ..error
+        }
+    }
 }
 
 /// How a folder becomes a collection.
@@ -90,9 +111,8 @@ enum Taken {
 }
 
 /// What was made for an import and goes with it.
-#[expect(dead_code, reason = "held for what happens when it is dropped")]
 enum Made {
-    Cloned(tempfile::TempDir),
+    Cloned(#[expect(dead_code, reason = "it goes when it is dropped")] tempfile::TempDir),
     Unpacked(archive::Unpacked),
 }
 
@@ -149,6 +169,7 @@ impl App {
             CollectionAction::Import { source, name, copy } => {
                 let origin = self.origin(source, *copy, caller)?;
                 self.import_collection(source, &origin, name, request.dry_run, caller)
+                    .map_err(|error| origin.named(source, error))
             }
         }
     }
@@ -296,7 +317,7 @@ impl App {
                 called: repository_name(url.plain()),
                 taken: Taken::Moved,
                 note: without(&submodules),
-                _made: Some(Made::Cloned(cloned)),
+                made: Some(Made::Cloned(cloned)),
             });
         }
         let path = PathBuf::from(source);
@@ -311,7 +332,7 @@ impl App {
                 folder,
                 taken: Taken::Copied,
                 note: String::new(),
-                _made: Some(Made::Unpacked(unpacked)),
+                made: Some(Made::Unpacked(unpacked)),
             });
         }
         let folder =
@@ -327,7 +348,7 @@ impl App {
             folder,
             taken: if copy { Taken::Copied } else { Taken::InPlace },
             note: String::new(),
-            _made: None,
+            made: None,
         })
     }
 
