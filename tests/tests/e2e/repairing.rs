@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use skillmeat_tests::Sandbox;
-use skillmeat_tests::home::{replace, skill, text};
+use skillmeat_tests::home::{rename, replace, skill, text};
 
 /// What a repair did, one `result id` each, and why.
 fn repair(sandbox: &Sandbox, args: &[&str], code: i32) -> (Vec<String>, Value) {
@@ -80,17 +80,17 @@ fn what_lies_behind_a_link_that_leads_nowhere_is_not_missing() {
         }
     };
     // The folder of all skills.
-    fs::rename(at("skills"), &disk).unwrap();
+    rename(at("skills"), &disk);
     std::os::unix::fs::symlink(&disk, at("skills")).unwrap();
-    fs::rename(&disk, &unmounted).unwrap();
+    rename(&disk, &unmounted);
     let why = format!("the link `{}` can't be followed", at("skills").display());
     stays(&sandbox, &["failed skill:one", "failed skill:two"], &why);
     // Nor is one renamed without its files.
     sandbox.fails(&["rename", "one", "other"], 3);
     // A single one.
     fs::remove_file(at("skills")).unwrap();
-    fs::rename(&unmounted, at("skills")).unwrap();
-    fs::rename(at("skills/one"), &unmounted).unwrap();
+    rename(&unmounted, at("skills"));
+    rename(at("skills/one"), &unmounted);
     std::os::unix::fs::symlink(&disk, at("skills/one")).unwrap();
     let why = format!(
         "the link `{}` can't be followed",
