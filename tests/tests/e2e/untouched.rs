@@ -72,7 +72,7 @@ fn comments_are_in_no_way_of_an_undo() {
         sandbox.json(&["undo", &operation]);
         let undated = |text: &str| -> String {
             let lines = text.lines().filter(|line| !line.starts_with("updated = "));
-            lines.map(|line| format!("{line}\n")).collect()
+            lines.collect::<Vec<_>>().join("\n")
         };
         assert_eq!(undated(&said()), undated(&comment(&before)), "{command:?}");
         replace(&path, before);
