@@ -62,9 +62,9 @@ fn walk(path: &Path, found: &mut Files) {
 /// The same without dates: the same change at another time says another one.
 pub(crate) fn undated(files: &Files) -> Files {
     let undated = |(path, (mode, bytes)): (&PathBuf, &(u32, Vec<u8>))| {
-        let is_document = path
-            .extension()
-            .is_some_and(|extension| ["toml", "lock", "bak"].iter().any(|one| extension == *one));
+        // Copies of them, too, which may have a number.
+        let name = path.file_name().unwrap().to_string_lossy();
+        let is_document = [".toml", ".lock"].iter().any(|one| name.contains(one));
         let bytes = if is_document {
             let text = String::from_utf8(bytes.clone()).unwrap();
             let lines = text.lines().map(|line| match line.split_once("\"20") {
