@@ -361,5 +361,6 @@ fn who_does_not_know_whether_a_change_stands_is_not_told_to_make_it_again() {
     write(&file, "");
     let told = "all of the change stands, or nothing of it: `sm log` tells";
     assert_eq!(error["hints"], serde_json::json!([told]), "{error}");
-    assert_eq!(sandbox.show("one")["author"], "Me");
+    // The rows follow once the next daemon has looked.
+    sandbox.shows("one", "its author", |shown| shown["author"] == "Me");
 }
