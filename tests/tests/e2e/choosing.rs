@@ -317,3 +317,32 @@ fn ratings_of_what_filters_choose_are_taken_away() {
     assert_eq!(error["message"], "no artifact is named");
     drop(sandbox.run(&["rate", "--tag", "Old"]).exits(2));
 }
+
+#[test]
+fn what_is_gone_is_told_as_gone_though_its_row_is_still_there() {
+    let sandbox = Sandbox::initialised();
+    let skills = sandbox.collection("default", "skills");
+    for number in 0..30 {
+        skill(&skills, &format!("s{number}"), "Nobody added it");
+    }
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    sandbox.stop();
+    // So many at once are not believed to be gone at the first look.
+    for number in 0..30 {
+        std::fs::remove_dir_all(skills.join(format!("s{number}"))).unwrap();
+    }
+    for args in [
+        &["rename", "s1", "t1"][..],
+        &["set", "s2", "license=MIT"],
+        &["remove", "s3", "--yes"],
+    ] {
+        let error = sandbox.fails(args, 3);
+        let told = error.to_string();
+        assert!(
+            told.contains("neither files nor an entry") || told.contains("artifact.not_found"),
+            "{args:?}: {told}"
+        );
+    }
+    let log = sandbox.json(&["log"]);
+    assert_eq!(log["operations"].as_array().unwrap().len(), 1, "{log:#}");
+}

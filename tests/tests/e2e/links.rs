@@ -123,14 +123,19 @@ fn a_file_that_two_artifacts_share_is_written_once() {
     let agent = sandbox.collection("default", "agents/third.md");
     std::fs::create_dir_all(agent.parent().unwrap()).unwrap();
     symlink("../skills/own/SKILL.md", &agent).unwrap();
-    described(&sandbox, "linked", "Its own");
-    described(&sandbox, "third", "Its own");
+    let inner = sandbox.collection("default", "skills/inner");
+    std::fs::create_dir(&inner).unwrap();
+    symlink("../own/SKILL.md", inner.join("SKILL.md")).unwrap();
+    for name in ["linked", "third", "inner"] {
+        described(&sandbox, name, "Its own");
+    }
     let file = sandbox.collection("default", "skills/own/SKILL.md");
     let before = std::fs::read_to_string(&file).unwrap();
     for args in [
         &["tag", "add", "t", "*"][..],
         &["set", "*", "license=MIT"],
         &["set", "linked", "license=MIT"],
+        &["set", "inner", "license=MIT"],
     ] {
         let done = sandbox.json(args);
         assert_eq!(done["failed"], 0, "{done:#}");
@@ -152,6 +157,11 @@ fn a_file_that_two_artifacts_share_is_written_once() {
             .filter(|path| path.contains("SKILL"))
             .collect();
         assert_eq!(paths, ["skills/own/SKILL.md"], "{args:?}");
+        if args[0] == "set" {
+            // In the same reply, of whom it was asked for.
+            let asked = if args[1] == "*" { "inner" } else { args[1] };
+            assert_eq!(sandbox.show(asked)["license"], "MIT", "{args:?}");
+        }
         drop(sandbox.run(&["undo"]).ok());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "{args:?}");
     }

@@ -131,6 +131,7 @@ impl App {
         }
         failpoint::step("change.recorded")?;
         let moved = put_in_place(draft, moves)?;
+        let linked = std::mem::take(&mut draft.linked);
         let let_pass = || {
             let mut holds = holds.lock().unwrap_or_else(PoisonError::into_inner);
             holds.clear();
@@ -142,7 +143,7 @@ impl App {
                 self.ledger.note_settled(target);
             }
             let_pass();
-            self.rows_of(touched)
+            self.rows_of(touched, &linked)
         };
         let seal = || -> Result<Vec<String>> {
             let seal = |draft: &mut Draft<'_>| self.seal(draft, id, touched);
@@ -155,7 +156,7 @@ impl App {
         if sealed.is_err() {
             // They are those of what no longer stands there, if they could follow at all.
             let_pass();
-            drop(self.rows_of(touched));
+            drop(self.rows_of(touched, &linked));
         }
         Ok((sealed?, followed))
     }
@@ -180,8 +181,8 @@ impl App {
         finished
     }
 
-    /// Brings the rows of these paths up to date.
-    fn rows_of(&self, touched: &[Touched]) -> Result<()> {
+    /// Brings the rows of these paths up to date, and of those that links lead from to one of them.
+    fn rows_of(&self, touched: &[Touched], linked: &BTreeSet<Place>) -> Result<()> {
         let mut paths: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
         let mut removed: BTreeMap<&str, usize> = BTreeMap::new();
         let mut whole: BTreeSet<&str> = BTreeSet::new();
@@ -211,6 +212,12 @@ impl App {
                     whole.extend(Some(served(place)).filter(|name| !name.is_empty()));
                 }
             }
+        }
+        for place in linked {
+            paths
+                .entry(place.collection_name())
+                .or_default()
+                .insert(PathBuf::from(&place.path));
         }
         if !whole.is_empty() {
             self.follow_home(&mut whole)?;

@@ -185,10 +185,17 @@ impl App {
                 .rows
                 .into_iter()
                 .partition(|row| spelling::is_plain(&row.path));
+            let entries = Entries::of(draft, &collection)?;
+            // The row of what somebody removed just now may still be there.
+            let (rows, gone): (Vec<Summary>, Vec<Summary>) = rows.into_iter().partition(|row| {
+                let place = files::place_of(&collection, row);
+                entries.key_of(row).is_some()
+                    || !row.path.is_empty() && draft.exists(&place).unwrap_or(true)
+            });
             let mut batch = Batch {
                 collection: &collection,
                 rows: &rows,
-                entries: Entries::of(draft, &collection)?,
+                entries,
                 items: Vec::new(),
                 progress: Progress::new(caller),
             };
@@ -199,6 +206,10 @@ impl App {
                 if let Err(error) = spelling::plain(&row.path) {
                     batch.failed(row, &error);
                 }
+            }
+            for row in &gone {
+                let message = "it has neither files nor an entry in the manifest";
+                batch.failed(row, &Error::new(Code::FileNotFound, message));
             }
             plan(draft, &mut batch)?;
             Ok(batch.items)

@@ -197,9 +197,6 @@ fn carry(
             owners.only(row)?;
             draft.rename(&place, &goal)?;
         }
-    } else if key.is_none() {
-        let message = "it has neither files nor an entry in the manifest";
-        return Err(Error::new(Code::FileNotFound, message));
     }
     target.ids.insert(new.clone());
     target.taken.insert(path.clone());

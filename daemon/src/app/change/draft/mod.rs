@@ -9,7 +9,7 @@ mod ratings;
 mod thing;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use skillmeat_shared::artifact::Problem;
@@ -53,6 +53,8 @@ pub(in crate::app) struct Draft<'a> {
     pub(super) past: Past<'a>,
     roots: BTreeMap<String, PathBuf>,
     pub(super) touches: BTreeMap<Place, Touch>,
+    /// Places whose files lie elsewhere, behind links: their rows change with those files.
+    pub(super) linked: BTreeSet<Place>,
     /// Modes of documents that are to be other ones.
     pub(super) modes: BTreeMap<Place, u16>,
     /// Folders of collections that were found to lie in them, and whether a link is on the way.
@@ -84,6 +86,7 @@ impl<'a> Draft<'a> {
             past: Past::new(&app.history),
             roots: BTreeMap::new(),
             touches: BTreeMap::new(),
+            linked: BTreeSet::new(),
             modes: BTreeMap::new(),
             inside: BTreeMap::new(),
             made: Vec::new(),
@@ -352,8 +355,11 @@ impl<'a> Draft<'a> {
         self.noting(outcome)
     }
 
-    fn write_file(&mut self, place: &Place, bytes: Vec<u8>) -> Result<()> {
-        let place = &self.real(place)?;
+    fn write_file(&mut self, named: &Place, bytes: Vec<u8>) -> Result<()> {
+        let place = &self.real(named)?;
+        if place != named {
+            self.linked.insert(named.clone());
+        }
         if let Some(outer) = self.outer(place) {
             let rest = place.below(&outer).unwrap_or_default().to_owned();
             let path = self.on_disk(place)?;
