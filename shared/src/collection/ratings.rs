@@ -189,7 +189,12 @@ pub fn set(text: &str, ratings: &[Rating]) -> Result<String> {
     for name in names {
         let left = now.get(name).and_then(Json::as_object);
         if left.is_some_and(Map::is_empty) {
-            text = forget(&text, name)?;
+            let bare = forget(&text, name)?;
+            // A table in which somebody wrote something stays.
+            let comments = |text: &str| text.matches('#').count();
+            if comments(&bare) == comments(&text) {
+                text = bare;
+            }
         }
     }
     Ok(text)
@@ -305,5 +310,14 @@ mod tests {
         let broken = set("a = 1\n[default", &[rating("default", "pdf", Some(5))]).unwrap_err();
         assert_eq!((broken.code, broken.line), (Code::ConfigInvalid, Some(2)));
         assert!(set(text, &[rating("default", "pdf", Some(5))]).is_err());
+    }
+
+    #[test]
+    fn comments_of_a_table_stay_without_its_last_rating() {
+        let text =
+            "# my ratings\n[default] # team scale\n# five = best\n\"skill:pdf\" = 3\n# ask Bob\n";
+        let cleared = set(text, &[rating("default", "pdf", None)]).unwrap();
+        assert_eq!(cleared, text.replace("\"skill:pdf\" = 3\n", ""));
+        assert!(Ratings::parse(&cleared).is_empty("default"));
     }
 }

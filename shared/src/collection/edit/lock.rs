@@ -131,11 +131,14 @@ pub fn rename(text: &str, from: &ArtifactId, to: &ArtifactId) -> Result<String> 
         ));
     }
     let out = keys::renamed(text, &path(&old), &new);
-    verified(text, Some(out), |entries| {
+    let renamed = verified(text, Some(out), |entries| {
         if let Some(entry) = entries.remove(&old) {
             entries.insert(new.clone(), entry);
         }
-    })
+    });
+    // Within braces.
+    let entry = entry_of(&before, &old).cloned();
+    renamed.or_else(|_| put_each(text, &[(&old, None), (&new, entry)]))
 }
 
 /// The text of an artifact's entry as a table, with its comments and plain newlines. `None` without one.
@@ -272,14 +275,38 @@ fn put_all(text: &str, entries: &[(String, Option<String>)]) -> Result<String> {
     }
     cuts.extend(sections::without(&rest, gone));
     cuts.extend(keys::inserted(&rest, &new));
-    verified(text, Some(apply(&rest, cuts)), |entries| {
-        for (key, entry) in said {
-            match entry {
-                Some(entry) => entries.insert(key.to_owned(), entry),
-                None => entries.remove(key),
-            };
-        }
-    })
+    let all = verified(text, Some(apply(&rest, cuts)), |entries| {
+        say(entries, &said)
+    });
+    // Within braces, where no table can be added.
+    all.or_else(|_| put_each(text, &said))
+}
+
+fn say(entries: &mut Map<String, Json>, said: &[(&str, Option<Json>)]) {
+    for (key, entry) in said {
+        match entry {
+            Some(entry) => entries.insert((*key).to_owned(), entry.clone()),
+            None => entries.remove(*key),
+        };
+    }
+}
+
+/// Has these entries say this, key by key, in whatever form they are written.
+fn put_each(text: &str, said: &[(&str, Option<Json>)]) -> Result<String> {
+    let there = model(text)?;
+    let old = said.iter().map(|(key, _)| (*key).to_owned());
+    let rest = remove_each(text, old.filter(|key| has(&there, key)).collect())?;
+    let tables = said.iter().filter_map(|(key, entry)| {
+        let fields = entry.as_ref()?.as_object()?.iter();
+        Some(Keys {
+            path: path(key).map(str::to_owned).into(),
+            keys: fields
+                .map(|(name, value)| (name.clone(), Value::of_json(value)))
+                .collect(),
+        })
+    });
+    let new = keys::set(&rest, &tables.collect::<Vec<_>>());
+    verified(text, new, |entries| say(entries, said))
 }
 
 fn path(key: &str) -> [&str; 3] {

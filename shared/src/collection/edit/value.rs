@@ -50,6 +50,20 @@ impl Value {
         }
     }
 
+    /// What the parser saw, if it can be written.
+    pub(super) fn of_json(value: &Json) -> Option<Self> {
+        match value {
+            Json::String(text) => Some(Self::Text(text.clone())),
+            Json::Number(number) => number.as_i64().map(Self::Integer),
+            Json::Bool(flag) => Some(Self::Boolean(*flag)),
+            Json::Array(items) => {
+                let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().map(Self::Texts)
+            }
+            Json::Null | Json::Object(_) => None,
+        }
+    }
+
     /// As TOML; an array with a line for each item, if that is how the place is written.
     pub(super) fn render(&self, on_lines: bool) -> String {
         match self {

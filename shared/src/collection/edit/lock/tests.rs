@@ -104,3 +104,18 @@ fn other_entries_stay_byte_for_byte() {
     );
     assert_eq!(set(FOREIGN, &[]).unwrap(), FOREIGN);
 }
+
+#[test]
+fn entries_within_braces_are_renamed_and_taken_in() {
+    let text = "[lock]\nversion = \"1.0.0\"\nentries = { \"a::skill\" = { content_hash = \"1\", more = 2 }, \"b::skill\" = { content_hash = \"3\" } } # mine\n";
+    let id = |name: &str| ArtifactId::new(Kind::Skill, name);
+    let renamed = rename(text, &id("a"), &id("c")).unwrap();
+    let (old, new) = (model(text).unwrap(), model(&renamed).unwrap());
+    assert_eq!(entry_of(&new, "c::skill"), entry_of(&old, "a::skill"));
+    assert!(!has(&new, "a::skill") && has(&new, "b::skill"));
+    assert!(renamed.ends_with("} # mine\n"), "{renamed}");
+    let copied = carry(text, text, &[(id("a"), id("d"))]).unwrap();
+    let new = model(&copied).unwrap();
+    assert_eq!(entry_of(&new, "d::skill"), entry_of(&old, "a::skill"));
+    assert_eq!(entry_of(&new, "a::skill"), entry_of(&old, "a::skill"));
+}
