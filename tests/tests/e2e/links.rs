@@ -166,6 +166,28 @@ fn a_file_that_two_artifacts_share_is_written_once() {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "{args:?}");
     }
     assert!(agent.is_symlink());
+    // Elsewhere they would lead nowhere.
+    drop(sandbox.run(&["collection", "create", "work"]).ok());
+    for (name, told) in [
+        ("linked", "it is a link to another artifact"),
+        ("inner", "its `SKILL.md` is a link that leads out of it"),
+    ] {
+        let error = sandbox.fails(&["move", name, "--to", "work", "--yes"], 2);
+        assert!(error.to_string().contains(told), "{error:#}");
+    }
+    sandbox.fails(&["copy", "inner", "--to", "work"], 2);
+    sandbox.json(&["copy", "linked", "--to", "work"]);
+    let copied = sandbox.collection("work", "skills/linked/SKILL.md");
+    assert_eq!(std::fs::read_to_string(copied).unwrap(), before);
+    // Each has a name of its own, and the file has one.
+    let checked = sandbox.run(&["validate", "*", "--fix", "--json"]).stdout;
+    let checked: serde_json::Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(checked["mended"], serde_json::json!([]), "{checked:#}");
+    assert!(
+        !checked.to_string().contains("\"fixable\":true"),
+        "{checked:#}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl Place {
     }
 
     /// The rest of this path below another one; empty if they are the same.
-    pub(super) fn below(&self, outer: &Self) -> Option<&str> {
+    pub(in crate::app) fn below(&self, outer: &Self) -> Option<&str> {
         if self.root != outer.root {
             return None;
         }

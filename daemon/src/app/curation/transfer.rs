@@ -146,6 +146,29 @@ fn plan(
     record(request, to, draft, batch, &moved)
 }
 
+/// Fails if the artifact would be without its file elsewhere, as a link leads there.
+fn leads_on(is_copy: bool, draft: &mut Draft<'_>, collection: &str, row: &Summary) -> Result<()> {
+    let place = files::place_of(collection, row);
+    let invalid = |message: String| Error::new(Code::ArtifactInvalid, message);
+    if draft.real(&place)? != place {
+        // A copy has the files themselves.
+        return if is_copy {
+            Ok(())
+        } else {
+            Err(invalid("it is a link to another artifact".to_owned())
+                .hint("`sm copy` takes its files along; then remove it here"))
+        };
+    }
+    let Some((file, name)) = files::manifest_file(draft, collection, row)? else {
+        return Ok(());
+    };
+    if draft.real(&file)?.below(&place).is_some() {
+        return Ok(());
+    }
+    let message = format!("its `{}` is a link that leads out of it", name.display());
+    Err(invalid(message).hint("put the file itself in its place"))
+}
+
 /// Drafts the files of one artifact at their new place.
 fn carry(
     request: &TransferRequest,
@@ -182,6 +205,7 @@ fn carry(
         if target.taken.contains(&path) || draft.exists(&goal)? {
             return Err(exists(&path));
         }
+        leads_on(request.copy, draft, batch.collection, row)?;
         if request.copy {
             let content = draft.content(&place)?;
             draft.put(&goal, Source::Disk(content, Links::Followed))?;

@@ -276,7 +276,7 @@ fn put_all(text: &str, entries: &[(String, Option<String>)]) -> Result<String> {
     cuts.extend(sections::without(&rest, gone));
     cuts.extend(keys::inserted(&rest, &new));
     let all = verified(text, Some(apply(&rest, cuts)), |entries| {
-        say(entries, &said)
+        say(entries, &said);
     });
     // Within braces, where no table can be added.
     all.or_else(|_| put_each(text, &said))
@@ -306,7 +306,9 @@ fn put_each(text: &str, said: &[(&str, Option<Json>)]) -> Result<String> {
         })
     });
     let new = keys::set(&rest, &tables.collect::<Vec<_>>());
-    verified(text, new, |entries| say(entries, said))
+    verified(text, new, |entries| {
+        say(entries, said);
+    })
 }
 
 fn path(key: &str) -> [&str; 3] {

@@ -77,7 +77,7 @@ impl Draft<'_> {
 
     /// Where the file of a place lies if links lead there that stay in the collection: what two artifacts share is
     /// drafted once.
-    pub(super) fn real(&mut self, place: &Place) -> Result<Place> {
+    pub(in crate::app) fn real(&mut self, place: &Place) -> Result<Place> {
         let Root::Collection(name) = &place.root else {
             return Ok(place.clone());
         };

@@ -196,7 +196,15 @@ impl App {
 impl Validated {
     fn look(&mut self, artifact: &Artifact, collection: &str, strict: bool) {
         self.checked += 1;
-        let findings = read(artifact).map(|held| held.findings(artifact, strict));
+        let findings = read(artifact).map(|held| {
+            let mut findings = held.findings(artifact, strict);
+            if !collection.is_empty() && held.is_of_another(&artifact.path) {
+                for finding in &mut findings {
+                    finding.fix = None;
+                }
+            }
+            findings
+        });
         match findings {
             Ok(findings) if findings.is_empty() => {}
             Ok(findings) => {
@@ -224,6 +232,13 @@ impl Validated {
 }
 
 impl Held {
+    /// Whether the file that says what the artifact is lies elsewhere, behind a link: what is right for it is for whose
+    /// file it is.
+    fn is_of_another(&self, path: &Path) -> bool {
+        let file = self.manifest.as_ref().map(|(file, _)| path.join(file));
+        path.is_symlink() || !self.scan.is_file && file.is_some_and(|file| file.is_symlink())
+    }
+
     fn findings(&self, artifact: &Artifact, strict: bool) -> Vec<Finding> {
         let manifest = self.manifest.as_ref();
         findings(
@@ -357,6 +372,10 @@ fn mend_one(draft: &mut Draft<'_>, collection: &str, row: &Summary) -> Result<Ve
         return Ok(Vec::new());
     };
     let target = files::inside(&place, &scan, &file);
+    // It is mended as the file of the other one, if that is chosen.
+    if draft.real(&target)? != target {
+        return Ok(Vec::new());
+    }
     let Some(bytes) = draft.read(&target)? else {
         return Ok(Vec::new());
     };
