@@ -32,16 +32,23 @@ pub fn bare_or_whole(name: &str) -> &str {
 /// As [`validate`].
 pub fn validate_given(name: &str) -> Result<()> {
     validate(name)?;
-    let fault = if name.starts_with('-') {
-        "begins with a hyphen, as flags do"
+    match meant_otherwise(name) {
+        Some(fault) => Err(broken(name, fault)),
+        None => Ok(()),
+    }
+}
+
+/// What of a name means something else where things are chosen by their names; none if nothing does.
+pub fn meant_otherwise(name: &str) -> Option<&'static str> {
+    if name.starts_with('-') {
+        Some("begins with a hyphen, as flags do")
     } else if name.contains(['*', '?', '[']) {
-        "has a `*`, `?` or `[` in it, which make a pattern"
+        Some("has a `*`, `?` or `[` in it, which make a pattern")
     } else if name.contains('=') {
-        "has a `=` in it, which makes it a field with its value"
+        Some("has a `=` in it, which makes it a field with its value")
     } else {
-        return Ok(());
-    };
-    Err(broken(name, fault))
+        None
+    }
 }
 
 /// Checks a new name.

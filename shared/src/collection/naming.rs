@@ -1,5 +1,6 @@
 //! What groups and tags may be called, and the colours and icons that they may have.
 
+use crate::artifact::name::meant_otherwise;
 use crate::{Code, Error, Result};
 
 /// Characters of a name.
@@ -7,6 +8,19 @@ const MAX_NAME: usize = 200;
 
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 2000;
+
+/// Checks a new name that a person gives a group or a tag: as with artifacts, it means nothing else where they are
+/// chosen. What is called so already keeps its name.
+///
+/// # Errors
+/// As [`check_name`].
+pub fn check_given(what: &str, name: &str) -> Result<()> {
+    check_name(what, name)?;
+    match meant_otherwise(name) {
+        Some(fault) => Err(broken(what, name, fault)),
+        None => Ok(()),
+    }
+}
 
 /// Checks the name of a group or a tag. `what` is "group" or "tag".
 ///
@@ -26,9 +40,13 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
+    Err(broken(what, name, fault))
+}
+
+fn broken(what: &str, name: &str, fault: &str) -> Error {
     let shown: String = name.escape_debug().take(80).collect();
     let message = format!("the name `{shown}` of the {what} {fault}");
-    Err(Error::new(Code::InvalidName, message).hint("choose another name"))
+    Error::new(Code::InvalidName, message).hint("choose another name")
 }
 
 /// Characters that can't be seen, or change how the line is shown.
@@ -131,16 +149,22 @@ mod tests {
     #[test]
     fn names_can_be_seen_and_typed() {
         for good in ["Data Layer", "größe", "c++", "a:b", "日本"] {
-            assert_eq!(check_name("group", good), Ok(()), "{good}");
+            assert_eq!(check_given("group", good), Ok(()), "{good}");
         }
         assert!(check_name("group", "a,b").is_ok() && check_name("tag", "a,b").is_err());
         let long = "x".repeat(201);
         for bad in ["", "  ", " a", "a\n", "a\u{202e}b", long.as_str()] {
             assert_eq!(
-                check_name("group", bad).unwrap_err().code,
+                check_given("group", bad).unwrap_err().code,
                 Code::InvalidName,
                 "{bad:?}"
             );
+        }
+        for chooses in ["*", "b*", "?", "[z]", "k=v", "-x", "-"] {
+            assert_eq!(check_name("tag", chooses), Ok(()), "{chooses}");
+            let error = check_given("tag", chooses).unwrap_err();
+            assert_eq!(error.code, Code::InvalidName, "{chooses}");
+            assert!(error.message.contains("of the tag"), "{error:?}");
         }
     }
 

@@ -267,9 +267,14 @@ fn hints_are_of_what_helps() {
 #[test]
 fn groups_are_deleted_by_patterns_and_by_names_on_stdin() {
     let sandbox = stocked();
-    for name in ["tmp-a", "tmp-b", "t*", "kept", "listed"] {
+    for name in ["tmp-a", "tmp-b", "kept", "listed"] {
         sandbox.json(&["group", "create", name]);
     }
+    let manifest = sandbox.collection("default", "collection.toml");
+    let mut text = std::fs::read_to_string(&manifest).unwrap();
+    text.push_str("\n[[groups]]\nname = \"t*\"\nmembers = []\n");
+    write(manifest, text);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
     let left = || -> Vec<String> {
         let list = sandbox.json(&["group", "list"]);
         let names = list["groups"].as_array().unwrap().iter();

@@ -1,5 +1,7 @@
 //! Names on disk that no program would give: listed as they are, told, and harmless to terminals.
 
+use std::path::Path;
+
 use serde_json::json;
 use skillmeat_tests::Sandbox;
 use skillmeat_tests::home::{codes, skill, text, write};
@@ -284,6 +286,13 @@ fn no_name_is_given_that_means_something_in_a_selection() {
     assert_eq!(sandbox.ids(), ["skill:one", "skill:two"]);
 }
 
+/// Writes a group into a manifest, as another program does.
+fn add_group(manifest: &Path, name: &str) {
+    let mut text = std::fs::read_to_string(manifest).unwrap();
+    text.push_str(&format!("\n[[groups]]\nname = \"{name}\"\nmembers = []\n"));
+    write(manifest, text);
+}
+
 #[test]
 fn the_pattern_of_all_means_all_also_beside_one_of_that_name() {
     let sandbox = Sandbox::with_two();
@@ -294,9 +303,57 @@ fn the_pattern_of_all_means_all_also_beside_one_of_that_name() {
     assert_eq!(of("*"), 3);
     assert_eq!(of("skill:*"), 1);
     // Groups are chosen likewise.
-    for group in ["*", "other"] {
-        sandbox.json(&["group", "create", group]);
-    }
+    let manifest = sandbox.collection("default", "collection.toml");
+    add_group(&manifest, "*");
+    sandbox.json(&["group", "create", "other"]);
     let gone = sandbox.json(&["group", "delete", "*"]);
     assert_eq!(gone["deleted"], 2, "{gone}");
+}
+
+#[test]
+fn groups_and_tags_get_no_name_that_means_something_where_they_are_chosen() {
+    let sandbox = Sandbox::with_two();
+    let manifest = sandbox.collection("default", "collection.toml");
+    sandbox.json(&["group", "create", "real"]);
+    sandbox.json(&["tag", "create", "real"]);
+    let before = std::fs::read_to_string(&manifest).unwrap();
+    for name in ["*", "b*", "?", "[z]", "k=v", "-x", "-"] {
+        for args in [
+            ["group", "create", "--", name].as_slice(),
+            &["group", "update", "real", &format!("--name={name}")],
+            &["group", "copy", "real", &format!("--as={name}")],
+            &["tag", "create", "--", name],
+            &["tag", "define", "--", name],
+            &["tag", "rename", "real", "--", name],
+            &["tag", "add", "--", name, "one"],
+        ] {
+            let mut command = sandbox.sm(&["--json"]);
+            command.args(args);
+            let error = skillmeat_tests::home::output(command).exits(2).error();
+            assert_eq!(error["code"], "usage.invalid_name", "{args:?}: {error}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&manifest).unwrap(), before);
+    // What is called so already is used as any other.
+    add_group(&manifest, "b*");
+    let place = sandbox.collection("default", "skills/one/SKILL.md");
+    write(
+        place,
+        "---\nname: one\ndescription: Good\ntags: [\"k=v\"]\n---\n",
+    );
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    for (args, done) in [
+        (&["group", "add", "b*", "one"][..], "added"),
+        (
+            &["group", "update", "b*", "--name=b*", "--icon=x"],
+            "updated",
+        ),
+        (&["tag", "define", "k=v"], "defined"),
+        (&["tag", "add", "k=v", "two"], "added"),
+        (&["tag", "rename", "k=v", "kept"], "renamed"),
+        (&["group", "update", "b*", "--name", "kept"], "updated"),
+    ] {
+        let told = sandbox.json(args);
+        assert!(told[done].as_u64() > Some(0), "{args:?}: {told:#}");
+    }
 }

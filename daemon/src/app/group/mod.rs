@@ -309,8 +309,8 @@ impl<'p> Plan<'p> {
 
     fn update(&mut self, name: &str, change: &GroupChange) -> Result<()> {
         self.group(name)?;
-        if let Some(new) = &change.name {
-            naming::check_name("group", new)?;
+        if let Some(new) = change.name.as_ref().filter(|new| *new != name) {
+            naming::check_given("group", new)?;
         }
         if let Some(description) = &change.description {
             naming::check_description(description)?;
@@ -356,16 +356,16 @@ impl<'p> Plan<'p> {
     }
 
     fn copy(&mut self, group: &Group, new_name: &str) -> Result<()> {
-        let name = if new_name.is_empty() {
+        let name = if new_name.is_empty() || new_name == group.name {
             &group.name
         } else {
+            naming::check_given("group", new_name)?;
             new_name
         };
         let copy = Group {
             name: name.to_owned(),
             ..group.clone()
         };
-        naming::check_name("group", name)?;
         let last = self
             .manifest
             .groups
@@ -417,7 +417,7 @@ fn id_of(row: &Summary) -> ArtifactId {
 
 /// A new group whose parts follow the rules.
 fn checked(group: &Group) -> Result<Group> {
-    naming::check_name("group", &group.name)?;
+    naming::check_given("group", &group.name)?;
     naming::check_description(&group.description)?;
     naming::check_icon(&group.icon)?;
     Ok(Group {

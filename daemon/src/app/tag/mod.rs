@@ -226,7 +226,7 @@ impl Plan<'_, '_> {
         description: Option<String>,
         only_new: bool,
     ) -> Result<()> {
-        naming::check_name("tag", name)?;
+        self.check_name(name)?;
         naming::check_description(description.as_deref().unwrap_or_default())?;
         let color = color.map(naming::color).transpose()?;
         let text = match definition(&self.manifest, name) {
@@ -277,7 +277,7 @@ impl Plan<'_, '_> {
 
     /// Tells of how many artifacts that had both, if the new name is that of another tag.
     fn rename(&mut self, old: &str, new: &str) -> Result<Option<usize>> {
-        naming::check_name("tag", new)?;
+        self.check_name(new)?;
         if old == new {
             return Err(Error::new(
                 Code::InvalidArgument,
@@ -369,6 +369,16 @@ impl Plan<'_, '_> {
         Ok(())
     }
 
+    /// Checks the name of a tag that may be new.
+    fn check_name(&self, tag: &str) -> Result<()> {
+        let check = if self.names().any(|one| same(one, tag)) {
+            naming::check_name
+        } else {
+            naming::check_given
+        };
+        check("tag", tag)
+    }
+
     /// Those that are defined, and those in use as each artifact writes them.
     fn names(&self) -> impl Iterator<Item = &str> {
         let defined = self.manifest.tag_definitions.iter();
@@ -385,7 +395,7 @@ impl Plan<'_, '_> {
     fn put(&mut self, tags: &[String], selection: &Selection, is_new: bool) -> Result<()> {
         if is_new {
             for tag in tags {
-                naming::check_name("tag", tag)?;
+                self.check_name(tag)?;
             }
         }
         let selected = self.app.select(self.collection, selection)?;
