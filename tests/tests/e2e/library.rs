@@ -88,6 +88,13 @@ fn a_folder_is_adopted_in_place() {
                 said.ends_with(&format!("is served already, as `{called}`")),
                 "{error}"
             );
+            // The command of the hint works as it stands.
+            let hints = error["hints"].as_array().unwrap();
+            let hint = text(hints.last().unwrap());
+            let given = hint.split('`').nth(1).unwrap().split(' ').skip(1);
+            let given: Vec<&str> = given.chain(["--dry-run"]).collect();
+            let copied = sandbox.json(&given);
+            assert_eq!(copied["imported"], 1, "{hint}: {copied}");
         }
     }
     assert_eq!(names(&sandbox), ["default", "team"]);

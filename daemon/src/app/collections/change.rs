@@ -367,12 +367,11 @@ impl App {
         );
         let error = Error::new(Code::CollectionExists, message);
         Err(if name.is_empty() || name == served {
-            error.hint("`--copy` imports a copy")
+            error.hint(a_copy(&origin.folder, ""))
         } else {
             let (old, new) = (word(&served), word(name));
-            error.hint(format!(
-                "`sm collection rename {old} {new}`, or `--copy` for a copy"
-            ))
+            let rename = format!("`sm collection rename {old} {new}` gives it that name");
+            error.hint(rename).hint(a_copy(&origin.folder, name))
         })
     }
 
@@ -394,13 +393,11 @@ impl App {
         {
             let message = format!("`{}` lies in the home, or the home in it", folder.display());
             return Err(Error::new(Code::InvalidArgument, message)
-                .hint("a collection in the home is found by itself; `--copy` imports a copy"));
+                .hint("a collection in the home is found by itself")
+                .hint(a_copy(folder, name)));
         }
-        let wanted = if name.is_empty() {
-            said
-        } else {
-            name.to_owned()
-        };
+        let wanted = Some(name.to_owned()).filter(|name| !name.is_empty());
+        let wanted = wanted.unwrap_or(said);
         artifact::name::validate_given(&wanted)?;
         self.is_free(&wanted, IMPORTED)?;
         let plan = |draft: &mut Draft<'_>| {
@@ -430,6 +427,16 @@ impl App {
             &plan,
         )
     }
+}
+
+/// The command for a copy of a folder that can't be served in its place.
+fn a_copy(folder: &Path, name: &str) -> String {
+    let folder = folder.to_string_lossy();
+    let (folder, name) = (
+        word(&folder),
+        word(if name.is_empty() { "NEW" } else { name }),
+    );
+    format!("`sm collection import {folder} --copy --name {name}` imports a copy")
 }
 
 /// What to know of a repository with submodules.
