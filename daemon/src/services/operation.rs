@@ -28,11 +28,9 @@ impl OperationService for Service {
         };
         let listed = run(&self.0, &READ, move |app| {
             let (operations, more) = app.operations(&request)?;
-            Ok((
-                operations,
-                more,
-                (!more).then(|| app.history_loss()).flatten(),
-            ))
+            let is_end = !more || request.before.is_none();
+            let lost = is_end.then(|| app.history_loss()).flatten();
+            Ok((operations, more, lost))
         });
         let (operations, more, lost) = listed.await?;
         Ok(Response::new(v1::ListOperationsResponse {

@@ -248,12 +248,50 @@ fn who_looks_for_what_was_done_is_told_that_it_was_lost() {
     let log = sandbox.run(&["log"]).ok().stderr;
     assert!(log.contains("the history is lost"), "{log}");
     assert!(!log.contains("nothing was changed"), "{log}");
-    // Also where it goes on, at its end.
+    // Also where it goes on, at both ends.
     drop(sandbox.run(&["tag", "add", "red", "one"]).ok());
     drop(sandbox.run(&["tag", "add", "blue", "one"]).ok());
     assert!(text(&sandbox.json(&["log"])["lost"]).contains("lost"));
-    let some = sandbox.json(&["log", "--limit", "1"]);
+    let newest = sandbox.json(&["log", "--limit", "1"]);
+    assert!(text(&newest["lost"]).contains("lost"), "{newest:#}");
+    drop(sandbox.run(&["tag", "add", "green", "one"]).ok());
+    let before = newest["operations"][0]["id"].as_u64().unwrap() + 1;
+    let before = before.to_string();
+    let some = sandbox.json(&["log", "--limit", "1", "--before", &before]);
     assert_eq!(some["lost"], Value::Null, "{some:#}");
     fs::remove_file(note_of(&sandbox)).unwrap();
     assert_eq!(sandbox.json(&["log"])["lost"], Value::Null);
+}
+
+#[test]
+fn who_takes_back_what_was_not_the_last_change_is_told_that_later_ones_are_lost() {
+    let sandbox = begun();
+    drop(sandbox.run(&["tag", "add", "kept", "one"]).ok());
+    sandbox.stop();
+    let history = sandbox.home().history();
+    let older = sandbox.path("older.db");
+    fs::copy(&history, &older).unwrap();
+    for value in ["3", "4"] {
+        drop(sandbox.run(&["rate", "one", value]).ok());
+    }
+    sandbox.stop();
+    fs::copy(&older, &history).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let mut file = history.clone().into_os_string();
+        file.push(suffix);
+        drop(fs::remove_file(file));
+    }
+    let is_told = |args: &[&str]| {
+        let notes = sandbox.json(args)["notes"].to_string();
+        notes.contains("2 operations") && notes.contains("the history is lost")
+    };
+    // Of the last one, without a number, also where what was done meanwhile is to be done again.
+    assert!(is_told(&["undo", "--dry-run"]));
+    let last = sandbox.json(&["log", "--limit", "1"])["operations"][0]["id"].to_string();
+    assert!(!is_told(&["undo", &last, "--dry-run"]));
+    assert!(is_told(&["undo"]));
+    assert!(!is_told(&["redo", "--dry-run"]));
+    assert!(!is_told(&["rate", "one", "5"]));
+    assert!(!is_told(&["undo"]));
+    assert!(is_told(&["undo"]));
 }

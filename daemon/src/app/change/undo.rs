@@ -44,7 +44,11 @@ impl App {
             return Err(self.or_lost(error.hint("`sm log` lists what was done")));
         };
         // To take back an undoing is to do it again.
-        self.reverse(&operation, dry_run, caller)
+        let mut summary = self.reverse(&operation, dry_run, caller)?;
+        if number.is_none() {
+            summary.notes.extend(self.loss_after(operation.id));
+        }
+        Ok(summary)
     }
 
     /// Does the operation again that was taken back last.
@@ -55,7 +59,9 @@ impl App {
             );
             return Err(self.or_lost(error));
         };
-        self.reverse(&undoing, dry_run, caller)
+        let mut summary = self.reverse(&undoing, dry_run, caller)?;
+        summary.notes.extend(self.loss_after(undoing.id));
+        Ok(summary)
     }
 
     /// The operation of this number.
@@ -84,6 +90,14 @@ impl App {
         Some(format!(
             "the history is lost: {lost}; `sm status` tells what to do"
         ))
+    }
+
+    /// What was lost of the history, in words, if what came after an operation is: it was not the last one then.
+    fn loss_after(&self, id: i64) -> Option<String> {
+        let is_lost = self
+            .history
+            .read(|connection| operation::lacks_later(connection, id));
+        self.history_loss().filter(|_| is_lost.unwrap_or(true))
     }
 
     fn reverse(

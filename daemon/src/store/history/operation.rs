@@ -333,6 +333,16 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Op
         .collect()
 }
 
+/// Whether operations that came after one are not there any more.
+pub fn lacks_later(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT (SELECT max(seq) FROM sqlite_sequence WHERE name = 'operation') - ?1
+                > (SELECT count(*) FROM operation WHERE id > ?1)",
+        )?
+        .query_row([id], |row| row.get(0))
+}
+
 /// The operation that was done last, or done again last, and stands; those of other programs count only once they were
 /// done again, and those that changed no file do not count.
 pub fn last_done(connection: &Connection) -> rusqlite::Result<Option<Operation>> {
