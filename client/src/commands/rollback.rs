@@ -28,7 +28,7 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         id: args.id,
         artifacts,
         dry_run: args.dry.dry_run,
-        restore: false,
+        ..v1::RollbackRequest::default()
     };
     if !(args.dry.dry_run || args.yes) {
         match preview(context, request.clone()).await? {
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
                 agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
             }
             // Nobody agreed to what may differ a moment later.
-            None => request.dry_run = true,
+            None => (request.dry_run, request.nothing) = (true, true),
         }
     }
     go_back(context, request, "roll back").await
@@ -81,6 +81,7 @@ pub(super) async fn restore(context: &mut Context, args: RestoreArtifactArgs) ->
         artifacts: vec![named(name)],
         dry_run: args.dry.dry_run,
         restore: true,
+        nothing: false,
     };
     go_back(context, request, "restore").await
 }

@@ -115,6 +115,10 @@ fn a_rollback_asks_on_a_terminal_and_refuses_without_one() {
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains("nothing differs"), "{screen}");
     assert!(!screen.contains("[y/N]"), "{screen}");
+    for (more, is_dry) in [(&[][..], false), (&["--dry-run"], true)] {
+        let told = sandbox.json(&[&["rollback", &id], more].concat());
+        assert_eq!(told["dry_run"], is_dry, "{told}");
+    }
     // What is only looked at is not asked for.
     drop(sandbox.run(&["undo"]).ok());
     let (code, screen) = on_terminal(&sandbox, &["rollback", &id, "--dry-run"]).end();

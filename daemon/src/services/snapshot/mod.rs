@@ -205,9 +205,15 @@ impl SnapshotService for Service {
         &self,
         request: Request<v1::RollbackRequest>,
     ) -> Result<Response<ChangeStream>, Status> {
-        let request =
-            rollback_request(request.into_inner()).map_err(|error| error_to_status(&error))?;
-        Ok(change::stream(&self.0, move |app, caller| app.roll_back(&request, caller)).await)
+        let request = request.into_inner();
+        let is_nothing = request.nothing;
+        let request = rollback_request(request).map_err(|error| error_to_status(&error))?;
+        Ok(change::stream(&self.0, move |app, caller| {
+            let mut summary = app.roll_back(&request, caller)?;
+            summary.dry_run &= !(is_nothing && summary.steps.is_empty());
+            Ok(summary)
+        })
+        .await)
     }
 
     async fn collect(
