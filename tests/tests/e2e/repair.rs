@@ -262,6 +262,16 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
         let told = sandbox.run(&["repair", repair_name]).ok();
         assert!(told.stderr.contains("`sm repair misplaced`"), "{told:?}");
     }
+    let kept = |name: &str, be: &str| {
+        format!("the manifest of `{name}` as it was {be} kept as `collection.toml.bak`")
+    };
+    let planned = sandbox.run(&["repair", "misplaced"]).ok().stderr;
+    assert!(planned.contains(&kept("default", "would be")), "{planned}");
+    assert!(
+        !sandbox
+            .collection("default", "collection.toml.bak")
+            .exists()
+    );
     let moved = sandbox.run(&["repair", "misplaced", "--execute"]).ok();
     let operation = sandbox.json(&["log"])["operations"][0]["id"].to_string();
     let how = format!("`sm undo {operation}`");
@@ -269,8 +279,7 @@ fn what_lies_misplaced_is_left_to_the_repair_that_moves_it() {
     for name in ["default", "work"] {
         let text = |file: &str| std::fs::read_to_string(sandbox.collection(name, file)).unwrap();
         assert_eq!(text("collection.toml.bak"), text("collection.toml"));
-        let kept = format!("the manifest of `{name}` as it was is kept as `collection.toml.bak`");
-        assert!(moved.stderr.contains(&kept), "{moved:?}");
+        assert!(moved.stderr.contains(&kept(name, "is")), "{moved:?}");
     }
     let shown = sandbox.show("canvas");
     assert_eq!(

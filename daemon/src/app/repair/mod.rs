@@ -156,7 +156,8 @@ impl App {
                 .filter(|step| step.path.starts_with(BACKUP))
             {
                 let (name, path) = (&step.collection, &step.path);
-                let told = format!("the manifest of `{name}` as it was is kept as `{path}`");
+                let be = if request.execute { "is" } else { "would be" };
+                let told = format!("the manifest of `{name}` as it was {be} kept as `{path}`");
                 summary.notes.push(told);
             }
             if let Some(id) = &summary.operation
