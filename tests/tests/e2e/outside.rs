@@ -1,5 +1,6 @@
 //! What other programs change is kept, told by `sm log`, and can be taken back.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -51,6 +52,23 @@ fn an_edit_by_another_program_is_told_and_taken_back() {
     drop(sandbox.run(&["undo"]).ok());
     assert_eq!(std::fs::read(&file).unwrap(), before);
     drop(sandbox.run(&["redo"]).ok());
+
+    // A redo that something is in the way of is told by what would be done again, and how.
+    let first = text(&sandbox.json(&["set", "one", "license=MIT"])["operation"]);
+    let undoing = text(&sandbox.json(&["undo"])["operation"]);
+    write(&file, "---\nname: one\ndescription: Again\n---\n");
+    let again = until("the next edit", || {
+        external(&sandbox, "`skills/one` changed").filter(|one| one["id"].to_string() != id)
+    });
+    let error = sandbox.fails(&["redo"], 4);
+    let told = format!("can't redo operation {first}:");
+    assert!(text(&error["message"]).starts_with(&told), "{error}");
+    let hint = format!("then `sm undo {undoing}` does operation {first} again");
+    assert!(error["hints"].to_string().contains(&hint), "{error:#}");
+    drop(sandbox.run(&["undo", &again["id"].to_string()]).ok());
+    drop(sandbox.run(&["undo", &undoing]).ok());
+    assert_eq!(sandbox.show("one")["license"], "MIT");
+    drop(sandbox.run(&["undo", &first]).ok());
 
     std::fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
     let id = until_external(&sandbox, "`skills/one` removed");
@@ -445,13 +463,8 @@ fn edits_of_ratings_and_config_are_told_and_taken_back() {
     let shown = sandbox.run(&["log", "show", &id, "--json"]).ok().stdout;
     assert!(shown.contains("keep_days = 40"), "{shown}");
     assert!(!shown.contains("hidden"), "{shown}");
-    assert_eq!(
-        sandbox.json(&["log", "--limit", "100"])["operations"]
-            .as_array()
-            .unwrap()
-            .len(),
-        11
-    );
+    let log = sandbox.json(&["log", "--limit", "100"]);
+    assert_eq!(log["operations"].as_array().unwrap().len(), 11);
     write(&config, &set);
     let back = until("the edit back", || {
         external(&sandbox, "`config.toml` changed").filter(|one| one["id"] != first)
@@ -466,7 +479,6 @@ fn edits_of_ratings_and_config_are_told_and_taken_back() {
 
 #[test]
 fn modes_of_documents_are_told_and_taken_back() {
-    use std::os::unix::fs::PermissionsExt as _;
     let sandbox = Sandbox::with_two();
     let manifest = sandbox.collection("default", "collection.toml");
     let mode = || std::fs::metadata(&manifest).unwrap().permissions().mode() & 0o777;

@@ -20,6 +20,7 @@ mod late;
 mod log;
 mod modes;
 mod names;
+mod obstacle;
 mod outside;
 mod owned;
 mod past;

@@ -8,9 +8,9 @@ use skillmeat_shared::history::Node;
 use skillmeat_shared::{Code, Error, Result};
 
 use super::draft::{Draft, changed};
+use super::obstacle::{InTheWay, Why};
 use super::past::Past;
 use super::place::Place;
-use super::undo::{InTheWay, Why};
 use crate::store::history::operation::TouchedPath;
 
 /// Bytes of the largest config.

@@ -15,6 +15,7 @@ use skillmeat_shared::{Code, Error, Result};
 use super::carry::{Renamed, collection_at, renamed_by};
 use super::clone::own_changes;
 use super::names::{Followed, Names};
+use super::obstacle::{InTheWay, NAMED, Why, superseded};
 use super::past::{MAX_DOCUMENT, place_of};
 use super::settings::{not_kept, take_back_settings};
 use super::{Actor, Asked, Caller, ChangeItem, ChangeSummary, Draft, Place};
@@ -23,9 +24,6 @@ use crate::store::history::operation::{self, Operation, State, TouchedPath};
 
 /// Operations that are looked through for one that is in the way.
 const LATEST: u32 = 200;
-
-/// Obstacles that are named.
-const NAMED: usize = 5;
 
 impl App {
     /// Takes an operation back: the one of this number, else the last one that stands.
@@ -159,11 +157,12 @@ impl App {
                 };
             }
             if let Some(one) = obstacles.iter().find(|one| one.why == Why::NotKept) {
-                return Err(not_kept(id, word, &one.entries));
+                return Err(not_kept(told.id, word, &one.entries));
             }
-            Err(self.in_the_way(id, word, &obstacles))
+            Err(self.in_the_way(id, (word, told.id), &obstacles))
         });
-        let changed = changed.map_err(|error| self.gone_since(id, word, &paths, error))?;
+        let changed =
+            changed.map_err(|error| self.gone_since(id, (word, told.id), &paths, error))?;
         if changed.operation.is_none() && !dry_run {
             // Nothing had to change: somebody else has taken it back by hand.
             let message = format!("operation {id} has no effect any more: all is as it was before");
@@ -211,7 +210,7 @@ impl App {
     }
 
     /// The error for what lay in a collection that is not there: what took it away since is in the way.
-    fn gone_since(&self, id: i64, word: &str, paths: &[Followed], error: Error) -> Error {
+    fn gone_since(&self, id: i64, told: (&str, i64), paths: &[Followed], error: Error) -> Error {
         if !matches!(
             error.code,
             Code::CollectionNotFound | Code::CollectionUnreachable
@@ -238,7 +237,7 @@ impl App {
         if later.is_empty() {
             return error;
         }
-        superseded(id, word, &gone, later)
+        superseded(id, told, &gone, later)
     }
 
     /// The operations on a place that came later and stand, the newest first. Those that took back something that
@@ -251,7 +250,7 @@ impl App {
     }
 
     /// The error that names what was changed since.
-    fn in_the_way(&self, id: i64, word: &str, obstacles: &[InTheWay]) -> Error {
+    fn in_the_way(&self, id: i64, told: (&str, i64), obstacles: &[InTheWay]) -> Error {
         let mut later = Vec::new();
         for InTheWay { place, entries, .. } in obstacles {
             let inside = collection_at(place).map(|name| Place::collection(name, ""));
@@ -261,7 +260,7 @@ impl App {
                 .filter(|one| self.is_in_the_way(one.id, place, entries));
             later.extend(standing.take(NAMED).map(|one| (one.id, one.what)));
         }
-        superseded(id, word, obstacles, later)
+        superseded(id, told, obstacles, later)
     }
 }
 
@@ -277,80 +276,6 @@ fn check_stands(operation: &Operation) -> Result<()> {
     let message = format!("operation {id} can't be undone: it {why}");
     Err(Error::new(Code::OperationSuperseded, message)
         .hint(format!("`sm log show {id}` tells more")))
-}
-
-/// The error for obstacles, and the later operations that are in the way, by number, with what they did.
-fn superseded(id: i64, word: &str, obstacles: &[InTheWay], mut later: Vec<(i64, String)>) -> Error {
-    later.sort();
-    later.dedup();
-    let mut names = Vec::new();
-    for InTheWay {
-        place,
-        entries,
-        why,
-    } in obstacles
-    {
-        let at = if place.collection_name().is_empty() {
-            format!("`{}`", place.path)
-        } else {
-            format!("`{}` of `{}`", place.path, place.collection_name())
-        };
-        if entries.is_empty() {
-            names.push(at);
-        } else {
-            let named = entries.iter().take(NAMED).map(|name| format!("`{name}`"));
-            let comments = match why {
-                Why::Commented => "the comments of ",
-                Why::Changed | Why::NotKept => "",
-            };
-            let named = named.collect::<Vec<_>>().join(", ");
-            names.push(format!("{comments}{named} in {at}"));
-        }
-    }
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    let message = format!(
-        "can't {word} operation {id}: changed since: {}{more}",
-        names.join("; ")
-    );
-    let error = Error::new(Code::OperationSuperseded, message);
-    let error = later
-        .iter()
-        .rev()
-        .take(NAMED)
-        .fold(error, |error, (later, what)| {
-            error.hint(format!("operation {later} is in the way: {what}"))
-        });
-    error.hint(if later.is_empty() {
-        "nothing was changed; what is named was changed outside of `sm`"
-    } else {
-        "nothing was changed; undo what came later first"
-    })
-}
-
-/// Why a path can't be as it was.
-#[derive(Debug)]
-pub(super) struct InTheWay {
-    pub(super) place: Place,
-    /// The entries of a document.
-    pub(super) entries: Vec<String>,
-    pub(super) why: Why,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// It was changed since.
-    Changed,
-    /// It was not, but has comments that would go with it.
-    Commented,
-    /// What it was is not known.
-    NotKept,
 }
 
 /// Drafts that paths are as they were before an operation. What is in the way.
