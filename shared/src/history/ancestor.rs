@@ -58,7 +58,7 @@ pub fn list(folder: &Path) -> Result<(Vec<AncestorSnapshot>, Vec<Error>)> {
     let unreadable = |why: &str, line: Option<u32>| {
         let message = format!("`{}` {why}", path.display());
         Error::new(Code::FileIo, message)
-            .hint("the archives beside it can be imported: `sm snapshot import FILE`")
+            .hint("mend it there, or import the archives beside it: `sm snapshot import FILE`")
             .at(&path, line)
     };
     let lines = Lines::of(&text);

@@ -121,6 +121,45 @@ fn an_index_that_can_not_be_read_is_not_whole() {
 }
 
 #[test]
+fn an_index_that_can_not_be_read_keeps_nobody_from_snapshots_of_ours() {
+    let sandbox = theirs();
+    let manifest = sandbox.collection("default", "collection.toml");
+    let before = fs::read(&manifest).unwrap();
+    let ours = text(&sandbox.json(&["snapshot", "ours"])["snapshot"]["id"]);
+    let sound = fs::read_to_string(index(&sandbox, "default")).unwrap();
+    write(index(&sandbox, "default"), format!("{sound}[[broken\n"));
+    let notes = sandbox.collection("default", "notes.md");
+    write(&notes, "of now");
+    sandbox.json(&["snapshot", "more"]);
+    sandbox.json(&["rollback", &ours, "--yes"]);
+    assert!(!notes.exists());
+    assert!(fs::read(&manifest).unwrap() == before);
+    // Only the ancestor's own need its index; an import of the archive makes one ours.
+    let error = sandbox.fails(&["rollback", IDS[0], "--yes"], 1);
+    assert_eq!(
+        (&error["code"], &error["line"]),
+        (&json!("file.io"), &json!(13))
+    );
+    let hint = text(&error["hints"][0]);
+    assert!(
+        hint.contains("mend") && hint.contains("`sm snapshot import FILE`"),
+        "{hint}"
+    );
+    let file = archive(&sandbox, "default", IDS[0]);
+    let args = ["snapshot", "import", file.to_str().unwrap()];
+    assert_eq!(sandbox.json(&args)["id"], IDS[0]);
+    sandbox.json(&["rollback", IDS[0], "--yes"]);
+    // Whose index is mended sees it once.
+    write(index(&sandbox, "default"), sound);
+    let listed = sandbox.json(&["snapshot", "list"]);
+    let ids = listed["snapshots"].as_array().unwrap().iter();
+    let same = ids.filter(|one| one["id"] == IDS[0]);
+    let origins: Vec<String> = same.map(|one| text(&one["origin"])).collect();
+    assert_eq!(origins, ["imported"], "{listed:#}");
+    drop(sandbox.run(&["snapshot", "verify", IDS[0]]).ok());
+}
+
+#[test]
 fn a_damaged_archive_is_told_with_what_mends_it() {
     let sandbox = theirs();
     let at = archive(&sandbox, "oldcoll", IDS[0]);

@@ -38,6 +38,9 @@ fn a_snapshot_that_is_due_is_made_if_something_changed() {
     let sandbox = Sandbox::initialised();
     add(&sandbox, "one");
     drop(sandbox.run(&["collection", "create", "work"]).ok());
+    // The ancestor's index is nothing that ours need.
+    let theirs = sandbox.home().snapshots("work").join("snapshots.toml");
+    write(theirs, "[[broken\n");
     run_late(&sandbox, "snapshot");
     until_true("a snapshot of each collection", || count(&sandbox) == 2);
     assert_eq!(snapshots(&sandbox)[0][1], "Scheduled snapshot");

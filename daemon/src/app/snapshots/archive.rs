@@ -87,7 +87,7 @@ impl App {
             bytes: node.bytes,
             stored: batch.stored(),
         };
-        let is_there = self.ancestors(&name)?.0.iter().any(|one| one.id == row.id);
+        let is_there = self.taken(&name).contains(&row.id);
         let inserted = row.clone();
         let is_new = batch.commit(|transaction| {
             if is_there || snapshot::get(transaction, &inserted.collection, &inserted.id)?.is_some()

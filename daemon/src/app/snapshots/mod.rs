@@ -233,7 +233,7 @@ impl App {
             });
         }
         self.is_kept(name, &root, &present);
-        let new = self.new_snapshot((name, root), message, origin, present, &batch)?;
+        let new = self.new_snapshot((name, root), message, origin, present, &batch);
         let row = batch.commit(|transaction| new.write(transaction))?;
         Ok(Made {
             snapshot: row.into(),
@@ -250,12 +250,11 @@ impl App {
         origin: Origin,
         present: Present,
         batch: &Batch<'_>,
-    ) -> Result<NewSnapshot> {
+    ) -> NewSnapshot {
         for left_out in &present.captured.left_out {
             tracing::info!(target: "history", collection = name, "{}", left_out.message);
         }
-        let taken = self.ancestors(name)?.0;
-        Ok(NewSnapshot {
+        NewSnapshot {
             row: Snapshot {
                 collection: name.to_owned(),
                 id: String::new(),
@@ -271,8 +270,8 @@ impl App {
             read: present.captured.read,
             root,
             seen: present.seen,
-            taken: taken.into_iter().map(|one| one.id).collect(),
-        })
+            taken: self.taken(name),
+        }
     }
 
     /// Snapshots of a collection, or of all, the newest first, at most `limit`; how many there are; and what
@@ -290,14 +289,16 @@ impl App {
             let rows = self
                 .history
                 .read(|connection| snapshot::list(connection, &name))?;
-            views.extend(rows.into_iter().map(SnapshotView::from));
             match self.ancestors(&name) {
-                Ok((ancestors, found)) => {
+                Ok((mut ancestors, found)) => {
+                    // One that was imported while the index could not be read is ours.
+                    ancestors.retain(|theirs| !rows.iter().any(|row| row.id == theirs.id));
                     views.extend(ancestors);
                     problems.extend(found);
                 }
                 Err(error) => problems.push(error),
             }
+            views.extend(rows.into_iter().map(SnapshotView::from));
         }
         views.sort_by(|a, b| (&b.id, &a.collection).cmp(&(&a.id, &b.collection)));
         let total = views.len() as u64;
@@ -360,6 +361,16 @@ impl App {
             archive: one.archive,
         });
         Ok((views.collect(), problems))
+    }
+
+    /// The names that the ancestor's snapshots of a collection have. An index that can't be read tells of none, and keeps
+    /// nobody from a snapshot of ours.
+    fn taken(&self, name: &str) -> BTreeSet<String> {
+        let ancestors = self.ancestors(name).unwrap_or_else(|error| {
+            tracing::warn!(target: "history", collection = name, "goes on without the ancestor's index: {error}");
+            (Vec::new(), Vec::new())
+        });
+        ancestors.0.into_iter().map(|one| one.id).collect()
     }
 
     /// Finds a snapshot and has its objects ready.

@@ -128,7 +128,7 @@ impl App {
         let present = self.capture_to_keep((name, &root), How::Changes, batch, &|_| {})?;
         self.is_kept(name, &root, &present);
         let now = present.node.clone();
-        let new = self.new_snapshot((name, root), BEFORE, Origin::Safety, present, batch)?;
+        let new = self.new_snapshot((name, root), BEFORE, Origin::Safety, present, batch);
         let id = Rc::clone(&safety.0);
         draft.record_along(Box::new(move |transaction| {
             id.replace(Some(new.write(transaction)?.id));
