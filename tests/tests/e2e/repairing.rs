@@ -58,6 +58,43 @@ fn nothing_is_taken_out_of_a_collection_whose_manifest_cant_be_read() {
 }
 
 #[test]
+fn a_lock_file_that_cant_be_read_keeps_no_other_collection_from_being_repaired() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["collection", "create", "work"]);
+    // The files of one lie in `work`, those of another one are gone.
+    sandbox.json(&["copy", "one", "--to", "work"]);
+    sandbox.json(&["remove", "one", "-c", "work", "--keep-files"]);
+    for name in ["one", "two"] {
+        fs::remove_dir_all(sandbox.collection("default", "skills").join(name)).unwrap();
+    }
+    skill(&sandbox.collection("default", "skills"), "stray", "Stray");
+    let lock = sandbox.collection("work", "collection.lock");
+    let sound = fs::read_to_string(&lock).unwrap();
+    replace(&lock, "x = [\n");
+    drop(sandbox.run(&["cache", "refresh"]));
+    let wanted = [
+        "failed skill:one",
+        "failed work",
+        "fixed skill:stray",
+        "fixed skill:two",
+        "skipped skill:one",
+    ];
+    let plan = sandbox.run(&["repair", "all", "--json"]).exits(2).json();
+    assert_eq!(plan["fixed"], 2, "{plan:#}");
+    let (told, report) = repair(&sandbox, &["all"], 2);
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    assert!(wanted.iter().all(|one| told.contains(one)), "{report:#}");
+    let place = format!("{}:1", lock.display());
+    assert!(report.to_string().contains(&place), "{report:#}");
+    let (told, report) = repair(&sandbox, &["orphans"], 2);
+    assert!(told.contains(&"failed work".to_owned()), "{report:#}");
+    replace(&lock, sound);
+    drop(sandbox.run(&["cache", "refresh"]).ok());
+    let (told, _) = repair(&sandbox, &["all"], 0);
+    assert!(told.contains(&"fixed skill:one".to_owned()), "{told:?}");
+}
+
+#[test]
 fn what_lies_behind_a_link_that_leads_nowhere_is_not_missing() {
     let sandbox = Sandbox::with_two();
     let at = |path: &str| sandbox.collection("default", path);

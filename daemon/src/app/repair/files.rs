@@ -4,16 +4,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use skillmeat_shared::artifact::{read, scan};
+use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::edit::{self, Key, NewEntry};
 use skillmeat_shared::collection::entry::Entry;
-use skillmeat_shared::collection::lockfile::{LockEntry, Lockfile};
+use skillmeat_shared::collection::lockfile::LockEntry;
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::spelling;
-use skillmeat_shared::collection::{LOCK, MANIFEST};
 use skillmeat_shared::maintenance::{Home, moved_path, normal_path};
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
-use super::{MISPLACED, Site};
+use super::{MISPLACED, Site, sound_lock};
 use crate::app::change::{Place, can_be_followed};
 use crate::store::list::Existing;
 
@@ -220,7 +220,9 @@ impl Site<'_, '_> {
                 }
             };
             let from = Place::collection(&collection, path);
-            match self.draft.rename(&from, &place) {
+            // The lock comes along with the files.
+            let lock = sound_lock(self.draft, &collection);
+            match lock.and_then(|_| self.draft.rename(&from, &place)) {
                 Ok(()) => {
                     self.fixed(
                         &entry.id,
@@ -337,12 +339,8 @@ impl Site<'_, '_> {
     }
 
     fn stray_locks(&mut self, existing: &[Existing]) -> Result<()> {
-        let text = self.draft.lock(self.name)?;
+        let lock = sound_lock(self.draft, self.name)?;
         let root = self.draft.root(self.name)?;
-        let lock = Lockfile::parse(&text).map_err(|error| {
-            let message = format!("the lock file can't be read: {}", error.message);
-            Error::new(Code::ManifestInvalid, message).at(root.join(LOCK), Some(error.line))
-        })?;
         let manifest = Manifest::parse(&self.text).map_err(|error| {
             let message = format!("the manifest can't be read: {}", error.message);
             Error::new(Code::ManifestInvalid, message).at(root.join(MANIFEST), Some(error.line))

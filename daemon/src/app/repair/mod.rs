@@ -3,6 +3,8 @@
 mod entries;
 mod files;
 
+use skillmeat_shared::collection::LOCK;
+use skillmeat_shared::collection::lockfile::Lockfile;
 use skillmeat_shared::collection::manifest::Manifest;
 use skillmeat_shared::{ArtifactId, Code, Error, Result};
 
@@ -24,6 +26,13 @@ enum Repair {
     Orphans,
     /// Entries without files.
     Missing,
+}
+
+impl Repair {
+    /// Whether it takes locks along.
+    const fn needs_lock(self) -> bool {
+        matches!(self, Self::Misplaced | Self::Orphans | Self::Missing)
+    }
 }
 
 /// All of them, in an order in which none has to be done twice.
@@ -182,7 +191,12 @@ impl App {
         items: &mut Vec<ChangeItem>,
         draft: &mut Draft<'_>,
     ) -> Result<()> {
-        let read = draft.root(name).and_then(|_| draft.parsed(name));
+        let read = draft.root(name).and_then(|_| {
+            if repair.needs_lock() {
+                sound_lock(draft, name)?;
+            }
+            draft.parsed(name)
+        });
         let (text, manifest) = match read {
             Ok(read) => read,
             // A collection that can't be read does not keep the others from being repaired.
@@ -237,6 +251,16 @@ impl Site<'_, '_> {
             ..item
         });
     }
+}
+
+/// What the lock file of a collection says, as drafted so far.
+fn sound_lock(draft: &mut Draft<'_>, name: &str) -> Result<Lockfile> {
+    let text = draft.lock(name)?;
+    let root = draft.root(name)?;
+    Lockfile::parse(&text).map_err(|error| {
+        let message = format!("the lock file of `{name}` can't be read: {}", error.message);
+        Error::new(Code::ManifestInvalid, message).at(root.join(LOCK), Some(error.line))
+    })
 }
 
 fn failed(id: &str, error: &Error) -> ChangeItem {
