@@ -172,3 +172,29 @@ fn an_entry_of_a_wrong_path_keeps_all_that_is_said_of_it() {
         (&json!("managed"), &json!(["ours"]))
     );
 }
+
+#[test]
+fn what_lies_behind_a_link_out_of_another_collection_is_not_missing() {
+    let sandbox = Sandbox::with_two();
+    sandbox.json(&["collection", "create", "work"]);
+    sandbox.json(&["move", "one", "two", "--to", "work", "--yes"]);
+    // The files of one are moved back, behind a link; those of the other one are gone.
+    let (skills, real) = (
+        sandbox.collection("default", "skills"),
+        sandbox.path("real"),
+    );
+    fs::create_dir_all(&skills).unwrap();
+    let work = sandbox.collection("work", "skills");
+    rename(work.join("one"), skills.join("one"));
+    fs::remove_dir_all(work.join("two")).unwrap();
+    rename(&skills, &real);
+    std::os::unix::fs::symlink(&real, &skills).unwrap();
+    drop(sandbox.run(&["cache", "refresh"]));
+    let (told, report) = repair(&sandbox, &["missing", "-c", "work"], 0);
+    assert_eq!(told, ["fixed skill:two", "skipped skill:one"], "{report:#}");
+    let why = "another collection may have it";
+    assert!(report.to_string().contains(why), "{report:#}");
+    drop(repair(&sandbox, &["all"], 0));
+    let manifest = fs::read_to_string(sandbox.collection("work", "collection.toml")).unwrap();
+    assert!(manifest.contains("name = \"one\""), "{manifest}");
+}

@@ -7,6 +7,7 @@ use skillmeat_shared::artifact::{read, scan};
 use skillmeat_shared::collection::MANIFEST;
 use skillmeat_shared::collection::edit::{self, Key, NewEntry};
 use skillmeat_shared::collection::entry::Entry;
+use skillmeat_shared::collection::layout;
 use skillmeat_shared::collection::lockfile::LockEntry;
 use skillmeat_shared::collection::manifest::{EntryMetadata, Manifest};
 use skillmeat_shared::collection::spelling;
@@ -195,10 +196,15 @@ impl Site<'_, '_> {
         let Some(Home(path)) = Home::of(id) else {
             return Ok(());
         };
+        let on_disk = self.draft.root(collection)?.join(&path);
         match self.draft.exists(&Place::collection(collection, path)) {
-            // What lies behind a link out of a collection is none of it.
-            Err(error) if error.code != Code::FileOutside => Err(error),
-            _ => Ok(()),
+            // What is not even behind a link out of the collection is not in it.
+            Err(error) if error.code == Code::FileOutside => {
+                let seen = on_disk.symlink_metadata();
+                let is_absent = seen.is_err_and(|seen| layout::is_absence(&seen));
+                if is_absent { Ok(()) } else { Err(error) }
+            }
+            outcome => outcome.map(drop),
         }
     }
 
