@@ -198,3 +198,38 @@ fn what_lies_behind_a_link_out_of_another_collection_is_not_missing() {
     let manifest = fs::read_to_string(sandbox.collection("work", "collection.toml")).unwrap();
     assert!(manifest.contains("name = \"one\""), "{manifest}");
 }
+
+#[test]
+fn a_path_that_leads_out_is_mended_where_the_files_are_in_their_place() {
+    let sandbox = Sandbox::with_two();
+    let path = manifest(&sandbox);
+    let right = fs::read_to_string(&path).unwrap();
+    for (wrong, told_as) in [
+        ("path = \"\"\n", "where no path stood"),
+        (
+            "path = \"../work/skills/one\"\n",
+            "where `../work/skills/one` stood",
+        ),
+        (
+            "path = \"/elsewhere/one\"\n",
+            "where `/elsewhere/one` stood",
+        ),
+        ("", "where no path stood"),
+    ] {
+        let text = right.replace("path = \"skills/one\"\n", wrong);
+        assert_ne!(text, right);
+        replace(&path, text);
+        drop(sandbox.run(&["cache", "refresh"]));
+        let (told, report) = repair(&sandbox, &["layout"], 0);
+        assert_eq!(told, ["fixed skill:one"], "{wrong:?}: {report:#}");
+        assert!(report.to_string().contains(told_as), "{report:#}");
+        let mended = fs::read_to_string(&path).unwrap();
+        assert!(mended.contains("path = \"skills/one\"\n"), "{mended}");
+    }
+    // Where nothing lies it stays, and is told.
+    replace(&path, right.replace("\"skills/one\"", "\"../gone\""));
+    fs::remove_dir_all(sandbox.collection("default", "skills/one")).unwrap();
+    drop(sandbox.run(&["cache", "refresh"]));
+    let (told, report) = repair(&sandbox, &["layout"], 2);
+    assert_eq!(told, ["failed skill:one"], "{report:#}");
+}

@@ -160,10 +160,11 @@ impl Site<'_, '_> {
                     continue;
                 }
             };
-            let old = entry.path.as_deref().unwrap_or("nothing");
+            let old = entry.path.as_deref().filter(|old| !old.is_empty());
+            let old = old.map_or_else(|| "no path".to_owned(), |old| format!("`{old}`"));
             self.fixed(
                 &entry.id,
-                &format!("its path is `{new}`, where `{old}` stood"),
+                &format!("its path is `{new}`, where {old} stood"),
             );
             let change = Change::set("path", new.as_str());
             edits.push((Key::Artifact(entry.id), vec![change]));
@@ -176,13 +177,7 @@ impl Site<'_, '_> {
     fn right_path(&mut self, entry: &Entry) -> Result<Option<String>> {
         let old = entry.path.as_deref();
         let written = match old {
-            Some(path) => {
-                let inside = self.inside(self.name, entry, path)?;
-                Some(inside.ok_or_else(|| {
-                    let message = format!("its path `{path}` leads out of the collection");
-                    Error::new(Code::FileOutside, message)
-                })?)
-            }
+            Some(path) => self.inside(self.name, entry, path)?,
             None => Home::of(&entry.id).map(|home| home.0),
         };
         let is_there = match &written {
@@ -199,6 +194,10 @@ impl Site<'_, '_> {
             self.unnamed(&entry.id)?
         };
         let only = found.pop().filter(|_| found.is_empty());
+        if let (Some(path), None, None) = (old, &written, &only) {
+            let message = format!("its path `{path}` leads out of the collection");
+            return Err(Error::new(Code::FileOutside, message));
+        }
         let right = only.or(written.filter(|_| is_there || old.is_some()));
         Ok(right.filter(|right| Some(right.as_str()) != old))
     }
