@@ -31,13 +31,12 @@ pub(super) async fn run(context: &mut Context, args: RollbackArgs) -> Outcome {
         ..v1::RollbackRequest::default()
     };
     if !(args.dry.dry_run || args.yes) {
-        match preview(context, request.clone()).await? {
-            Some(would) => {
-                let id = escape(&request.id);
-                agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
-            }
+        if let Some(would) = preview(context, request.clone()).await? {
+            let id = escape(&request.id);
+            agreed(false, &format!("{would}; take {what} back to `{id}`?"))?;
+        } else {
             // Nobody agreed to what may differ a moment later.
-            None => (request.dry_run, request.nothing) = (true, true),
+            (request.dry_run, request.nothing) = (true, true);
         }
     }
     go_back(context, request, "roll back").await

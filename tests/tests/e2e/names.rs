@@ -288,9 +288,9 @@ fn no_name_is_given_that_means_something_in_a_selection() {
 
 /// Writes a group into a manifest, as another program does.
 fn add_group(manifest: &Path, name: &str) {
-    let mut text = std::fs::read_to_string(manifest).unwrap();
-    text.push_str(&format!("\n[[groups]]\nname = \"{name}\"\nmembers = []\n"));
-    write(manifest, text);
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let group = format!("\n[[groups]]\nname = \"{name}\"\nmembers = []\n");
+    write(manifest, text + &group);
 }
 
 #[test]

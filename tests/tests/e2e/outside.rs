@@ -40,10 +40,8 @@ fn an_edit_by_another_program_is_told_and_taken_back() {
     // Without a number it is what a person asked for, and says what is in the way.
     let error = sandbox.fails(&["undo"], 4);
     assert!(text(&error["message"]).contains("operation 2"), "{error}");
-    assert!(
-        text(&error["hints"][0]).contains(&format!("operation {id} is in the way")),
-        "{error}"
-    );
+    let hint = format!("operation {id} is in the way");
+    assert!(text(&error["hints"][0]).contains(&hint), "{error}");
     drop(sandbox.run(&["undo", &id]).ok());
     assert_eq!(std::fs::read(&file).unwrap(), before);
     drop(sandbox.run(&["redo"]).ok());
@@ -53,18 +51,18 @@ fn an_edit_by_another_program_is_told_and_taken_back() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
     drop(sandbox.run(&["redo"]).ok());
 
-    // A redo that something is in the way of is told by what would be done again, and how.
+    // A redo that is blocked names what would be done again, and how.
     let first = text(&sandbox.json(&["set", "one", "license=MIT"])["operation"]);
     let undoing = text(&sandbox.json(&["undo"])["operation"]);
     write(&file, "---\nname: one\ndescription: Again\n---\n");
-    let again = until("the next edit", || {
-        external(&sandbox, "`skills/one` changed").filter(|one| one["id"].to_string() != id)
-    });
+    let last: Value = id.parse().unwrap();
+    let next = || external(&sandbox, "`skills/one` changed");
+    let again = until("the edit", || next().filter(|one| one["id"] != last));
     let error = sandbox.fails(&["redo"], 4);
     let told = format!("can't redo operation {first}:");
     assert!(text(&error["message"]).starts_with(&told), "{error}");
     let hint = format!("then `sm undo {undoing}` does operation {first} again");
-    assert!(error["hints"].to_string().contains(&hint), "{error:#}");
+    assert!(error.to_string().contains(&hint), "{error}");
     drop(sandbox.run(&["undo", &again["id"].to_string()]).ok());
     drop(sandbox.run(&["undo", &undoing]).ok());
     assert_eq!(sandbox.show("one")["license"], "MIT");
